@@ -1,0 +1,117 @@
+//! The clock (Java: org/apache/zookeeper/common/Time.java).
+//!
+//! The only place that asks the system for the time. A [`Clock`] is injected where logic depends on time, so that tests
+//! can move it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds that never go back, from an arbitrary start, and the wall clock.
+pub trait TimeSource: Send + Sync + std::fmt::Debug {
+    /// Milliseconds that only grow (Java: Time.currentElapsedTime).
+    fn elapsed_ms(&self) -> i64;
+    /// Milliseconds since 1970 (Java: Time.currentWallTime).
+    fn wall_ms(&self) -> i64;
+}
+
+/// A shared [`TimeSource`].
+pub type Clock = Arc<dyn TimeSource>;
+
+/// Asks the system.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+    offset_ms: i64,
+}
+
+impl SystemClock {
+    /// A clock whose elapsed time starts at the wall clock's: like Java's, it differs between processes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { start: now(), offset_ms: wall_ms() }
+    }
+
+    /// The same, ready to be shared.
+    #[must_use]
+    pub fn shared() -> Clock {
+        Arc::new(Self::new())
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TimeSource for SystemClock {
+    fn elapsed_ms(&self) -> i64 {
+        self.offset_ms.saturating_add(millis(self.start.elapsed()))
+    }
+
+    fn wall_ms(&self) -> i64 {
+        wall_ms()
+    }
+}
+
+/// Stands still until it is told to move: for tests.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    now_ms: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that shows `now_ms`, elapsed and on the wall.
+    #[must_use]
+    pub const fn new(now_ms: i64) -> Self {
+        Self { now_ms: AtomicI64::new(now_ms) }
+    }
+
+    /// Moves it forward by `ms`.
+    pub fn advance(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl TimeSource for ManualClock {
+    fn elapsed_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::SeqCst)
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.elapsed_ms()
+    }
+}
+
+/// The instant, for measuring durations where no test needs to move the clock.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+fn wall_ms() -> i64 {
+    // A clock before 1970 counts as 1970: nobody can work with it, and nothing breaks.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Whole milliseconds, at most Java's largest long.
+#[must_use]
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elapsed_time_never_goes_back() {
+        let clock = SystemClock::new();
+        let first = clock.elapsed_ms();
+        assert!(clock.elapsed_ms() >= first);
+        assert!(clock.wall_ms() > 1_600_000_000_000);
+    }
+}

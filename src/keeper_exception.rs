@@ -1,0 +1,212 @@
+//! Answers that are errors (Java: org/apache/zookeeper/KeeperException.java).
+
+/// A code that no version of the protocol knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown error code {0}")]
+pub struct UnknownErrorCode(
+    /// The code.
+    pub i32,
+);
+
+/// Why a request was refused (Java: KeeperException.Code). An answer to a client, not a failure of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum KeeperError {
+    /// The server failed in a way that it has no better word for.
+    #[error("KeeperErrorCode = SYSTEMERROR")]
+    SystemError,
+    /// A part of a multi that was not reached.
+    #[error("KeeperErrorCode = RUNTIMEINCONSISTENCY")]
+    RuntimeInconsistency,
+    /// The data contradict each other.
+    #[error("KeeperErrorCode = DATAINCONSISTENCY")]
+    DataInconsistency,
+    /// Client side: the connection is gone.
+    #[error("KeeperErrorCode = CONNECTIONLOSS")]
+    ConnectionLoss,
+    /// The request cannot be decoded.
+    #[error("KeeperErrorCode = MARSHALLINGERROR")]
+    MarshallingError,
+    /// The server does not know the operation.
+    #[error("KeeperErrorCode = UNIMPLEMENTED")]
+    Unimplemented,
+    /// Client side: no answer in time.
+    #[error("KeeperErrorCode = OPERATIONTIMEOUT")]
+    OperationTimeout,
+    /// A path, mode or value that cannot be.
+    #[error("KeeperErrorCode = BADARGUMENTS")]
+    BadArguments,
+    /// Between servers: nobody knows the session.
+    #[error("KeeperErrorCode = UNKNOWNSESSION")]
+    UnknownSession,
+    /// Not enough servers of the new configuration are connected.
+    #[error("KeeperErrorCode = NEWCONFIGNOQUORUM")]
+    NewConfigNoQuorum,
+    /// Another reconfiguration is not finished.
+    #[error("KeeperErrorCode = RECONFIGINPROGRESS")]
+    ReconfigInProgress,
+    /// Not sent: errors of the operation itself are below it.
+    #[error("KeeperErrorCode = APIERROR")]
+    ApiError,
+    /// The node is not there.
+    #[error("KeeperErrorCode = NONODE")]
+    NoNode,
+    /// The client may not do that.
+    #[error("KeeperErrorCode = NOAUTH")]
+    NoAuth,
+    /// The version is not the one that was asked for.
+    #[error("KeeperErrorCode = BADVERSION")]
+    BadVersion,
+    /// An ephemeral node cannot have children.
+    #[error("KeeperErrorCode = NOCHILDRENFOREPHEMERALS")]
+    NoChildrenForEphemerals,
+    /// The node is there already.
+    #[error("KeeperErrorCode = NODEEXISTS")]
+    NodeExists,
+    /// The node has children.
+    #[error("KeeperErrorCode = NOTEMPTY")]
+    NotEmpty,
+    /// The session is gone.
+    #[error("KeeperErrorCode = SESSIONEXPIRED")]
+    SessionExpired,
+    /// Client side: a callback of the wrong kind.
+    #[error("KeeperErrorCode = INVALIDCALLBACK")]
+    InvalidCallback,
+    /// The ACL is empty or has an entry that cannot be.
+    #[error("KeeperErrorCode = INVALIDACL")]
+    InvalidAcl,
+    /// The credentials were refused.
+    #[error("KeeperErrorCode = AUTHFAILED")]
+    AuthFailed,
+    /// The session is connected elsewhere.
+    #[error("KeeperErrorCode = SESSIONMOVED")]
+    SessionMoved,
+    /// A write on a read-only server.
+    #[error("KeeperErrorCode = NOTREADONLY")]
+    NotReadOnly,
+    /// A local session cannot have ephemeral nodes.
+    #[error("KeeperErrorCode = EPHEMERALONLOCALSESSION")]
+    EphemeralOnLocalSession,
+    /// There is no such watch.
+    #[error("KeeperErrorCode = NOWATCHER")]
+    NoWatcher,
+    /// Client side: the request took too long.
+    #[error("KeeperErrorCode = REQUESTTIMEOUT")]
+    RequestTimeout,
+    /// Reconfiguration is switched off.
+    #[error("KeeperErrorCode = RECONFIGDISABLED")]
+    ReconfigDisabled,
+    /// The server wants the client to authenticate first.
+    #[error("KeeperErrorCode = SESSIONCLOSEDREQUIRESASLAUTH")]
+    SessionClosedRequireSaslAuth,
+    /// A hard quota would be passed.
+    #[error("KeeperErrorCode = QUOTAEXCEEDED")]
+    QuotaExceeded,
+    /// The request waited too long in the server.
+    #[error("KeeperErrorCode = THROTTLEDOP")]
+    ThrottledOp,
+}
+
+impl KeeperError {
+    /// All of them, in the order of their codes.
+    pub const ALL: &[Self] = &[
+        Self::SystemError,
+        Self::RuntimeInconsistency,
+        Self::DataInconsistency,
+        Self::ConnectionLoss,
+        Self::MarshallingError,
+        Self::Unimplemented,
+        Self::OperationTimeout,
+        Self::BadArguments,
+        Self::UnknownSession,
+        Self::NewConfigNoQuorum,
+        Self::ReconfigInProgress,
+        Self::ApiError,
+        Self::NoNode,
+        Self::NoAuth,
+        Self::BadVersion,
+        Self::NoChildrenForEphemerals,
+        Self::NodeExists,
+        Self::NotEmpty,
+        Self::SessionExpired,
+        Self::InvalidCallback,
+        Self::InvalidAcl,
+        Self::AuthFailed,
+        Self::SessionMoved,
+        Self::NotReadOnly,
+        Self::EphemeralOnLocalSession,
+        Self::NoWatcher,
+        Self::RequestTimeout,
+        Self::ReconfigDisabled,
+        Self::SessionClosedRequireSaslAuth,
+        Self::QuotaExceeded,
+        Self::ThrottledOp,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::SystemError => -1,
+            Self::RuntimeInconsistency => -2,
+            Self::DataInconsistency => -3,
+            Self::ConnectionLoss => -4,
+            Self::MarshallingError => -5,
+            Self::Unimplemented => -6,
+            Self::OperationTimeout => -7,
+            Self::BadArguments => -8,
+            Self::UnknownSession => -12,
+            Self::NewConfigNoQuorum => -13,
+            Self::ReconfigInProgress => -14,
+            Self::ApiError => -100,
+            Self::NoNode => -101,
+            Self::NoAuth => -102,
+            Self::BadVersion => -103,
+            Self::NoChildrenForEphemerals => -108,
+            Self::NodeExists => -110,
+            Self::NotEmpty => -111,
+            Self::SessionExpired => -112,
+            Self::InvalidCallback => -113,
+            Self::InvalidAcl => -114,
+            Self::AuthFailed => -115,
+            Self::SessionMoved => -118,
+            Self::NotReadOnly => -119,
+            Self::EphemeralOnLocalSession => -120,
+            Self::NoWatcher => -121,
+            Self::RequestTimeout => -122,
+            Self::ReconfigDisabled => -123,
+            Self::SessionClosedRequireSaslAuth => -124,
+            Self::QuotaExceeded => -125,
+            Self::ThrottledOp => -127,
+        }
+    }
+
+    /// The number on the wire of a result: 0 when there is no error.
+    #[must_use]
+    pub const fn code_of<T>(result: &Result<T, Self>) -> i32 {
+        match result {
+            Ok(_) => 0,
+            Err(error) => error.code(),
+        }
+    }
+}
+
+impl TryFrom<i32> for KeeperError {
+    type Error = UnknownErrorCode;
+    fn try_from(code: i32) -> Result<Self, UnknownErrorCode> {
+        Self::ALL.iter().copied().find(|error| error.code() == code).ok_or(UnknownErrorCode(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_leads_back_to_its_error() {
+        for error in KeeperError::ALL {
+            assert_eq!(KeeperError::try_from(error.code()), Ok(*error));
+        }
+        assert_eq!(KeeperError::try_from(0), Err(UnknownErrorCode(0)));
+        assert_eq!(KeeperError::NoNode.code(), -101);
+    }
+}

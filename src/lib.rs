@@ -1,0 +1,23 @@
+//! A ZooKeeper server: the Java server's classes and threads, under their own names, in Rust.
+//!
+//! The tree of modules is the tree of Java's packages (`org.apache.zookeeper` is the crate's root). The direction of
+//! use is one way: [`jute`] knows nothing; the records ([`data`], [`proto`], [`txn`]) know jute; storage and the
+//! data tree know the records; [`server`] knows those; `server::quorum` knows `server`; the binary knows all.
+//! `ARCHITECTURE.md` has the map from Java's classes to files, the threads and the lock order.
+
+pub mod jute;
+
+pub mod ids;
+
+pub mod data;
+pub mod proto;
+pub mod txn;
+
+pub mod create_mode;
+pub mod keeper_exception;
+pub mod zoo_defs;
+
+pub mod common;
+pub mod util;
+
+pub mod server;

@@ -1,0 +1,1 @@
+//! Java: package org.apache.zookeeper.metrics.

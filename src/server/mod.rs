@@ -1,0 +1,19 @@
+//! Java: package org.apache.zookeeper.server. A whole server without an ensemble; never names `quorum`.
+
+pub mod exit_code;
+pub mod zookeeper_server_listener;
+
+pub mod zookeeper_critical_thread;
+pub mod zookeeper_thread;
+
+pub mod util;
+
+pub mod persistence;
+
+pub mod metric;
+pub mod watch;
+
+pub mod auth;
+pub mod command;
+
+pub mod quorum;

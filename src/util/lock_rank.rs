@@ -1,0 +1,319 @@
+//! Locks that know their order (no Java twin).
+//!
+//! Wrap parking_lot's locks. With debug assertions a thread that takes a lock of a rank not above all those it holds
+//! panics with both names; in release builds they cost nothing.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The order in which a thread may take locks: from the top of this list down. Two locks of one rank are never held
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The peer's state and role.
+    QuorumPeer,
+    /// What a leader or learner keeps.
+    Role,
+    /// Start and end of a server: its threads and processors.
+    Server,
+    /// The queue in front of the transaction log.
+    SyncQueue,
+    /// Changes that are not applied yet (Prep).
+    OutstandingChanges,
+    /// The transaction log; the only one that is held across disk writes.
+    TxnLog,
+    /// The transactions kept for learners.
+    CommittedLog,
+    /// The tree of nodes.
+    DataTree,
+    /// What hangs on the tree: ACLs, ephemerals, quotas, digests.
+    DataTreeParts,
+    /// The watches.
+    WatchManager,
+    /// Watchers that wait to be cleaned up.
+    WatcherCleaner,
+    /// The sessions and their expiry.
+    SessionTracker,
+    /// The table of connections.
+    ConnectionTable,
+    /// Requests of one connection that wait for an earlier one.
+    ConnectionQueue,
+    /// One connection's output.
+    ConnectionOutput,
+    /// Metrics and statistics.
+    Metrics,
+    /// Held for a few instructions by a leaf that calls nobody.
+    Leaf,
+}
+
+#[cfg(debug_assertions)]
+mod held {
+    use super::Rank;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static HELD: RefCell<Vec<(Rank, &'static str)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn enter(rank: Rank, name: &'static str) {
+        HELD.with_borrow_mut(|held| {
+            if let Some((other_rank, other)) = held.iter().find(|(other, _)| *other >= rank) {
+                let (other_rank, other) = (*other_rank, *other);
+                panic!(
+                    "lock order: {name} ({rank:?}) taken while {other} ({other_rank:?}) is held"
+                );
+            }
+            held.push((rank, name));
+        });
+    }
+
+    pub(super) fn leave(rank: Rank) {
+        // A guard may be dropped while the thread ends and its locals are gone.
+        let _gone = HELD.try_with(|held| {
+            let mut held = held.borrow_mut();
+            if let Some(at) = held.iter().rposition(|(other, _)| *other == rank) {
+                held.remove(at);
+            }
+        });
+    }
+}
+
+/// Notes that a lock is held, for as long as it lives.
+struct Held {
+    #[cfg(debug_assertions)]
+    rank: Rank,
+}
+
+impl Held {
+    #[cfg_attr(
+        not(debug_assertions),
+        expect(unused_variables, reason = "only checked in debug builds")
+    )]
+    #[inline]
+    fn enter(rank: Rank, name: &'static str) -> Self {
+        #[cfg(debug_assertions)]
+        held::enter(rank, name);
+        Self {
+            #[cfg(debug_assertions)]
+            rank,
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Held {
+    fn drop(&mut self) {
+        held::leave(self.rank);
+    }
+}
+
+/// A mutex with a rank.
+pub struct RankedMutex<T: ?Sized> {
+    rank: Rank,
+    name: &'static str,
+    mutex: Mutex<T>,
+}
+
+impl<T> RankedMutex<T> {
+    /// A lock of that rank; the name is for the message when the order is broken.
+    pub const fn new(rank: Rank, name: &'static str, value: T) -> Self {
+        Self { rank, name, mutex: Mutex::new(value) }
+    }
+
+    /// Ends the lock and hands its value out.
+    pub fn into_inner(self) -> T {
+        self.mutex.into_inner()
+    }
+}
+
+impl<T: ?Sized> RankedMutex<T> {
+    /// Waits for the lock.
+    ///
+    /// # Panics
+    /// In debug builds, when this thread holds a lock of this rank or a later one.
+    #[inline]
+    pub fn lock(&self) -> RankedMutexGuard<'_, T> {
+        let held = Held::enter(self.rank, self.name);
+        RankedMutexGuard { guard: self.mutex.lock(), _held: held }
+    }
+
+    /// The lock, if it is free now.
+    #[inline]
+    pub fn try_lock(&self) -> Option<RankedMutexGuard<'_, T>> {
+        let guard = self.mutex.try_lock()?;
+        Some(RankedMutexGuard { guard, _held: Held::enter(self.rank, self.name) })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for RankedMutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RankedMutex({})", self.name)
+    }
+}
+
+/// A held [`RankedMutex`].
+#[must_use]
+pub struct RankedMutexGuard<'a, T: ?Sized> {
+    guard: MutexGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T: ?Sized> Deref for RankedMutexGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T: ?Sized> DerefMut for RankedMutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// A condition that threads wait for with a [`RankedMutexGuard`].
+#[derive(Debug, Default)]
+pub struct RankedCondvar(Condvar);
+
+impl RankedCondvar {
+    /// Nobody waits yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Condvar::new())
+    }
+
+    /// Lets the lock go until somebody notifies.
+    pub fn wait<T: ?Sized>(&self, guard: &mut RankedMutexGuard<'_, T>) {
+        self.0.wait(&mut guard.guard);
+    }
+
+    /// The same with a limit; true when the time ran out.
+    pub fn wait_for<T: ?Sized>(
+        &self,
+        guard: &mut RankedMutexGuard<'_, T>,
+        timeout: Duration,
+    ) -> bool {
+        self.0.wait_for(&mut guard.guard, timeout).timed_out()
+    }
+
+    /// Wakes one waiting thread.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes all waiting threads.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// A read-write lock with a rank.
+pub struct RankedRwLock<T: ?Sized> {
+    rank: Rank,
+    name: &'static str,
+    lock: RwLock<T>,
+}
+
+impl<T> RankedRwLock<T> {
+    /// A lock of that rank; the name is for the message when the order is broken.
+    pub const fn new(rank: Rank, name: &'static str, value: T) -> Self {
+        Self { rank, name, lock: RwLock::new(value) }
+    }
+}
+
+impl<T: ?Sized> RankedRwLock<T> {
+    /// Waits for a shared hold.
+    ///
+    /// # Panics
+    /// In debug builds, when this thread holds a lock of this rank or a later one.
+    #[inline]
+    pub fn read(&self) -> RankedReadGuard<'_, T> {
+        let held = Held::enter(self.rank, self.name);
+        RankedReadGuard { guard: self.lock.read(), _held: held }
+    }
+
+    /// Waits for the exclusive hold.
+    ///
+    /// # Panics
+    /// As [`read`](Self::read).
+    #[inline]
+    pub fn write(&self) -> RankedWriteGuard<'_, T> {
+        let held = Held::enter(self.rank, self.name);
+        RankedWriteGuard { guard: self.lock.write(), _held: held }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for RankedRwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RankedRwLock({})", self.name)
+    }
+}
+
+/// A shared hold.
+#[must_use]
+pub struct RankedReadGuard<'a, T: ?Sized> {
+    guard: RwLockReadGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T: ?Sized> Deref for RankedReadGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+/// The exclusive hold.
+#[must_use]
+pub struct RankedWriteGuard<'a, T: ?Sized> {
+    guard: RwLockWriteGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T: ?Sized> Deref for RankedWriteGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T: ?Sized> DerefMut for RankedWriteGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_taken_in_order_are_let_go_in_any_order() {
+        let tree = RankedRwLock::new(Rank::DataTree, "tree", 1);
+        let watches = RankedMutex::new(Rank::WatchManager, "watches", 2);
+        let tree_guard = tree.read();
+        let watch_guard = watches.lock();
+        assert_eq!(*tree_guard + *watch_guard, 3);
+        drop(tree_guard);
+        drop(watch_guard);
+        drop(tree.write());
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "tree (DataTree) taken while watches (WatchManager) is held")]
+    fn a_lock_taken_out_of_order_panics_with_both_names() {
+        let tree = RankedRwLock::new(Rank::DataTree, "tree", 1);
+        let watches = RankedMutex::new(Rank::WatchManager, "watches", 2);
+        let _watches = watches.lock();
+        let _tree = tree.read();
+    }
+}
