@@ -15,6 +15,8 @@ pub mod txn;
 
 pub mod create_mode;
 pub mod keeper_exception;
+pub mod watched_event;
+pub mod watcher;
 pub mod zoo_defs;
 
 pub mod common;

@@ -6,6 +6,8 @@ pub mod zookeeper_server_listener;
 pub mod zookeeper_critical_thread;
 pub mod zookeeper_thread;
 
+pub mod server_watcher;
+
 pub mod util;
 
 pub mod persistence;

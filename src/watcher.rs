@@ -1,0 +1,95 @@
+//! Kinds of watch events and of watchers (Java: org/apache/zookeeper/Watcher.java).
+
+use crate::keeper_exception::KeeperError;
+
+/// What happened (Java: Watcher.Event.EventType). The value is the code on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    /// The client's state has changed.
+    None = -1,
+    /// The node was created.
+    NodeCreated = 1,
+    /// The node was deleted.
+    NodeDeleted = 2,
+    /// The node's data were written.
+    NodeDataChanged = 3,
+    /// A child was created or deleted.
+    NodeChildrenChanged = 4,
+    /// Client side: the data watch was removed.
+    DataWatchRemoved = 5,
+    /// Client side: the child watch was removed.
+    ChildWatchRemoved = 6,
+    /// Client side: the persistent watch was removed.
+    PersistentWatchRemoved = 7,
+}
+
+impl EventType {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+}
+
+/// The client's state (Java: Watcher.Event.KeeperState). A server only ever sends `SyncConnected`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeeperState {
+    /// Not used any more.
+    Unknown = -1,
+    /// Not connected.
+    Disconnected = 0,
+    /// Not used any more.
+    NoSyncConnected = 1,
+    /// Connected to a server of the ensemble.
+    SyncConnected = 3,
+    /// Authentication has failed.
+    AuthFailed = 4,
+    /// Connected to a read-only server.
+    ConnectedReadOnly = 5,
+    /// Authenticated by SASL.
+    SaslAuthenticated = 6,
+    /// Closed by the client.
+    Closed = 7,
+    /// The session has expired.
+    Expired = -112,
+}
+
+impl KeeperState {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+}
+
+/// Which watches a request means (Java: Watcher.WatcherType). The value is the code on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WatcherType {
+    /// Child watches.
+    Children = 1,
+    /// Data watches.
+    Data = 2,
+    /// All of them.
+    Any = 3,
+    /// Persistent watches.
+    Persistent = 4,
+    /// Persistent recursive watches.
+    PersistentRecursive = 5,
+}
+
+impl WatcherType {
+    /// The type of a code on the wire (Java: WatcherType.fromInt).
+    ///
+    /// # Errors
+    /// [`KeeperError::MarshallingError`] when there is no such type: Java's exception ends as that.
+    pub const fn from_code(code: i32) -> Result<Self, KeeperError> {
+        Ok(match code {
+            1 => Self::Children,
+            2 => Self::Data,
+            3 => Self::Any,
+            4 => Self::Persistent,
+            5 => Self::PersistentRecursive,
+            _ => return Err(KeeperError::MarshallingError),
+        })
+    }
+}
