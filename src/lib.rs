@@ -19,6 +19,12 @@ pub mod watched_event;
 pub mod watcher;
 pub mod zoo_defs;
 
+pub mod delete_container_request;
+pub mod multi_operation_record;
+pub mod multi_response;
+pub mod op;
+pub mod op_result;
+
 pub mod common;
 pub mod util;
 
