@@ -1,3 +1,6 @@
 //! Java: package org.apache.zookeeper.server.util: helpers of the server.
 
 pub mod serialize_utils;
+
+pub mod bit_hash_set;
+pub mod bit_map;

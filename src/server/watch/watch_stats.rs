@@ -1,0 +1,62 @@
+//! The modes in which one watcher watches one path (Java: server/watch/WatchStats.java).
+
+use super::watcher_mode::WatcherMode;
+
+/// A set of [`WatcherMode`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchStats(u8);
+
+impl WatchStats {
+    /// No mode: no watch.
+    pub const NONE: Self = Self(0);
+
+    const fn flag(mode: WatcherMode) -> u8 {
+        match mode {
+            WatcherMode::Standard => 1,
+            WatcherMode::Persistent => 2,
+            WatcherMode::PersistentRecursive => 4,
+        }
+    }
+
+    /// These modes and `mode`.
+    #[must_use]
+    pub const fn add_mode(self, mode: WatcherMode) -> Self {
+        Self(self.0 | Self::flag(mode))
+    }
+
+    /// These modes without `mode`.
+    #[must_use]
+    pub const fn remove_mode(self, mode: WatcherMode) -> Self {
+        Self(self.0 & !Self::flag(mode))
+    }
+
+    /// Whether `mode` is among them.
+    #[must_use]
+    pub const fn has_mode(self, mode: WatcherMode) -> bool {
+        self.0 & Self::flag(mode) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_comes_and_goes_without_touching_the_others() {
+        for set in 0..8 {
+            for mode in WatcherMode::ALL {
+                let stats = WatchStats(set);
+                assert!(stats.add_mode(mode).has_mode(mode));
+                assert!(!stats.remove_mode(mode).has_mode(mode));
+                for other in WatcherMode::ALL.into_iter().filter(|other| *other != mode) {
+                    assert_eq!(stats.add_mode(mode).has_mode(other), stats.has_mode(other));
+                    assert_eq!(stats.remove_mode(mode).has_mode(other), stats.has_mode(other));
+                }
+            }
+        }
+        assert_eq!(
+            WatchStats::NONE.add_mode(WatcherMode::Persistent).remove_mode(WatcherMode::Persistent),
+            WatchStats::NONE
+        );
+    }
+}
