@@ -1,0 +1,246 @@
+//! The ordinary table of watches (Java: server/watch/WatchManager.java).
+//!
+//! Threads: any. Locks: `WatchManager`, for one operation on the table; no watcher is called or dropped under it. The
+//! number of paths is an atomic beside it, so that changes cost next to nothing where nobody watches anything.
+//!
+//! Left to others: who may know of an event (the connection, from the ACL), and that recursive watches are never put into
+//! the table of child watches (the tree), so that they get no NodeChildrenChanged.
+
+mod path_watchers;
+mod watch_table;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use log::{debug, trace};
+
+use crate::data::ACL;
+use crate::ids::Zxid;
+use crate::keeper_exception::KeeperError;
+use crate::server::server_watcher::WatcherRef;
+use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::watched_event::WatchedEvent;
+use crate::watcher::{EventType, KeeperState};
+
+use super::i_watch_manager::IWatchManager;
+use super::watch_metrics::WatchMetrics;
+use super::watch_stats::WatchStats;
+use super::watcher_mode::WatcherMode;
+use super::watcher_or_bit_set::WatcherOrBitSet;
+use super::watches_path_report::WatchesPathReport;
+use super::watches_report::WatchesReport;
+use super::watches_summary::WatchesSummary;
+use watch_table::WatchTable;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.watch.WatchManager";
+
+/// From this many suppressed watchers on, they are looked up and not searched.
+const MANY_SUPPRESSED: usize = 16;
+
+/// Watches of all modes; removes a closed watcher's at once.
+pub struct WatchManager {
+    table: RankedMutex<WatchTable>,
+    /// Paths in the table, as of the end of the last change.
+    paths: AtomicUsize,
+    metrics: Arc<dyn WatchMetrics>,
+}
+
+impl WatchManager {
+    /// Nobody watches anything.
+    #[must_use]
+    pub fn new(metrics: Arc<dyn WatchMetrics>) -> Self {
+        let table = RankedMutex::new(Rank::WatchManager, "watch table", WatchTable::default());
+        Self { table, paths: AtomicUsize::new(0), metrics }
+    }
+
+    /// Runs a change of the table and notes how many paths are left.
+    fn change<T>(&self, change: impl FnOnce(&mut WatchTable) -> T) -> T {
+        let mut table = self.table.lock();
+        let result = change(&mut table);
+        // Whoever adds a watch and whoever fires are ordered by the hold of the tree; the atomic needs no order.
+        self.paths.store(table.path_count(), Ordering::Relaxed);
+        result
+    }
+
+    /// Nobody watches anything: known without the lock.
+    fn is_empty(&self) -> bool {
+        self.paths.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl IWatchManager for WatchManager {
+    fn add_watch(&self, path: &str, watcher: &WatcherRef) -> bool {
+        self.change(|table| {
+            // Under the lock: a connection is marked as closed before its watches are removed.
+            if watcher.0.is_stale() {
+                debug!(target: LOG, "Ignoring addWatch with closed cnxn");
+                return false;
+            }
+            table.add(path, watcher, WatcherMode::Standard)
+        })
+    }
+
+    fn add_watch_mode(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: WatcherMode,
+    ) -> Result<bool, KeeperError> {
+        Ok(self.change(|table| {
+            if watcher.0.is_stale() {
+                debug!(target: LOG, "Ignoring addWatch with closed cnxn");
+                return false;
+            }
+            table.add(path, watcher, mode)
+        }))
+    }
+
+    fn contains_watcher(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: Option<WatcherMode>,
+    ) -> Result<bool, KeeperError> {
+        let stats = self.table.lock().stats(path, watcher);
+        Ok(mode.map_or(stats != WatchStats::NONE, |mode| stats.has_mode(mode)))
+    }
+
+    fn remove_watcher(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: Option<WatcherMode>,
+    ) -> Result<bool, KeeperError> {
+        Ok(self.change(|table| table.remove(path, watcher, mode)))
+    }
+
+    fn remove_all(&self, watcher: &WatcherRef) {
+        let removed = self.change(|table| table.remove_watcher(watcher));
+        drop(removed); // maybe the last reference: not under the lock
+    }
+
+    fn trigger_watch(
+        &self,
+        path: &str,
+        event_type: EventType,
+        zxid: Zxid,
+        acl: Option<&[ACL]>,
+        suppress: Option<&WatcherOrBitSet>,
+    ) -> Option<WatcherOrBitSet> {
+        if self.is_empty() {
+            return None;
+        }
+        let watchers = self.change(|table| table.fire(path));
+        if watchers.is_empty() {
+            trace!(target: LOG, "No watchers for {path}");
+            return None;
+        }
+        let event =
+            WatchedEvent { event_type, keeper_state: KeeperState::SyncConnected, path, zxid };
+        let suppressed = suppress.map(Suppressed::new);
+        for watcher in &watchers {
+            if !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher)) {
+                watcher.0.process(&event, acl);
+            }
+        }
+        self.metrics.watches_fired(event_type, watchers.len());
+        Some(WatcherOrBitSet::Watchers(watchers))
+    }
+
+    fn size(&self) -> usize {
+        self.table.lock().watch_count()
+    }
+
+    fn shutdown(&self) {} // no threads
+
+    fn watches_summary(&self) -> WatchesSummary {
+        let table = self.table.lock();
+        WatchesSummary {
+            num_connections: table.watcher_count(),
+            num_paths: table.path_count(),
+            total_watches: table.watch_count(),
+        }
+    }
+
+    fn watches(&self) -> WatchesReport {
+        let mut id_to_paths = BTreeMap::new();
+        // One text for each path, however many sessions watch it.
+        let mut texts: HashSet<Arc<str>> = HashSet::new();
+        for (watcher, paths) in self.table.lock().by_watcher() {
+            let paths = paths.map(|path| {
+                texts.get(path).cloned().unwrap_or_else(|| {
+                    let text: Arc<str> = path.into();
+                    texts.insert(Arc::clone(&text));
+                    text
+                })
+            });
+            id_to_paths.insert(watcher.0.session_id(), paths.collect::<BTreeSet<_>>());
+        }
+        WatchesReport::new(id_to_paths)
+    }
+
+    fn watches_by_path(&self) -> WatchesPathReport {
+        let mut path_to_ids = BTreeMap::new();
+        for (path, watchers) in self.table.lock().by_path() {
+            let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
+            path_to_ids.insert(Arc::from(path), ids);
+        }
+        WatchesPathReport::new(path_to_ids)
+    }
+
+    fn dump_watches(&self, out: &mut String, by_path: bool) {
+        let table = self.table.lock();
+        // Writing to a String cannot fail.
+        let written = if by_path {
+            table.by_path().try_for_each(|(path, mut watchers)| {
+                writeln!(out, "{path}")?;
+                watchers.try_for_each(|watcher| writeln!(out, "\t{}", watcher.0.session_id()))
+            })
+        } else {
+            table.by_watcher().try_for_each(|(watcher, mut paths)| {
+                writeln!(out, "{}", watcher.0.session_id())?;
+                paths.try_for_each(|path| writeln!(out, "\t{path}"))
+            })
+        };
+        debug_assert!(written.is_ok());
+    }
+}
+
+impl fmt::Display for WatchManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = self.watches_summary();
+        let WatchesSummary { num_connections, num_paths, total_watches } = summary;
+        writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
+        write!(f, "Total watches:{total_watches}")
+    }
+}
+
+/// Who is not to be told, ready to be asked often.
+enum Suppressed<'a> {
+    Few(&'a WatcherOrBitSet),
+    Many(HashSet<&'a WatcherRef>),
+}
+
+impl<'a> Suppressed<'a> {
+    fn new(suppress: &'a WatcherOrBitSet) -> Self {
+        match suppress {
+            WatcherOrBitSet::Watchers(watchers) if watchers.len() >= MANY_SUPPRESSED => {
+                Self::Many(watchers.iter().collect())
+            }
+            WatcherOrBitSet::Watchers(_) | WatcherOrBitSet::Bits(_) => Self::Few(suppress),
+        }
+    }
+
+    fn contains(&self, watcher: &WatcherRef) -> bool {
+        match self {
+            Self::Few(suppress) => suppress.contains(watcher),
+            Self::Many(watchers) => watchers.contains(watcher),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
