@@ -16,6 +16,7 @@ pub mod metric;
 pub mod watch;
 
 pub mod auth;
+pub mod authentication_helper;
 pub mod command;
 
 pub mod quorum;

@@ -1,5 +1,6 @@
 //! Java: package org.apache.zookeeper.server.util: helpers of the server.
 
+pub mod auth_util;
 pub mod serialize_utils;
 
 pub mod bit_hash_set;

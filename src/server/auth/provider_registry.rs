@@ -1,0 +1,216 @@
+//! Which schemes there are (Java: server/auth/ProviderRegistry.java).
+//!
+//! Fixed at start. Java loads the class that `authProvider.N` names and goes on with a warning when it cannot; here the
+//! names of Java's own classes are known, and any other one is an error: a server that starts without the scheme that
+//! its operator relies on would be open or closed in ways that he does not expect.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::digest_authentication_provider::{DigestAuthenticationProvider, UnknownDigestAlgorithm};
+use super::ensemble_authentication_provider::EnsembleAuthenticationProvider;
+use super::ip_authentication_provider::IpAuthenticationProvider;
+use super::key_authentication_provider::KeyAuthenticationProvider;
+use super::server_authentication_provider::ServerAuthenticationProvider;
+use crate::common::time::Clock;
+use crate::common::zk_config::SystemProperties;
+
+/// Properties with this prefix name a provider's class.
+pub const AUTHPROVIDER_PROPERTY_PREFIX: &str = "zookeeper.authProvider.";
+
+/// The package of Java's providers.
+const PACKAGE: &str = "org.apache.zookeeper.server.auth.";
+
+/// Why the schemes that the settings ask for cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthConfigError {
+    /// No class of that name.
+    #[error(
+        "{key}={class}: no such authentication provider; classes cannot be loaded here, and the \
+         known ones are {PACKAGE}{{DigestAuthenticationProvider, IPAuthenticationProvider, \
+         EnsembleAuthenticationProvider, KeyAuthenticationProvider}}"
+    )]
+    UnknownProvider {
+        /// The property.
+        key: String,
+        /// Its value.
+        class: String,
+    },
+    /// The class is one of Java's that this server does not have.
+    #[error("{key}={class}: this server does not support {needs}; remove the setting")]
+    Unsupported {
+        /// The property.
+        key: String,
+        /// Its value.
+        class: String,
+        /// What it would take.
+        needs: &'static str,
+    },
+    /// The hash of passwords.
+    #[error(transparent)]
+    DigestAlgorithm(#[from] UnknownDigestAlgorithm),
+    /// Authentication is enforced without saying which.
+    #[error("{enabled} is true, so {schemes} must be configured")]
+    NoEnforcedScheme {
+        /// The switch.
+        enabled: &'static str,
+        /// The list that is missing.
+        schemes: &'static str,
+    },
+    /// Authentication is enforced by a scheme that is not there.
+    #[error("Authentication scheme {scheme} is not available ({key}); there are: {available}")]
+    EnforcedSchemeMissing {
+        /// The setting that asks for it.
+        key: &'static str,
+        /// What it asks for.
+        scheme: String,
+        /// What there is.
+        available: String,
+    },
+}
+
+/// The schemes by their names.
+#[derive(Debug)]
+pub struct ProviderRegistry {
+    providers: BTreeMap<&'static str, Arc<dyn ServerAuthenticationProvider>>,
+}
+
+impl ProviderRegistry {
+    /// `ip`, `digest` unless it is switched off, and what the properties `zookeeper.authProvider.*` name.
+    ///
+    /// # Errors
+    /// When a property names a class that is not known, or a setting of a provider cannot be used.
+    pub fn from_properties(
+        properties: &SystemProperties,
+        clock: &Clock,
+    ) -> Result<Self, AuthConfigError> {
+        let mut registry = Self { providers: BTreeMap::new() };
+        let digest = DigestAuthenticationProvider::from_properties(properties)?;
+        registry.add(IpAuthenticationProvider::from_properties(properties));
+        if DigestAuthenticationProvider::is_enabled(properties) {
+            registry.add(digest.clone());
+        }
+        for (key, class) in properties.iter() {
+            if !key.starts_with(AUTHPROVIDER_PROPERTY_PREFIX) {
+                continue;
+            }
+            let class = class.trim();
+            match class.strip_prefix(PACKAGE) {
+                Some("DigestAuthenticationProvider") => registry.add(digest.clone()),
+                Some("IPAuthenticationProvider") => {
+                    registry.add(IpAuthenticationProvider::from_properties(properties));
+                }
+                Some("EnsembleAuthenticationProvider") => {
+                    let clock = Arc::clone(clock);
+                    registry
+                        .add(EnsembleAuthenticationProvider::from_properties(properties, clock));
+                }
+                Some("KeyAuthenticationProvider") => registry.add(KeyAuthenticationProvider),
+                Some("X509AuthenticationProvider") => {
+                    return Err(unsupported(key, class, "TLS connections of clients"));
+                }
+                Some("SASLAuthenticationProvider") => {
+                    return Err(unsupported(key, class, "SASL authentication"));
+                }
+                _ => {
+                    return Err(AuthConfigError::UnknownProvider {
+                        key: key.into(),
+                        class: class.into(),
+                    });
+                }
+            }
+        }
+        Ok(registry)
+    }
+
+    fn add(&mut self, provider: impl ServerAuthenticationProvider + 'static) {
+        self.providers.insert(provider.scheme(), Arc::new(provider));
+    }
+
+    /// The provider of a scheme (Java: getServerProvider).
+    #[must_use]
+    pub fn server_provider(&self, scheme: &str) -> Option<&dyn ServerAuthenticationProvider> {
+        self.providers.get(scheme).map(AsRef::as_ref)
+    }
+
+    /// The schemes' names with a blank after each (Java: listProviders).
+    #[must_use]
+    pub fn list_providers(&self) -> String {
+        self.providers.keys().flat_map(|scheme| [*scheme, " "]).collect()
+    }
+}
+
+fn unsupported(key: &str, class: &str, needs: &'static str) -> AuthConfigError {
+    AuthConfigError::Unsupported { key: key.into(), class: class.into(), needs }
+}
+
+/// `ip` and `digest` with Java's defaults.
+impl Default for ProviderRegistry {
+    fn default() -> Self {
+        let mut registry = Self { providers: BTreeMap::new() };
+        registry.add(IpAuthenticationProvider::default());
+        registry.add(DigestAuthenticationProvider::default());
+        registry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::time::SystemClock;
+
+    fn registry<const N: usize>(
+        pairs: [(&str, &str); N],
+    ) -> Result<ProviderRegistry, AuthConfigError> {
+        let properties = SystemProperties::from_pairs(pairs);
+        ProviderRegistry::from_properties(&properties, &SystemClock::shared())
+    }
+
+    #[test]
+    fn digest_is_there_unless_it_is_switched_off() {
+        assert_eq!(registry([]).unwrap().list_providers(), "digest ip ");
+        assert_eq!(ProviderRegistry::default().list_providers(), "digest ip ");
+        let off = ("zookeeper.DigestAuthenticationProvider.enabled", "false");
+        assert_eq!(registry([off]).unwrap().list_providers(), "ip ");
+        let named = (
+            "zookeeper.authProvider.x",
+            "org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
+        );
+        assert_eq!(registry([off, named]).unwrap().list_providers(), "digest ip ");
+    }
+
+    #[test]
+    fn javas_own_classes_are_known_by_name() {
+        let registry = registry([
+            (
+                "zookeeper.authProvider.1",
+                "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider",
+            ),
+            (
+                "zookeeper.authProvider.key",
+                "org.apache.zookeeper.server.auth.KeyAuthenticationProvider",
+            ),
+            (
+                "zookeeper.authProvider.3",
+                "org.apache.zookeeper.server.auth.IPAuthenticationProvider",
+            ),
+        ])
+        .unwrap();
+        assert_eq!(registry.list_providers(), "digest ensemble ip key ");
+        assert!(registry.server_provider("key").is_some());
+        assert!(registry.server_provider("sasl").is_none());
+    }
+
+    #[test]
+    fn a_class_that_is_not_here_stops_the_start_and_says_why() {
+        for (class, words) in [
+            ("com.example.Provider", "the known ones are"),
+            ("org.apache.zookeeper.server.auth.X509AuthenticationProvider", "TLS"),
+            ("org.apache.zookeeper.server.auth.SASLAuthenticationProvider", "SASL"),
+        ] {
+            let text = registry([("zookeeper.authProvider.7", class)]).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("zookeeper.authProvider.7={class}: ")), "{text}");
+            assert!(text.contains(words), "{text}");
+        }
+    }
+}
