@@ -1,5 +1,9 @@
 //! Java: package org.apache.zookeeper.common.
 
+pub mod config_exception;
+pub mod net_utils;
+pub mod properties;
+pub mod string_utils;
 pub mod time;
 
 pub mod zk_config;

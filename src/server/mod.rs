@@ -1,6 +1,9 @@
-//! Java: package org.apache.zookeeper.server. A whole server without an ensemble; never names `quorum`.
+//! Java: package org.apache.zookeeper.server. A whole server without an ensemble; never names
+//! `quorum`.
 
 pub mod exit_code;
+pub mod server_config;
+pub mod zookeeper_server_conf;
 pub mod zookeeper_server_listener;
 
 pub mod zookeeper_critical_thread;

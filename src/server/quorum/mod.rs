@@ -1,1 +1,4 @@
 //! Java: package org.apache.zookeeper.server.quorum: the ensemble.
+
+pub mod quorum_peer;
+pub mod quorum_peer_config;

@@ -5,3 +5,4 @@ pub mod serialize_utils;
 
 pub mod bit_hash_set;
 pub mod bit_map;
+pub mod verifying_file_factory;

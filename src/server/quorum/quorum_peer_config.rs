@@ -1,0 +1,691 @@
+//! zoo.cfg (Java: server/quorum/QuorumPeerConfig.java).
+//!
+//! The face: reads the static file and, where it names one, the dynamic file; checks them as Java
+//! does. The keys are in [`keys`], the members of the ensemble in [`dynamic_file`].
+//!
+//! Differs from Java: errors name file and line; a key that is written twice, a tick below 1 and
+//! members of a group about whom nothing is known are spoken of; `multiAddress.enabled` in zoo.cfg
+//! allows several addresses for a server, which Java reads from the system property alone. Files
+//! are only read here: writing `.bak` and dynamic files comes with the ensemble. What is not served
+//! yet is refused by name ([`QuorumPeerConfig::check_supported`]).
+
+pub mod dynamic_file;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use log::{info, warn};
+
+use crate::common::config_exception::{ConfigError, Place};
+use crate::common::net_utils::{self, InetSocketAddress, ResolveHost};
+use crate::common::properties::Properties;
+use crate::common::string_utils;
+use crate::common::zk_config::SystemProperties;
+use crate::ids::Sid;
+use crate::server::quorum::quorum_peer::LearnerType;
+use crate::server::server_config::{JvmPauseMonitorConfig, ServerConfig};
+use dynamic_file::{QuorumMembers, Reading};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig";
+
+/// Beside the static file: the configuration that was proposed last and may not be in effect yet.
+pub const NEXT_DYNAMIC_CONFIG_FILE_SUFFIX: &str = ".dynamic.next";
+
+/// The purge task keeps at least so many snapshots.
+const MIN_SNAP_RETAIN_COUNT: i32 = 3;
+
+/// Everything that zoo.cfg says. A field is named as its key; -1 stands for "not set" where Java
+/// says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumPeerConfig {
+    /// Where clients connect, from clientPort and clientPortAddress or from this server's line.
+    pub client_port_address: Option<InetSocketAddress>,
+    /// Where clients connect with TLS.
+    pub secure_client_port_address: Option<InetSocketAddress>,
+    /// Where observers connect to any server; 0 is off.
+    pub observer_master_port: i32,
+    /// Snapshots, `myid`, epochs.
+    pub data_dir: PathBuf,
+    /// Transaction logs; `data_dir` if not set.
+    pub data_log_dir: PathBuf,
+    /// The file with the members of the ensemble, if they are not in zoo.cfg.
+    pub dynamic_config_file: Option<PathBuf>,
+    /// zoo.cfg; `None` when the settings came from elsewhere.
+    pub config_file: Option<PathBuf>,
+    /// The text of zoo.cfg.
+    pub initial_config: Option<String>,
+    /// The length of a tick.
+    pub tick_time_ms: i32,
+    /// Connections that one client address may have; 0 is no limit.
+    pub max_client_cnxns: i32,
+    /// The shortest session timeout: two ticks if not set.
+    pub min_session_timeout_ms: i32,
+    /// The longest session timeout: twenty ticks if not set.
+    pub max_session_timeout_ms: i32,
+    /// Java's class name of the metrics provider.
+    pub metrics_provider_class_name: String,
+    /// The provider's settings, without their prefix.
+    pub metrics_provider_configuration: BTreeMap<String, String>,
+    /// Sessions known to one server only.
+    pub local_sessions_enabled: bool,
+    /// A local session becomes a global one when it makes an ephemeral node.
+    pub local_sessions_upgrading_enabled: bool,
+    /// Connections that may wait to be accepted; -1 means Java's 50.
+    pub client_port_listen_backlog: i32,
+    /// How long a learner may take to connect and to load the leader's data; required in an
+    /// ensemble.
+    pub init_limit_ticks: i32,
+    /// How far a learner may fall behind; required in an ensemble.
+    pub sync_limit_ticks: i32,
+    /// How long a learner tries to reach its master; 0 means `init_limit_ticks`.
+    pub connect_to_learner_master_limit_ticks: i32,
+    /// Always 3, fast leader election over TCP.
+    pub election_alg: i32,
+    /// Quorum and election ports at all addresses.
+    pub quorum_listen_on_all_ips: bool,
+    /// The number in `myid`; `None` when that file is missing.
+    pub server_id: Option<Sid>,
+    /// The members of the ensemble (Java: quorumVerifier).
+    pub quorum_members: QuorumMembers,
+    /// Members that were proposed last, from the file `.dynamic.next` (Java:
+    /// lastSeenQuorumVerifier).
+    pub last_seen_quorum_members: Option<QuorumMembers>,
+    /// Snapshots that the purge task keeps.
+    pub snap_retain_count: i32,
+    /// Hours between two purges; 0 or less is off.
+    pub purge_interval_hours: i32,
+    /// Observers write logs and snapshots.
+    pub sync_enabled: bool,
+    /// What this server is; the list of servers wins over the key.
+    pub peer_type: LearnerType,
+    /// A single participant is a server without an ensemble (Java: static).
+    pub standalone_enabled: bool,
+    /// The ensemble's configuration may be changed while it runs (Java: static).
+    pub reconfig_enabled: bool,
+    /// TLS between servers.
+    pub ssl_quorum: bool,
+    /// Servers with and without TLS at the same ports.
+    pub port_unification: bool,
+    /// Certificates are read again when their files change.
+    pub ssl_quorum_reload_cert_files: bool,
+    /// SASL between servers.
+    pub quorum_auth: QuorumAuthConfig,
+    /// Threads that open connections between servers.
+    pub quorum_cnxn_threads_size: i32,
+    /// Several addresses for a server.
+    pub multi_address: MultiAddressConfig,
+    /// The file that decides between two participants.
+    pub oracle_path: Option<PathBuf>,
+    /// Warnings of pauses.
+    pub jvm_pause_monitor: JvmPauseMonitorConfig,
+    /// The line of each key.
+    lines: BTreeMap<String, usize>,
+}
+
+/// SASL between servers (Java: quorum/auth/QuorumAuth.java).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumAuthConfig {
+    /// Servers may authenticate.
+    pub enable_sasl: bool,
+    /// A server takes only those that do.
+    pub server_require_sasl: bool,
+    /// A learner connects only to those that do.
+    pub learner_require_sasl: bool,
+    /// The login of a learner.
+    pub learner_login_context: String,
+    /// The login of a server.
+    pub server_login_context: String,
+    /// The Kerberos principal of the servers.
+    pub service_principal: String,
+}
+
+impl Default for QuorumAuthConfig {
+    fn default() -> Self {
+        Self {
+            enable_sasl: false,
+            server_require_sasl: false,
+            learner_require_sasl: false,
+            learner_login_context: "QuorumLearner".into(),
+            server_login_context: "QuorumServer".into(),
+            service_principal: "zkquorum/localhost".into(),
+        }
+    }
+}
+
+/// Several addresses for a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MultiAddressConfig {
+    /// They are allowed.
+    pub enabled: bool,
+    /// They are tried before one is chosen.
+    pub reachability_check_enabled: bool,
+    /// How long an address is tried.
+    pub reachability_check_timeout_ms: i32,
+}
+
+impl Default for MultiAddressConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            reachability_check_enabled: true,
+            reachability_check_timeout_ms: 1000,
+        }
+    }
+}
+
+/// What is known while the lines are read.
+struct Parsing<'a> {
+    config: QuorumPeerConfig,
+    properties: &'a mut SystemProperties,
+    file: &'a Path,
+    resolve: ResolveHost<'a>,
+    has_dynamic_config_file: bool,
+    client_port: Option<u16>,
+    client_port_address: Option<String>,
+    secure_client_port: Option<u16>,
+    secure_client_port_address: Option<String>,
+}
+
+impl Default for QuorumPeerConfig {
+    /// Java's defaults; the directories are empty until a file has named them.
+    fn default() -> Self {
+        let server = ServerConfig::new(None, "");
+        Self {
+            client_port_address: None,
+            secure_client_port_address: None,
+            observer_master_port: 0,
+            data_dir: PathBuf::new(),
+            data_log_dir: PathBuf::new(),
+            dynamic_config_file: None,
+            config_file: None,
+            initial_config: None,
+            tick_time_ms: server.tick_time_ms,
+            max_client_cnxns: 60,
+            min_session_timeout_ms: -1,
+            max_session_timeout_ms: -1,
+            metrics_provider_class_name: server.metrics_provider_class_name,
+            metrics_provider_configuration: BTreeMap::new(),
+            local_sessions_enabled: false,
+            local_sessions_upgrading_enabled: false,
+            client_port_listen_backlog: -1,
+            init_limit_ticks: 0,
+            sync_limit_ticks: 0,
+            connect_to_learner_master_limit_ticks: 0,
+            election_alg: 3,
+            quorum_listen_on_all_ips: false,
+            server_id: None,
+            quorum_members: QuorumMembers::default(),
+            last_seen_quorum_members: None,
+            snap_retain_count: 3,
+            purge_interval_hours: 0,
+            sync_enabled: true,
+            peer_type: LearnerType::Participant,
+            standalone_enabled: true,
+            reconfig_enabled: false,
+            ssl_quorum: false,
+            port_unification: false,
+            ssl_quorum_reload_cert_files: false,
+            quorum_auth: QuorumAuthConfig::default(),
+            quorum_cnxn_threads_size: 20,
+            multi_address: MultiAddressConfig::default(),
+            oracle_path: None,
+            jvm_pause_monitor: JvmPauseMonitorConfig::default(),
+            lines: BTreeMap::new(),
+        }
+    }
+}
+
+impl QuorumPeerConfig {
+    /// Reads zoo.cfg and the dynamic file that it may name. Keys without a field become properties.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; Java's ConfigException and, inside it, IllegalArgumentException.
+    pub fn parse(path: &Path, properties: &mut SystemProperties) -> Result<Self, ConfigError> {
+        let prefer_ipv6 = properties.bool("java.net.preferIPv6Addresses");
+        Self::parse_with(path, properties, &|host| net_utils::resolve_host(host, prefer_ipv6))
+    }
+
+    /// As [`parse`](Self::parse), with somebody to ask for host names.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(
+        path: &Path,
+        properties: &mut SystemProperties,
+        resolve: ResolveHost<'_>,
+    ) -> Result<Self, ConfigError> {
+        info!(target: LOG, "Reading configuration from: {}", path.display());
+        let (settings, text) = load(path)?;
+        let mut config = Self::parse_properties(&settings, path, properties, resolve)?;
+        config.config_file = Some(path.into());
+        config.initial_config = Some(text);
+        if let Some(file) = config.dynamic_config_file.clone() {
+            let dynamic = dynamic_file::load_dynamic_file(&file)?;
+            config.setup_quorum_peer_config(&dynamic, &file, false, resolve)?;
+            config.last_seen_quorum_members = config.next_members(path, resolve)?;
+        }
+        Ok(config)
+    }
+
+    /// Takes the settings of one file over (Java: parseProperties). `file` is for messages.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_properties(
+        settings: &Properties,
+        file: &Path,
+        properties: &mut SystemProperties,
+        resolve: ResolveHost<'_>,
+    ) -> Result<Self, ConfigError> {
+        let config = Self { multi_address: multi_address_from(properties)?, ..Self::default() };
+        let mut parsing = Parsing {
+            config,
+            properties,
+            file,
+            resolve,
+            has_dynamic_config_file: settings.get("dynamicConfigFile").is_some(),
+            client_port: None,
+            client_port_address: None,
+            secure_client_port: None,
+            secure_client_port_address: None,
+        };
+        for replaced in settings.replaced() {
+            warn!(
+                target: LOG,
+                "{}:{}: {} is set again below; this value has no effect",
+                file.display(),
+                replaced.line,
+                replaced.key
+            );
+        }
+        for property in settings.iter() {
+            let key = string_utils::trim(&property.key);
+            let value = string_utils::trim(&property.value);
+            parsing.config.lines.insert(key.to_owned(), property.line);
+            keys::put(&mut parsing, &keys::Setting { file, line: property.line, key, value })?;
+        }
+        parsing.config.check_quorum_auth(file)?;
+        parsing.complete_storage()?;
+        parsing.complete_ports()?;
+        let mut config = parsing.config;
+        config.complete_timeouts(file)?;
+        info!(target: LOG, "metricsProvider.className is {}", config.metrics_provider_class_name);
+        if config.dynamic_config_file.is_none() {
+            config.setup_quorum_peer_config(settings, file, true, resolve)?;
+        }
+        Ok(config)
+    }
+
+    /// Whether this server is one of an ensemble; else it runs alone (Java: isDistributed).
+    #[must_use]
+    pub fn is_distributed(&self) -> bool {
+        !self.standalone_enabled || self.quorum_members.voting_members().count() > 1
+    }
+
+    /// What a server without an ensemble needs of it (Java: ServerConfig.readFrom).
+    #[must_use]
+    pub fn server_config(&self) -> ServerConfig {
+        ServerConfig {
+            client_port_address: self.client_port_address.clone(),
+            secure_client_port_address: self.secure_client_port_address.clone(),
+            data_dir: self.data_dir.clone(),
+            data_log_dir: self.data_log_dir.clone(),
+            tick_time_ms: self.tick_time_ms,
+            max_client_cnxns: self.max_client_cnxns,
+            min_session_timeout_ms: self.min_session_timeout_ms,
+            max_session_timeout_ms: self.max_session_timeout_ms,
+            metrics_provider_class_name: self.metrics_provider_class_name.clone(),
+            metrics_provider_configuration: self.metrics_provider_configuration.clone(),
+            listen_backlog: self.client_port_listen_backlog,
+            initial_config: self.initial_config.clone(),
+            reconfig_enabled: self.reconfig_enabled,
+            jvm_pause_monitor: self.jvm_pause_monitor,
+        }
+    }
+
+    /// The line on which a key stands.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        self.lines.get(key).copied()
+    }
+
+    /// Refuses what Java would serve and this server cannot yet, instead of running without it.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotSupported`] with all such settings.
+    pub fn check_supported(&self, properties: &SystemProperties) -> Result<(), ConfigError> {
+        let mut items = Vec::new();
+        let mut refuse = |key: &str, what: &str| {
+            let line = self.line_of(key).map(|line| format!("line {line}: ")).unwrap_or_default();
+            items.push(format!("{line}{key} ({what})"));
+        };
+        if self.secure_client_port_address.is_some() {
+            refuse("secureClientPort", "TLS; remove it, or let a proxy in front end the TLS");
+        }
+        let factory = "zookeeper.serverCnxnFactory";
+        if properties.get(factory).is_some_and(|name| !SERVER_CNXN_FACTORIES.contains(&name)) {
+            refuse(
+                factory,
+                "only Java's NIOServerCnxnFactory and NettyServerCnxnFactory have a counterpart",
+            );
+        }
+        if self.is_distributed() {
+            refuse(
+                "server.N",
+                "an ensemble; a server alone has at most one server.N line and no \
+                 standaloneEnabled=false",
+            );
+            if self.quorum_auth.enable_sasl {
+                refuse("quorum.auth.enableSasl", "SASL between servers");
+            }
+            if self.ssl_quorum || self.port_unification {
+                let key = if self.ssl_quorum { "sslQuorum" } else { "portUnification" };
+                refuse(key, "TLS between servers");
+            }
+        }
+        if items.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::NotSupported { file: self.config_file.clone().unwrap_or_default(), items })
+    }
+
+    fn check_quorum_auth(&self, file: &Path) -> Result<(), ConfigError> {
+        let auth = &self.quorum_auth;
+        let (disabled, key) = if !auth.enable_sasl && auth.server_require_sasl {
+            ("enableSasl", "serverRequireSasl")
+        } else if !auth.enable_sasl && auth.learner_require_sasl {
+            ("enableSasl", "learnerRequireSasl")
+        } else if !auth.learner_require_sasl && auth.server_require_sasl {
+            // A server that asks others for what it does not do itself could not join.
+            ("learnerRequireSasl", "serverRequireSasl")
+        } else {
+            return Ok(());
+        };
+        let key = format!("quorum.auth.{key}");
+        let what = format!("quorum.auth.{disabled} is disabled, so cannot enable {key}");
+        let line = self.line_of(&key).unwrap_or_default();
+        Err(ConfigError::Rule { place: Place { file: file.into(), line }, what })
+    }
+
+    fn complete_timeouts(&mut self, file: &Path) -> Result<(), ConfigError> {
+        let rule = |key: &str, what: &str| {
+            let place = Place { file: file.into(), line: self.line_of(key).unwrap_or_default() };
+            ConfigError::Rule { place, what: what.into() }
+        };
+        let ticks = |ticks: i32| {
+            let product = self.tick_time_ms.checked_mul(ticks);
+            product.ok_or_else(|| rule("tickTime", "20 ticks are longer than 2147483647 ms"))
+        };
+        let min = match self.min_session_timeout_ms {
+            -1 => ticks(2)?,
+            timeout => timeout,
+        };
+        let max = match self.max_session_timeout_ms {
+            -1 => ticks(20)?,
+            timeout => timeout,
+        };
+        if min > max {
+            let what = format!(
+                "minSessionTimeout must not be larger than maxSessionTimeout; they are {min} and \
+                 {max} ms"
+            );
+            return Err(rule("minSessionTimeout", &what));
+        }
+        (self.min_session_timeout_ms, self.max_session_timeout_ms) = (min, max);
+        Ok(())
+    }
+
+    /// Members, own id, own port, own role (Java: setupQuorumPeerConfig).
+    fn setup_quorum_peer_config(
+        &mut self,
+        settings: &Properties,
+        file: &Path,
+        among_other_keys: bool,
+        resolve: ResolveHost<'_>,
+    ) -> Result<(), ConfigError> {
+        let reading = self.reading(file, among_other_keys, resolve);
+        self.quorum_members = reading.parse_dynamic_config(settings)?;
+        self.setup_my_id()?;
+        self.setup_client_port(file)?;
+        self.setup_peer_type();
+        self.check_validity(file)
+    }
+
+    fn reading<'a>(
+        &self,
+        file: &'a Path,
+        among_other_keys: bool,
+        resolve: ResolveHost<'a>,
+    ) -> Reading<'a> {
+        Reading {
+            file,
+            among_other_keys,
+            standalone_enabled: self.standalone_enabled,
+            has_oracle: self.oracle_path.is_some(),
+            multi_address: self.multi_address.enabled,
+            resolve,
+        }
+    }
+
+    /// The members in `zoo.cfg.dynamic.next`, if that file is there.
+    fn next_members(
+        &self,
+        config_file: &Path,
+        resolve: ResolveHost<'_>,
+    ) -> Result<Option<QuorumMembers>, ConfigError> {
+        let mut next = config_file.as_os_str().to_owned();
+        next.push(NEXT_DYNAMIC_CONFIG_FILE_SUFFIX);
+        let next = PathBuf::from(next);
+        if !next.exists() {
+            return Ok(None);
+        }
+        match load(&next) {
+            Ok((settings, _)) => {
+                let mut reading = self.reading(&next, false, resolve);
+                reading.has_oracle = false; // Java leaves the oracle out here
+                reading.create_quorum_members(&settings).map(Some)
+            }
+            Err(ConfigError::Unreadable { source, .. }) => {
+                warn!(target: LOG, "NextQuorumVerifier is initiated to null: {source}");
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A server without an ensemble needs no `myid`; one that is there must be right.
+    fn setup_my_id(&mut self) -> Result<(), ConfigError> {
+        let file = self.data_dir.join("myid");
+        if !file.is_file() {
+            return Ok(());
+        }
+        let text = fs::read(&file)
+            .map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+        let text = String::from_utf8_lossy(&text);
+        let first_line = text.split(['\n', '\r']).next().unwrap_or_default();
+        match first_line.parse() {
+            Ok(id) => {
+                self.server_id = Some(Sid(id));
+                Ok(())
+            }
+            Err(_) => Err(ConfigError::Rule {
+                place: Place { file, line: 1 },
+                what: format!(
+                    "serverid {first_line:?} is not a number; write the N of server.N alone"
+                ),
+            }),
+        }
+    }
+
+    fn setup_client_port(&mut self, file: &Path) -> Result<(), ConfigError> {
+        let Some(id) = self.server_id else { return Ok(()) };
+        let Some(server) = self.quorum_members.servers.get_mut(&id) else { return Ok(()) };
+        let Some(dynamic) = &server.client_address else {
+            server.client_address = self.client_port_address.clone();
+            server.is_client_address_from_static = true;
+            return Ok(());
+        };
+        if let Some(fixed) = &self.client_port_address {
+            let same =
+                if fixed.is_any_local() { fixed.port == dynamic.port } else { fixed == dynamic };
+            if !same {
+                let what = format!(
+                    "client address for this server (id = {id}) in static config file is {fixed} \
+                     is different from \
+                     client address found in dynamic file: {dynamic}; remove clientPort from the \
+                     static file"
+                );
+                return Err(ConfigError::Rule {
+                    place: Place { file: file.into(), line: 0 },
+                    what,
+                });
+            }
+        }
+        self.client_port_address = Some(dynamic.clone());
+        Ok(())
+    }
+
+    fn setup_peer_type(&mut self) {
+        let own = self.server_id.and_then(|id| self.quorum_members.servers.get(&id));
+        let listed = own.map_or(LearnerType::Participant, |server| server.learner_type);
+        if listed != self.peer_type {
+            warn!(
+                target: LOG,
+                "Peer type from servers list ({listed}) doesn't match peerType ({}). Defaulting to \
+                 servers list.",
+                self.peer_type
+            );
+            self.peer_type = listed;
+        }
+    }
+
+    fn check_validity(&self, file: &Path) -> Result<(), ConfigError> {
+        if !self.is_distributed() {
+            return Ok(());
+        }
+        let what = if self.init_limit_ticks == 0 {
+            "initLimit is not set; an ensemble needs it".into()
+        } else if self.sync_limit_ticks == 0 {
+            "syncLimit is not set; an ensemble needs it".into()
+        } else if self.server_id.is_none() {
+            format!(
+                "myid file is missing; write the N of this server's server.N line into {}",
+                self.data_dir.join("myid").display()
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Rule { place: Place { file: file.into(), line: 0 }, what })
+    }
+}
+
+/// The factories that the blocking one stands for.
+const SERVER_CNXN_FACTORIES: [&str; 2] = [
+    "org.apache.zookeeper.server.NIOServerCnxnFactory",
+    "org.apache.zookeeper.server.NettyServerCnxnFactory",
+];
+
+impl Parsing<'_> {
+    fn complete_storage(&mut self) -> Result<(), ConfigError> {
+        let config = &mut self.config;
+        // PurgeTxnLog keeps no fewer.
+        if config.snap_retain_count < MIN_SNAP_RETAIN_COUNT {
+            warn!(
+                target: LOG,
+                "Invalid autopurge.snapRetainCount: {}. Defaulting to {MIN_SNAP_RETAIN_COUNT}",
+                config.snap_retain_count
+            );
+            config.snap_retain_count = MIN_SNAP_RETAIN_COUNT;
+        }
+        if config.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::Rule {
+                place: Place { file: self.file.into(), line: 0 },
+                what: "dataDir is not set; name the directory for the data".into(),
+            });
+        }
+        if config.data_log_dir.as_os_str().is_empty() {
+            config.data_log_dir.clone_from(&config.data_dir);
+        }
+        Ok(())
+    }
+
+    fn complete_ports(&mut self) -> Result<(), ConfigError> {
+        let (port, address) = (self.client_port, self.client_port_address.as_deref());
+        let bound = keys::bind_at(self, port, address, "clientPort")?;
+        self.config.client_port_address = bound;
+        let (port, address) = (self.secure_client_port, self.secure_client_port_address.as_deref());
+        let bound = keys::bind_at(self, port, address, "secureClientPort")?;
+        self.config.secure_client_port_address = bound;
+        if self.config.secure_client_port_address.is_some() {
+            self.configure_ssl_auth()?;
+        }
+        if self.config.observer_master_port <= 0 {
+            info!(target: LOG, "observerMasterPort is not set");
+            self.config.observer_master_port = 0;
+        } else {
+            info!(target: LOG, "observerMasterPort is {}", self.config.observer_master_port);
+        }
+        Ok(())
+    }
+
+    /// Clients with TLS need a provider that reads their certificates (Java: configureSSLAuth).
+    fn configure_ssl_auth(&mut self) -> Result<(), ConfigError> {
+        let scheme = self.properties.get("zookeeper.ssl.authProvider").unwrap_or("x509");
+        let provider = format!("zookeeper.authProvider.{scheme}");
+        if self.properties.get(&provider).is_some() {
+            return Ok(());
+        }
+        if scheme == "x509" {
+            let class = "org.apache.zookeeper.server.auth.X509AuthenticationProvider";
+            self.properties.set(provider, class);
+            return Ok(());
+        }
+        Err(ConfigError::Rule {
+            place: Place { file: self.file.into(), line: 0 },
+            what: format!(
+                "No auth provider configured for the SSL authentication scheme '{scheme}'; set \
+                 {provider}"
+            ),
+        })
+    }
+}
+
+/// Three settings that may also come from the command line; a line of zoo.cfg wins.
+fn multi_address_from(properties: &SystemProperties) -> Result<MultiAddressConfig, ConfigError> {
+    let default = MultiAddressConfig::default();
+    let timeout_key = "zookeeper.multiAddress.reachabilityCheckTimeoutMs";
+    let timeout = properties.get(timeout_key);
+    Ok(MultiAddressConfig {
+        enabled: properties.bool_or("zookeeper.multiAddress.enabled", default.enabled),
+        reachability_check_enabled: properties.bool_or(
+            "zookeeper.multiAddress.reachabilityCheckEnabled",
+            default.reachability_check_enabled,
+        ),
+        reachability_check_timeout_ms: match timeout {
+            None => default.reachability_check_timeout_ms,
+            Some(text) => text.parse().map_err(|_| {
+                ConfigError::Arguments(format!("-D{timeout_key}={text}: a whole number is needed"))
+            })?,
+        },
+    })
+}
+
+/// The settings of a file, and its text.
+fn load(file: &Path) -> Result<(Properties, String), ConfigError> {
+    let bytes = fs::read(file).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ConfigError::Missing { file: file.into() },
+        _ => ConfigError::Unreadable { file: file.into(), source },
+    })?;
+    let settings = Properties::load(&bytes).map_err(|malformed| ConfigError::Rule {
+        place: Place { file: file.into(), line: malformed.line },
+        what: "\\u must be followed by four hex digits that form a character".into(),
+    })?;
+    Ok((settings, String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests;

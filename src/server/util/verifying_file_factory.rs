@@ -1,0 +1,87 @@
+//! Paths from settings, checked (Java: server/util/VerifyingFileFactory.java).
+
+use std::path::{Path, PathBuf};
+
+use log::warn;
+
+use crate::common::config_exception::ConfigError;
+
+/// Turns the text of a setting into a path and says what is odd about it.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifyingFileFactory {
+    log_target: &'static str,
+    warn_for_relative_path: bool,
+    fail_for_non_existing_path: bool,
+}
+
+impl VerifyingFileFactory {
+    /// Takes every path. Warnings go to the logger of that name.
+    #[must_use]
+    pub const fn new(log_target: &'static str) -> Self {
+        Self { log_target, warn_for_relative_path: false, fail_for_non_existing_path: false }
+    }
+
+    /// Warns of a path that depends on the working directory and does not start with `./`.
+    #[must_use]
+    pub const fn warn_for_relative_path(mut self) -> Self {
+        self.warn_for_relative_path = true;
+        self
+    }
+
+    /// Refuses a path where nothing is.
+    #[must_use]
+    pub const fn fail_for_non_existing_path(mut self) -> Self {
+        self.fail_for_non_existing_path = true;
+        self
+    }
+
+    /// The path.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`], if that was asked for.
+    pub fn create(&self, path: impl Into<PathBuf>) -> Result<PathBuf, ConfigError> {
+        let path = path.into();
+        if self.warn_for_relative_path && is_relative_by_accident(&path) {
+            warn!(
+                target: self.log_target,
+                "{} is relative. Prepend ./ to indicate that you're sure!",
+                path.display()
+            );
+        }
+        if self.fail_for_non_existing_path && !path.exists() {
+            return Err(ConfigError::Missing { file: path });
+        }
+        Ok(path)
+    }
+}
+
+fn is_relative_by_accident(path: &Path) -> bool {
+    path.is_relative() && !path.as_os_str().as_encoded_bytes().starts_with(b"./")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_path_that_says_so_is_relative_on_purpose() {
+        for (path, by_accident) in [
+            ("/data", false),
+            ("./data", false),
+            ("data", true),
+            ("../data", true),
+            ("", true),
+            ("d", true),
+        ] {
+            assert_eq!(is_relative_by_accident(Path::new(path)), by_accident, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_refused_only_when_asked_for() {
+        let factory = VerifyingFileFactory::new("test");
+        assert!(factory.create("/no/such/file").is_ok());
+        let error = factory.fail_for_non_existing_path().create("/no/such/file").unwrap_err();
+        assert!(error.to_string().contains("/no/such/file: file is missing"), "{error}");
+    }
+}
