@@ -22,4 +22,6 @@ pub mod auth;
 pub mod authentication_helper;
 pub mod command;
 
+pub mod zookeeper_server;
+
 pub mod quorum;

@@ -136,7 +136,7 @@ impl<T: AuthenticationProvider> ServerAuthenticationProvider for T {
 
 /// A connection and a server for the tests of providers.
 #[cfg(test)]
-pub(super) mod fakes {
+pub(crate) mod fakes {
     use std::cell::{Cell, RefCell};
     use std::net::IpAddr;
 

@@ -1,0 +1,3 @@
+//! A server's parts that know no connection (Java: parts of server/ZooKeeperServer.java).
+
+pub mod access;
