@@ -13,6 +13,7 @@ pub mod data;
 pub mod proto;
 pub mod txn;
 
+pub mod add_watch_mode;
 pub mod create_mode;
 pub mod keeper_exception;
 pub mod watched_event;

@@ -33,6 +33,8 @@ pub enum Rank {
     DataTreeParts,
     /// The watches.
     WatchManager,
+    /// Some of the watched paths, where they are locked apart from the watchers.
+    WatchedPaths,
     /// Watchers that wait to be cleaned up.
     WatcherCleaner,
     /// The sessions and their expiry.

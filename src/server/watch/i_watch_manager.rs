@@ -66,8 +66,8 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
     /// Tells who watches the path what has happened, and removes the standard watches. Returns who was found, the
     /// suppressed ones too; `None` when nobody watches.
     ///
-    /// `acl` is the ACL of the node, for the watchers to decide whether they may know. Whoever is in `suppress`, which
-    /// is what a manager of the same kind has returned, is not told.
+    /// `acl` is the ACL of the node, for the watchers to decide whether they may know. Whoever is in `suppress`, the
+    /// answer of another manager, is not told.
     fn trigger_watch(
         &self,
         path: &str,

@@ -37,9 +37,6 @@ use watch_table::WatchTable;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatchManager";
 
-/// From this many suppressed watchers on, they are looked up and not searched.
-const MANY_SUPPRESSED: usize = 16;
-
 /// Watches of all modes; removes a closed watcher's at once.
 pub struct WatchManager {
     table: RankedMutex<WatchTable>,
@@ -140,14 +137,14 @@ impl IWatchManager for WatchManager {
         }
         let event =
             WatchedEvent { event_type, keeper_state: KeeperState::SyncConnected, path, zxid };
-        let suppressed = suppress.map(Suppressed::new);
+        let suppressed = suppress.map(WatcherOrBitSet::lookup);
         for watcher in &watchers {
             if !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher)) {
                 watcher.0.process(&event, acl);
             }
         }
         self.metrics.watches_fired(event_type, watchers.len());
-        Some(WatcherOrBitSet::Watchers(watchers))
+        Some(WatcherOrBitSet::new(watchers))
     }
 
     fn size(&self) -> usize {
@@ -215,30 +212,6 @@ impl fmt::Display for WatchManager {
         let WatchesSummary { num_connections, num_paths, total_watches } = summary;
         writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
         write!(f, "Total watches:{total_watches}")
-    }
-}
-
-/// Who is not to be told, ready to be asked often.
-enum Suppressed<'a> {
-    Few(&'a WatcherOrBitSet),
-    Many(HashSet<&'a WatcherRef>),
-}
-
-impl<'a> Suppressed<'a> {
-    fn new(suppress: &'a WatcherOrBitSet) -> Self {
-        match suppress {
-            WatcherOrBitSet::Watchers(watchers) if watchers.len() >= MANY_SUPPRESSED => {
-                Self::Many(watchers.iter().collect())
-            }
-            WatcherOrBitSet::Watchers(_) | WatcherOrBitSet::Bits(_) => Self::Few(suppress),
-        }
-    }
-
-    fn contains(&self, watcher: &WatcherRef) -> bool {
-        match self {
-            Self::Few(suppress) => suppress.contains(watcher),
-            Self::Many(watchers) => watchers.contains(watcher),
-        }
     }
 }
 

@@ -1,42 +1,59 @@
 //! Who was found when a watch fired (Java: server/watch/WatcherOrBitSet.java).
+//!
+//! Differs from Java, where a `WatchManagerOptimized` hands out the numbers that it has for its watchers, and another one
+//! takes them for its own: whoever has the number of somebody else is not told then. Here it is always the watchers.
+
+use std::collections::HashSet;
 
 use crate::server::server_watcher::WatcherRef;
-use crate::server::util::bit_hash_set::BitHashSet;
 
-/// The watchers themselves, or their numbers in the manager that they come from.
+/// From this many on, watchers are looked up and not searched.
+const MANY: usize = 16;
+
+/// The watchers that were found, each once.
 #[derive(Clone, Debug)]
-pub enum WatcherOrBitSet {
-    /// From a `WatchManager`: each watcher once.
-    Watchers(Vec<WatcherRef>),
-    /// From a `WatchManagerOptimized`.
-    Bits(BitHashSet),
+pub struct WatcherOrBitSet {
+    watchers: Vec<WatcherRef>,
 }
 
 impl WatcherOrBitSet {
-    /// Whether the watcher is in it. Looks at all of them: for many questions, sort first.
-    #[must_use]
-    pub fn contains(&self, watcher: &WatcherRef) -> bool {
-        match self {
-            Self::Watchers(watchers) => watchers.contains(watcher),
-            Self::Bits(_) => false,
-        }
+    pub(super) const fn new(watchers: Vec<WatcherRef>) -> Self {
+        Self { watchers }
     }
 
-    /// Whether the watcher of that number is in it.
+    /// Whether the watcher is in it. Looks at all of them.
     #[must_use]
-    pub fn contains_bit(&self, bit: u32) -> bool {
-        match self {
-            Self::Watchers(_) => false,
-            Self::Bits(bits) => bits.contains(bit),
-        }
+    pub fn contains(&self, watcher: &WatcherRef) -> bool {
+        self.watchers.contains(watcher)
     }
 
     /// How many there are.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub const fn size(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// Ready to be asked often.
+    pub(super) fn lookup(&self) -> WatcherLookup<'_> {
+        if self.watchers.len() < MANY {
+            WatcherLookup::Few(&self.watchers)
+        } else {
+            WatcherLookup::Many(self.watchers.iter().collect())
+        }
+    }
+}
+
+/// Says quickly whether a watcher is among some.
+pub(super) enum WatcherLookup<'a> {
+    Few(&'a [WatcherRef]),
+    Many(HashSet<&'a WatcherRef>),
+}
+
+impl WatcherLookup<'_> {
+    pub(super) fn contains(&self, watcher: &WatcherRef) -> bool {
         match self {
-            Self::Watchers(watchers) => watchers.len(),
-            Self::Bits(bits) => bits.size(),
+            Self::Few(watchers) => watchers.contains(watcher),
+            Self::Many(watchers) => watchers.contains(watcher),
         }
     }
 }

@@ -79,7 +79,7 @@ fn a_closed_watcher_gets_no_watch() {
 
 #[test]
 fn the_suppressed_are_found_but_not_told_however_many_they_are() {
-    for count in [1, MANY_SUPPRESSED + 5] {
+    for count in [1, 20] {
         let (data, child) = (manager(), manager());
         let watchers: Vec<_> = (0..count).map(|_| TestWatcher::new(1)).collect();
         let other = TestWatcher::new(2);
@@ -197,7 +197,7 @@ fn agrees_with_the_model(seed: u64) {
             }
             7..9 => {
                 let suppressed = random.below(2) == 0;
-                let suppress = WatcherOrBitSet::Watchers(vec![watcher]);
+                let suppress = WatcherOrBitSet::new(vec![watcher]);
                 let found = model.fire(path);
                 let answer = manager.trigger_watch(
                     path,

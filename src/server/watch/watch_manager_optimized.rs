@@ -1,0 +1,368 @@
+//! The table of watches that is smallest in memory (Java: server/watch/WatchManagerOptimized.java).
+//!
+//! Each path has a set of small numbers instead of watchers. Standard watches only. A closed watcher stays in the sets
+//! until the cleaner goes through all of them.
+//!
+//! Threads: any; the cleaner's. Locks: `WatchManager`, the numbers of the watchers, shared by all who only use them; below
+//! it `WatchedPaths`, one for each part of the paths. While a number is in a set, it names the same watcher: it is
+//! freed only after all the sets are clean, and found and looked up under one shared hold.
+//!
+//! Differs from Java: the paths are split into parts with a lock each, in the place of a concurrent map, so that the
+//! cleaner holds up others for a part only; a path that nobody watches any more goes at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::{self, Write};
+use std::hash::BuildHasher;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::DefaultHashBuilder;
+use log::debug;
+
+use crate::data::ACL;
+use crate::ids::Zxid;
+use crate::keeper_exception::KeeperError;
+use crate::server::server_watcher::WatcherRef;
+use crate::server::util::bit_hash_set::BitHashSet;
+use crate::server::util::bit_map::BitMap;
+use crate::util::lock_rank::{Rank, RankedMutex, RankedRwLock};
+use crate::watched_event::WatchedEvent;
+use crate::watcher::{EventType, KeeperState};
+
+use super::i_watch_manager::IWatchManager;
+use super::watch_metrics::WatchMetrics;
+use super::watcher_cleaner::{DeadWatcherListener, WatcherCleaner, WatcherCleanerConfig};
+use super::watcher_mode::WatcherMode;
+use super::watcher_or_bit_set::WatcherOrBitSet;
+use super::watches_path_report::WatchesPathReport;
+use super::watches_report::WatchesReport;
+use super::watches_summary::WatchesSummary;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.watch.WatchManagerOptimized";
+
+/// Parts of the paths: a power of two, enough that the cleaner holds up others for a small part of its work.
+const PARTS: usize = 64;
+
+type PathWatches = HashMap<Box<str>, BitHashSet, DefaultHashBuilder>;
+
+/// Standard watches; removes a closed watcher's later.
+pub struct WatchManagerOptimized {
+    watches: Arc<Watches>,
+    watcher_cleaner: WatcherCleaner,
+    metrics: Arc<dyn WatchMetrics>,
+}
+
+struct Watches {
+    watcher_bits: RankedRwLock<BitMap<WatcherRef>>,
+    parts: Vec<RankedMutex<PathWatches>>,
+    hasher: DefaultHashBuilder,
+    bit_hash_cache_size: usize,
+    /// All watched paths. Changed under a part's lock, read without.
+    path_count: AtomicUsize,
+    /// All watches, the same.
+    watch_count: AtomicUsize,
+}
+
+impl WatchManagerOptimized {
+    /// Nobody watches anything; the cleaner runs.
+    ///
+    /// # Errors
+    /// When the system has no room for the cleaner's threads.
+    pub fn start(
+        cleaner: WatcherCleanerConfig,
+        bit_hash_cache_size: usize,
+        metrics: Arc<dyn WatchMetrics>,
+    ) -> io::Result<Self> {
+        let watches = Arc::new(Watches::new(bit_hash_cache_size));
+        let listener = Arc::clone(&watches) as Arc<dyn DeadWatcherListener>;
+        let watcher_cleaner = WatcherCleaner::start(cleaner, listener, Arc::clone(&metrics))?;
+        Ok(Self { watches, watcher_cleaner, metrics })
+    }
+}
+
+/// The answer for modes other than the standard one: what Java's exception ends as.
+fn only_standard(mode: Option<WatcherMode>) -> Result<(), KeeperError> {
+    match mode {
+        None | Some(WatcherMode::Standard) => Ok(()),
+        Some(WatcherMode::Persistent | WatcherMode::PersistentRecursive) => {
+            Err(KeeperError::MarshallingError)
+        }
+    }
+}
+
+impl Watches {
+    fn new(bit_hash_cache_size: usize) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let part = |_| {
+            let paths = PathWatches::with_hasher(hasher.clone());
+            RankedMutex::new(Rank::WatchedPaths, "watched paths", paths)
+        };
+        Self {
+            watcher_bits: RankedRwLock::new(Rank::WatchManager, "watcher bits", BitMap::new()),
+            parts: (0..PARTS).map(part).collect(),
+            hasher,
+            bit_hash_cache_size,
+            path_count: AtomicUsize::new(0),
+            watch_count: AtomicUsize::new(0),
+        }
+    }
+
+    fn part(&self, path: &str) -> &RankedMutex<PathWatches> {
+        // The maps use the hash's ends: the part takes its bits from the middle.
+        let hash = self.hasher.hash_one(path) >> 24;
+        &self.parts[usize::try_from(hash % PARTS as u64).unwrap_or(0)]
+    }
+
+    /// Puts the number into the path's set; false when it is there.
+    fn add_bit(&self, path: &str, bit: u32) -> bool {
+        let mut part = self.part(path).lock();
+        let added = if let Some(watchers) = part.get_mut(path) {
+            watchers.add(bit)
+        } else {
+            let mut watchers = BitHashSet::new(self.bit_hash_cache_size);
+            watchers.add(bit);
+            part.insert(path.into(), watchers);
+            self.path_count.fetch_add(1, Ordering::Relaxed);
+            true
+        };
+        if added {
+            self.watch_count.fetch_add(1, Ordering::Relaxed);
+        }
+        added
+    }
+
+    fn add(&self, path: &str, watcher: &WatcherRef) -> bool {
+        {
+            let bits = self.watcher_bits.read();
+            if let Some(bit) = bits.bit(watcher) {
+                return !is_dead(watcher) && self.add_bit(path, bit);
+            }
+        }
+        // Held exclusively until the watch is in: a watcher that closes meanwhile finds its number afterwards.
+        let mut bits = self.watcher_bits.write();
+        if is_dead(watcher) {
+            return false;
+        }
+        let bit = bits.add(watcher);
+        self.add_bit(path, bit)
+    }
+
+    fn remove(&self, path: &str, watcher: &WatcherRef) -> bool {
+        let bits = self.watcher_bits.read();
+        let Some(bit) = bits.bit(watcher) else { return false };
+        let mut part = self.part(path).lock();
+        let Some(watchers) = part.get_mut(path) else { return false };
+        let removed = watchers.remove(bit);
+        if watchers.is_empty() {
+            part.remove(path);
+            self.path_count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if removed {
+            self.watch_count.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    fn contains(&self, path: &str, watcher: &WatcherRef) -> bool {
+        let bits = self.watcher_bits.read();
+        let Some(bit) = bits.bit(watcher) else { return false };
+        self.part(path).lock().get(path).is_some_and(|watchers| watchers.contains(bit))
+    }
+
+    /// Takes the path out: those of its watchers who live.
+    fn fire(&self, path: &str) -> Option<Vec<WatcherRef>> {
+        let bits = self.watcher_bits.read();
+        let found = self.part(path).lock().remove(path)?;
+        self.path_count.fetch_sub(1, Ordering::Relaxed);
+        self.watch_count.fetch_sub(found.size(), Ordering::Relaxed);
+        let watchers = found.iter().filter_map(|bit| bits.value(bit));
+        Some(watchers.filter(|watcher| !watcher.0.is_stale()).cloned().collect())
+    }
+
+    /// Shows every path with its watchers, a part at a time: what changes meanwhile may be missed, as in Java.
+    fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
+        for part in &self.parts {
+            let bits = self.watcher_bits.read();
+            for (path, watchers) in part.lock().iter() {
+                show(path, &mut watchers.iter().filter_map(|bit| bits.value(bit)));
+            }
+        }
+    }
+
+    fn by_watcher(&self) -> HashMap<WatcherRef, BTreeSet<Arc<str>>> {
+        let mut by_watcher: HashMap<WatcherRef, BTreeSet<Arc<str>>> = HashMap::new();
+        self.for_each_path(|path, watchers| {
+            let path: Arc<str> = path.into();
+            for watcher in watchers {
+                by_watcher.entry(watcher.clone()).or_default().insert(Arc::clone(&path));
+            }
+        });
+        by_watcher
+    }
+}
+
+fn is_dead(watcher: &WatcherRef) -> bool {
+    let dead = watcher.0.is_stale();
+    if dead {
+        debug!(target: LOG, "Ignoring addWatch with closed cnxn");
+    }
+    dead
+}
+
+impl DeadWatcherListener for Watches {
+    fn process_dead_watchers(&self, dead_watchers: &BitHashSet) {
+        for part in &self.parts {
+            part.lock().retain(|_, watchers| {
+                let removed = watchers.remove_set(dead_watchers);
+                self.watch_count.fetch_sub(removed, Ordering::Relaxed);
+                if watchers.is_empty() {
+                    self.path_count.fetch_sub(1, Ordering::Relaxed);
+                }
+                !watchers.is_empty()
+            });
+        }
+        let mut removed = Vec::with_capacity(dead_watchers.size());
+        {
+            let mut bits = self.watcher_bits.write();
+            removed.extend(dead_watchers.iter().filter_map(|bit| bits.remove_bit(bit)));
+        }
+        drop(removed); // maybe the last references: not under the lock
+    }
+}
+
+impl IWatchManager for WatchManagerOptimized {
+    fn add_watch(&self, path: &str, watcher: &WatcherRef) -> bool {
+        self.watches.add(path, watcher)
+    }
+
+    fn add_watch_mode(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: WatcherMode,
+    ) -> Result<bool, KeeperError> {
+        only_standard(Some(mode))?;
+        Ok(self.watches.add(path, watcher))
+    }
+
+    fn contains_watcher(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: Option<WatcherMode>,
+    ) -> Result<bool, KeeperError> {
+        only_standard(mode)?;
+        Ok(self.watches.contains(path, watcher))
+    }
+
+    fn remove_watcher(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: Option<WatcherMode>,
+    ) -> Result<bool, KeeperError> {
+        only_standard(mode)?;
+        Ok(self.watches.remove(path, watcher))
+    }
+
+    fn remove_all(&self, watcher: &WatcherRef) {
+        // Exclusively: whoever adds a watch of it is either done, or will see that it is closed.
+        let bit = self.watches.watcher_bits.write().bit(watcher);
+        if let Some(bit) = bit {
+            self.watcher_cleaner.add_dead_watcher(bit);
+        }
+    }
+
+    fn trigger_watch(
+        &self,
+        path: &str,
+        event_type: EventType,
+        zxid: Zxid,
+        acl: Option<&[ACL]>,
+        suppress: Option<&WatcherOrBitSet>,
+    ) -> Option<WatcherOrBitSet> {
+        if self.watches.path_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let watchers = self.watches.fire(path)?;
+        let event =
+            WatchedEvent { event_type, keeper_state: KeeperState::SyncConnected, path, zxid };
+        let suppressed = suppress.map(WatcherOrBitSet::lookup);
+        let mut told = 0;
+        for watcher in &watchers {
+            if !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher)) {
+                watcher.0.process(&event, acl);
+                told += 1;
+            }
+        }
+        self.metrics.watches_fired(event_type, told);
+        Some(WatcherOrBitSet::new(watchers))
+    }
+
+    fn size(&self) -> usize {
+        self.watches.watch_count.load(Ordering::Relaxed)
+    }
+
+    fn shutdown(&self) {
+        self.watcher_cleaner.shutdown();
+    }
+
+    fn watches_summary(&self) -> WatchesSummary {
+        WatchesSummary {
+            num_connections: self.watches.watcher_bits.read().size(),
+            num_paths: self.watches.path_count.load(Ordering::Relaxed),
+            total_watches: self.size(),
+        }
+    }
+
+    fn watches(&self) -> WatchesReport {
+        let by_watcher = self.watches.by_watcher().into_iter();
+        WatchesReport::new(
+            by_watcher.map(|(watcher, paths)| (watcher.0.session_id(), paths)).collect(),
+        )
+    }
+
+    fn watches_by_path(&self) -> WatchesPathReport {
+        let mut path_to_ids = BTreeMap::new();
+        self.watches.for_each_path(|path, watchers| {
+            let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
+            path_to_ids.insert(Arc::from(path), ids);
+        });
+        WatchesPathReport::new(path_to_ids)
+    }
+
+    fn dump_watches(&self, out: &mut String, by_path: bool) {
+        let mut line = |text: fmt::Arguments<'_>| {
+            let written = out.write_fmt(text);
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        };
+        if by_path {
+            self.watches.for_each_path(|path, watchers| {
+                line(format_args!("{path}\n"));
+                for watcher in watchers {
+                    line(format_args!("\t{}\n", watcher.0.session_id()));
+                }
+            });
+            return;
+        }
+        for (watcher, paths) in self.watches.by_watcher() {
+            line(format_args!("{}\n", watcher.0.session_id()));
+            for path in paths {
+                line(format_args!("\t{path}\n"));
+            }
+        }
+    }
+}
+
+impl fmt::Display for WatchManagerOptimized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WatchesSummary { num_connections, num_paths, total_watches } = self.watches_summary();
+        writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
+        write!(f, "Total watches:{total_watches}")
+    }
+}
+
+#[cfg(test)]
+mod tests;
