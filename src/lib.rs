@@ -29,4 +29,6 @@ pub mod op_result;
 pub mod common;
 pub mod util;
 
+pub mod metrics;
+
 pub mod server;

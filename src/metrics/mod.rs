@@ -1,1 +1,15 @@
-//! Java: package org.apache.zookeeper.metrics.
+//! Java: package org.apache.zookeeper.metrics: what a metric is, and who collects them.
+
+pub mod metric_value;
+
+pub mod counter;
+pub mod counter_set;
+pub mod gauge;
+pub mod gauge_set;
+pub mod summary;
+pub mod summary_set;
+
+pub mod metrics_context;
+pub mod metrics_provider;
+
+pub mod impls;

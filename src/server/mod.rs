@@ -16,6 +16,12 @@ pub mod util;
 pub mod persistence;
 
 pub mod metric;
+pub mod server_metrics;
+
+pub mod buffer_stats;
+pub mod rate_logger;
+pub mod server_stats;
+
 pub mod watch;
 
 pub mod auth;

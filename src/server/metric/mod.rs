@@ -1,1 +1,19 @@
 //! Java: package org.apache.zookeeper.server.metric: what metrics are made of.
+//!
+//! Recording never waits: every metric is a few stripes of atomics ([`stripe`]), percentiles come from a sample that is
+//! kept beside them, and keys are found in a table that is only ever added to ([`key_table`]).
+
+pub mod java_map_order;
+pub mod key_table;
+pub mod stripe;
+
+pub mod simple_counter;
+pub mod simple_counter_set;
+
+pub mod avg_min_max_counter;
+pub mod avg_min_max_counter_set;
+
+pub mod reservoir;
+
+pub mod avg_min_max_percentile_counter;
+pub mod avg_min_max_percentile_counter_set;

@@ -1,0 +1,77 @@
+//! Makes and starts the provider that zoo.cfg names (Java: metrics/impl/MetricsProviderBootstrap.java).
+//!
+//! Java loads any class of that name. Here the names of Java's own classes choose their twins, and another name is an
+//! error that lists them: a server without the metrics that were asked for does not start, as in Java.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use log::error;
+
+use super::default_metrics_provider::{self, DefaultMetricsProvider};
+use super::null_metrics_provider::{self, NullMetricsProvider};
+use crate::metrics::metrics_provider::{MetricsProvider, MetricsProviderLifeCycleError};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.metrics.impl.MetricsProviderBootstrap";
+
+/// Makes the provider of that Java class and starts it. `configuration` are the settings `metricsProvider.*` of zoo.cfg
+/// without that prefix.
+///
+/// # Errors
+/// When there is no such provider, a setting of it is wrong, or it does not start. Logged here, as in Java.
+pub fn start_metrics_provider(
+    class_name: &str,
+    configuration: &BTreeMap<String, String>,
+) -> Result<Arc<dyn MetricsProvider>, MetricsProviderLifeCycleError> {
+    let started = make(class_name, configuration).and_then(|provider| {
+        provider.start()?;
+        Ok(provider)
+    });
+    if let Err(reason) = &started {
+        error!(target: LOG, "Cannot boot MetricsProvider {class_name}: {}", reason.reason);
+    }
+    started
+}
+
+fn make(
+    class_name: &str,
+    _configuration: &BTreeMap<String, String>,
+) -> Result<Arc<dyn MetricsProvider>, MetricsProviderLifeCycleError> {
+    match class_name {
+        default_metrics_provider::CLASS_NAME => Ok(Arc::new(DefaultMetricsProvider::new())),
+        null_metrics_provider::CLASS_NAME => Ok(Arc::new(NullMetricsProvider)),
+        _ => Err(MetricsProviderLifeCycleError {
+            class_name: class_name.to_owned(),
+            reason: format!(
+                "no such provider; metricsProvider.className may be {} or {}",
+                default_metrics_provider::CLASS_NAME,
+                null_metrics_provider::CLASS_NAME
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn javas_class_names_choose_the_providers() {
+        for class_name in [default_metrics_provider::CLASS_NAME, null_metrics_provider::CLASS_NAME]
+        {
+            let provider = start_metrics_provider(class_name, &BTreeMap::new()).unwrap();
+            assert_eq!(provider.class_name(), class_name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_class_is_an_error_that_names_the_known_ones() {
+        let error = start_metrics_provider("com.example.Metrics", &BTreeMap::new()).err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot boot MetricsProvider com.example.Metrics: no such provider")
+        );
+        assert!(text.contains(default_metrics_provider::CLASS_NAME), "{text}");
+    }
+}

@@ -1,0 +1,194 @@
+//! A sample of values for percentiles (Java: AvgMinMaxPercentileCounter.ResettableUniformReservoir, and the snapshot of
+//! the metrics library that Java uses).
+//!
+//! Java keeps 4096 values: the first 4096, then each new one takes the place of a random one with the probability that
+//! keeps the sample uniform. All threads count at one place there. Here every stripe keeps a sample of its own, of
+//! [`SLOTS`] values, in the same way; who reads weighs each value with the number of values that it stands for. As long
+//! as no stripe is full, every value is there and the percentiles are Java's; after that they are as good as Java's.
+//! Nothing waits: a slot is an atomic, and the random number is a hash of the value's number.
+//!
+//! Slots are 32 bits wide (a larger value counts as the largest such number: 24 days, where values are milliseconds)
+//! and come in chunks that are allocated when they are first needed: a metric that is never used costs no sample.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::stripe::STRIPES;
+
+/// Slots of a stripe; all stripes together keep as many values as Java does.
+pub const SLOTS: usize = 4096 / STRIPES;
+/// Slots that are allocated together: 1 KiB.
+const CHUNK: usize = 256;
+const _: () = assert!(SLOTS.is_multiple_of(CHUNK));
+
+/// The sample of one stripe. How many values it has seen is known outside.
+#[derive(Debug, Default)]
+pub struct Sample {
+    chunks: [OnceLock<Box<[AtomicI32; CHUNK]>>; SLOTS / CHUNK],
+}
+
+impl Sample {
+    /// Takes in a value that comes after `before` others, `times` times.
+    #[inline]
+    pub fn update(&self, value: i64, before: i64, times: u32) {
+        let before = u64::try_from(before).unwrap_or(0);
+        for number in before..before.saturating_add(times.into()) {
+            let slot = if number < SLOTS as u64 { number } else { random_below(number + 1) };
+            if slot < SLOTS as u64 {
+                self.set(slot, value);
+            }
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "clamped, and below SLOTS")]
+    fn set(&self, slot: u64, value: i64) {
+        let slot = slot as usize;
+        let chunk = self.chunks[slot / CHUNK]
+            .get_or_init(|| Box::new([const { AtomicI32::new(0) }; CHUNK]));
+        let value = value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        chunk[slot % CHUNK].store(value, Ordering::Relaxed); // a value of its own: nothing follows from it
+    }
+
+    /// The values kept, after `seen` of them came.
+    fn values(&self, seen: i64) -> impl Iterator<Item = i32> + '_ {
+        let kept = usize::try_from(seen).unwrap_or(0).min(SLOTS);
+        let chunks = self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter());
+        chunks.take(kept).map(|slot| slot.load(Ordering::Relaxed))
+    }
+}
+
+/// A number below `bound`, from a hash of it.
+const fn random_below(bound: u64) -> u64 {
+    // The finalizer of splitmix64 on the bound's place in its sequence.
+    let mut bits = bound.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    ((bits as u128 * bound as u128) >> 64) as u64
+}
+
+/// What samples say together about the values they stand for.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Values with their weights; sorted by [`Snapshot::of`].
+    values: Vec<(i32, f64)>,
+    total_weight: f64,
+}
+
+impl Snapshot {
+    /// Of samples, each with the number of values that it has seen.
+    #[expect(clippy::cast_precision_loss, reason = "weights need no more than 52 bits")]
+    pub fn of<'a>(samples: impl Iterator<Item = (&'a Sample, i64)>) -> Self {
+        let mut values = Vec::new();
+        let mut total_weight = 0.0;
+        for (sample, seen) in samples {
+            let weight = (seen as f64 / SLOTS as f64).max(1.0);
+            values.extend(sample.values(seen).map(|value| (value, weight)));
+        }
+        values.sort_unstable_by_key(|(value, _)| *value);
+        for (_, weight) in &values {
+            total_weight += weight;
+        }
+        Self { values, total_weight }
+    }
+
+    /// The value below which the fraction `quantile` of all values lies, interpolated between two neighbours; 0 without
+    /// values.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        let (Some((first, _)), Some((last, _))) = (self.values.first(), self.values.last()) else {
+            return 0.0;
+        };
+        let position = quantile * (self.total_weight + 1.0);
+        if position < 1.0 {
+            return f64::from(*first);
+        }
+        if position.floor() >= self.total_weight {
+            return f64::from(*last);
+        }
+        let lower = self.at_rank(position.floor());
+        let upper = self.at_rank(position.floor() + 1.0);
+        lower + position.fract() * (upper - lower)
+    }
+
+    /// The value at a place in the order of all values, from 1.
+    fn at_rank(&self, rank: f64) -> f64 {
+        let mut passed = 0.0;
+        for (value, weight) in &self.values {
+            passed += weight;
+            if passed >= rank {
+                return f64::from(*value);
+            }
+        }
+        self.values.last().map_or(0.0, |(value, _)| f64::from(*value))
+    }
+
+    /// The quantile as Java dumps it: a whole number, rounded half up.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "within the range of the values, 32 bits")]
+    pub fn rounded(&self, quantile: f64) -> i64 {
+        (self.quantile(quantile) + 0.5).floor() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample_of(values: impl Iterator<Item = i64>) -> (Sample, i64) {
+        let sample = Sample::default();
+        let mut seen = 0;
+        for value in values {
+            sample.update(value, seen, 1);
+            seen += 1;
+        }
+        (sample, seen)
+    }
+
+    #[test]
+    fn quantiles_of_few_values_are_those_of_javas_library() {
+        // Printed by com.codahale.metrics.UniformSnapshot 4.1.12.1 for these values.
+        let cases: [(&[i64], [f64; 4]); 4] = [
+            (&[], [0.0, 0.0, 0.0, 0.0]),
+            (&[7], [7.0, 7.0, 7.0, 7.0]),
+            (&[5, 1, 2, 3, 4], [3.0, 5.0, 5.0, 5.0]),
+            (&[0, 10, 1, 9, 2, 8, 3, 7, 4, 6], [5.0, 10.0, 10.0, 10.0]),
+        ];
+        for (values, expected) in cases {
+            let (sample, seen) = sample_of(values.iter().copied());
+            let snapshot = Snapshot::of([(&sample, seen)].into_iter());
+            let quantiles = [0.5, 0.95, 0.99, 0.999].map(|quantile| snapshot.quantile(quantile));
+            assert_eq!(quantiles, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_series_is_sampled_evenly() {
+        let (sample, seen) = sample_of(0..1_000_000);
+        let snapshot = Snapshot::of([(&sample, seen)].into_iter());
+        for (quantile, expected) in [(0.5, 500_000.0), (0.95, 950_000.0), (0.99, 990_000.0)] {
+            let got = snapshot.quantile(quantile);
+            assert!((got - expected).abs() < 50_000.0, "{quantile}: {got}");
+        }
+    }
+
+    #[test]
+    fn a_sample_that_stands_for_more_values_weighs_more() {
+        let (many, seen_by_many) = sample_of(std::iter::repeat_n(1, SLOTS * 99));
+        let (few, seen_by_few) = sample_of(std::iter::repeat_n(100, SLOTS));
+        let snapshot = Snapshot::of([(&many, seen_by_many), (&few, seen_by_few)].into_iter());
+        assert_eq!(snapshot.rounded(0.5), 1);
+        assert_eq!(snapshot.rounded(0.98), 1);
+        assert_eq!(snapshot.rounded(0.995), 100);
+    }
+
+    #[test]
+    fn a_sample_without_values_has_no_memory_and_one_value_takes_one_chunk() {
+        let sample = Sample::default();
+        assert!(sample.chunks.iter().all(|chunk| chunk.get().is_none()));
+        sample.update(i64::MAX, 0, 3);
+        assert_eq!(sample.chunks.iter().filter(|chunk| chunk.get().is_some()).count(), 1);
+        let snapshot = Snapshot::of([(&sample, 3)].into_iter());
+        assert_eq!(snapshot.rounded(0.5), i64::from(i32::MAX));
+    }
+}

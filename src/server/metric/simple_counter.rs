@@ -1,0 +1,59 @@
+//! A counter (Java: server/metric/SimpleCounter.java).
+
+use super::stripe::StripedLong;
+use crate::metrics::counter::Counter;
+use crate::metrics::metric_value::MetricValue;
+use crate::metrics::metrics_provider::DumpSink;
+
+/// A counter that many threads add to.
+#[derive(Debug)]
+pub struct SimpleCounter {
+    name: String,
+    counter: StripedLong,
+}
+
+impl SimpleCounter {
+    /// 0, dumped under the name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), counter: StripedLong::new() }
+    }
+
+    /// Sets it to 0.
+    pub fn reset(&self) {
+        self.counter.reset();
+    }
+
+    /// Gives its name and value out (Java: values).
+    pub fn dump(&self, sink: &mut DumpSink<'_>) {
+        sink(&self.name, MetricValue::Long(self.value()));
+    }
+}
+
+impl Counter for SimpleCounter {
+    #[inline]
+    fn add(&self, delta: i64) {
+        self.counter.add(delta);
+    }
+
+    fn value(&self) -> i64 {
+        self.counter.value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_and_is_dumped_under_its_name() {
+        let counter = SimpleCounter::new("c");
+        counter.inc();
+        counter.add(4);
+        let mut dumped = Vec::new();
+        counter.dump(&mut |name, value| dumped.push(format!("{name} {value}")));
+        counter.reset();
+        counter.dump(&mut |name, value| dumped.push(format!("{name} {value}")));
+        assert_eq!(dumped, ["c 5", "c 0"]);
+    }
+}
