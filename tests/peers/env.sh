@@ -1,0 +1,32 @@
+# Sourced by the scripts of tests/: where the foreign peers are, and caches that need no home directory.
+# shellcheck shell=bash
+
+TESTS_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+REPO_DIR="$(cd "$TESTS_DIR/.." && pwd)"
+# Several checkouts can share one installation: set PEERS_DIR.
+PEERS_DIR="${PEERS_DIR:-$TESTS_DIR/.peers}"
+
+JAVA_VERSIONS=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
+KAZOO_VERSION=2.11.0
+
+export TESTS_DIR REPO_DIR PEERS_DIR
+export MAVEN_OPTS="${MAVEN_OPTS:--Xmx512m} -Dmaven.repo.local=$PEERS_DIR/cache/m2"
+export PIP_CACHE_DIR="$PEERS_DIR/cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
+export GOPATH="$PEERS_DIR/cache/gopath" GOCACHE="$PEERS_DIR/cache/gocache"
+export GOFLAGS="-mod=mod -modcacherw"
+export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+
+# Prints why the script cannot go on, and ends it.
+die() {
+    echo "$(basename "$0"): $*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# java_classpath VERSION
+java_classpath() {
+    local dir="$PEERS_DIR/java/$1"
+    [ -e "$dir/.complete" ] || die "Java ZooKeeper $1 is not installed: run tests/peers/install.sh"
+    echo "$dir/*"
+}

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Installs the software that the suites test against: Java ZooKeeper of several versions, kazoo with
+# its test suite, the C client and the Go client. Everything lands in $PEERS_DIR (tests/.peers); what
+# is complete is not touched again. Only what is missing of the basics (JDK, Maven, a C compiler,
+# Python's venv, Go) is installed into the system, with apt-get.
+#
+#     tests/peers/install.sh             everything
+#     tests/peers/install.sh java 3.9.5  only that version of Java ZooKeeper
+#     tests/peers/install.sh kazoo | c | go | programs
+#
+# Ends non-zero, with a message that names the peer, when one cannot be had.
+set -euo pipefail
+# shellcheck source=tests/peers/env.sh
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+ATTEMPTS=4
+
+# retry WHAT COMMAND...: runs the command until it succeeds, waiting longer each time: a registry
+# may have a bad minute.
+retry() {
+    local what="$1" attempt
+    shift
+    for ((attempt = 1; attempt <= ATTEMPTS; attempt++)); do
+        if "$@"; then return 0; fi
+        if ((attempt < ATTEMPTS)); then
+            echo "install: $what: attempt $attempt failed, trying again" >&2
+            sleep $((attempt * 5))
+        fi
+    done
+    die "cannot install $what: '$*' failed $ATTEMPTS times"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+apt_updated=no
+apt_install() {
+    have apt-get || die "$1 is missing, and there is no apt-get to install it with"
+    if [ "$apt_updated" = no ]; then
+        retry "package lists" as_root apt-get update -qq
+        apt_updated=yes
+    fi
+    retry "$1" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$1" >&2
+}
+
+# need COMMAND PACKAGE: the command exists, or its package gets installed.
+need() {
+    have "$1" && return 0
+    apt_install "$2"
+    hash -r
+    have "$1" || die "$2 is installed, but there is still no $1"
+}
+
+need_jdk() {
+    need javac openjdk-17-jdk-headless
+    local version
+    version="$(javac -version 2>&1 | sed -nE 's/^javac ([0-9]+).*/\1/p')"
+    [ "${version:-0}" -ge 11 ] || die "javac is of version '$version'; 11 or newer is needed"
+}
+
+install_java() {
+    local version="$1" dir="$PEERS_DIR/java/$1"
+    [ -e "$dir/.complete" ] && return 0
+    echo "install: Java ZooKeeper $version"
+    need_jdk
+    need mvn maven
+    mkdir -p "$dir"
+    retry "Java ZooKeeper $version" mvn -q -B -f "$TESTS_DIR/peers/java/pom.xml" -P "$version" \
+        dependency:copy-dependencies "-DoutputDirectory=$dir" >&2
+    [ -e "$dir/zookeeper-$version.jar" ] || die "Maven copied no zookeeper-$version.jar"
+    touch "$dir/.complete"
+}
+
+install_kazoo() {
+    local dir="$PEERS_DIR/kazoo"
+    [ -e "$dir/.complete-$KAZOO_VERSION" ] && return 0
+    echo "install: kazoo $KAZOO_VERSION"
+    need python3 python3
+    mkdir -p "$dir/src"
+    # Debian's python3 has no ensurepip until python3-venv is there.
+    if ! python3 -m venv --clear "$dir/venv" >/dev/null 2>&1; then
+        apt_install python3-venv
+        python3 -m venv --clear "$dir/venv"
+    fi
+    local pip="$dir/venv/bin/pip"
+    retry "pytest" "$pip" install -q pytest pytest-timeout setuptools wheel
+    # The sdist, and not the wheel: it is the one that carries the tests.
+    retry "kazoo's sdist" \
+        "$pip" download -q --no-deps --no-binary kazoo -d "$dir" "kazoo==$KAZOO_VERSION"
+    tar -xzf "$dir/kazoo-$KAZOO_VERSION.tar.gz" -C "$dir/src" --strip-components=1
+    [ -d "$dir/src/kazoo/tests" ] || die "kazoo's sdist has no tests"
+    retry "kazoo" "$pip" install -q --no-deps "$dir/src"
+    touch "$dir/.complete-$KAZOO_VERSION"
+}
+
+install_c() {
+    local dir="$PEERS_DIR/c" libdir lib deb
+    if [ ! -e "$dir/.complete" ]; then
+        echo "install: C client"
+        have apt-get || die "the C client is Debian's libzookeeper-mt-dev, and there is no apt-get"
+        mkdir -p "$dir/debs"
+        if ! apt-cache show libzookeeper-mt-dev >/dev/null 2>&1; then
+            retry "package lists" as_root apt-get update -qq
+        fi
+        # Unpacked here, not installed: the system stays as it is. The library's own package has
+        # different names in different releases.
+        lib="$(apt-cache depends libzookeeper-mt-dev |
+            sed -nE 's/^ *Depends: (libzookeeper-mt2.*)/\1/p')"
+        [ -n "$lib" ] || die "apt knows no libzookeeper-mt-dev"
+        (
+            cd "$dir/debs"
+            retry "the C client" apt-get download -qq libzookeeper-mt-dev "$lib" zookeeper-bin
+        )
+        for deb in "$dir"/debs/*.deb; do dpkg -x "$deb" "$dir"; done
+        [ -e "$dir/usr/include/zookeeper/zookeeper.h" ] || die "no zookeeper.h in libzookeeper-mt-dev"
+        touch "$dir/.complete"
+    fi
+    need cc gcc
+    [ -e /usr/include/stdio.h ] || apt_install libc6-dev
+    libdir="$(dirname "$(find "$dir/usr/lib" -name libzookeeper_mt.so)")"
+    mkdir -p "$PEERS_DIR/bin"
+    if [ "$TESTS_DIR/c/client.c" -nt "$PEERS_DIR/bin/c_client" ]; then
+        cc -std=c11 -D_GNU_SOURCE -DTHREADED -Wall -Werror -O1 -I "$dir/usr/include/zookeeper" \
+            -o "$PEERS_DIR/bin/c_client" "$TESTS_DIR/c/client.c" \
+            -L "$libdir" -Wl,-rpath,"$libdir" -lzookeeper_mt -lpthread ||
+            die "tests/c/client.c does not compile"
+    fi
+}
+
+install_go() {
+    need go golang-go
+    mkdir -p "$PEERS_DIR/bin"
+    if [ "$TESTS_DIR/go/main.go" -nt "$PEERS_DIR/bin/go_client" ]; then
+        echo "install: Go client"
+        (
+            cd "$TESTS_DIR/go"
+            retry "the Go client" go build -buildvcs=false -o "$PEERS_DIR/bin/go_client" .
+        )
+    fi
+}
+
+install_programs() {
+    need_jdk
+    local classes="$PEERS_DIR/classes" source
+    mkdir -p "$classes"
+    for source in "$TESTS_DIR"/java/*.java; do
+        if [ "$source" -nt "$classes/$(basename "${source%.java}").class" ]; then
+            javac -nowarn -d "$classes" -cp "$(java_classpath 3.9.5)" "$source" ||
+                die "$source does not compile"
+        fi
+    done
+}
+
+mkdir -p "$PEERS_DIR"
+case "${1:-all}" in
+all)
+    for version in "${JAVA_VERSIONS[@]}"; do install_java "$version"; done
+    install_programs
+    install_kazoo
+    install_c
+    install_go
+    echo "install: every peer is in $PEERS_DIR"
+    ;;
+java)
+    for version in "${@:2}"; do install_java "$version"; done
+    ;;
+kazoo | c | go | programs)
+    "install_$1"
+    ;;
+*)
+    die "unknown peer '$1'"
+    ;;
+esac
