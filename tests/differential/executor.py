@@ -1,0 +1,270 @@
+"""Runs a scenario against one server and writes down what comes back."""
+
+import struct
+import time
+
+import fourletter
+import script
+from harness import protocol
+from harness.client import Closed, Connection, Timeout, four_letter_word
+from harness.jute import encode
+from harness.servers import wait_until
+from transcript import Normaliser
+
+# How long an await step waits for events, a closed step for the end of a connection.
+AWAIT_S = 30.0
+CLOSED_S = 10.0
+CODES = {"multi": protocol.MULTI, "multiRead": protocol.MULTI_READ, "close": -11}
+
+
+def xid_of(payload):
+    return struct.unpack(">i", payload[:4])[0] if len(payload) >= 4 else None
+
+
+class Client:
+    """A named connection of a scenario."""
+
+    def __init__(self, name, connection):
+        self.name = name
+        self.connection = connection
+        # What the requests in flight are, by xid.
+        self.verbs = {}
+        # Fences that have no answer yet.
+        self.pings = 0
+        # Part of a frame has been sent: a fence would become the rest of it.
+        self.partial = False
+
+    @property
+    def alive(self):
+        return not self.connection.closed
+
+    def ping(self):
+        self.connection.send_request(protocol.PING_XID, protocol.OPS["ping"][0], b"")
+        self.pings += 1
+
+
+class Executor:
+    """One run. `run` gives the transcript: a list of (title of the step, lines)."""
+
+    def __init__(self, server):
+        self.server = server
+        self.clients = {}
+        # The last session of every name, also of those that are gone: (id, password).
+        self.sessions = {}
+        self.normaliser = Normaliser()
+        self.lines = []
+
+    def run(self, scenario):
+        transcript = []
+        for step in scenario.steps:
+            self.lines = []
+            inner = "".join(f" | {child.text}" for child in step.children)
+            try:
+                self.step(step)
+            except Timeout as error:
+                self.lines.append(f"{step.client} TIMEOUT: {error}")
+            except ConnectionError as error:
+                self.lines.append(f"{step.client} {type(error).__name__}")
+            transcript.append((f"{scenario.name}:{step.line} {step.text}{inner}", self.lines))
+        for client in self.clients.values():
+            client.connection.close()
+        return transcript
+
+    def step(self, step):
+        if step.client == "-":
+            word = script.body([step.verb, *step.args]) if ":" in step.verb else step.verb.encode()
+            answer = four_letter_word(self.server.port, word)
+            name = word[:4].decode("latin-1")
+            self.lines += fourletter.lines(name, answer, self.normaliser, step.flags)
+            return
+        if step.verb in ("open", "socket"):
+            old = self.clients.get(step.client)
+            if old is not None and old.alive:
+                self.note(old, "was still open")
+                old.connection.close()
+            self.clients[step.client] = Client(step.client, Connection(self.server.port))
+        if step.client not in self.clients:
+            raise script.ScriptError(f"line {step.line}: {step.client} is not open")
+        client = self.clients[step.client]
+        getattr(self, "do_" + step.verb, self.do_request)(client, step)
+        if "closed" in step.flags:
+            self.do_closed(client, step)
+        self.fence()
+        if "unordered" in step.flags:
+            self.lines.sort()
+
+    def note(self, client, line):
+        self.lines.append(f"{client.name} {line}")
+
+    # Connections
+
+    def do_open(self, client, step):
+        """Connects and sends a ConnectRequest."""
+        options = step.options
+        session_id, password = 0, bytes(16)
+        if "attach" in options:
+            session_id, password = self.sessions[options["attach"]]
+        if "session" in options:
+            session_id = int(options["session"], 0)
+        if "password" in options:
+            password = script.data(options["password"])
+        try:
+            answer = client.connection.connect(
+                timeout_ms=int(options.get("timeout", "30000")),
+                session_id=session_id, password=password,
+                last_zxid=script.zxid(options.get("last", "0"), self.normaliser.zxid),
+                read_only=None if "old" in step.args else "ro" in step.args,
+                version=int(options.get("version", "0")),
+            )
+        except Closed:
+            self.note(client, "closed without an answer")
+            return
+        self.note(client, self.normaliser.connected(answer, password))
+        if client.connection.established:
+            self.sessions[client.name] = (answer["sessionId"], answer["passwd"])
+        else:
+            self.do_closed(client, step)
+
+    def do_socket(self, client, step):
+        """Connects without sending anything."""
+
+    def do_bytes(self, client, step):
+        """Sends bytes that need not be a whole frame."""
+        client.connection.send(script.body(step.args))
+        client.partial = True
+
+    def do_whole(self, client, step):
+        """The bytes sent before were a whole request of that xid: reads its reply."""
+        xid = int(step.args[0])
+        client.partial = False
+        client.verbs[xid] = step.options.get("as")
+        self.replies(client, [xid])
+
+    def do_frame(self, client, step):
+        client.connection.send_frame(script.body(step.args))
+
+    def do_receive(self, client, step):
+        """Prints the next frame as it is, in hexadecimal digits."""
+        try:
+            self.note(client, f"frame {client.connection.receive().hex()}")
+        except Closed:
+            self.note(client, "closed")
+
+    def do_drop(self, client, step):
+        """Closes the socket without a word, and waits until the server has noticed."""
+        port = client.connection.socket.getsockname()[1]
+        client.connection.close()
+        wait_until(
+            "the end of a connection",
+            lambda: f":{port}[" not in four_letter_word(self.server.port, "cons"), CLOSED_S)
+
+    def do_closed(self, client, step):
+        """Waits for the server to close the connection."""
+        deadline = time.monotonic() + CLOSED_S
+        while client.alive:
+            try:
+                payload = client.connection.receive(max(0.0, deadline - time.monotonic()))
+            except Closed:
+                self.note(client, "closed")
+            except Timeout:
+                self.note(client, "STILL OPEN")
+                return
+            else:
+                self.note(client, self.normaliser.frame(payload, client.verbs))
+
+    # Requests
+
+    def prepare(self, client, step):
+        """(xid, bytes of the frame) of one request."""
+        now = self.normaliser.zxid
+        xid = protocol.SPECIAL_XIDS.get(step.verb)
+        if "xid" in step.options:
+            xid = int(step.options["xid"])
+        elif xid is None:
+            xid = client.connection.next_xid()
+        verb = step.options.get("as") if step.verb == "raw" else step.verb
+        if step.verb == "raw":
+            code, payload = int(step.args[0]), script.body(step.args[1:])
+        elif step.verb in CODES:
+            code, payload = CODES[step.verb], b""
+            if step.verb != "close":
+                payload = protocol.multi_body([
+                    (child.verb, script.request(child, now) if child.verb in protocol.OPS else {})
+                    for child in step.children])
+        else:
+            code, kind, _ = protocol.OPS[step.verb]
+            payload = encode(kind, script.request(step, now))
+        client.verbs[xid] = verb
+        frame = encode("RequestHeader", {"xid": xid, "type": code}) + payload
+        return int(step.options.get("reply", xid)), struct.pack(">i", len(frame)) + frame
+
+    def do_request(self, client, step):
+        xid, frame = self.prepare(client, step)
+        client.connection.send(frame)
+        self.replies(client, [xid])
+
+    def do_pipeline(self, client, step):
+        """All requests in one write; the replies in the order in which they come."""
+        prepared = [self.prepare(client, child) for child in step.children]
+        client.connection.send(b"".join(frame for _, frame in prepared))
+        self.replies(client, [xid for xid, _ in prepared])
+
+    def replies(self, client, xids):
+        """Reads until every request has its reply, or the connection is closed."""
+        missing = list(xids)
+        while missing:
+            try:
+                payload = client.connection.receive()
+            except Closed:
+                self.note(client, "closed")
+                return
+            self.note(client, self.normaliser.frame(payload, client.verbs))
+            if xid_of(payload) in missing:
+                missing.remove(xid_of(payload))
+
+    def do_close(self, client, step):
+        self.do_request(client, step)
+        self.do_closed(client, step)
+
+    def do_await(self, client, step):
+        """Waits for the given number of events, and keeps every session alive meanwhile."""
+        wanted, deadline = int(step.args[0]), time.monotonic() + AWAIT_S
+        while wanted:
+            try:
+                payload = client.connection.receive(0.2)
+            except Timeout:
+                if time.monotonic() > deadline:
+                    raise
+                for other in self.established():
+                    other.ping()
+                continue
+            except Closed:
+                self.note(client, "closed")
+                return
+            if xid_of(payload) == protocol.PING_XID:
+                client.pings -= 1
+            else:
+                self.note(client, self.normaliser.frame(payload, client.verbs))
+                wanted -= 1
+
+    # Synchronisation
+
+    def established(self):
+        clients = self.clients.values()
+        return [c for c in clients if c.alive and c.connection.established and not c.partial]
+
+    def fence(self):
+        """Sends a ping on every connection and reads up to its answer: the events that a finished
+        request caused were queued before it, so they show up in the step that caused them."""
+        for client in self.established():
+            client.ping()
+            while client.pings:
+                try:
+                    payload = client.connection.receive()
+                except Closed:
+                    self.note(client, "closed")
+                    break
+                if xid_of(payload) == protocol.PING_XID:
+                    client.pings -= 1
+                else:
+                    self.note(client, self.normaliser.frame(payload, client.verbs))

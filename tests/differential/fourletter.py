@@ -1,0 +1,107 @@
+"""Brings answers to four-letter words into a form in which two servers can be compared.
+
+What is a fact of the scenario (nodes, connections, zxid, packets, watches, timeouts) stays; what is a
+fact of the machine, the clock or the process (latencies, ports, paths, sizes, dates) becomes a
+placeholder of the same shape.
+"""
+
+import re
+
+_SESSION = re.compile(r"0x[0-9a-f]{12,16}\b")
+_ADDRESS = re.compile(r"/127\.0\.0\.1:\d+")
+_CLOCKED = re.compile(r"\b(est|lresp|llat|minlat|avglat|maxlat)=-?\d+")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(E-?\d+)?")
+_VERSION = re.compile(r"\d+\.\d+\.\d+.*, built on \S.*")
+_CONF_MACHINE = re.compile(r"^(clientPort|dataDir|dataLogDir|dataDirSize|dataLogSize)=.+")
+
+# Values of mntr that follow from the scenario alone.
+_MNTR_EXACT = {
+    "zk_server_state", "zk_num_alive_connections", "zk_znode_count", "zk_watch_count",
+    "zk_ephemerals_count", "zk_outstanding_requests", "zk_global_sessions", "zk_local_sessions",
+}
+
+
+def shape(value):
+    """N, N.N, or the value itself when it is no number."""
+    match = _NUMBER.fullmatch(value)
+    if not match:
+        return value
+    return "N.N" if match.group(1) or match.group(2) else "N"
+
+
+def _status(line):
+    """A line of srvr or stat."""
+    key, colon, value = line.partition(": ")
+    if key == "Zookeeper version" and _VERSION.fullmatch(value):
+        value = "VERSION, built on DATE"
+    elif key == "Latency min/avg/max":
+        value = "/".join(shape(part) for part in value.split("/"))
+    elif key == "Zxid" and value.startswith("0x"):
+        value = f"zx:{int(value, 16)}"
+    return key + colon + value
+
+
+def _stat(lines):
+    """srvr with the connections in its middle, in no order."""
+    connections = sorted(line for line in lines if line.startswith(" /"))
+    return [_status(line) for line in lines if not line.startswith(" /")] + connections
+
+
+def _sections(lines):
+    """Groups of a header and tab-indented lines, in sorted order."""
+    groups = []
+    for line in lines:
+        if line.startswith("\t") and groups:
+            groups[-1].append(line.strip())
+        else:
+            groups.append([line])
+    return sorted(f"{g[0]} -> {sorted(g[1:])}" if g[1:] else g[0] for g in groups)
+
+
+def _dump(line):
+    line = re.sub(r"^\d+ expire at .*:", "N expire at DATE:", line)
+    return re.sub(r"Sets \(\d+\)(/\(\d+\))?", lambda m: "Sets " + re.sub(r"\d+", "N", m[0][5:]), line)
+
+
+def _mntr(line):
+    key, tab, value = line.partition("\t")
+    if key == "zk_version" and _VERSION.fullmatch(value):
+        value = "VERSION, built on DATE"
+    elif key not in _MNTR_EXACT:
+        value = shape(value)
+    return key + tab + value
+
+
+def _common(line, normaliser):
+    line = _SESSION.sub(lambda found: normaliser.session(int(found[0], 16)), line)
+    line = _ADDRESS.sub("/ADDRESS", line)
+    return _CLOCKED.sub(lambda found: f"{found[1]}=N", line)
+
+
+_WORDS = {
+    "srvr": lambda raw: [_status(line) for line in raw],
+    "stat": _stat,
+    "cons": sorted,
+    "wchc": _sections,
+    "wchp": _sections,
+    # Where the expiry buckets lie depends on the clock: what counts is which lines there are.
+    "dump": lambda raw: sorted({_dump(line) for line in raw}),
+    "mntr": lambda raw: sorted(_mntr(line) for line in raw),
+    "conf": lambda raw: [_CONF_MACHINE.sub(r"\1=VALUE", line) for line in raw],
+    "envi": lambda raw: [line.split("=")[0] for line in raw],
+    "dirs": lambda raw: [re.sub(r"\d+", "N", line) for line in raw],
+    "hash": lambda raw: [re.sub(r": -?[0-9a-f]+$", ": DIGEST", line) for line in raw],
+}
+
+
+def lines(word, answer, normaliser, flags=frozenset()):
+    """The answer's lines, normalised; !keys leaves only what stands before a value."""
+    raw = answer.split("\n")
+    ends_line = raw[-1] == ""
+    if ends_line:
+        raw.pop()
+    raw = [_common(line, normaliser) for line in raw]
+    raw = _WORDS.get(word, list)(raw)
+    if "keys" in flags:
+        raw = [re.split("\t|: ", line)[0] for line in raw]
+    return [f"answer {line!r}" for line in raw] + ([] if ends_line else ["no line end"])
