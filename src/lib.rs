@@ -32,3 +32,9 @@ pub mod util;
 pub mod metrics;
 
 pub mod server;
+
+pub mod version;
+pub mod zookeeper_banner;
+
+pub mod command_line;
+pub mod logging;

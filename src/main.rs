@@ -1,5 +1,59 @@
 //! The `zookeeper` binary: its first word picks Java's main class (no Java twin).
+//!
+//! The only place that ends the process.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+use std::io::{self, Write};
+use std::process;
+
+use log::warn;
+
+use zookeeper_server::command_line::CommandLine;
+use zookeeper_server::logging::{self, LogTo};
+use zookeeper_server::server::exit_code::ExitCode;
+use zookeeper_server::version;
+
+const USAGE: &str = "\
+Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
+  version                               print which release this is
+";
+
+/// The logger's name.
+const LOG: &str = "org.apache.zookeeper.Main";
+
+fn main() -> process::ExitCode {
+    let line = CommandLine::parse(
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()),
+    );
+    let code = run(line);
+    process::ExitCode::from(u8::try_from(code.value()).unwrap_or(1))
+}
+
+fn run(line: CommandLine) -> ExitCode {
+    let log_to = if line.word.as_deref() == Some("server") { LogTo::Stdout } else { LogTo::Stderr };
+    let _log_context = logging::init(&line.properties, log_to);
+    if let Some(notice) = line.notice() {
+        warn!(target: LOG, "{notice}");
+    }
+    match line.word.as_deref() {
+        Some("version") => print(&format!("{}\n", version::version_info())),
+        Some("help") => print(USAGE),
+        _ => refuse(&line),
+    }
+}
+
+/// Writes to standard output; a reader that has gone is no error.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::UnexpectedError,
+        _ => ExitCode::ExecutionFinished,
+    }
+}
+
+fn refuse(line: &CommandLine) -> ExitCode {
+    let said = line.word.as_ref().map(|word| format!("zookeeper: no command {word:?}\n"));
+    let text = format!("{}{USAGE}", said.unwrap_or_default());
+    // Nobody is left to be told when standard error is gone.
+    let _gone = io::stderr().write_all(text.as_bytes());
+    ExitCode::InvalidInvocation
 }

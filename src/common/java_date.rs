@@ -1,0 +1,56 @@
+//! Points in time as Java prints them, in this machine's time zone (no Java twin: java.util.Date
+//! and SimpleDateFormat).
+//!
+//! The zone is the one of the variable `TZ`, else of the system, as for a JVM.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+
+/// As java.util.Date prints itself: `Thu Jan 01 00:00:00 UTC 1970`.
+#[must_use]
+pub fn date_string(wall_ms: i64) -> String {
+    format(wall_ms, "%a %b %d %H:%M:%S %Z %Y", &TimeZone::system())
+}
+
+/// As logback's `%d{ISO8601}`: `1970-01-01 00:00:00,000`.
+#[must_use]
+pub fn iso8601(wall_ms: i64) -> String {
+    let millis = wall_ms.rem_euclid(1000);
+    format!("{},{millis:03}", local_time(wall_ms, "%Y-%m-%d %H:%M:%S"))
+}
+
+/// By a pattern of strftime, in this machine's zone.
+#[must_use]
+pub fn local_time(wall_ms: i64, pattern: &str) -> String {
+    format(wall_ms, pattern, &TimeZone::system())
+}
+
+/// What no calendar reaches (beyond the year 9999) is printed as its number.
+fn format(wall_ms: i64, pattern: &str, zone: &TimeZone) -> String {
+    let time = Timestamp::from_millisecond(wall_ms);
+    time.and_then(|time| strtime::format(pattern, &time.to_zoned(zone.clone())))
+        .unwrap_or_else(|_| format!("{wall_ms} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_printed_as_java_prints_it() {
+        let pattern = "%a %b %d %H:%M:%S %Z %Y";
+        assert_eq!(format(0, pattern, &TimeZone::UTC), "Thu Jan 01 00:00:00 UTC 1970");
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let summer = format(1_785_000_000_123, pattern, &berlin);
+        assert_eq!(summer, "Sat Jul 25 19:20:00 CEST 2026");
+    }
+
+    #[test]
+    fn milliseconds_follow_a_comma_and_no_number_is_too_large() {
+        assert!(iso8601(5).ends_with(":00,005"), "{}", iso8601(5));
+        assert!(iso8601(-1).ends_with(":59,999"), "{}", iso8601(-1));
+        assert_eq!(date_string(i64::MAX), format!("{} ms", i64::MAX));
+        assert_eq!(date_string(i64::MIN), format!("{} ms", i64::MIN));
+    }
+}
