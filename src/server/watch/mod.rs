@@ -1,7 +1,6 @@
 //! Java: package org.apache.zookeeper.server.watch: watches.
 
 pub mod i_watch_manager;
-pub mod watch_metrics;
 pub mod watch_stats;
 pub mod watcher_mode;
 pub mod watcher_or_bit_set;
@@ -24,6 +23,5 @@ pub use i_watch_manager::IWatchManager;
 pub use watch_manager::WatchManager;
 pub use watch_manager_factory::{WatchManagerConfig, WatchManagerError, create_watch_manager};
 pub use watch_manager_optimized::WatchManagerOptimized;
-pub use watch_metrics::WatchMetrics;
 pub use watcher_mode::WatcherMode;
 pub use watcher_or_bit_set::WatcherOrBitSet;

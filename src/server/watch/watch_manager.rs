@@ -19,13 +19,13 @@ use log::{debug, trace};
 use crate::data::ACL;
 use crate::ids::Zxid;
 use crate::keeper_exception::KeeperError;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_watcher::WatcherRef;
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState};
 
 use super::i_watch_manager::IWatchManager;
-use super::watch_metrics::WatchMetrics;
 use super::watch_stats::WatchStats;
 use super::watcher_mode::WatcherMode;
 use super::watcher_or_bit_set::WatcherOrBitSet;
@@ -42,13 +42,13 @@ pub struct WatchManager {
     table: RankedMutex<WatchTable>,
     /// Paths in the table, as of the end of the last change.
     paths: AtomicUsize,
-    metrics: Arc<dyn WatchMetrics>,
+    metrics: Arc<ServerMetrics>,
 }
 
 impl WatchManager {
     /// Nobody watches anything.
     #[must_use]
-    pub fn new(metrics: Arc<dyn WatchMetrics>) -> Self {
+    pub fn new(metrics: Arc<ServerMetrics>) -> Self {
         let table = RankedMutex::new(Rank::WatchManager, "watch table", WatchTable::default());
         Self { table, paths: AtomicUsize::new(0), metrics }
     }
@@ -143,7 +143,7 @@ impl IWatchManager for WatchManager {
                 watcher.0.process(&event, acl);
             }
         }
-        self.metrics.watches_fired(event_type, watchers.len());
+        count_fired(&self.metrics, event_type, watchers.len());
         Some(WatcherOrBitSet::new(watchers))
     }
 
@@ -213,6 +213,21 @@ impl fmt::Display for WatchManager {
         writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
         write!(f, "Total watches:{total_watches}")
     }
+}
+
+/// Notes how many were told of a change.
+pub(super) fn count_fired(metrics: &ServerMetrics, event_type: EventType, watchers: usize) {
+    let summary = match event_type {
+        EventType::NodeCreated => &metrics.node_created_watcher,
+        EventType::NodeDeleted => &metrics.node_deleted_watcher,
+        EventType::NodeDataChanged => &metrics.node_changed_watcher,
+        EventType::NodeChildrenChanged => &metrics.node_children_watcher,
+        EventType::None
+        | EventType::DataWatchRemoved
+        | EventType::ChildWatchRemoved
+        | EventType::PersistentWatchRemoved => return,
+    };
+    summary.add(i64::try_from(watchers).unwrap_or(i64::MAX));
 }
 
 #[cfg(test)]

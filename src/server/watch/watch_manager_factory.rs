@@ -8,12 +8,12 @@ use std::sync::Arc;
 use log::info;
 
 use crate::common::zk_config::SystemProperties;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::util::bit_hash_set::DEFAULT_CACHE_SIZE;
 
 use super::i_watch_manager::IWatchManager;
 use super::watch_manager::WatchManager;
 use super::watch_manager_optimized::WatchManagerOptimized;
-use super::watch_metrics::WatchMetrics;
 use super::watcher_cleaner::WatcherCleanerConfig;
 
 /// The logger's name in Java.
@@ -86,7 +86,7 @@ pub enum WatchManagerError {
 /// When the name is unknown, or when the system has no room for the manager's threads.
 pub fn create_watch_manager(
     config: &WatchManagerConfig,
-    metrics: &Arc<dyn WatchMetrics>,
+    metrics: &Arc<ServerMetrics>,
 ) -> Result<Arc<dyn IWatchManager>, WatchManagerError> {
     let name = &config.watch_manager_name;
     let metrics = Arc::clone(metrics);
@@ -115,7 +115,7 @@ mod tests {
         let properties = SystemProperties::from_pairs(pairs);
         create_watch_manager(
             &WatchManagerConfig::from_properties(&properties),
-            &(Arc::new(()) as Arc<dyn WatchMetrics>),
+            &ServerMetrics::null(),
         )
     }
 

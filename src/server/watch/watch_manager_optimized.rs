@@ -23,6 +23,7 @@ use log::debug;
 use crate::data::ACL;
 use crate::ids::Zxid;
 use crate::keeper_exception::KeeperError;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_watcher::WatcherRef;
 use crate::server::util::bit_hash_set::BitHashSet;
 use crate::server::util::bit_map::BitMap;
@@ -31,7 +32,7 @@ use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState};
 
 use super::i_watch_manager::IWatchManager;
-use super::watch_metrics::WatchMetrics;
+use super::watch_manager::count_fired;
 use super::watcher_cleaner::{DeadWatcherListener, WatcherCleaner, WatcherCleanerConfig};
 use super::watcher_mode::WatcherMode;
 use super::watcher_or_bit_set::WatcherOrBitSet;
@@ -51,7 +52,7 @@ type PathWatches = HashMap<Box<str>, BitHashSet, DefaultHashBuilder>;
 pub struct WatchManagerOptimized {
     watches: Arc<Watches>,
     watcher_cleaner: WatcherCleaner,
-    metrics: Arc<dyn WatchMetrics>,
+    metrics: Arc<ServerMetrics>,
 }
 
 struct Watches {
@@ -73,7 +74,7 @@ impl WatchManagerOptimized {
     pub fn start(
         cleaner: WatcherCleanerConfig,
         bit_hash_cache_size: usize,
-        metrics: Arc<dyn WatchMetrics>,
+        metrics: Arc<ServerMetrics>,
     ) -> io::Result<Self> {
         let watches = Arc::new(Watches::new(bit_hash_cache_size));
         let listener = Arc::clone(&watches) as Arc<dyn DeadWatcherListener>;
@@ -297,7 +298,7 @@ impl IWatchManager for WatchManagerOptimized {
                 told += 1;
             }
         }
-        self.metrics.watches_fired(event_type, told);
+        count_fired(&self.metrics, event_type, told);
         Some(WatcherOrBitSet::new(watchers))
     }
 

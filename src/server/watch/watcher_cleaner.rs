@@ -20,11 +20,10 @@ use log::{info, warn};
 
 use crate::common::time::{millis, now};
 use crate::common::zk_config::SystemProperties;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::util::bit_hash_set::BitHashSet;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
-
-use super::watch_metrics::WatchMetrics;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatcherCleaner";
@@ -106,7 +105,7 @@ struct State {
 struct Shared {
     config: WatcherCleanerConfig,
     listener: Arc<dyn DeadWatcherListener>,
-    metrics: Arc<dyn WatchMetrics>,
+    metrics: Arc<ServerMetrics>,
     state: RankedMutex<State>,
     clean_event: RankedCondvar,
     processing_completed: RankedCondvar,
@@ -126,7 +125,7 @@ impl WatcherCleaner {
     pub fn start(
         config: WatcherCleanerConfig,
         listener: Arc<dyn DeadWatcherListener>,
-        metrics: Arc<dyn WatchMetrics>,
+        metrics: Arc<ServerMetrics>,
     ) -> io::Result<Self> {
         info!(
             target: LOG,
@@ -179,7 +178,7 @@ impl WatcherCleaner {
             return;
         }
         state.total_dead_watchers += 1;
-        shared.metrics.dead_watcher_queued();
+        shared.metrics.dead_watchers_queued.inc();
         if state.dead_watchers.size() >= shared.config.clean_threshold {
             shared.clean_event.notify_all();
         }
@@ -221,7 +220,7 @@ impl Shared {
                 state.stall_logged = Some(start);
             }
             self.processing_completed.wait_for(&mut state, STALL_CHECK);
-            self.metrics.add_dead_watcher_stalled(millis(start.elapsed()));
+            self.metrics.add_dead_watcher_stall_time.add(millis(start.elapsed()));
         }
         state
     }
@@ -277,7 +276,8 @@ impl Shared {
         let latency_ms = millis(start.elapsed());
         let total = batch.size();
         info!(target: LOG, "Takes {latency_ms} to process {total} watches");
-        self.metrics.dead_watchers_cleared(total, latency_ms);
+        self.metrics.dead_watchers_cleaner_latency.add(latency_ms);
+        self.metrics.dead_watchers_cleared.add(i64::try_from(total).unwrap_or(i64::MAX));
         self.state.lock().total_dead_watchers -= total;
         self.processing_completed.notify_all();
     }
@@ -286,7 +286,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
     /// Hands out what it is told; waits for a word before it goes on.
     struct Listener {
@@ -301,31 +300,11 @@ mod tests {
         }
     }
 
-    #[derive(Default)]
-    struct Counted {
-        stalls: AtomicI64,
-        queued: AtomicUsize,
-        cleared: AtomicUsize,
-    }
-
-    impl WatchMetrics for Counted {
-        fn watches_fired(&self, _: crate::watcher::EventType, _: usize) {}
-        fn add_dead_watcher_stalled(&self, _: i64) {
-            self.stalls.fetch_add(1, Ordering::SeqCst);
-        }
-        fn dead_watcher_queued(&self) {
-            self.queued.fetch_add(1, Ordering::SeqCst);
-        }
-        fn dead_watchers_cleared(&self, watchers: usize, _: i64) {
-            self.cleared.fetch_add(watchers, Ordering::SeqCst);
-        }
-    }
-
     struct Started {
         cleaner: WatcherCleaner,
         told: Receiver<Vec<u32>>,
         go_on: Sender<()>,
-        metrics: Arc<Counted>,
+        metrics: Arc<ServerMetrics>,
     }
 
     fn start(threshold: usize, threads: usize, max_in_processing: usize) -> Started {
@@ -337,9 +316,9 @@ mod tests {
         };
         let (told_sender, told) = bounded(10);
         let (go_on, go_on_receiver) = bounded(10);
-        let metrics = Arc::new(Counted::default());
+        let metrics = ServerMetrics::with_default_provider();
         let listener = Arc::new(Listener { told: told_sender, go_on: go_on_receiver });
-        let cleaner = WatcherCleaner::start(config, listener, Arc::clone(&metrics) as _).unwrap();
+        let cleaner = WatcherCleaner::start(config, listener, Arc::clone(&metrics)).unwrap();
         Started { cleaner, told, go_on, metrics }
     }
 
@@ -356,8 +335,8 @@ mod tests {
             go_on.send(()).unwrap();
             cleaner.shutdown();
             cleaner.shutdown();
-            assert_eq!(metrics.queued.load(Ordering::SeqCst), 3);
-            assert_eq!(metrics.cleared.load(Ordering::SeqCst), 3);
+            assert_eq!(metrics.dead_watchers_queued.value(), 3);
+            assert_eq!(metrics.dead_watchers_cleared.value(), 3);
         }
     }
 
@@ -369,17 +348,17 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| cleaner.add_dead_watcher(2));
             let deadline = now() + Duration::from_secs(30);
-            while metrics.stalls.load(Ordering::SeqCst) == 0 {
+            while metrics.add_dead_watcher_stall_time.value() == 0 {
                 assert!(now() < deadline, "it never waited");
                 std::thread::yield_now();
             }
-            assert_eq!(metrics.queued.load(Ordering::SeqCst), 1);
+            assert_eq!(metrics.dead_watchers_queued.value(), 1);
             go_on.send(()).unwrap();
             assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(vec![2]));
             go_on.send(()).unwrap();
         });
         cleaner.shutdown();
-        assert_eq!(metrics.cleared.load(Ordering::SeqCst), 2);
+        assert_eq!(metrics.dead_watchers_cleared.value(), 2);
     }
 
     #[test]

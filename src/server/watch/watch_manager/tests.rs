@@ -10,7 +10,7 @@ use crate::server::watch::test_watcher::{Random, TestWatcher};
 use WatcherMode::{Persistent, PersistentRecursive, Standard};
 
 fn manager() -> WatchManager {
-    WatchManager::new(Arc::new(()))
+    WatchManager::new(ServerMetrics::null())
 }
 
 fn fire(manager: &WatchManager, path: &str) -> usize {
@@ -115,6 +115,24 @@ fn dumps_have_the_form_of_wchp_and_wchc() {
     manager.dump_watches(&mut by_session, false);
     assert_eq!(by_path, "/a\n\t0x100000000ff\n");
     assert_eq!(by_session, "0x100000000ff\n\t/a\n");
+}
+
+#[test]
+fn who_was_found_is_counted_by_kind_of_event_suppressed_or_not() {
+    let metrics = ServerMetrics::with_default_provider();
+    let manager = WatchManager::new(Arc::clone(&metrics));
+    for id in 1..=3 {
+        manager.add_watch("/a", &TestWatcher::new(id).as_ref());
+    }
+    let told = WatcherOrBitSet::new(vec![TestWatcher::new(9).as_ref()]);
+    manager.trigger_watch("/a", EventType::NodeCreated, Zxid(1), None, Some(&told));
+    manager.trigger_watch("/a", EventType::NodeDeleted, Zxid(1), None, None);
+    let mut dumped = BTreeMap::new();
+    metrics
+        .metrics_provider()
+        .dump(&mut |name, value| _ = dumped.insert(name.to_owned(), value.to_string()));
+    assert_eq!(dumped["sum_node_created_watch_count"], "3");
+    assert_eq!(dumped["cnt_node_deleted_watch_count"], "0");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn manager(clean_threshold: usize) -> WatchManagerOptimized {
         clean_threads_num: 1,
         max_in_processing_dead_watchers: 0,
     };
-    WatchManagerOptimized::start(cleaner, 3, Arc::new(())).unwrap()
+    WatchManagerOptimized::start(cleaner, 3, ServerMetrics::null()).unwrap()
 }
 
 fn fire(manager: &WatchManagerOptimized, path: &str) -> Option<WatcherOrBitSet> {
