@@ -28,6 +28,10 @@ pub mod auth;
 pub mod authentication_helper;
 pub mod command;
 
+pub mod blue_throttle;
+pub mod connection_limits;
+pub mod request_throttler;
+
 pub mod zookeeper_server;
 
 pub mod quorum;

@@ -1,0 +1,193 @@
+//! How many connections there may be, in all and from one address (no Java twin: NIOServerCnxnFactory's ipMap and
+//! ServerCnxnFactory.limitTotalNumberOfCnxns).
+//!
+//! Threads: whoever accepts and whoever closes. Locks: its own (`Rank::Leaf`), for a few instructions. Differs from Java in
+//! that a connection is counted in the moment in which it is allowed: Java counts later, and several that come at once can
+//! pass the limit together.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use log::{error, info, warn};
+
+use crate::common::zk_config::SystemProperties;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.ServerCnxnFactory";
+
+const MAX_CNXNS: &str = "zookeeper.maxCnxns";
+
+/// Why a connection is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyConnections {
+    /// `maxCnxns`.
+    #[error("Too many connections max allowed is {max}")]
+    InAll {
+        /// The limit.
+        max: usize,
+    },
+    /// `maxClientCnxns`. The address is written as in Java's log.
+    #[error("Too many connections from /{ip} - max is {max}")]
+    FromAddress {
+        /// The client.
+        ip: IpAddr,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// The limit in all, from `zookeeper.maxCnxns`; 0 is none (Java: initMaxCnxns).
+#[must_use]
+pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
+    let configured = properties.number_or::<i32>(MAX_CNXNS, 0);
+    let max = usize::try_from(configured).unwrap_or(0);
+    if configured < 0 {
+        warn!(target: LOG, "maxCnxns should be greater than or equal to 0, using default value 0.");
+    } else if max == 0 {
+        warn!(target: LOG, "maxCnxns is not configured, using default value 0.");
+    } else {
+        info!(target: LOG, "maxCnxns configured value is {max}.");
+    }
+    max
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Counts the connections of one port.
+#[derive(Debug)]
+pub struct ConnectionLimits {
+    max_cnxns: usize,
+    max_client_cnxns: usize,
+    counts: RankedMutex<Counts>,
+}
+
+impl ConnectionLimits {
+    /// Allows `max_cnxns` in all and `max_client_cnxns` from one address; 0 is no limit.
+    #[must_use]
+    pub fn new(max_cnxns: usize, max_client_cnxns: usize) -> Arc<Self> {
+        let counts = RankedMutex::new(Rank::Leaf, "ConnectionLimits", Counts::default());
+        Arc::new(Self { max_cnxns, max_client_cnxns, counts })
+    }
+
+    /// The limit for one address (Java: getMaxClientCnxnsPerHost).
+    #[must_use]
+    pub const fn max_client_cnxns_per_host(&self) -> usize {
+        self.max_client_cnxns
+    }
+
+    /// The limit in all (Java: getMaxCnxns).
+    #[must_use]
+    pub const fn max_cnxns(&self) -> usize {
+        self.max_cnxns
+    }
+
+    /// Counts a connection; it is counted for as long as the slot lives.
+    ///
+    /// # Errors
+    /// When it is one too many. Whoever accepts logs that (`Error accepting new connection: `), counts
+    /// `connection_rejected` and closes the socket.
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionSlot, TooManyConnections> {
+        let ip = ip.to_canonical();
+        let mut counts = self.counts.lock();
+        let all = counts.all;
+        if self.max_cnxns > 0 && all >= self.max_cnxns {
+            drop(counts);
+            error!(target: LOG, "Too many connections {all} - max is {}", self.max_cnxns);
+            return Err(TooManyConnections::InAll { max: self.max_cnxns });
+        }
+        let from_address = counts.by_address.get(&ip).copied().unwrap_or(0);
+        if self.max_client_cnxns > 0 && from_address >= self.max_client_cnxns {
+            return Err(TooManyConnections::FromAddress { ip, max: self.max_client_cnxns });
+        }
+        counts.all += 1;
+        counts.by_address.insert(ip, from_address + 1);
+        drop(counts);
+        Ok(ConnectionSlot { limits: Arc::clone(self), ip })
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn num_connections(&self) -> usize {
+        self.counts.lock().all
+    }
+
+    fn release(&self, ip: IpAddr) {
+        let mut counts = self.counts.lock();
+        counts.all -= 1;
+        if let Some(from_address) = counts.by_address.get_mut(&ip) {
+            *from_address -= 1;
+            if *from_address == 0 {
+                counts.by_address.remove(&ip);
+            }
+        }
+    }
+}
+
+/// A counted connection.
+#[derive(Debug)]
+#[must_use]
+pub struct ConnectionSlot {
+    limits: Arc<ConnectionLimits>,
+    ip: IpAddr,
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.limits.release(self.ip);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn one_address_gets_no_more_than_its_share_and_gets_it_back() {
+        let limits = ConnectionLimits::new(0, 2);
+        let slots = [limits.admit(ip(1)).unwrap(), limits.admit(ip(1)).unwrap()];
+        let error = limits.admit(ip(1)).unwrap_err();
+        assert_eq!(error.to_string(), "Too many connections from /10.0.0.1 - max is 2");
+        let other = limits.admit(ip(2)).unwrap();
+        assert_eq!(limits.num_connections(), 3);
+        drop(slots);
+        drop(limits.admit(ip(1)).unwrap());
+        assert_eq!(limits.num_connections(), 1);
+        drop(other);
+        assert!(limits.counts.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn an_ipv4_address_in_the_form_of_ipv6_is_the_same_address() {
+        let limits = ConnectionLimits::new(0, 1);
+        let _slot = limits.admit("::ffff:10.0.0.1".parse().unwrap()).unwrap();
+        assert!(limits.admit(ip(1)).is_err());
+    }
+
+    #[test]
+    fn all_addresses_share_the_limit_in_all() {
+        let limits = ConnectionLimits::new(2, 60);
+        let _slots = [limits.admit(ip(1)).unwrap(), limits.admit(ip(2)).unwrap()];
+        let error = limits.admit(ip(3)).unwrap_err();
+        assert_eq!(error.to_string(), "Too many connections max allowed is 2");
+        assert_eq!(limits.num_connections(), 2);
+    }
+
+    #[test]
+    fn a_negative_limit_in_all_is_none() {
+        for (value, max) in [("-1", 0), ("0", 0), ("7", 7)] {
+            let properties = SystemProperties::from_pairs([(MAX_CNXNS, value)]);
+            assert_eq!(max_cnxns_from_properties(&properties), max);
+        }
+        assert_eq!(max_cnxns_from_properties(&SystemProperties::new()), 0);
+    }
+}
