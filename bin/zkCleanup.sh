@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Removes old snapshots and transaction logs: zkCleanup.sh -n COUNT keeps that many snapshots (3 or more).
+
+ZOOBIN="${BASH_SOURCE-$0}"
+ZOOBIN="$(dirname "${ZOOBIN}")"
+ZOOBINDIR="$(cd "${ZOOBIN}" && pwd)"
+
+if [ -e "$ZOOBIN/../libexec/zkEnv.sh" ]; then
+  ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
+else
+  ZKENV="$ZOOBINDIR/zkEnv.sh"
+fi
+# shellcheck source=bin/zkEnv.sh
+. "$ZKENV"
+
+ZOODATADIR="$(config_value dataDir)"
+ZOODATALOGDIR="$(config_value dataLogDir)"
+if [ -z "$ZOODATADIR" ]; then
+  echo "Unable to determine dataDir from $ZOOCFG" >&2
+  exit 1
+fi
+
+find_zookeeper
+flags_to_array "$JVMFLAGS"
+if [ -z "$ZOODATALOGDIR" ]; then
+  exec "$ZOOKEEPER_BIN" "${LOG_FLAGS[@]}" "${FLAGS[@]}" purge "$ZOODATADIR" "$@"
+fi
+exec "$ZOOKEEPER_BIN" "${LOG_FLAGS[@]}" "${FLAGS[@]}" purge "$ZOODATALOGDIR" "$ZOODATADIR" "$@"

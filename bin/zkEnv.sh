@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Read by the other scripts (". zkEnv.sh"): finds the configuration and the binary.
+#
+# In:  ZOOBINDIR (the directory of the script that reads this one), its arguments (--config DIR is taken from them),
+#      and the variables of Java's scripts: ZOOCFGDIR, ZOOCFG, ZOO_LOG_DIR, SERVER_JVMFLAGS, CLIENT_JVMFLAGS, JVMFLAGS;
+#      ZOO_LOG4J_PROP (a level first, "DEBUG,CONSOLE"), RUST_LOG (levels by logger), ZOOKEEPER_BIN (another binary).
+# Out: ZOOCFGDIR, ZOOCFG, ZOO_LOG_DIR, the array LOG_FLAGS, and the functions flags_to_array and find_zookeeper.
+#
+# JAVA_HOME, CLASSPATH, ZK_SERVER_HEAP, ZK_CLIENT_HEAP and the JMX* variables have nothing to configure here.
+
+ZOOBINDIR="${ZOOBINDIR:-/usr/bin}"
+ZOOKEEPER_PREFIX="${ZOOBINDIR}/.."
+
+if [ $# -gt 1 ] && [ "$1" = "--config" ]; then
+  shift
+  ZOOCFGDIR="$1"
+  shift
+fi
+
+if [ -z "$ZOOCFGDIR" ]; then
+  if [ -e "${ZOOKEEPER_PREFIX}/conf" ]; then
+    ZOOCFGDIR="$ZOOBINDIR/../conf"
+  else
+    ZOOCFGDIR="$ZOOBINDIR/../etc/zookeeper"
+  fi
+fi
+
+if [ -f "${ZOOCFGDIR}/zookeeper-env.sh" ]; then
+  # shellcheck source=/dev/null
+  . "${ZOOCFGDIR}/zookeeper-env.sh"
+fi
+
+# Whether the user named a file: then no other one is taken in its place.
+# shellcheck disable=SC2034  # zkServer.sh reads it
+ZOOCFG_NAMED="$ZOOCFG"
+ZOOCFG="$ZOOCFGDIR/${ZOOCFG:-zoo.cfg}"
+
+if [ -f "$ZOOCFGDIR/java.env" ]; then
+  # shellcheck source=/dev/null
+  . "$ZOOCFGDIR/java.env"
+fi
+
+ZOO_LOG_DIR="${ZOO_LOG_DIR:-$ZOOKEEPER_PREFIX/logs}"
+
+LOG_FLAGS=()
+if [ -n "$ZOO_LOG4J_PROP" ]; then
+  LOG_FLAGS+=("-Dzookeeper.root.logger=$ZOO_LOG4J_PROP")
+fi
+if [ -n "$RUST_LOG" ]; then
+  LOG_FLAGS+=("-Dzookeeper.log.filters=$RUST_LOG")
+fi
+
+# flags_to_array TEXT...: the words of the texts, in the array FLAGS. -D flags among them are settings; the binary takes
+# those that only a JVM understands, too, and says once that they have no effect.
+flags_to_array() {
+  FLAGS=()
+  # shellcheck disable=SC2034  # the scripts read it
+  IFS=$' \t\n' read -r -d '' -a FLAGS <<< "$*" || true
+}
+
+# find_zookeeper: sets ZOOKEEPER_BIN to the first of: what it is set to, a binary beside the scripts, one that was built
+# here. Builds it when there is none and this is a source tree.
+find_zookeeper() {
+  if [ -n "$ZOOKEEPER_BIN" ]; then
+    if [ ! -x "$ZOOKEEPER_BIN" ]; then
+      echo "Error: ZOOKEEPER_BIN is $ZOOKEEPER_BIN, which is no program" >&2
+      exit 1
+    fi
+    return
+  fi
+  local built="${CARGO_TARGET_DIR:-$ZOOKEEPER_PREFIX/target}/release/zookeeper"
+  local candidate
+  for candidate in "$ZOOBINDIR/zookeeper" "$built"; do
+    if [ -f "$candidate" ] && [ -x "$candidate" ]; then
+      ZOOKEEPER_BIN="$candidate"
+      return
+    fi
+  done
+  if [ ! -f "$ZOOKEEPER_PREFIX/Cargo.toml" ]; then
+    echo "Error: no zookeeper binary beside the scripts; copy it to $ZOOBINDIR or set ZOOKEEPER_BIN" >&2
+    exit 1
+  fi
+  if ! command -v cargo > /dev/null 2>&1; then
+    echo "Error: no zookeeper binary, and no cargo in PATH to build it; install Rust or set ZOOKEEPER_BIN" >&2
+    exit 1
+  fi
+  echo "Building the server once: cargo build --release" >&2
+  local revision date
+  revision="$(git -C "$ZOOKEEPER_PREFIX" rev-parse HEAD 2> /dev/null)"
+  date="$(date -u '+%Y-%m-%d %H:%M UTC')"
+  if ! (cd "$ZOOKEEPER_PREFIX" &&
+        ZOOKEEPER_REVISION_HASH="${revision:-unknown}" ZOOKEEPER_BUILD_DATE="$date" \
+        cargo build --release --bin zookeeper) >&2 || [ ! -x "$built" ]; then
+    echo "Error: the build failed" >&2
+    exit 1
+  fi
+  ZOOKEEPER_BIN="$built"
+}
+
+# config_value KEY: the last value of the key in the configuration, without blanks around it.
+config_value() {
+  sed -n -e "s/^[[:space:]]*$1[[:space:]]*[=:]//p" "$ZOOCFG" 2> /dev/null |
+    tail -n 1 | sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//'
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Prints snapshots.
+
+ZOOBIN="${BASH_SOURCE-$0}"
+ZOOBIN="$(dirname "${ZOOBIN}")"
+ZOOBINDIR="$(cd "${ZOOBIN}" && pwd)"
+
+if [ -e "$ZOOBIN/../libexec/zkEnv.sh" ]; then
+  ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
+else
+  ZKENV="$ZOOBINDIR/zkEnv.sh"
+fi
+# shellcheck source=bin/zkEnv.sh
+. "$ZKENV"
+
+find_zookeeper
+flags_to_array "$JVMFLAGS"
+exec "$ZOOKEEPER_BIN" "${LOG_FLAGS[@]}" "${FLAGS[@]}" snapshot "$@"

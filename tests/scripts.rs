@@ -1,0 +1,357 @@
+//! The scripts in `bin/` (no Java twin: Java's scripts have no tests of their own).
+//!
+//! Most tests run them with a stand-in for the binary that notes its arguments, because what is
+//! tested is what the scripts make of files and variables. The tests of the last group run the real
+//! server.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// An installation of its own: configuration, data and a stand-in for the binary; removed at the
+/// end.
+struct Installation {
+    root: PathBuf,
+}
+
+impl Installation {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("zk-scripts-{}-{name}", std::process::id()));
+        let _left_over = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("conf")).unwrap();
+        let installation = Self { root };
+        // Links, not copies: a program that was just written may still be open in another test's
+        // child.
+        symlink(repository("tests/zookeeper_stand_in.sh"), installation.path("zookeeper")).unwrap();
+        installation
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// conf/zoo.cfg with its data in `data`, and more lines.
+    fn config(&self, more: &str) {
+        let data = self.path("data");
+        self.write("conf/zoo.cfg", &format!("dataDir={}\n{more}\n", data.display()));
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// A script of `bin/` with the configuration directory of this installation.
+    fn command(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(repository("bin").join(script));
+        command
+            .args(args)
+            .current_dir(&self.root)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("ZOOKEEPER_BIN", self.path("zookeeper"))
+            .env("ZOOCFGDIR", self.path("conf"))
+            .env("ZOO_LOG_DIR", self.path("logs"));
+        command
+    }
+
+    fn run(&self, script: &str, args: &[&str]) -> Output {
+        self.command(script, args).output().unwrap()
+    }
+
+    /// The arguments that the stand-in has noted.
+    fn noted(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("args")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn pid(&self) -> Option<String> {
+        fs::read_to_string(self.data_dir().join("zookeeper_server.pid")).ok()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            let _gone = Command::new("kill").arg("-9").arg(pid).output();
+        }
+        let _gone = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, text: &str) {
+    let both = format!("{}{}", out(output), err(output));
+    assert_eq!(output.status.code(), Some(code), "{both}");
+    assert!(both.contains(text), "{text:?} is not in {both:?}");
+}
+
+#[test]
+fn a_server_is_started_once_and_stopped() {
+    let here = Installation::new("start-stop");
+    here.config("clientPort=2181");
+
+    let started = here.run("zkServer.sh", &["start"]);
+    assert_ends(&started, 0, "Starting zookeeper ... STARTED\n");
+    let pid = here.pid().unwrap();
+    assert!(!pid.is_empty() && pid.chars().all(|c| c.is_ascii_digit()), "{pid:?}");
+    let log = format!("-Dzookeeper.log.dir={}", here.path("logs").display());
+    let noted = here.noted();
+    assert_eq!(noted[0], log);
+    let config = here.path("conf/zoo.cfg").display().to_string();
+    assert_eq!(noted[noted.len() - 2..], ["server".to_owned(), config]);
+
+    let again = here.run("zkServer.sh", &["start"]);
+    assert_ends(&again, 1, &format!("already running as process {pid}."));
+
+    assert_ends(&here.run("zkServer.sh", &["stop"]), 0, "Stopping zookeeper ... STOPPED\n");
+    assert_eq!(here.pid(), None);
+    let text = "Stopping zookeeper ... no zookeeper to stop (could not find file";
+    assert_ends(&here.run("zkServer.sh", &["stop"]), 0, text);
+}
+
+#[test]
+fn a_server_that_ends_at_once_has_failed_to_start() {
+    let here = Installation::new("fails");
+    here.config("");
+    here.write("broken", "");
+    assert_ends(&here.run("zkServer.sh", &["start"]), 1, "FAILED TO START");
+    let logs = fs::read_dir(here.path("logs")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(logs.extension(), Some(OsStr::new("out")));
+    assert_eq!(fs::read_to_string(logs).unwrap(), "broken\n");
+}
+
+#[test]
+fn restart_keeps_the_configuration_directory() {
+    let here = Installation::new("restart");
+    fs::rename(here.path("conf"), here.path("other")).unwrap();
+    let data = here.data_dir();
+    here.write("other/my.cfg", &format!("dataDir={}\n", data.display()));
+    let other = here.path("other").display().to_string();
+    let args = ["--config", other.as_str(), "restart", "my.cfg"];
+    let output = here.command("zkServer.sh", &args).env_remove("ZOOCFGDIR").output().unwrap();
+    assert_ends(&output, 0, "STARTED");
+    assert!(here.noted().last().unwrap().ends_with("/other/my.cfg"), "{:?}", here.noted());
+    let pid = here.pid().unwrap();
+    let output = here.command("zkServer.sh", &args).env_remove("ZOOCFGDIR").output().unwrap();
+    assert_ends(&output, 0, "STOPPED");
+    assert_ne!(here.pid().unwrap(), pid);
+}
+
+#[test]
+fn flags_and_variables_reach_the_binary_unchanged() {
+    let here = Installation::new("flags");
+    here.config("");
+    here.write("conf/java.env", "JVMFLAGS=\"$JVMFLAGS -Dfrom=java.env\"\n");
+    here.write("conf/zookeeper-env.sh", "ZOO_LOG4J_PROP=WARN,CONSOLE\n");
+    let output = here
+        .command("zkServer.sh", &["start-foreground"])
+        .env("ZOO_NOEXEC", "1")
+        .env("SERVER_JVMFLAGS", "-Xmx1g  -Dfirst=*")
+        .env("JVMFLAGS", "-Dsecond=a=b")
+        .env("RUST_LOG", "a.B=debug")
+        .env("JMXPORT", "9999")
+        .env("ZOO_LOG_FILE", "my log")
+        .env("ZOOKEEPER_BIN", "/bin/echo")
+        .output()
+        .unwrap();
+    let text = out(&output);
+    let flags = "-Dzookeeper.log.file=my log -Dzookeeper.root.logger=WARN,CONSOLE \
+                 -Dzookeeper.log.filters=a.B=debug -Xmx1g -Dfirst=* -Dsecond=a=b -Dfrom=java.env \
+                 server ";
+    assert!(text.contains(flags), "{text}");
+    assert!(!err(&output).contains("JMX"), "{}", err(&output));
+}
+
+#[test]
+fn print_cmd_prints_the_command_and_starts_nothing() {
+    let here = Installation::new("print-cmd");
+    here.config("");
+    let output = here.run("zkServer.sh", &["print-cmd"]);
+    assert_ends(&output, 0, "\"server\" ");
+    assert!(out(&output).contains(".out\" 2>&1 < /dev/null"), "{}", out(&output));
+    assert!(here.noted().is_empty());
+}
+
+#[test]
+fn without_a_zoo_cfg_the_sample_is_used_and_one_line_says_so() {
+    let here = Installation::new("sample");
+    here.write("conf/zoo_sample.cfg", &format!("dataDir={}\n", here.data_dir().display()));
+    let output = here.run("zkServer.sh", &["print-cmd"]);
+    assert_ends(&output, 0, "/conf/zoo_sample.cfg");
+    let lines: Vec<_> = err(&output).lines().map(str::to_owned).collect();
+    assert!(lines[0].ends_with("/conf/zoo.cfg: the sample configuration is used"), "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+
+    let named = here.run("zkServer.sh", &["print-cmd", "mine.cfg"]);
+    assert_ends(&named, 1, "Error: cannot read");
+}
+
+#[test]
+fn a_path_with_directories_counts_from_where_the_user_is() {
+    let here = Installation::new("path");
+    fs::create_dir_all(here.path("sub")).unwrap();
+    here.write("sub/my.cfg", &format!("dataDir={}\n", here.data_dir().display()));
+    let output = here.run("zkServer.sh", &["print-cmd", "sub/my.cfg"]);
+    assert_ends(&output, 0, "Using config: sub/my.cfg\n");
+}
+
+#[test]
+fn with_autocreate_off_missing_directories_end_the_start() {
+    let here = Installation::new("autocreate");
+    here.config("");
+    let run = || {
+        let mut command = here.command("zkServer.sh", &["print-cmd"]);
+        command.env("ZOO_DATADIR_AUTOCREATE_DISABLE", "1").output().unwrap()
+    };
+    assert_ends(&run(), 1, "ZooKeeper data directory is missing at");
+    assert!(!here.data_dir().exists());
+    fs::create_dir_all(here.data_dir().join("version-2")).unwrap();
+    assert_ends(&run(), 0, "-Dzookeeper.datadir.autocreate=false");
+    here.config("dataLogDir=/no/such/dir");
+    assert_ends(&run(), 1, "ZooKeeper txnlog directory is missing at /no/such/dir");
+}
+
+#[test]
+fn status_finds_the_port_where_java_finds_it() {
+    let here = Installation::new("status");
+    let dynamic = here.path("conf/zoo.cfg.dynamic");
+    let pointer = format!("dynamicConfigFile={}", dynamic.display());
+    fs::create_dir_all(here.data_dir()).unwrap();
+    here.write("data/myid", "2\n");
+    let server = "server.1=a:1:2;3\nserver.2=b:1:2:participant;";
+    for (config, dynamic_text, address, port, tls) in [
+        (" clientPort = 2182 \nclientPortAddress=127.0.0.9", "", "127.0.0.9", "2182", "false"),
+        ("clientPort=2182", "", "localhost", "2182", "false"),
+        (&format!("{server}2183"), "", "localhost", "2183", "false"),
+        (&format!("{server}10.0.0.1:2184"), "", "10.0.0.1", "2184", "false"),
+        (&format!("{server}[::1]:2185"), "", "::1", "2185", "false"),
+        (&pointer, &format!("{server}[fe80::2]:2186"), "fe80::2", "2186", "false"),
+        ("secureClientPort=2187", "", "localhost", "2187", "true"),
+    ] {
+        here.config(config);
+        fs::write(&dynamic, dynamic_text).unwrap();
+        let output = here.run("zkServer.sh", &["status"]);
+        assert_ends(&output, 0, &format!("Client port found: {port}. Client address: {address}."));
+        assert_ends(&output, 0, "Mode: standalone\n");
+        assert_eq!(here.noted(), ["4lw", address, port, "srvr", tls], "{config}");
+    }
+    here.config("");
+    let text = "Unable to find either secure or unsecure client port in any configs. Terminating.";
+    assert_ends(&here.run("zkServer.sh", &["status"]), 1, text);
+    here.write("broken", "");
+    here.config("clientPort=2181");
+    let text = "Error contacting service. It is probably not running.";
+    assert_ends(&here.run("zkServer.sh", &["status"]), 1, text);
+}
+
+#[test]
+fn another_pid_file_is_used_and_its_directory_made() {
+    let here = Installation::new("pidfile");
+    here.config("");
+    let pid_file = here.path("run/zk/server.pid");
+    let run = |word| here.command("zkServer.sh", &[word]).env("ZOOPIDFILE", &pid_file).output();
+    assert_ends(&run("start").unwrap(), 0, "STARTED");
+    assert!(pid_file.exists() && here.pid().is_none());
+    assert_ends(&run("stop").unwrap(), 0, "STOPPED");
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn an_unknown_word_gets_the_usage_and_upgrade_an_answer() {
+    let here = Installation::new("usage");
+    assert_ends(&here.run("zkServer.sh", &["dance"]), 0, "{start|start-foreground|stop|version|");
+    assert_ends(&here.run("zkServer.sh", &["upgrade"]), 0, "nothing to upgrade");
+    here.run("zkServer.sh", &["version"]);
+    assert_eq!(here.noted(), ["version"]);
+}
+
+#[test]
+fn initialize_makes_directories_once_and_again_only_with_force() {
+    let here = Installation::new("initialize");
+    let logs = here.path("txn");
+    here.config(&format!("dataLogDir={}", logs.display()));
+    let run = |args: &[&str]| here.run("zkServer-initialize.sh", args);
+
+    assert_ends(&run(&["--myid=7"]), 0, "Using myid of 7");
+    assert_eq!(fs::read_to_string(here.data_dir().join("myid")).unwrap(), "7\n");
+    assert!(here.data_dir().join("initialize").exists());
+    assert!(here.data_dir().join("version-2").is_dir() && logs.join("version-2").is_dir());
+
+    fs::write(here.data_dir().join("version-2/log.1"), "x").unwrap();
+    assert_ends(&run(&[]), 1, "ZooKeeper data directory already exists at");
+    assert!(here.data_dir().join("version-2/log.1").exists());
+
+    assert_ends(&run(&["--force"]), 0, "No myid provided");
+    assert!(!here.data_dir().join("version-2/log.1").exists());
+    assert!(!here.data_dir().join("myid").exists());
+
+    assert_ends(&run(&["--configfile=/no/such"]), 1, "Unable to find config file at /no/such");
+    assert_ends(&run(&["--dance"]), 1, "Unknown option: --dance");
+    assert_ends(&run(&["--help"]), 1, "Optional parameters:");
+}
+
+#[test]
+fn the_tools_get_their_arguments() {
+    let here = Installation::new("tools");
+    here.config("dataLogDir=/txn");
+    let data = here.data_dir().display().to_string();
+    for (script, args, noted) in [
+        ("zkCleanup.sh", &["-n", "3"][..], &["purge", "/txn", data.as_str(), "-n", "3"][..]),
+        ("zkTxnLogToolkit.sh", &["-d", "a b"], &["txnlog", "-d", "a b"]),
+        ("zkSnapShotToolkit.sh", &["-json", "f"], &["snapshot", "-json", "f"]),
+        ("zkBench.sh", &["--help"], &["bench", "--help"]),
+        ("zkCli.sh", &["-server", "h:1", "ls", "/"], &["cli", "-server", "h:1", "ls", "/"]),
+    ] {
+        assert_ends(&here.run(script, args), 0, "");
+        assert_eq!(here.noted(), noted, "{script}");
+    }
+    here.config("");
+    here.run("zkCleanup.sh", &["-n", "4"]);
+    assert_eq!(here.noted(), ["purge", &data, "-n", "4"]);
+}
+
+#[test]
+fn one_binary_beside_the_scripts_is_a_whole_installation() {
+    let here = Installation::new("copied");
+    fs::create_dir_all(here.path("bin")).unwrap();
+    for entry in fs::read_dir(repository("bin")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension() == Some(OsStr::new("sh")) {
+            symlink(&path, here.path("bin").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let copied = |word: &str| {
+        let mut command = Command::new(here.path("bin/zkServer.sh"));
+        command
+            .arg(word)
+            .env_remove("ZOOKEEPER_BIN")
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .unwrap()
+    };
+    assert_ends(&copied("version"), 1, "no zookeeper binary beside the scripts");
+    symlink(env!("CARGO_BIN_EXE_zookeeper"), here.path("bin/zookeeper")).unwrap();
+    assert_ends(&copied("version"), 0, "Apache ZooKeeper, version 3.9.5 ");
+}
