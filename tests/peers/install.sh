@@ -136,7 +136,8 @@ install_go() {
         echo "install: Go client"
         (
             cd "$TESTS_DIR/go"
-            retry "the Go client" go build -buildvcs=false -o "$PEERS_DIR/bin/go_client" .
+            retry "the Go client" go mod download
+            go build -buildvcs=false -o "$PEERS_DIR/bin/go_client" . || die "tests/go does not compile"
         )
     fi
 }
