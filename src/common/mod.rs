@@ -7,4 +7,7 @@ pub mod properties;
 pub mod string_utils;
 pub mod time;
 
+pub mod atomic_file_output_stream;
+pub mod atomic_file_writing_idiom;
+
 pub mod zk_config;

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::common::zk_config::SystemProperties;
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, Limits, Record};
 use crate::txn::{
@@ -74,6 +75,21 @@ pub struct TxnFormat {
 impl Default for TxnFormat {
     fn default() -> Self {
         Self { digest_enabled: true, close_session_txn_enabled: true, limits: Limits::default() }
+    }
+}
+
+impl TxnFormat {
+    /// Reads Java's properties; an extra size that is not set is that of the buffer, as in Java.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties) -> Self {
+        let max_buffer = properties.number_or("jute.maxbuffer", Limits::default().max_buffer);
+        let extra_size = properties.number_or("zookeeper.jute.maxbuffer.extrasize", max_buffer);
+        Self {
+            digest_enabled: properties.bool_or("zookeeper.digest.enabled", true),
+            close_session_txn_enabled: properties
+                .bool_or("zookeeper.closeSessionTxn.enabled", true),
+            limits: Limits::new(max_buffer, extra_size),
+        }
     }
 }
 

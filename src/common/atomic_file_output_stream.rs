@@ -1,0 +1,127 @@
+//! A file that shows up under its name only when it is whole and on disk (Java: common/AtomicFileOutputStream.java).
+//!
+//! The one durable rename: write under a temporary name, fsync, rename, fsync the directory. Differs from Java, which
+//! leaves the directory out: without it a power failure may take the renamed file back.
+//! No threads, no locks.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use log::warn;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.common.AtomicFileOutputStream";
+
+/// What the name ends in while the file is written.
+pub const TMP_EXTENSION: &str = ".tmp";
+
+/// Makes what was created, renamed or deleted in a directory survive a power failure.
+///
+/// # Errors
+/// When the directory cannot be opened or synced.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// A file under a temporary name. Dropped without [`commit`](Self::commit), it is deleted.
+#[derive(Debug)]
+pub struct AtomicFileOutputStream {
+    file: Option<File>,
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl AtomicFileOutputStream {
+    /// Starts a file that will become `target`; until then its name ends in `.tmp`.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be created.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        let mut temporary = target.as_os_str().to_owned();
+        temporary.push(TMP_EXTENSION);
+        Self::create_as(PathBuf::from(temporary), target)
+    }
+
+    /// The same with a temporary name of the caller's choice, in the directory of `target`.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be created.
+    pub fn create_as(temporary: PathBuf, target: &Path) -> io::Result<Self> {
+        let file = File::create(&temporary)?;
+        Ok(Self { file: Some(file), temporary, target: target.to_owned() })
+    }
+
+    /// Syncs the file and puts it in its place, where it replaces what was there (Java: close).
+    ///
+    /// # Errors
+    /// When the file or its directory cannot be synced, or the file not renamed. The temporary file is gone then.
+    pub fn commit(mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_ref() else { return Ok(()) };
+        file.sync_all()?;
+        fs::rename(&self.temporary, &self.target)?;
+        self.file = None;
+        match self.target.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => sync_directory(directory),
+            _ => sync_directory(Path::new(".")),
+        }
+    }
+
+    /// Gives the file up and leaves what was there in its place.
+    pub fn abort(self) {
+        drop(self);
+    }
+}
+
+impl Write for AtomicFileOutputStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFileOutputStream {
+    fn drop(&mut self) {
+        if self.file.take().is_some()
+            && let Err(error) = fs::remove_file(&self.temporary)
+        {
+            warn!(target: LOG, "Unable to delete tmp file {}: {error}", self.temporary.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::persistence::test_dir::TestDir;
+
+    #[test]
+    fn a_file_appears_under_its_name_only_when_it_is_committed() {
+        let dir = TestDir::new();
+        let target = dir.path().join("acceptedEpoch");
+        fs::write(&target, "1").unwrap();
+
+        let mut out = AtomicFileOutputStream::create(&target).unwrap();
+        out.write_all(b"22").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "1");
+        out.commit().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "22");
+        assert_eq!(dir.names(), ["acceptedEpoch"]);
+    }
+
+    #[test]
+    fn an_aborted_file_leaves_the_old_one_and_no_temporary_one() {
+        let dir = TestDir::new();
+        let target = dir.path().join("acceptedEpoch");
+        fs::write(&target, "1").unwrap();
+        let mut out = AtomicFileOutputStream::create(&target).unwrap();
+        out.write_all(b"22").unwrap();
+        assert_eq!(dir.names(), ["acceptedEpoch", "acceptedEpoch.tmp"]);
+        out.abort();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "1");
+        assert_eq!(dir.names(), ["acceptedEpoch"]);
+    }
+}

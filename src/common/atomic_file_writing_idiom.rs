@@ -1,0 +1,44 @@
+//! Replaces a small file in one step (Java: common/AtomicFileWritingIdiom.java).
+//!
+//! A function here: Java's constructor does the work and its object is thrown away.
+
+use std::io;
+use std::path::Path;
+
+use super::atomic_file_output_stream::AtomicFileOutputStream;
+
+/// Writes the file with `write` and puts it in its place when that went well; otherwise what was there stays.
+///
+/// # Errors
+/// What `write` returns, and what [`AtomicFileOutputStream`] returns.
+pub fn write_atomically(
+    target: &Path,
+    write: impl FnOnce(&mut AtomicFileOutputStream) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = AtomicFileOutputStream::create(target)?;
+    write(&mut out)?;
+    out.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+    use crate::server::persistence::test_dir::TestDir;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let dir = TestDir::new();
+        let target = dir.path().join("currentEpoch");
+        write_atomically(&target, |out| out.write_all(b"5")).unwrap();
+        let failed = write_atomically(&target, |out| {
+            out.write_all(b"6")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "disk full");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "5");
+        assert_eq!(dir.names(), ["currentEpoch"]);
+    }
+}

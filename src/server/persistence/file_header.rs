@@ -1,0 +1,31 @@
+//! What a log file and a snapshot start with (Java: server/persistence/FileHeader.java, made from zookeeper.jute).
+
+crate::record! {
+    /// The first 16 bytes of a log file or snapshot.
+    pub struct FileHeader {
+        /// Which of the two it is.
+        magic: i32,
+        /// Version of the format: 2 in all releases; nobody looks at it.
+        version: i32,
+        /// Number of the database: 0 in a log, -1 in a snapshot; nobody looks at it.
+        dbid: i64,
+    }
+}
+
+impl FileHeader {
+    /// Its size on disk, in bytes.
+    pub const SIZE: usize = 16;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jute::Record;
+
+    #[test]
+    fn the_header_is_sixteen_bytes() {
+        let header = FileHeader { magic: 0x5a4b_4c47, version: 2, dbid: 0 };
+        assert_eq!(header.to_bytes(), *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0");
+        assert_eq!(header.to_bytes().len(), FileHeader::SIZE);
+    }
+}

@@ -1,0 +1,385 @@
+//! Grows the log file ahead of its end (Java: server/persistence/FilePadding.java).
+//!
+//! Differs from Java, which writes one zero byte 64 MiB further on, on the thread that appends: that leaves a hole, so
+//! every append still allocates blocks and its fdatasync writes the file system's journal. Here a thread of its own
+//! writes real zeros ahead of the end and syncs them, so that the fdatasync of an append writes nothing but its data. Both
+//! look the same to a reader: zeros after the last entry. How far it goes ahead grows with use, from
+//! [`FIRST_STEP`] to `preAllocSize`: a small log costs little. What is left over is cut off when the file is done with.
+//!
+//! Threads: `LogPadding`, started with the first step; ended and joined by [`FilePadding::shutdown`].
+//! Locks: one leaf, for a few instructions; the appending thread only waits for the other when it has overtaken it, and
+//! then at most for one piece.
+//! Zeros are a gift: when they cannot be written, the log goes on without them and says so once. The thread opens the
+//! file for itself, because the system reports a failed write-back once to everybody who has opened it: an error that
+//! this thread is told can then never be missed by the one that appends.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use log::{debug, warn};
+
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.persistence.FilePadding";
+
+/// How far ahead the file is grown at first, in bytes.
+const FIRST_STEP: u64 = 256 * 1024;
+
+/// What is written and synced at once, in bytes: an append that meets it on the disk waits no longer than for this.
+const PIECE: u64 = 512 * 1024;
+
+/// What is written by one call, in bytes: the file system lets no other write pass meanwhile.
+const WRITE: usize = 64 * 1024;
+
+/// The grown size is a multiple of it, in bytes.
+const BLOCK: u64 = 4096;
+
+/// Keeps zeros ahead of the end of the log file that is written.
+#[derive(Debug)]
+pub struct FilePadding {
+    pre_alloc_size: u64,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: RankedMutex<State>,
+    changed: RankedCondvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<PaddedFile>,
+    /// Files that are done with, and their size without zeros.
+    to_trim: Vec<(Arc<OpenFile>, u64)>,
+    stop: bool,
+}
+
+/// A log file, opened by this module for itself.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// The file that is written. Offsets in bytes.
+#[derive(Debug)]
+struct PaddedFile {
+    open: Arc<OpenFile>,
+    /// End of what belongs to the one who appends.
+    written: u64,
+    /// End of the zeros on disk; never below `written`.
+    filled: u64,
+    /// How far they should go.
+    target: u64,
+    /// End of the piece that is being written now, which starts at `filled`.
+    filling_to: Option<u64>,
+    /// Whether it went wrong once.
+    given_up: bool,
+}
+
+impl PaddedFile {
+    const fn is_filling_below(&self, end: u64) -> bool {
+        self.filling_to.is_some() && end > self.filled
+    }
+}
+
+/// What the thread does next.
+enum Job {
+    Fill { open: Arc<OpenFile>, from: u64, to: u64 },
+    Trim { open: Arc<OpenFile>, size: u64 },
+    Stop,
+}
+
+impl FilePadding {
+    /// Grows files ahead by at most `pre_alloc_size` bytes; 0 is not at all.
+    #[must_use]
+    pub fn new(pre_alloc_size: u64) -> Self {
+        let state = RankedMutex::new(Rank::Leaf, "log padding", State::default());
+        let shared = Arc::new(Shared { state, changed: RankedCondvar::new() });
+        Self { pre_alloc_size, shared, thread: None }
+    }
+
+    /// From now on this file is written, from `position` on.
+    pub fn start_file(&mut self, path: &Path, position: u64) {
+        self.finish_file();
+        if self.pre_alloc_size == 0 {
+            return;
+        }
+        match OpenOptions::new().write(true).open(path) {
+            Ok(file) => {
+                let open = Arc::new(OpenFile { path: path.to_owned(), file });
+                self.shared.state.lock().current = Some(PaddedFile {
+                    open,
+                    written: position,
+                    filled: position,
+                    target: position,
+                    filling_to: None,
+                    given_up: false,
+                });
+            }
+            Err(error) => warn_of_no_growth(path, &error),
+        }
+    }
+
+    /// Takes the file up to `end` away from the thread that fills it: must be called before it is written there.
+    pub fn reserve(&self, end: u64) {
+        let mut state = self.shared.state.lock();
+        while state.current.as_ref().is_some_and(|file| file.is_filling_below(end)) {
+            self.shared.changed.wait(&mut state);
+        }
+        if let Some(file) = &mut state.current {
+            file.written = file.written.max(end);
+            file.filled = file.filled.max(end);
+            file.target = file.target.max(end);
+        }
+    }
+
+    /// Has the file grown when its end is near. To be called when what was appended is on disk: zeros must not be there
+    /// before it.
+    pub fn keep_ahead(&mut self) {
+        let mut state = self.shared.state.lock();
+        let Some(file) = state.current.as_mut().filter(|file| !file.given_up) else { return };
+        let Some(target) =
+            next_target(file.written, file.filled.max(file.target), self.pre_alloc_size)
+        else {
+            return;
+        };
+        file.target = target;
+        drop(state);
+        self.shared.changed.notify_all();
+        self.start_thread();
+    }
+
+    fn start_thread(&mut self) {
+        if self.thread.is_some() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        match zookeeper_thread::spawn("LogPadding", None, move || {
+            shared.run();
+            Ok::<(), io::Error>(())
+        }) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                warn!(target: LOG, "cannot start the thread that grows log files ahead: {error}");
+                self.pre_alloc_size = 0; // nobody is there to do it
+                self.shared.state.lock().current = None;
+            }
+        }
+    }
+
+    /// The file is written no more: what it was grown by is cut off, soon.
+    pub fn finish_file(&mut self) {
+        let mut state = self.shared.state.lock();
+        let Some(file) = state.current.take() else { return };
+        if file.filled > file.written || file.filling_to.is_some() {
+            state.to_trim.push((file.open, file.written));
+            drop(state);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Finishes the file and ends the thread when it is done.
+    pub fn shutdown(&mut self) {
+        self.finish_file();
+        if let Some(thread) = self.thread.take() {
+            self.stop_thread();
+            zookeeper_thread::join(thread);
+            self.shared.state.lock().stop = false;
+        }
+    }
+
+    fn stop_thread(&self) {
+        self.shared.state.lock().stop = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for FilePadding {
+    /// Lets the thread end; does not wait for it.
+    fn drop(&mut self) {
+        self.stop_thread();
+    }
+}
+
+/// Where the zeros should go, when those that end at `filled` are too few behind `written`. As many as were used so far
+/// are kept ahead, within limits.
+fn next_target(written: u64, filled: u64, pre_alloc_size: u64) -> Option<u64> {
+    let wanted = written.max(FIRST_STEP).min(pre_alloc_size);
+    (filled.saturating_sub(written) < wanted.div_ceil(2))
+        .then(|| written.saturating_add(wanted).next_multiple_of(BLOCK))
+}
+
+impl Shared {
+    fn run(&self) {
+        let zeros = vec![0; WRITE];
+        loop {
+            match self.next_job() {
+                Job::Stop => return,
+                Job::Fill { open, from, to } => {
+                    let result = fill(&open.file, from, to, &zeros);
+                    self.filled(&open, to, result);
+                }
+                Job::Trim { open, size } => {
+                    if let Err(error) = trim(&open.file, size) {
+                        let path = open.path.display();
+                        debug!(target: LOG, "cannot cut the zeros off {path}: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_job(&self) -> Job {
+        let mut state = self.state.lock();
+        loop {
+            if let Some((open, size)) = state.to_trim.pop() {
+                return Job::Trim { open, size };
+            }
+            if state.stop {
+                return Job::Stop;
+            }
+            if let Some(job) = next_fill(&mut state) {
+                return job;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Notes that a piece is written, or that there will be no more.
+    fn filled(&self, open: &Arc<OpenFile>, to: u64, result: io::Result<()>) {
+        let mut state = self.state.lock();
+        // The file may have been finished meanwhile.
+        if let Some(file) = state.current.as_mut().filter(|file| Arc::ptr_eq(&file.open, open)) {
+            file.filling_to = None;
+            file.filled = file.filled.max(to);
+            file.given_up = result.is_err();
+            if file.given_up {
+                file.target = file.filled;
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+        if let Err(error) = result {
+            warn_of_no_growth(&open.path, &error);
+        }
+    }
+}
+
+fn next_fill(state: &mut RankedMutexGuard<'_, State>) -> Option<Job> {
+    let file = state.current.as_mut().filter(|file| file.filled < file.target)?;
+    let to = file.target.min(file.filled + PIECE);
+    file.filling_to = Some(to);
+    Some(Job::Fill { open: Arc::clone(&file.open), from: file.filled, to })
+}
+
+fn warn_of_no_growth(path: &Path, error: &io::Error) {
+    let path = path.display();
+    warn!(target: LOG, "cannot grow {path} ahead, the log goes on without: {error}");
+}
+
+fn fill(file: &File, from: u64, to: u64, zeros: &[u8]) -> io::Result<()> {
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to - at).map_or(zeros.len(), |rest| rest.min(zeros.len()));
+        file.write_all_at(&zeros[..len], at)?;
+        at += len as u64;
+    }
+    file.sync_data()
+}
+
+fn trim(file: &File, size: u64) -> io::Result<()> {
+    if file.metadata()?.len() > size { file.set_len(size) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::persistence::test_dir::TestDir;
+    use std::fs;
+    use std::time::Duration;
+
+    #[test]
+    fn zeros_are_kept_ahead_by_what_was_used_within_limits() {
+        const MIB: u64 = 1024 * 1024;
+        for (written, filled, limit, target) in [
+            (16, 16, 64 * MIB, Some(16 + FIRST_STEP)),
+            (200 * 1024, FIRST_STEP, 64 * MIB, Some(200 * 1024 + FIRST_STEP)),
+            (100 * 1024, FIRST_STEP, 64 * MIB, None),
+            (10 * MIB, 10 * MIB, 64 * MIB, Some(20 * MIB)),
+            (100 * MIB, 101 * MIB, 64 * MIB, Some(164 * MIB)),
+            (100 * MIB, 140 * MIB, 64 * MIB, None),
+            (1000, 1000, 8192, Some(1000 + 8192)),
+            (1000, 1000, 0, None),
+        ] {
+            let target = target.map(|target: u64| target.next_multiple_of(BLOCK));
+            assert_eq!(next_target(written, filled, limit), target, "{written} {filled} {limit}");
+        }
+    }
+
+    fn wait_for_size(path: &Path, size: u64) {
+        let deadline = crate::common::time::now() + Duration::from_secs(20);
+        while fs::metadata(path).unwrap().len() != size {
+            assert!(crate::common::time::now() < deadline, "{:?}", fs::metadata(path));
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_file_grows_ahead_and_is_cut_when_it_is_done_with() {
+        let dir = TestDir::new();
+        let path = dir.path().join("log.1");
+        fs::write(&path, [7; 100]).unwrap();
+        let mut padding = FilePadding::new(64 * 1024 * 1024);
+        padding.start_file(&path, 100);
+        padding.keep_ahead();
+        wait_for_size(&path, (100 + FIRST_STEP).next_multiple_of(BLOCK));
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes[..100] == [7; 100] && bytes[100..].iter().all(|byte| *byte == 0));
+        padding.shutdown();
+        assert_eq!(fs::read(&path).unwrap(), [7; 100]);
+    }
+
+    #[test]
+    fn zeros_never_overwrite_what_is_appended_meanwhile() {
+        let dir = TestDir::new();
+        let path = dir.path().join("log.1");
+        let file = File::create(&path).unwrap();
+        let mut padding = FilePadding::new(64 * 1024 * 1024);
+        padding.start_file(&path, 0);
+        let mut end = 0;
+        for round in 0..3000_u64 {
+            // Now and then far beyond what is filled.
+            let bytes = vec![1; if round % 100 == 0 { 700_000 } else { 3000 }];
+            padding.reserve(end + bytes.len() as u64);
+            file.write_all_at(&bytes, end).unwrap();
+            end += bytes.len() as u64;
+            padding.keep_ahead();
+        }
+        padding.shutdown();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, end);
+        assert_eq!(bytes.iter().position(|byte| *byte == 0), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_grown_is_left_alone() {
+        let dir = TestDir::new();
+        let path = dir.path().join("log.1");
+        let mut padding = FilePadding::new(1024);
+        padding.start_file(&path, 16);
+        padding.keep_ahead();
+        padding.reserve(10_000);
+        padding.keep_ahead();
+        padding.shutdown();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,404 @@
+//! The transaction log (Java: server/persistence/FileTxnLog.java).
+//!
+//! A log is a row of files `log.<zxid of the first transaction>`: header, entries, zeros. An entry is its Adler-32 (long),
+//! its length (int), its bytes and the byte `B`.
+//!
+//! Threads: none of its own but the one that grows the file ahead (`file_padding`). Locks: none; its owner has one around
+//! it and holds it across the disk.
+//! Differs from Java: what was appended is kept and written by one call when it is committed; a new file's name is synced
+//! with its first commit; sizes count what was written and not what the file was grown by; after a failed write or fsync
+//! nothing more is taken, because what is on disk then is not known; truncating cuts behind the last transaction that is
+//! not above the zxid, and deletes later files first, so that a crash in between leaves no hole.
+
+mod damage;
+pub mod file_txn_iterator;
+mod log_reader;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::{debug, info, warn};
+
+pub use file_txn_iterator::{FileTxnIterator, TailCheck, TornTail};
+pub use log_reader::TXNLOG_MAGIC;
+use log_reader::{END_OF_RECORD, checksum};
+
+use super::file_header::FileHeader;
+use super::file_padding::FilePadding;
+use super::txn_log::{FileTxnLogConfig, PersistenceMetrics, TxnLogError};
+use super::util::{NamedFile, make_log_name};
+use crate::common::atomic_file_output_stream::sync_directory;
+use crate::common::time;
+use crate::ids::Zxid;
+use crate::jute::Record;
+use crate::txn::TxnHeader;
+use crate::zoo_defs::OpCode;
+use file_txn_iterator::log_files;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
+
+/// Version of the format (Java: FileTxnLog.VERSION).
+pub const VERSION: i32 = 2;
+
+/// What is appended beyond this without a commit is written, in bytes.
+const PENDING_LIMIT: usize = 1024 * 1024;
+
+/// Appends transactions, and reads them again.
+#[derive(Debug)]
+pub struct FileTxnLog {
+    log_dir: PathBuf,
+    config: FileTxnLogConfig,
+    metrics: Arc<dyn PersistenceMetrics>,
+    last_zxid_seen: Zxid,
+    current: Option<OpenLog>,
+    /// Rolled files with entries that are not committed yet.
+    to_sync: Vec<OpenLog>,
+    /// Entries that are appended and not written yet.
+    pending: Vec<u8>,
+    padding: FilePadding,
+    /// Bytes in the files that were rolled.
+    prev_logs_running_total: u64,
+    sync_elapsed_ms: Option<i64>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct OpenLog {
+    path: PathBuf,
+    file: File,
+    /// End of what was written, in bytes.
+    position: u64,
+    /// Whether something was written since the last sync.
+    unsynced: bool,
+    /// Whether the directory knows the file for sure.
+    name_synced: bool,
+}
+
+impl FileTxnLog {
+    /// A log in this directory; nothing is opened before the first append.
+    #[must_use]
+    pub fn new(
+        log_dir: impl Into<PathBuf>,
+        config: FileTxnLogConfig,
+        metrics: Arc<dyn PersistenceMetrics>,
+    ) -> Self {
+        // Without fsync there is nothing to speed up.
+        let pre_alloc_size = if config.force_sync { config.pre_alloc_size } else { 0 };
+        Self {
+            log_dir: log_dir.into(),
+            config,
+            metrics,
+            last_zxid_seen: Zxid::ZERO,
+            current: None,
+            to_sync: Vec::new(),
+            pending: Vec::new(),
+            padding: FilePadding::new(pre_alloc_size),
+            prev_logs_running_total: 0,
+            sync_elapsed_ms: None,
+            failed: false,
+        }
+    }
+
+    /// The directory of the log files.
+    #[must_use]
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// Bytes written to the current file.
+    #[must_use]
+    pub fn current_log_size(&self) -> u64 {
+        self.current.as_ref().map_or(0, |log| log.position)
+    }
+
+    /// Sets what the files that were rolled count for in [`total_log_size`](Self::total_log_size), in bytes.
+    pub const fn set_total_log_size(&mut self, size: u64) {
+        self.prev_logs_running_total = size;
+    }
+
+    /// Bytes written to the current file and to those that were rolled since the total was set.
+    #[must_use]
+    pub fn total_log_size(&self) -> u64 {
+        self.prev_logs_running_total + self.current_log_size()
+    }
+
+    /// How long the last fsync took, ms; `None` before the first (Java: getTxnLogSyncElapsedTime, -1).
+    #[must_use]
+    pub const fn sync_elapsed_ms(&self) -> Option<i64> {
+        self.sync_elapsed_ms
+    }
+
+    /// Whether a commit waits for the disk.
+    #[must_use]
+    pub const fn is_force_sync(&self) -> bool {
+        self.config.force_sync
+    }
+
+    /// Ends the current file: the next append starts a new one.
+    ///
+    /// # Errors
+    /// When what was appended cannot be written. See [`commit`](Self::commit).
+    pub fn roll_log(&mut self) -> Result<(), TxnLogError> {
+        self.write_pending()?;
+        if let Some(log) = self.current.take() {
+            self.prev_logs_running_total += log.position;
+            self.padding.finish_file();
+            if log.unsynced || !log.name_synced {
+                self.to_sync.push(log);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a transaction; `bytes` is all of it, as `serialize_txn` gives it. It is on disk after the next
+    /// [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// When a new file cannot be made, or the bytes are none or too many. See [`commit`](Self::commit).
+    pub fn append(&mut self, header: &TxnHeader, bytes: &[u8]) -> Result<(), TxnLogError> {
+        self.check_not_failed()?;
+        let faulty = || TxnLogError::FaultySerialization { zxid: header.zxid, length: bytes.len() };
+        let length = i32::try_from(bytes.len()).ok().filter(|length| *length > 0);
+        let length = length.ok_or_else(faulty)?;
+        if header.zxid <= self.last_zxid_seen {
+            let operation = OpCode::try_from(header.r#type).map_or("unknown", OpCode::java_name);
+            let (zxid, seen) = (header.zxid, self.last_zxid_seen);
+            warn!(target: LOG, "Current zxid {zxid} is <= {seen} for {operation}");
+        } else {
+            self.last_zxid_seen = header.zxid;
+        }
+        if self.current.is_none() {
+            let created = self.create_log(header.zxid);
+            self.note_failure(created)?;
+        }
+        self.pending.extend_from_slice(&i64::from(checksum(bytes)).to_be_bytes());
+        self.pending.extend_from_slice(&length.to_be_bytes());
+        self.pending.extend_from_slice(bytes);
+        self.pending.push(END_OF_RECORD);
+        if self.pending.len() >= PENDING_LIMIT {
+            self.write_pending()?;
+        }
+        Ok(())
+    }
+
+    fn create_log(&mut self, zxid: Zxid) -> Result<(), TxnLogError> {
+        let name = make_log_name(zxid);
+        info!(target: LOG, "Creating new log file: {name}");
+        let path = self.log_dir.join(name);
+        if path.exists() {
+            // As in Java, whose file is emptied. It holds no good entry unless zxids go back.
+            warn!(target: LOG, "{} is there already and is replaced", path.display());
+            fs::remove_file(&path).map_err(TxnLogError::io("replace", &path))?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(TxnLogError::io("create", &path))?;
+        let header = FileHeader { magic: TXNLOG_MAGIC, version: VERSION, dbid: 0 }.to_bytes();
+        file.write_all_at(&header, 0).map_err(TxnLogError::io("write the header of", &path))?;
+        let position = header.len() as u64;
+        self.padding.start_file(&path, position);
+        self.current = Some(OpenLog { path, file, position, unsynced: true, name_synced: false });
+        Ok(())
+    }
+
+    fn write_pending(&mut self) -> Result<(), TxnLogError> {
+        self.check_not_failed()?;
+        let Some(log) = self.current.as_mut().filter(|_| !self.pending.is_empty()) else {
+            return Ok(());
+        };
+        let end = log.position + self.pending.len() as u64;
+        self.padding.reserve(end);
+        let written = log.file.write_all_at(&self.pending, log.position);
+        let written = written.map_err(TxnLogError::io("append to", &log.path));
+        log.position = end;
+        log.unsynced = true;
+        self.pending.clear();
+        if self.pending.capacity() > 2 * PENDING_LIMIT {
+            self.pending = Vec::new();
+        }
+        self.note_failure(written)
+    }
+
+    /// Writes what was appended and waits until it is on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written or synced. The log takes nothing more then: the caller must stop the server, because
+    /// nobody knows what is on disk, and a second fsync that succeeds would not prove anything.
+    pub fn commit(&mut self) -> Result<(), TxnLogError> {
+        self.write_pending()?;
+        for mut log in std::mem::take(&mut self.to_sync) {
+            let synced = self.sync(&mut log);
+            self.note_failure(synced)?;
+        }
+        if let Some(mut log) = self.current.take() {
+            let synced = self.sync(&mut log);
+            self.current = Some(log);
+            self.note_failure(synced)?;
+            self.padding.keep_ahead();
+        }
+        let size = self.current_log_size();
+        if self.config.txn_log_size_limit.is_some_and(|limit| size > limit) {
+            debug!(target: LOG, "Log size limit reached: {size}");
+            self.roll_log()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, log: &mut OpenLog) -> Result<(), TxnLogError> {
+        if !self.config.force_sync {
+            return Ok(());
+        }
+        if log.unsynced {
+            let start = time::now();
+            log.file.sync_data().map_err(TxnLogError::io("sync", &log.path))?;
+            self.note_sync_time(time::millis(start.elapsed()), log.position);
+            log.unsynced = false;
+        }
+        if !log.name_synced {
+            sync_directory(&self.log_dir).map_err(TxnLogError::io("sync", &self.log_dir))?;
+            log.name_synced = true;
+        }
+        Ok(())
+    }
+
+    fn note_sync_time(&mut self, ms: i64, file_size: u64) {
+        self.sync_elapsed_ms = Some(ms);
+        if ms > self.config.fsync_warning_threshold_ms {
+            self.metrics.fsync_threshold_exceeded();
+            let thread = std::thread::current();
+            warn!(
+                target: LOG,
+                "fsync-ing the write ahead log in {} took {ms}ms which will adversely effect operation latency. \
+                 File size is {file_size} bytes. See the ZooKeeper troubleshooting guide",
+                thread.name().unwrap_or("?")
+            );
+        }
+        self.metrics.fsync_time_ms(ms);
+    }
+
+    fn check_not_failed(&self) -> Result<(), TxnLogError> {
+        if self.failed {
+            return Err(TxnLogError::FailedBefore { directory: self.log_dir.clone() });
+        }
+        Ok(())
+    }
+
+    fn note_failure<T>(&mut self, result: Result<T, TxnLogError>) -> Result<T, TxnLogError> {
+        self.failed |= result.is_err();
+        result
+    }
+
+    /// Commits what was appended, closes the files, and ends the thread that grows them. The log can be used again: a new
+    /// file starts with the next append.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit). The files are closed in any case.
+    pub fn close(&mut self) -> Result<(), TxnLogError> {
+        let committed = if self.failed { Ok(()) } else { self.commit() };
+        self.current = None;
+        self.to_sync.clear();
+        self.pending.clear();
+        self.padding.shutdown();
+        committed
+    }
+
+    /// The file that may hold the first transaction from `zxid` on, and all later ones, in order (Java: getLogFiles).
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn log_files(log_dir: &Path, zxid: Zxid) -> Result<Vec<NamedFile>, TxnLogError> {
+        log_files(log_dir, zxid)
+    }
+
+    /// The transactions from `zxid` on; without `fast_forward` from the start of the file that may hold it. What is
+    /// appended and not committed may be missing.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn read(
+        &self,
+        zxid: Zxid,
+        fast_forward: bool,
+        check: TailCheck,
+    ) -> Result<FileTxnIterator, TxnLogError> {
+        FileTxnIterator::open(&self.log_dir, zxid, fast_forward, check, self.config.format)
+    }
+
+    /// The last transaction in the files; [`Zxid::NONE`] when there is none. Differs from Java, which believes the name
+    /// of a last file without entries.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn last_logged_zxid(&self) -> Result<Zxid, TxnLogError> {
+        let check = if self.current.is_some() { TailCheck::Live } else { TailCheck::Recovery };
+        let files = log_files(&self.log_dir, Zxid::ZERO)?;
+        for file in files.iter().rev() {
+            let mut iterator = self.read(file.zxid, true, check)?;
+            let mut last = Zxid::NONE;
+            while let Some(header) = iterator.header() {
+                last = header.zxid;
+                iterator.advance()?;
+            }
+            if last != Zxid::NONE {
+                return Ok(last);
+            }
+        }
+        Ok(Zxid::NONE)
+    }
+
+    /// Takes all transactions above `zxid` away, for good; returns the last one that is left in the file that holds or
+    /// precedes `zxid`, [`Zxid::NONE`] when there is no such file.
+    ///
+    /// # Errors
+    /// When there are no log files, or one cannot be read, cut or deleted. Nothing is changed when one cannot be read.
+    pub fn truncate(&mut self, zxid: Zxid) -> Result<Zxid, TxnLogError> {
+        self.close()?;
+        let files = log_files(&self.log_dir, zxid)?;
+        if files.is_empty() {
+            return Err(TxnLogError::NothingToTruncate { directory: self.log_dir.clone() });
+        }
+        let (kept, deleted) = files.split_at(usize::from(files[0].zxid <= zxid));
+        let cut = match kept {
+            [file] => Some((&file.path, self.find_end(file, zxid)?)),
+            _ => None,
+        };
+        for file in deleted.iter().rev() {
+            warn!(target: LOG, "truncating to {zxid}: deleting {}", file.path.display());
+            fs::remove_file(&file.path).map_err(TxnLogError::io("truncate", &file.path))?;
+        }
+        sync_directory(&self.log_dir).map_err(TxnLogError::io("sync", &self.log_dir))?;
+        self.last_zxid_seen = Zxid::ZERO;
+        let Some((path, (last, end))) = cut.filter(|(path, _)| path.exists()) else {
+            return Ok(Zxid::NONE);
+        };
+        info!(target: LOG, "truncating to {zxid}: {} ends at offset {end} now", path.display());
+        cut_file(path, end)?;
+        Ok(last)
+    }
+
+    /// The last transaction of the file that is not above `zxid`, and where it ends.
+    fn find_end(&self, file: &NamedFile, zxid: Zxid) -> Result<(Zxid, u64), TxnLogError> {
+        let mut found = (Zxid::NONE, FileHeader::SIZE as u64);
+        let mut iterator = FileTxnIterator::open_file(file.clone(), self.config.format)?;
+        while let Some(header) = iterator.header().filter(|header| header.zxid <= zxid) {
+            found = (header.zxid, iterator.end());
+            iterator.advance()?;
+        }
+        Ok(found)
+    }
+}
+
+/// Cuts a file's end off, durably.
+pub(crate) fn cut_file(path: &Path, size: u64) -> Result<(), TxnLogError> {
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|file| {
+        file.set_len(size)?;
+        file.sync_all()
+    })
+    .map_err(TxnLogError::io("cut the end off", path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! Reads the history across log files (Java: FileTxnLog.FileTxnIterator).
+//!
+//! The transactions' bytes are decoded when they are asked for: those that are only skipped cost a checksum.
+//! Differs from Java at damaged bytes: see `damage`. Java goes on with the next file wherever an end mark is missing and
+//! so may leave a hole in the history; here the next file must go on where the torn one ends.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use log::{debug, error, warn};
+
+use super::damage;
+use super::log_reader::{Frame, LogReader, PREFIX, Start, checksum, prefix};
+use crate::ids::Zxid;
+use crate::jute::{BinaryInputArchive, Record};
+use crate::server::persistence::txn_log::{Behind, Damage, TxnLogError};
+use crate::server::persistence::util::{LOG_FILE_PREFIX, NamedFile, sorted_data_dir};
+use crate::server::util::serialize_utils::{TxnFormat, TxnLogEntry, deserialize_txn};
+use crate::txn::TxnHeader;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
+
+/// What damaged bytes at the end of the last file mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TailCheck {
+    /// Nobody writes: a torn write is reported, anything else an error, and a last file that never got its header is
+    /// deleted. For recovery.
+    Recovery,
+    /// Somebody may be writing there just now: it is the end.
+    Live,
+}
+
+/// A write at the end of the last file that was cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the good entries end, in bytes.
+    pub offset: u64,
+    /// How many bytes follow there.
+    pub bytes: u64,
+}
+
+/// Stands at a transaction and moves forward.
+#[derive(Debug)]
+pub struct FileTxnIterator {
+    /// What is still to be read, the next one last.
+    files: Vec<NamedFile>,
+    /// The file that is read.
+    reader: Option<LogReader>,
+    current: Option<Current>,
+    /// The zxid of the last entry that was read.
+    last_read: Option<Zxid>,
+    wanted: Zxid,
+    check: TailCheck,
+    format: TxnFormat,
+    torn_tail: Option<TornTail>,
+}
+
+#[derive(Debug)]
+struct Current {
+    header: TxnHeader,
+    offset: u64,
+    bytes: Range<usize>,
+}
+
+/// The file that may hold the first transaction from `zxid` on, and all later ones, in order (Java: getLogFiles).
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(crate) fn log_files(directory: &Path, zxid: Zxid) -> Result<Vec<NamedFile>, TxnLogError> {
+    let mut files = sorted_data_dir(directory, LOG_FILE_PREFIX)
+        .map_err(TxnLogError::io("list the log files in", directory))?;
+    let first = files.iter().rposition(|file| file.zxid <= zxid).unwrap_or(0);
+    files.drain(..first);
+    Ok(files)
+}
+
+impl FileTxnIterator {
+    /// Stands at the first transaction from `zxid` on; without `fast_forward` at the start of the file that may hold
+    /// it.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn open(
+        directory: &Path,
+        zxid: Zxid,
+        fast_forward: bool,
+        check: TailCheck,
+        format: TxnFormat,
+    ) -> Result<Self, TxnLogError> {
+        let mut files = log_files(directory, zxid)?;
+        files.reverse();
+        let mut iterator = Self::over(files, zxid, check, format);
+        if iterator.open_next()? {
+            while iterator.advance()? && fast_forward && iterator.zxid().is_some_and(|at| at < zxid)
+            {
+            }
+        }
+        Ok(iterator)
+    }
+
+    /// Stands at the first transaction of one file, and knows of no other, for [`TailCheck::Recovery`].
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub(super) fn open_file(file: NamedFile, format: TxnFormat) -> Result<Self, TxnLogError> {
+        let zxid = file.zxid;
+        let mut iterator = Self::over(vec![file], zxid, TailCheck::Recovery, format);
+        if iterator.open_next()? {
+            iterator.advance()?;
+        }
+        Ok(iterator)
+    }
+
+    const fn over(
+        files: Vec<NamedFile>,
+        wanted: Zxid,
+        check: TailCheck,
+        format: TxnFormat,
+    ) -> Self {
+        Self {
+            files,
+            reader: None,
+            current: None,
+            last_read: None,
+            wanted,
+            check,
+            format,
+            torn_tail: None,
+        }
+    }
+
+    /// The transaction's header; `None` behind the last one.
+    #[must_use]
+    pub fn header(&self) -> Option<&TxnHeader> {
+        self.current.as_ref().map(|current| &current.header)
+    }
+
+    fn zxid(&self) -> Option<Zxid> {
+        self.header().map(|header| header.zxid)
+    }
+
+    /// All of the transaction's bytes as they stand in the log: header, record and digest. Empty behind the last one.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match (&self.reader, &self.current) {
+            (Some(reader), Some(current)) => reader.slice(current.bytes.clone()),
+            _ => &[],
+        }
+    }
+
+    /// The transaction.
+    ///
+    /// # Errors
+    /// When the bytes are none, or when there is none.
+    pub fn entry(&self) -> Result<TxnLogEntry, TxnLogError> {
+        deserialize_txn(self.bytes(), &self.format).map_err(|reason| self.undecodable(&reason))
+    }
+
+    /// The file that is read, and where the transaction stands in it.
+    #[must_use]
+    pub fn place(&self) -> Option<(&Path, u64)> {
+        let reader = self.reader.as_ref()?;
+        Some((reader.path(), self.current.as_ref()?.offset))
+    }
+
+    /// Where the transaction ends in its file, in bytes.
+    pub(super) fn end(&self) -> u64 {
+        let current = self.current.as_ref();
+        current.map_or(0, |at| at.offset + (PREFIX + at.bytes.len() + 1) as u64)
+    }
+
+    /// What stands behind the last transaction, after [`advance`](Self::advance) has said that there are no more.
+    #[must_use]
+    pub const fn torn_tail(&self) -> Option<&TornTail> {
+        self.torn_tail.as_ref()
+    }
+
+    /// Size of the files that are still to be opened, in bytes; as in Java without the one that is read.
+    #[must_use]
+    pub fn storage_size(&self) -> u64 {
+        let sizes = self.files.iter().filter_map(|file| fs::metadata(&file.path).ok());
+        sizes.map(|metadata| metadata.len()).sum()
+    }
+
+    /// Goes to the next transaction; false when there is none (Java: next).
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn advance(&mut self) -> Result<bool, TxnLogError> {
+        self.current = None;
+        while let Some(reader) = &mut self.reader {
+            let live_end = self.files.is_empty() && self.check == TailCheck::Live;
+            match reader.next_frame()? {
+                Frame::Entry { offset, bytes } => return self.stand_at(offset, bytes),
+                Frame::End { offset, zeros } => {
+                    if zeros && !live_end && reader.something_behind_zeros()? {
+                        self.end_at_damage(offset, Damage::Hole)?;
+                    }
+                }
+                Frame::Bad { offset, damage } => self.end_at_damage(offset, damage)?,
+            }
+            if !self.open_next()? {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    fn stand_at(&mut self, offset: u64, bytes: Range<usize>) -> Result<bool, TxnLogError> {
+        let Some(reader) = &self.reader else { return Ok(false) };
+        let mut archive = BinaryInputArchive::new(reader.slice(bytes.clone()), self.format.limits);
+        let header = TxnHeader::deserialize(&mut archive);
+        match header {
+            Ok(header) => {
+                self.last_read = Some(header.zxid);
+                self.current = Some(Current { header, offset, bytes });
+                Ok(true)
+            }
+            Err(reason) => {
+                let path = reader.path().to_owned();
+                let damage = Damage::Undecodable { reason: reason.to_string() };
+                let behind = Behind::NothingUnfinished;
+                Err(TxnLogError::CorruptEntry { path, offset, damage, behind })
+            }
+        }
+    }
+
+    fn undecodable(&self, reason: &dyn std::fmt::Display) -> TxnLogError {
+        let (path, offset) = self.place().unwrap_or((Path::new("the end of the log"), 0));
+        TxnLogError::CorruptEntry {
+            path: path.to_owned(),
+            offset,
+            damage: Damage::Undecodable { reason: reason.to_string() },
+            behind: Behind::NothingUnfinished,
+        }
+    }
+
+    /// The file ends at damaged bytes: fails unless they are the rest of a write that was cut off.
+    fn end_at_damage(&mut self, offset: u64, damage: Damage) -> Result<(), TxnLogError> {
+        let Some(reader) = &self.reader else { return Ok(()) };
+        let path = reader.path();
+        if self.files.is_empty() && self.check == TailCheck::Live {
+            debug!(target: LOG, "{}: the log ends at offset {offset}", path.display());
+            return Ok(());
+        }
+        let rest = reader.read_from(offset, damage::SEARCHED)?;
+        check_limit(reader, offset, &damage, &rest)?;
+        if let Some(behind) = damage::judge(&rest, offset, &damage, reader.max_length()) {
+            return Err(TxnLogError::CorruptEntry { path: path.into(), offset, damage, behind });
+        }
+        error!(target: LOG, "Last transaction was partial.");
+        warn!(
+            target: LOG,
+            "{}: the entry at offset {offset} {damage}: the write of it was cut off, the file ends there",
+            path.display()
+        );
+        let path = path.to_owned();
+        if self.files.is_empty() {
+            self.torn_tail = Some(TornTail { path, offset, bytes: rest.len() as u64 });
+            return Ok(());
+        }
+        self.check_next_file(path, offset, damage)
+    }
+
+    /// The next file must go on where a torn one ends, or nothing that is wanted may lie between.
+    fn check_next_file(
+        &self,
+        path: PathBuf,
+        offset: u64,
+        damage: Damage,
+    ) -> Result<(), TxnLogError> {
+        let Some(next) = self.files.last().map(|file| file.zxid) else { return Ok(()) };
+        let expected = self.last_read.map_or(self.wanted, Zxid::next).max(self.wanted);
+        if next > expected && next.epoch() == expected.epoch() {
+            let behind = Behind::Gap { expected, next };
+            return Err(TxnLogError::CorruptEntry { path, offset, damage, behind });
+        }
+        Ok(())
+    }
+
+    /// Opens the next file that has a header; false when there is none (Java: goToNextLog).
+    fn open_next(&mut self) -> Result<bool, TxnLogError> {
+        self.reader = None;
+        while let Some(file) = self.files.pop() {
+            debug!(target: LOG, "Created new input stream: {}", file.path.display());
+            let (reader, start) = LogReader::open(&file.path, self.format.limits)?;
+            let unwritten = match start {
+                Start::Header => {
+                    self.reader = Some(reader);
+                    return Ok(true);
+                }
+                Start::Cut => true,
+                Start::Magic(0) if self.files.is_empty() => is_all_zeros(&reader)?,
+                Start::Magic(_) => false,
+            };
+            match start {
+                Start::Magic(found) if !unwritten => {
+                    return Err(TxnLogError::InvalidMagic { path: file.path, found });
+                }
+                _ if self.files.is_empty() => {
+                    if self.check == TailCheck::Recovery {
+                        delete_empty_tail(&file.path)?;
+                    }
+                }
+                _ => self.check_next_file(file.path, 0, Damage::Cut)?,
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// An entry that is whole but longer than allowed is no damage: it wants another setting.
+fn check_limit(
+    reader: &LogReader,
+    offset: u64,
+    damage: &Damage,
+    rest: &[u8],
+) -> Result<(), TxnLogError> {
+    let Damage::Length { length, limit } = *damage else { return Ok(()) };
+    let Ok(length) = usize::try_from(length) else { return Ok(()) };
+    let Some(bytes) = PREFIX.checked_add(length).and_then(|end| rest.get(PREFIX..end)) else {
+        return Ok(());
+    };
+    if length > limit && prefix(rest).0 == i64::from(checksum(bytes)) {
+        let path = reader.path().to_owned();
+        return Err(TxnLogError::EntryTooLong { path, offset, length, limit });
+    }
+    Ok(())
+}
+
+fn is_all_zeros(reader: &LogReader) -> Result<bool, TxnLogError> {
+    Ok(reader.read_from(0, damage::SEARCHED)?.iter().all(|byte| *byte == 0))
+}
+
+/// A file without a header is what is left when a server ended before its first write to it.
+fn delete_empty_tail(path: &Path) -> Result<(), TxnLogError> {
+    fs::remove_file(path).map_err(TxnLogError::io("delete the empty tail log file", path))?;
+    let name = path.display();
+    warn!(target: LOG, "Delete empty tail log file to recover from corruption file: {name}");
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Reads one log file entry by entry (Java: FileTxnLog.FileTxnIterator.next and Util.readTxnBytes).
+//!
+//! Says what stands in the file; what that means for the history is the iterator's and `damage`'s to say. Entries are
+//! handed out as slices of the buffer.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use simd_adler32::Adler32;
+
+use crate::jute::{BinaryInputArchive, Limits, Record};
+use crate::server::persistence::file_header::FileHeader;
+use crate::server::persistence::txn_log::{Damage, TxnLogError};
+
+/// "ZKLG" (Java: FileTxnLog.TXNLOG_MAGIC).
+pub const TXNLOG_MAGIC: i32 = 0x5a4b_4c47;
+
+/// The byte that ends an entry.
+pub(crate) const END_OF_RECORD: u8 = b'B';
+
+/// Checksum and length, in bytes.
+pub(crate) const PREFIX: usize = 12;
+
+/// What is read from the file at once, in bytes.
+const READ: usize = 256 * 1024;
+
+/// How far zeros after the last entry are looked at, in bytes: no group of appends is longer than that, unless it is made
+/// of single transactions of that size.
+const ZEROS_LOOKED_AT: u64 = 4 * 1024 * 1024;
+
+/// What stands at an offset.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// An entry with the right checksum; its bytes by [`LogReader::slice`].
+    Entry { offset: u64, bytes: Range<usize> },
+    /// The end of the file, or zeros.
+    End { offset: u64, zeros: bool },
+    /// Something else.
+    Bad { offset: u64, damage: Damage },
+}
+
+/// What a file starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A log's header.
+    Header,
+    /// Fewer bytes than a header has.
+    Cut,
+    /// Another magic number.
+    Magic(i32),
+}
+
+/// A log file that is read from its start to its end.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    file: File,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// What is read and not yet handed out.
+    unread: Range<usize>,
+    /// Where `unread` starts in the file.
+    offset: u64,
+    max_length: usize,
+}
+
+impl LogReader {
+    /// Opens the file and takes its header off.
+    pub(crate) fn open(path: &Path, limits: Limits) -> Result<(Self, Start), TxnLogError> {
+        let file = File::open(path).map_err(TxnLogError::io("open", path))?;
+        let mut reader = Self {
+            file,
+            path: path.to_owned(),
+            buffer: vec![0; READ],
+            unread: 0..0,
+            offset: 0,
+            max_length: limits.max_length(),
+        };
+        let start = if reader.fill(FileHeader::SIZE)? {
+            let mut archive = BinaryInputArchive::new(reader.rest(), limits);
+            let magic = FileHeader::deserialize(&mut archive).map_or(0, |header| header.magic);
+            reader.consume(FileHeader::SIZE);
+            if magic == TXNLOG_MAGIC { Start::Header } else { Start::Magic(magic) }
+        } else {
+            Start::Cut
+        };
+        Ok((reader, start))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The longest entry that is believed, in bytes.
+    pub(crate) const fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Bytes of an entry that [`next_frame`](Self::next_frame) has returned last.
+    pub(crate) fn slice(&self, bytes: Range<usize>) -> &[u8] {
+        &self.buffer[bytes]
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.buffer[self.unread.clone()]
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.unread.start += len;
+        self.offset += len as u64;
+    }
+
+    /// Has at least `wanted` unread bytes in the buffer, or all that the file has: false.
+    fn fill(&mut self, wanted: usize) -> Result<bool, TxnLogError> {
+        while self.unread.len() < wanted {
+            if self.unread.end == self.buffer.len()
+                || self.unread.start + wanted > self.buffer.len()
+            {
+                self.buffer.copy_within(self.unread.clone(), 0);
+                self.unread = 0..self.unread.len();
+            }
+            if wanted > self.buffer.len() {
+                // A length in the file costs no memory unless the file is that long.
+                let size = self.file.metadata().map_err(TxnLogError::io("read", &self.path))?.len();
+                if size.saturating_sub(self.offset) < wanted as u64 {
+                    return Ok(false);
+                }
+                self.buffer.resize(wanted, 0);
+            }
+            match self.file.read(&mut self.buffer[self.unread.end..]) {
+                Ok(0) => return Ok(false),
+                Ok(len) => self.unread.end += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(TxnLogError::io("read", &self.path)(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// What comes next. After anything but an entry, the same again.
+    pub(crate) fn next_frame(&mut self) -> Result<Frame, TxnLogError> {
+        let offset = self.offset;
+        if !self.fill(PREFIX)? {
+            return Ok(if self.rest().iter().all(|byte| *byte == 0) {
+                Frame::End { offset, zeros: !self.rest().is_empty() }
+            } else {
+                Frame::Bad { offset, damage: Damage::Cut }
+            });
+        }
+        let (stored, length) = prefix(self.rest());
+        if length == 0 && stored == 0 {
+            return Ok(Frame::End { offset, zeros: true });
+        }
+        let len = match usize::try_from(length) {
+            Ok(len) if len > 0 && len <= self.max_length => len,
+            _ => {
+                let damage = Damage::Length { length, limit: self.max_length };
+                return Ok(Frame::Bad { offset, damage });
+            }
+        };
+        if !self.fill(PREFIX + len + 1)? {
+            return Ok(Frame::Bad { offset, damage: Damage::Cut });
+        }
+        let start = self.unread.start + PREFIX;
+        let bytes = start..start + len;
+        let found = self.buffer[bytes.end];
+        let computed = checksum(&self.buffer[bytes.clone()]);
+        if stored != i64::from(computed) {
+            return Ok(Frame::Bad { offset, damage: Damage::Checksum { stored, computed } });
+        }
+        if found != END_OF_RECORD {
+            return Ok(Frame::Bad { offset, damage: Damage::Unterminated { found } });
+        }
+        self.consume(PREFIX + len + 1);
+        Ok(Frame::Entry { offset, bytes })
+    }
+
+    /// Whether something stands behind the zeros at which [`next_frame`](Self::next_frame) has ended.
+    pub(crate) fn something_behind_zeros(&self) -> Result<bool, TxnLogError> {
+        let bytes = self.read_from(self.offset, ZEROS_LOOKED_AT)?;
+        Ok(bytes.iter().any(|byte| *byte != 0))
+    }
+
+    /// At most `limit` bytes from `offset` on.
+    pub(crate) fn read_from(&self, offset: u64, limit: u64) -> Result<Vec<u8>, TxnLogError> {
+        let mut bytes = Vec::new();
+        let read = (&self.file)
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| (&self.file).take(limit).read_to_end(&mut bytes))
+            // Back to where the buffer ends.
+            .and_then(|_| {
+                (&self.file).seek(SeekFrom::Start(self.offset + self.unread.len() as u64))
+            });
+        read.map_err(TxnLogError::io("read", &self.path))?;
+        Ok(bytes)
+    }
+}
+
+/// Adler-32 of an entry's bytes (Java: makeChecksumAlgorithm).
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    let mut adler = Adler32::new();
+    adler.write(bytes);
+    adler.finish()
+}
+
+/// Checksum and length at the start of an entry.
+pub(crate) fn prefix(bytes: &[u8]) -> (i64, i32) {
+    let mut checksum = [0; 8];
+    let mut length = [0; 4];
+    checksum.copy_from_slice(&bytes[..8]);
+    length.copy_from_slice(&bytes[8..PREFIX]);
+    (i64::from_be_bytes(checksum), i32::from_be_bytes(length))
+}

@@ -1,0 +1,131 @@
+//! Names of log files and snapshots, and listing them (Java: server/persistence/Util.java).
+//!
+//! What Java's class has for URIs of storage backends has no caller and is left out.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ids::Zxid;
+
+/// Names of log files start with this and a dot (Java: FileTxnLog.LOG_FILE_PREFIX).
+pub const LOG_FILE_PREFIX: &str = "log";
+
+/// Names of snapshots start with this and a dot (Java: FileSnap.SNAPSHOT_FILE_PREFIX).
+pub const SNAPSHOT_FILE_PREFIX: &str = "snapshot";
+
+/// A log file or snapshot and the zxid in its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The zxid in the name.
+    pub zxid: Zxid,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Name of the log file whose first transaction is `zxid`.
+#[must_use]
+pub fn make_log_name(zxid: Zxid) -> String {
+    format!("{LOG_FILE_PREFIX}.{:x}", zxid.0)
+}
+
+/// Name of the snapshot that was begun when `zxid` was the last one applied; `extension` is empty or `.gz`, `.snappy`.
+#[must_use]
+pub fn make_snapshot_name(zxid: Zxid, extension: &str) -> String {
+    format!("{SNAPSHOT_FILE_PREFIX}.{:x}{extension}", zxid.0)
+}
+
+/// The zxid in a name of that prefix; [`Zxid::NONE`] when the name is none of these.
+#[must_use]
+pub fn zxid_from_name(name: &str, prefix: &str) -> Zxid {
+    let mut parts = name.split('.');
+    if parts.next() != Some(prefix) {
+        return Zxid::NONE;
+    }
+    let number = parts.next().and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    number.map_or(Zxid::NONE, Zxid)
+}
+
+/// Whether it is named like a log file.
+#[must_use]
+pub fn is_log_file_name(name: &str) -> bool {
+    name.strip_prefix(LOG_FILE_PREFIX).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether it is named like a snapshot.
+#[must_use]
+pub fn is_snapshot_file_name(name: &str) -> bool {
+    name.strip_prefix(SNAPSHOT_FILE_PREFIX).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The files of that prefix, from the lowest zxid to the highest; of one zxid, by name. Other files are left out, and a
+/// directory that does not exist has none (Java: sortDataDir).
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn sorted_data_dir(directory: &Path, prefix: &str) -> io::Result<Vec<NamedFile>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // A name that is no text is none of ours.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let zxid = zxid_from_name(&name, prefix);
+        if zxid >= Zxid::ZERO {
+            files.push(NamedFile { zxid, path: entry.path() });
+        }
+    }
+    files.sort_by(|a, b| a.zxid.cmp(&b.zxid).then_with(|| a.path.cmp(&b.path)));
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::persistence::test_dir::TestDir;
+
+    #[test]
+    fn names_hold_the_zxid_in_bare_lower_case_hex() {
+        assert_eq!(make_log_name(Zxid(0x1_0000_000a)), "log.10000000a");
+        assert_eq!(make_snapshot_name(Zxid::ZERO, ""), "snapshot.0");
+        assert_eq!(make_snapshot_name(Zxid(0x1f), ".gz"), "snapshot.1f.gz");
+        assert_eq!(make_log_name(Zxid(-1)), "log.ffffffffffffffff");
+    }
+
+    #[test]
+    fn the_zxid_is_the_second_part_of_a_name_and_what_follows_does_not_matter() {
+        for (name, zxid) in [
+            ("log.1f", 0x1f),
+            ("log.1F.chopped", 0x1f),
+            ("log.0", 0),
+            ("log.", -1),
+            ("log", -1),
+            ("log..1", -1),
+            ("log.xyz", -1),
+            ("logs.1", -1),
+            ("log.ffffffffffffffff", -1),
+            ("log.7fffffffffffffff", i64::MAX),
+            ("snapshot.5", -1),
+        ] {
+            assert_eq!(zxid_from_name(name, LOG_FILE_PREFIX), Zxid(zxid), "{name}");
+        }
+        assert_eq!(zxid_from_name("snapshot.5.snappy", SNAPSHOT_FILE_PREFIX), Zxid(5));
+        assert_eq!(zxid_from_name("tmp-snapshot.5", SNAPSHOT_FILE_PREFIX), Zxid::NONE);
+    }
+
+    #[test]
+    fn files_are_sorted_by_zxid_and_not_by_name() {
+        let dir = TestDir::new();
+        for name in ["log.10", "log.9", "log.a", "snapshot.1", "log.x", "currentEpoch"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let files = sorted_data_dir(dir.path(), LOG_FILE_PREFIX).unwrap();
+        assert_eq!(files.iter().map(|file| file.zxid.0).collect::<Vec<_>>(), [9, 10, 16]);
+        assert!(sorted_data_dir(&dir.path().join("none"), LOG_FILE_PREFIX).unwrap().is_empty());
+        assert!(is_log_file_name("log.x") && !is_log_file_name("logs.1"));
+        assert!(is_snapshot_file_name("snapshot.") && !is_snapshot_file_name("tmp-snapshot.1"));
+    }
+}
