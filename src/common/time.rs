@@ -3,9 +3,12 @@
 //! The only place that asks the system for the time. A [`Clock`] is injected where logic depends on time, so that tests
 //! can move it.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// Milliseconds that never go back, from an arbitrary start, and the wall clock.
 pub trait TimeSource: Send + Sync + std::fmt::Debug {
@@ -13,6 +16,14 @@ pub trait TimeSource: Send + Sync + std::fmt::Debug {
     fn elapsed_ms(&self) -> i64;
     /// Milliseconds since 1970 (Java: Time.currentWallTime).
     fn wall_ms(&self) -> i64;
+    /// Has the sleeper woken, as long as it lives, whenever the time jumps. A clock that runs by itself never jumps.
+    fn wake_at_jumps(&self, _sleeper: Weak<dyn Wake>) {}
+}
+
+/// Somebody who sleeps until a time that a [`TimeSource`] shows.
+pub trait Wake: Send + Sync {
+    /// Lets it look at the clock again.
+    fn wake(&self);
 }
 
 /// A shared [`TimeSource`].
@@ -56,21 +67,42 @@ impl TimeSource for SystemClock {
 }
 
 /// Stands still until it is told to move: for tests.
-#[derive(Debug, Default)]
 pub struct ManualClock {
     now_ms: AtomicI64,
+    sleepers: RankedMutex<Vec<Weak<dyn Wake>>>,
 }
 
 impl ManualClock {
     /// A clock that shows `now_ms`, elapsed and on the wall.
     #[must_use]
     pub const fn new(now_ms: i64) -> Self {
-        Self { now_ms: AtomicI64::new(now_ms) }
+        let sleepers = RankedMutex::new(Rank::Leaf, "sleepers of a clock", Vec::new());
+        Self { now_ms: AtomicI64::new(now_ms), sleepers }
     }
 
-    /// Moves it forward by `ms`.
+    /// Moves it forward by `ms` and wakes who sleeps.
     pub fn advance(&self, ms: i64) {
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
+        let mut awake = Vec::new();
+        self.sleepers.lock().retain(|sleeper| {
+            awake.extend(sleeper.upgrade());
+            sleeper.strong_count() > 0
+        });
+        for sleeper in awake {
+            sleeper.wake();
+        }
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ManualClock at {} ms", self.elapsed_ms())
     }
 }
 
@@ -81,6 +113,10 @@ impl TimeSource for ManualClock {
 
     fn wall_ms(&self) -> i64 {
         self.elapsed_ms()
+    }
+
+    fn wake_at_jumps(&self, sleeper: Weak<dyn Wake>) {
+        self.sleepers.lock().push(sleeper);
     }
 }
 

@@ -24,6 +24,12 @@ pub mod server_stats;
 
 pub mod watch;
 
+pub mod expiry_queue;
+pub mod session_password;
+pub mod session_tracker;
+pub mod session_tracker_impl;
+pub mod sessions_with_timeouts;
+
 pub mod auth;
 pub mod authentication_helper;
 pub mod command;

@@ -1,0 +1,293 @@
+//! What ends when it has shown no sign of life for long enough (Java: server/ExpiryQueue.java).
+//!
+//! Used for sessions and for connections. Time is cut into intervals; what is to end within one, ends together at its end.
+//!
+//! Threads: any may touch; one polls. Locks: `Leaf`, for what is filed where. A touch takes it only to bring an end
+//! forward: each element has its time to end in an atomic, and stays filed under an earlier time until that is due.
+//! Then [`poll`](ExpiryQueue::poll) files it anew. So a touch costs a look at the clock and, once in an interval, a
+//! store.
+//!
+//! Differs from Java: an element that is polled at the same moment as it is touched either has ended, and the touch says so,
+//! or has not; intervals that elements have left do not show in the dump.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+
+use hashbrown::HashMap;
+
+use crate::common::java_date::date_string;
+use crate::common::time::Clock;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// In the place of a time: in no queue.
+const NOT_QUEUED: i64 = i64::MIN;
+/// In the place of a time: polled and not removed yet.
+const EXPIRED: i64 = i64::MIN + 1;
+
+/// When an element of a queue ends. Part of the element, which is in one queue at most.
+#[derive(Debug)]
+pub struct Expiry {
+    /// The end of an interval, or one of the two values above.
+    expires_at_ms: AtomicI64,
+    /// Under which time it is filed: never later than its end, except while it is being filed. Written under the lock.
+    filed_at_ms: AtomicI64,
+}
+
+impl Expiry {
+    /// In no queue.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { expires_at_ms: AtomicI64::new(NOT_QUEUED), filed_at_ms: AtomicI64::new(NOT_QUEUED) }
+    }
+
+    /// The time to end, while it is in a queue and has not ended.
+    fn expires_at_ms(&self) -> Option<i64> {
+        Some(self.expires_at_ms.load(SeqCst)).filter(|time| *time > EXPIRED)
+    }
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What can be in an [`ExpiryQueue`].
+pub trait Expiring {
+    /// Its own end.
+    fn expiry(&self) -> &Expiry;
+}
+
+/// Elements by the time at which they end, all of them shared.
+pub struct ExpiryQueue<E> {
+    clock: Clock,
+    expiration_interval_ms: i64,
+    /// When to poll next.
+    next_expiration_ms: AtomicI64,
+    filed: RankedMutex<Filed<E>>,
+}
+
+/// An element's place in memory: what Java's identity hash is.
+type Address = usize;
+
+struct Filed<E> {
+    by_time: BTreeMap<i64, HashMap<Address, Arc<E>>>,
+    /// Those and the ones that were polled and not removed yet (Java: size of elemMap).
+    elements: usize,
+}
+
+fn address<E>(element: &Arc<E>) -> Address {
+    Arc::as_ptr(element).addr()
+}
+
+impl<E: Expiring> Filed<E> {
+    /// Files the element under its time to end, which may change all the while.
+    fn file(&mut self, element: Arc<E>) {
+        let expiry = element.expiry();
+        let Some(mut time) = expiry.expires_at_ms() else { return };
+        loop {
+            expiry.filed_at_ms.store(time, SeqCst);
+            // Whoever brings the end forward stores it before he looks where it is filed; here it is the other way round:
+            // one of both sees the other.
+            match expiry.expires_at_ms() {
+                Some(earlier) if earlier < time => time = earlier,
+                _ => break,
+            }
+        }
+        self.by_time.entry(time).or_default().insert(address(&element), element);
+    }
+
+    fn take(&mut self, element: &Arc<E>) -> Option<Arc<E>> {
+        let filed_at_ms = element.expiry().filed_at_ms.load(SeqCst);
+        self.by_time.get_mut(&filed_at_ms)?.remove(&address(element))
+    }
+}
+
+impl<E: Expiring> ExpiryQueue<E> {
+    /// An empty queue; the first interval ends as soon as a multiple of its length is reached. An interval is 1 ms long at
+    /// least: with 0 Java divides by it.
+    #[must_use]
+    pub fn new(expiration_interval_ms: i32, clock: Clock) -> Self {
+        let filed = Filed { by_time: BTreeMap::new(), elements: 0 };
+        let queue = Self {
+            clock,
+            expiration_interval_ms: expiration_interval_ms.max(1).into(),
+            next_expiration_ms: AtomicI64::new(0),
+            filed: RankedMutex::new(Rank::Leaf, "expiry queue", filed),
+        };
+        let first = queue.round_to_next_interval(queue.clock.elapsed_ms());
+        queue.next_expiration_ms.store(first, SeqCst);
+        queue
+    }
+
+    const fn round_to_next_interval(&self, time_ms: i64) -> i64 {
+        (time_ms / self.expiration_interval_ms + 1) * self.expiration_interval_ms
+    }
+
+    /// Puts the end of an element that is in the queue off, or brings it forward, to `timeout_ms` from now. False when it is
+    /// not in the queue any more, or has ended. Takes no lock, except to bring an end forward.
+    pub fn touch(&self, element: &Arc<E>, timeout_ms: i32) -> bool {
+        self.set_expiry(element, timeout_ms).is_some()
+    }
+
+    /// As [`touch`](Self::touch): the new time to end, and whether it differs from the old one.
+    fn set_expiry(&self, element: &Arc<E>, timeout_ms: i32) -> Option<(i64, bool)> {
+        let expiry = element.expiry();
+        let until_ms = self.clock.elapsed_ms() + i64::from(timeout_ms);
+        let mut old = expiry.expires_at_ms.load(SeqCst);
+        let new = loop {
+            if old <= EXPIRED {
+                return None;
+            }
+            // What most touches find, without a division.
+            if until_ms < old && until_ms >= old - self.expiration_interval_ms {
+                return Some((old, false));
+            }
+            let new = self.round_to_next_interval(until_ms);
+            match expiry.expires_at_ms.compare_exchange_weak(old, new, SeqCst, SeqCst) {
+                Ok(_) => break new,
+                Err(now) => old = now,
+            }
+        };
+        if new < expiry.filed_at_ms.load(SeqCst) {
+            let mut filed = self.filed.lock();
+            if let Some(element) = filed.take(element) {
+                filed.file(element);
+            }
+        }
+        Some((new, new != old))
+    }
+
+    /// As [`touch`](Self::touch), and adds an element that is not in the queue. The new time to end if it has changed.
+    pub fn update(&self, element: &Arc<E>, timeout_ms: i32) -> Option<i64> {
+        let expiry = element.expiry();
+        loop {
+            if let Some((time, changed)) = self.set_expiry(element, timeout_ms) {
+                return changed.then_some(time);
+            }
+            let mut filed = self.filed.lock();
+            let old = expiry.expires_at_ms.load(SeqCst);
+            if old > EXPIRED {
+                continue; // somebody else has added it
+            }
+            let until_ms = self.clock.elapsed_ms() + i64::from(timeout_ms);
+            let new = self.round_to_next_interval(until_ms);
+            expiry.filed_at_ms.store(new, SeqCst);
+            expiry.expires_at_ms.store(new, SeqCst);
+            filed.elements += usize::from(old == NOT_QUEUED);
+            filed.file(Arc::clone(element));
+            return Some(new);
+        }
+    }
+
+    /// Removes the element: the time at which it was to end, if it was in the queue and has not ended.
+    pub fn remove(&self, element: &Arc<E>) -> Option<i64> {
+        let mut filed = self.filed.lock();
+        let old = element.expiry().expires_at_ms.swap(NOT_QUEUED, SeqCst);
+        if old == NOT_QUEUED {
+            return None;
+        }
+        filed.elements -= 1;
+        filed.take(element).map(|_| old)
+    }
+
+    /// When to poll next, in elapsed time.
+    pub fn next_expiration_ms(&self) -> i64 {
+        self.next_expiration_ms.load(SeqCst)
+    }
+
+    /// How long until then; 0 when it is over (Java: getWaitTime).
+    pub fn wait_time_ms(&self) -> i64 {
+        (self.next_expiration_ms() - self.clock.elapsed_ms()).max(0)
+    }
+
+    /// Takes out what ends with the next interval, if that is over. To be called until
+    /// [`wait_time_ms`](Self::wait_time_ms) is positive: each call is for one interval.
+    pub fn poll(&self) -> Vec<Arc<E>> {
+        let due_ms = self.next_expiration_ms();
+        let next_ms = due_ms + self.expiration_interval_ms;
+        if self.clock.elapsed_ms() < due_ms
+            || self.next_expiration_ms.compare_exchange(due_ms, next_ms, SeqCst, SeqCst).is_err()
+        {
+            return Vec::new();
+        }
+        let mut expired = Vec::new();
+        let mut filed = self.filed.lock();
+        let later = filed.by_time.split_off(&next_ms);
+        let due = std::mem::replace(&mut filed.by_time, later);
+        for element in due.into_values().flat_map(HashMap::into_values) {
+            if self.expires(&element, due_ms) {
+                expired.push(element);
+            } else {
+                filed.file(element);
+            }
+        }
+        expired
+    }
+
+    /// Ends the element unless a touch has put its end off.
+    fn expires(&self, element: &Arc<E>, due_ms: i64) -> bool {
+        let expires_at_ms = &element.expiry().expires_at_ms;
+        let mut time = expires_at_ms.load(SeqCst);
+        while time <= due_ms {
+            match expires_at_ms.compare_exchange_weak(time, EXPIRED, SeqCst, SeqCst) {
+                Ok(_) => return true,
+                Err(now) => time = now,
+            }
+        }
+        false
+    }
+
+    /// How many elements there are; those that have ended count until they are removed.
+    pub fn len(&self) -> usize {
+        self.filed.lock().elements
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements by the time at which they end (Java: getExpiryMap).
+    pub fn expiry_map(&self) -> BTreeMap<i64, Vec<Arc<E>>> {
+        let mut map: BTreeMap<i64, Vec<Arc<E>>> = BTreeMap::new();
+        let filed = self.filed.lock();
+        for element in filed.by_time.values().flat_map(HashMap::values) {
+            if let Some(time) = element.expiry().expires_at_ms() {
+                map.entry(time).or_default().push(Arc::clone(element));
+            }
+        }
+        map
+    }
+
+    /// Appends `Sets (times)/(elements):` and the elements by time (Java: dump).
+    pub fn dump(&self, out: &mut String)
+    where
+        E: Display,
+    {
+        let sets = self.expiry_map();
+        let written = self.write_sets(out, &sets);
+        debug_assert!(written.is_ok(), "writing to a String cannot fail");
+    }
+
+    fn write_sets(&self, out: &mut String, sets: &BTreeMap<i64, Vec<Arc<E>>>) -> fmt::Result
+    where
+        E: Display,
+    {
+        let wall_minus_elapsed_ms = self.clock.wall_ms() - self.clock.elapsed_ms();
+        writeln!(out, "Sets ({})/({}):", sets.len(), self.len())?;
+        for (time, elements) in sets {
+            let date = date_string(time.saturating_add(wall_minus_elapsed_ms));
+            writeln!(out, "{} expire at {date}:", elements.len())?;
+            for element in elements {
+                writeln!(out, "\t{element}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Sleeping until a time of the injected clock, or until somebody stops it (no Java twin: Thread.sleep and
+//! Thread.interrupt, and java.util.Timer).
+//!
+//! Threads: one sleeps, any may stop it. Locks: `Leaf`, for an instant. A clock that jumps wakes the sleeper, so that tests
+//! move the clock and wait for nothing.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::common::time::{Clock, Wake};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
+
+/// How a thread that works from time to time waits in between.
+#[derive(Debug)]
+pub struct Sleeper {
+    clock: Clock,
+    bell: Arc<Bell>,
+}
+
+#[derive(Debug)]
+struct Bell {
+    stopped: RankedMutex<bool>,
+    rung: RankedCondvar,
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        // Under the lock: a sleeper that has looked at the clock and does not wait yet would miss it.
+        let _stopped = self.stopped.lock();
+        self.rung.notify_all();
+    }
+}
+
+impl Sleeper {
+    /// Sleeps by that clock.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let stopped = RankedMutex::new(Rank::Leaf, "stop of a sleeper", false);
+        let bell = Arc::new(Bell { stopped, rung: RankedCondvar::new() });
+        let weak: Weak<Bell> = Arc::downgrade(&bell);
+        clock.wake_at_jumps(weak);
+        Self { clock, bell }
+    }
+
+    /// Sleeps until the clock's elapsed time reaches that; false when stopped before or meanwhile.
+    #[must_use]
+    pub fn sleep_until(&self, elapsed_ms: i64) -> bool {
+        let mut stopped = self.bell.stopped.lock();
+        while !*stopped {
+            let left_ms = elapsed_ms - self.clock.elapsed_ms();
+            if left_ms <= 0 {
+                return true;
+            }
+            let left = Duration::from_millis(left_ms.unsigned_abs());
+            self.bell.rung.wait_for(&mut stopped, left);
+        }
+        false
+    }
+
+    /// Ends this sleep and all that come.
+    pub fn stop(&self) {
+        *self.bell.stopped.lock() = true;
+        self.bell.rung.notify_all();
+    }
+
+    /// Whether it is stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.bell.stopped.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::time::{ManualClock, TimeSource};
+    use std::thread;
+
+    #[test]
+    fn a_sleeper_wakes_when_the_clock_jumps_and_not_before_its_time() {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let sleeper = Sleeper::new(clock.clone());
+        assert!(sleeper.sleep_until(1_000));
+        thread::scope(|scope| {
+            let woken_at = scope.spawn(|| {
+                assert!(sleeper.sleep_until(1_000_000));
+                clock.elapsed_ms()
+            });
+            clock.advance(500_000);
+            clock.advance(499_000);
+            assert_eq!(woken_at.join().unwrap(), 1_000_000);
+        });
+    }
+
+    #[test]
+    fn a_stopped_sleeper_never_sleeps_again() {
+        let sleeper = Sleeper::new(Arc::new(ManualClock::new(0)));
+        thread::scope(|scope| {
+            let slept = scope.spawn(|| sleeper.sleep_until(1_000_000));
+            sleeper.stop();
+            assert!(!slept.join().unwrap());
+        });
+        assert!(!sleeper.sleep_until(0));
+        assert!(sleeper.is_stopped());
+    }
+}
