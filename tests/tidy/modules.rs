@@ -1,0 +1,200 @@
+//! Who may use whom (no Java twin): jute < records < persistence and tree < server < quorum < the
+//! binary.
+
+use std::path::Path;
+
+use super::lexer::Source;
+
+/// Modules of `server` that storage and the tree are made of; they know nothing of requests and
+/// connections.
+const STORAGE: &[&str] = &[
+    "persistence",
+    "data_tree",
+    "data_node",
+    "node_hash_map",
+    "node_hash_map_impl",
+    "digest_calculator",
+    "ephemeral_type",
+    "reference_counted_acl_cache",
+    "watch",
+    "util",
+    "exit_code",
+    "rate_logger",
+    "server_watcher",
+    "server_metrics",
+    "zookeeper_thread",
+    "zookeeper_critical_thread",
+    "zookeeper_server_listener",
+];
+
+/// Modules of `server::util` that serve the server, not storage.
+const SERVER_UTIL: &[&str] = &[
+    "auth_util",
+    "message_tracker",
+    "quota_metrics_utils",
+    "rate_limiter",
+    "request_path_metrics_collector",
+];
+
+/// Modules at the top that know everything.
+const TOP: &[&str] = &["main", "zookeeper_main", "cli", "bench", "lib"];
+
+/// Who is below whom: a module may use those of its own level and below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Jute,
+    Records,
+    Storage,
+    Server,
+    Quorum,
+    Top,
+}
+
+fn level(module: &[String]) -> Level {
+    let names: Vec<&str> = module.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        ["jute", ..] => Level::Jute,
+        ["server", "quorum", ..] => Level::Quorum,
+        // Counters know nothing; the providers of `metrics` hand them out, as in Java.
+        ["server", "metric", ..] => Level::Records,
+        ["server", "util", name, ..] if SERVER_UTIL.contains(name) => Level::Server,
+        ["server", name, ..] if STORAGE.contains(name) => Level::Storage,
+        ["server", _, ..] => Level::Server,
+        // Alone it is the package, which everybody above names on the way to a module.
+        ["server"] => Level::Records,
+        [name, ..] if TOP.contains(name) => Level::Top,
+        _ => Level::Records,
+    }
+}
+
+/// `src/server/data_tree/digest.rs` is `server::data_tree::digest`.
+fn module_of(path: &Path) -> Option<Vec<String>> {
+    let below = path.strip_prefix("src").ok()?.with_extension("");
+    let mut names: Vec<String> =
+        below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    if names.last().is_some_and(|name| name == "mod") {
+        names.pop();
+    }
+    Some(names)
+}
+
+pub(crate) fn direction(source: &Source) -> Vec<(usize, String)> {
+    let Some(own) = module_of(&source.path) else { return Vec::new() };
+    let own_level = level(&own);
+    // The list of modules of the crate or of a package.
+    if own.is_empty() || own == ["lib"] || source.path.ends_with("mod.rs") {
+        return Vec::new();
+    }
+    let mut faults = Vec::new();
+    for (line, path) in paths(source.product_code()) {
+        let Some(used) = resolve(&own, &path) else { continue };
+        let used_level = level(&used);
+        if used_level > own_level {
+            let used = used.join("::");
+            faults.push((line, format!("{own_level:?} uses {used}, which is {used_level:?}")));
+        }
+    }
+    faults
+}
+
+/// The module or item from the crate's root.
+fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
+    let mut base = own.to_vec();
+    let mut rest = path;
+    match path.first().map(String::as_str) {
+        Some("crate") => {
+            base.clear();
+            rest = &path[1..];
+        }
+        Some("self") => rest = &path[1..],
+        Some("super") => {
+            while rest.first().is_some_and(|name| name == "super") {
+                base.pop();
+                rest = &rest[1..];
+            }
+        }
+        _ => return None,
+    }
+    base.extend(rest.iter().cloned());
+    Some(base)
+}
+
+/// All paths that begin with `crate`, `super` or `self`, braces expanded, with their lines.
+fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    while let Some((at, word)) = ["crate::", "super::", "self::"]
+        .iter()
+        .filter_map(|word| code[offset..].find(word).map(|at| (offset + at, *word)))
+        .min()
+    {
+        let starts_word = code[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        if !starts_word {
+            offset = at + word.len();
+            continue;
+        }
+        let line = code[..at].matches('\n').count() + 1;
+        let mut expanded = Vec::new();
+        let used = expand(&code[at..], &[], &mut expanded);
+        found.extend(expanded.into_iter().map(|path| (line, path)));
+        offset = at + used.max(word.len());
+    }
+    found
+}
+
+/// Takes one tree of a `use` apart; returns how much of the text it was.
+fn expand(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut path = prefix.to_vec();
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let blanks = rest.len() - rest.trim_start().len();
+        let rest = rest.trim_start();
+        at += blanks;
+        if rest.starts_with('{') {
+            at += 1;
+            loop {
+                at += expand(&text[at..], &path, found);
+                let Some(next) = text[at..].find([',', '}']) else { return text.len() };
+                let closes = text[at + next..].starts_with('}');
+                at += next + 1;
+                if closes {
+                    return at;
+                }
+            }
+        }
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        at += name.len();
+        if !name.is_empty() {
+            path.push(name);
+        }
+        if text[at..].starts_with("::") {
+            at += 2;
+            continue;
+        }
+        if path.len() > prefix.len() {
+            found.push(path);
+        }
+        return at;
+    }
+}
+
+/// Files of the server whose names are known to operators.
+const NAMES_OF_JAVA: [&str; 2] = ["src/server/exit_code.rs", "src/server/server_metrics.rs"];
+
+/// What differs by role enters the server through traits.
+pub(crate) fn server_never_says_quorum(source: &Source) -> Vec<(usize, String)> {
+    let is_server =
+        source.path.starts_with("src/server") && !source.path.starts_with("src/server/quorum");
+    if !is_server || NAMES_OF_JAVA.iter().any(|file| source.path == Path::new(file)) {
+        return Vec::new();
+    }
+    let lines = source.code.lines().enumerate();
+    let says = lines.filter(|(_, line)| {
+        line.to_lowercase().contains("quorum") && line.trim() != "pub mod quorum;"
+    });
+    says.map(|(at, _)| (at + 1, "the server knows no ensemble".to_owned())).collect()
+}
