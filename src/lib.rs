@@ -29,6 +29,7 @@ pub mod op_result;
 pub mod common;
 pub mod util;
 
+pub mod environment;
 pub mod metrics;
 
 pub mod server;

@@ -4,7 +4,8 @@ use super::metric_value::MetricValue;
 
 /// Asked whenever the metrics are dumped. No lock of the metrics is held meanwhile.
 ///
-/// A closure is one. It must not keep its owner alive: it holds a `Weak`, and answers `None` when that is gone.
+/// A closure is one. It must not keep its owner alive: it holds a `Weak`, and answers `None` when
+/// that is gone.
 pub trait Gauge: Send + Sync {
     /// The value now; `None` leaves the gauge out.
     fn value(&self) -> Option<MetricValue>;

@@ -55,8 +55,8 @@ impl fmt::Display for MetricValue {
     }
 }
 
-/// The text of a number as Java's Double.toString writes it: at least one digit after the point, and an exponent
-/// below 0.001 and from 10 million on.
+/// The text of a number as Java's Double.toString writes it: at least one digit after the point,
+/// and an exponent below 0.001 and from 10 million on.
 #[must_use]
 pub fn java_double(number: f64) -> String {
     if number.is_nan() {
@@ -84,10 +84,12 @@ pub fn average(total: i64, count: i64) -> f64 {
     if count <= 0 { 0.0 } else { round_half_up_4(total as f64 / count as f64) }
 }
 
-/// Rounds to four decimals; a tie goes away from zero (Java: BigDecimal.setScale(4, HALF_UP) of the exact value).
+/// Rounds to four decimals; a tie goes away from zero (Java: BigDecimal.setScale(4, HALF_UP) of the
+/// exact value).
 fn round_half_up_4(number: f64) -> f64 {
-    // A fraction of powers of two ends in exactly a five at the fifth decimal only when it is an odd number of 32nds
-    // that is one of 1/20000ths as well; elsewhere the formatter's rounding and Java's are the same.
+    // A fraction of powers of two ends in exactly a five at the fifth decimal only when it is an
+    // odd number of 32nds that is one of 1/20000ths as well; elsewhere the formatter's rounding and
+    // Java's are the same.
     let in_32nds = number.abs() * 32.0;
     let is_tie = in_32nds.fract() == 0.0 && in_32nds % 2.0 == 1.0 && in_32nds < 1e15;
     let text = if is_tie {

@@ -1,6 +1,7 @@
 //! A namespace of metrics (Java: metrics/MetricsContext.java).
 //!
-//! Java has sub-contexts, which both of its providers answer with the root itself; they are left out here.
+//! Java has sub-contexts, which both of its providers answer with the root itself; they are left
+//! out here.
 
 use std::sync::Arc;
 

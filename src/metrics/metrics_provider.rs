@@ -1,7 +1,8 @@
 //! Who collects the metrics and shows them (Java: metrics/MetricsProvider.java,
 //! metrics/MetricsProviderLifeCycleException.java).
 //!
-//! Java configures a provider after it has made it; here `metrics_provider_bootstrap` makes it with its settings.
+//! Java configures a provider after it has made it; here `metrics_provider_bootstrap` makes it with
+//! its settings.
 
 use super::metric_value::MetricValue;
 use super::metrics_context::MetricsContext;

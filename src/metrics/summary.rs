@@ -7,7 +7,7 @@ pub trait Summary: Send + Sync {
         self.add_n(value, 1);
     }
 
-    /// Takes the same value in `times` times, for less than as many calls cost (no Java twin: for whoever completes a
-    /// batch of requests at once).
+    /// Takes the same value in `times` times, for less than as many calls cost (no Java twin: for
+    /// whoever completes a batch of requests at once).
     fn add_n(&self, value: i64, times: u32);
 }

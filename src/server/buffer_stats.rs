@@ -1,7 +1,7 @@
 //! Last, smallest and largest size of something (Java: server/quorum/BufferStats.java).
 //!
-//! Java keeps it with the quorum because the leader has one for its proposals; but every server has one for its replies,
-//! and the server must not name the quorum, so it lives here.
+//! Java keeps it with the quorum because the leader has one for its proposals; but every server has
+//! one for its replies, and the server must not name the quorum, so it lives here.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -14,8 +14,8 @@ pub struct BufferStats {
     max: AtomicI32,
 }
 
-// All accesses are relaxed: nothing follows from a statistic's value. Looking before writing keeps the cache line shared
-// between cores while sizes repeat.
+// All accesses are relaxed: nothing follows from a statistic's value. Looking before writing keeps
+// the cache line shared between cores while sizes repeat.
 impl BufferStats {
     /// What is shown before the first buffer.
     pub const INIT_VALUE: i32 = -1;

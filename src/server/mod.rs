@@ -19,8 +19,10 @@ pub mod metric;
 pub mod server_metrics;
 
 pub mod buffer_stats;
+pub mod cnxn_stats;
 pub mod rate_logger;
 pub mod server_stats;
+pub mod zoo_trace;
 
 pub mod watch;
 

@@ -1,7 +1,7 @@
 //! What `srvr` and `stat` show of a server (Java: server/ServerStats.java).
 //!
-//! Java's object knows its server; here the server's values ([`ServerStatsProvider`]) are given when they are shown, so
-//! that nothing points upwards.
+//! Java's object knows its server; here the server's values ([`ServerStatsProvider`]) are given
+//! when they are shown, so that nothing points upwards.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub trait ServerStatsProvider {
     fn outstanding_requests(&self) -> i64;
     /// The last transaction in the tree.
     fn last_processed_zxid(&self) -> Zxid;
-    /// Java's word for the state: standalone, leader, follower, observer, read-only (Java: getState).
+    /// Java's word for the state: standalone, leader, follower, observer, read-only (Java:
+    /// getState).
     fn server_state(&self) -> String;
     /// Connections of clients, TLS or not.
     fn num_alive_connections(&self) -> i64;
@@ -112,7 +113,8 @@ impl ServerStats {
         // Writing to a string does not fail.
         let _written = write!(
             text,
-            "Latency min/avg/max: {min}/{avg}/{max}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\n\
+            "Latency min/avg/max: {min}/{avg}/{max}\nReceived: {}\nSent: {}\nConnections: {}\n\
+             Outstanding: {}\n\
              Zxid: {}\nMode: {}\n",
             self.packets_received(),
             self.packets_sent(),
@@ -124,14 +126,10 @@ impl ServerStats {
         text
     }
 
-    /// Notes a request that is done: `is_update` when it went through the log (Java: the request has a header). A
-    /// negative latency is a clock that went back, and left out.
-    pub fn update_latency(&self, is_update: bool, latency_ms: i64) {
-        self.update_latency_n(is_update, latency_ms, 1);
-    }
-
-    /// Notes `times` requests of the same latency.
-    pub fn update_latency_n(&self, is_update: bool, latency_ms: i64, times: u32) {
+    /// Notes `times` requests that are done, of the same latency; `is_update` when they went
+    /// through the log (Java: the request has a header). A negative latency is a clock that went
+    /// back, and left out.
+    pub fn update_latency(&self, latency_ms: i64, is_update: bool, times: u32) {
         if latency_ms < 0 {
             return;
         }
@@ -151,13 +149,15 @@ impl ServerStats {
         self.request_latency.reset_max();
     }
 
-    /// Notes packets of clients (Java: incrementPacketsReceived, one at a time).
-    pub fn add_packets_received(&self, packets: i64) {
-        self.packets_received.add(packets);
+    /// Notes a packet of a client, of that many bytes with its length field (Java:
+    /// ServerCnxn.packetReceived).
+    pub fn packet_received(&self, bytes: usize) {
+        self.packets_received.add(1);
+        self.metrics.bytes_received_count.add(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Notes packets to clients.
-    pub fn add_packets_sent(&self, packets: i64) {
+    /// Notes packets to clients (Java: ServerCnxn.packetSent, one at a time).
+    pub fn packets_were_sent(&self, packets: i64) {
         self.packets_sent.add(packets);
     }
 
@@ -240,7 +240,8 @@ impl ServerStats {
     }
 
     /// Notes the size of a reply, in bytes.
-    pub fn update_client_response_size(&self, size: i32) {
+    pub fn update_client_response_size(&self, size: usize) {
+        let size = i32::try_from(size).unwrap_or(i32::MAX);
         self.client_response_stats.set_last_buffer_size(size);
     }
 
@@ -295,23 +296,25 @@ mod tests {
     fn the_block_of_srvr_is_javas() {
         let (_, stats) = stats();
         for latency_ms in [0, 1, 10, -5] {
-            stats.update_latency(false, latency_ms);
+            stats.update_latency(latency_ms, false, 1);
         }
-        stats.update_latency_n(true, 0, 4);
-        stats.add_packets_received(7);
-        stats.add_packets_sent(8);
+        stats.update_latency(0, true, 4);
+        (0..7).for_each(|_| stats.packet_received(44));
+        stats.packets_were_sent(8);
         assert_eq!(
             stats.to_text(&Server),
-            "Latency min/avg/max: 0/1.5714/10\nReceived: 7\nSent: 8\nConnections: 2\nOutstanding: 3\nZxid: 0x1a\n\
+            "Latency min/avg/max: 0/1.5714/10\nReceived: 7\nSent: 8\nConnections: 2\nOutstanding: \
+             3\nZxid: 0x1a\n\
              Mode: standalone\n"
         );
+        assert_eq!(stats.metrics().bytes_received_count.value(), 7 * 44);
     }
 
     #[test]
     fn latencies_of_reads_and_updates_are_told_apart_in_the_metrics() {
         let (_, stats) = stats();
-        stats.update_latency(false, 4);
-        stats.update_latency_n(true, 6, 2);
+        stats.update_latency(4, false, 1);
+        stats.update_latency(6, true, 2);
         let mut counts = Vec::new();
         stats.metrics().metrics_provider().dump(&mut |name, value| {
             if ["sum_readlatency", "sum_updatelatency"].contains(&name) {
@@ -325,8 +328,8 @@ mod tests {
     #[test]
     fn a_reset_keeps_the_counts_that_java_keeps() {
         let (clock, stats) = stats();
-        stats.update_latency(true, 9);
-        stats.add_packets_received(1);
+        stats.update_latency(9, true, 1);
+        stats.packet_received(4);
         stats.update_client_response_size(16);
         stats.increment_fsync_threshold_exceed_count();
         stats.increment_auth_failed_count();

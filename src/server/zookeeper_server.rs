@@ -2,3 +2,4 @@
 
 pub mod access;
 pub mod large_requests;
+pub mod monitor;

@@ -1,7 +1,7 @@
 //! The provider behind `mntr` (Java: metrics/impl/DefaultMetricsProvider.java).
 //!
-//! Locks: one for each table of names, held while a metric is made or the table is copied, never while a gauge is asked:
-//! a gauge may take the lock of the tree.
+//! Locks: one for each table of names, held while a metric is made or the table is copied, never
+//! while a gauge is asked: a gauge may take the lock of the tree.
 
 use std::sync::Arc;
 
@@ -257,7 +257,8 @@ mod tests {
         context.summary_set("ss", DetailLevel::Basic).add("k", 9);
         assert_eq!(
             dump(&provider).join(" "),
-            "c=3 k_cs=5 avg_s=4.5 min_s=4 max_s=5 cnt_s=2 sum_s=9 avg_k_ss=9.0 min_k_ss=9 max_k_ss=9 cnt_k_ss=1 \
+            "c=3 k_cs=5 avg_s=4.5 min_s=4 max_s=5 cnt_s=2 sum_s=9 avg_k_ss=9.0 min_k_ss=9 \
+             max_k_ss=9 cnt_k_ss=1 \
              sum_k_ss=9"
         );
         provider.reset_all_values();

@@ -1,7 +1,9 @@
-//! Makes and starts the provider that zoo.cfg names (Java: metrics/impl/MetricsProviderBootstrap.java).
+//! Makes and starts the provider that zoo.cfg names (Java:
+//! metrics/impl/MetricsProviderBootstrap.java).
 //!
-//! Java loads any class of that name. Here the names of Java's own classes choose their twins, and another name is an
-//! error that lists them: a server without the metrics that were asked for does not start, as in Java.
+//! Java loads any class of that name. Here the names of Java's own classes choose their twins, and
+//! another name is an error that lists them: a server without the metrics that were asked for does
+//! not start, as in Java.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +17,12 @@ use crate::metrics::metrics_provider::{MetricsProvider, MetricsProviderLifeCycle
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.metrics.impl.MetricsProviderBootstrap";
 
-/// Makes the provider of that Java class and starts it. `configuration` are the settings `metricsProvider.*` of zoo.cfg
-/// without that prefix.
+/// Makes the provider of that Java class and starts it. `configuration` are the settings
+/// `metricsProvider.*` of zoo.cfg without that prefix.
 ///
 /// # Errors
-/// When there is no such provider, a setting of it is wrong, or it does not start. Logged here, as in Java.
+/// When there is no such provider, a setting of it is wrong, or it does not start. Logged here, as
+/// in Java.
 pub fn start_metrics_provider(
     class_name: &str,
     configuration: &BTreeMap<String, String>,

@@ -1,1 +1,30 @@
 //! Java: package org.apache.zookeeper.server.command: four-letter words.
+//!
+//! A connection whose first four bytes are a word ([`four_letter_commands`]) has it answered by
+//! [`command_executor`], which asks the server through
+//! [`abstract_four_letter_command::CommandContext`], and is closed. A file a word, as in Java, each
+//! with one function that appends the answer.
+
+pub mod abstract_four_letter_command;
+pub mod command_executor;
+pub mod four_letter_commands;
+
+mod cnxn_stat_reset_command;
+mod conf_command;
+mod cons_command;
+mod digest_command;
+mod dirs_command;
+mod dump_command;
+mod env_command;
+mod isro_command;
+mod monitor_command;
+mod nop_command;
+mod ruok_command;
+mod set_trace_mask_command;
+mod stat_command;
+mod stat_reset_command;
+mod trace_mask_command;
+mod watch_command;
+
+#[cfg(test)]
+pub(crate) mod test_context;

@@ -1,7 +1,8 @@
-//! Number, sum, average, smallest and largest of values (Java: server/metric/AvgMinMaxCounter.java).
+//! Number, sum, average, smallest and largest of values (Java:
+//! server/metric/AvgMinMaxCounter.java).
 //!
-//! The four numbers of a stripe share a cache line. As in Java they are not changed together: somebody who reads at that
-//! moment may see a count without its sum.
+//! The four numbers of a stripe share a cache line. As in Java they are not changed together:
+//! somebody who reads at that moment may see a count without its sum.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -45,7 +46,8 @@ impl AvgMinMaxCounter {
         Self { name: name.into(), tallies: Default::default() }
     }
 
-    /// Takes the value in `times` times. Returns the stripe it went to and how many values that had before.
+    /// Takes the value in `times` times. Returns the stripe it went to and how many values that had
+    /// before.
     #[inline]
     pub(super) fn record(&self, value: i64, times: u32) -> (usize, i64) {
         let stripe = stripe_of_this_thread();

@@ -39,7 +39,8 @@ impl AvgMinMaxPercentileCounter {
         self.counter.reset_max();
     }
 
-    /// Forgets all values. The sample needs nothing done: its slots count from the number of values.
+    /// Forgets all values. The sample needs nothing done: its slots count from the number of
+    /// values.
     pub fn reset(&self) {
         self.counter.reset();
     }
@@ -89,13 +90,15 @@ mod tests {
         }
         assert_eq!(
             dump(&counter),
-            "avg_test=499.5 min_test=0 max_test=999 cnt_test=1000 sum_test=499500 p50_test=500 p95_test=950 \
+            "avg_test=499.5 min_test=0 max_test=999 cnt_test=1000 sum_test=499500 p50_test=500 \
+             p95_test=950 \
              p99_test=990 p999_test=999"
         );
         counter.reset();
         assert_eq!(
             dump(&counter),
-            "avg_test=0.0 min_test=0 max_test=0 cnt_test=0 sum_test=0 p50_test=0 p95_test=0 p99_test=0 p999_test=0"
+            "avg_test=0.0 min_test=0 max_test=0 cnt_test=0 sum_test=0 p50_test=0 p95_test=0 \
+             p99_test=0 p999_test=0"
         );
     }
 

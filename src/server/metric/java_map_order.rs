@@ -1,13 +1,14 @@
 //! The order in which Java walks a map (no Java twin).
 //!
-//! Java keeps its metrics in ConcurrentHashMaps of strings, and `mntr` and the AdminServer print them as the map is
-//! walked: by the strings' hash codes. The order is an accident, but a fixed one, and outputs that are compared line by
-//! line should not differ in it.
+//! Java keeps its metrics in ConcurrentHashMaps of strings, and `mntr` and the AdminServer print
+//! them as the map is walked: by the strings' hash codes. The order is an accident, but a fixed
+//! one, and outputs that are compared line by line should not differ in it.
 
 /// Numbers of slots that a map has before it grows, Java's default.
 const INITIAL_SLOTS: usize = 16;
 
-/// The entries in the order in which Java's map would give them out, after they were put in in the order given.
+/// The entries in the order in which Java's map would give them out, after they were put in in the
+/// order given.
 #[must_use]
 pub fn java_map_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     let mut slots: Vec<Vec<(usize, T)>> = Vec::new();
@@ -33,8 +34,8 @@ const fn spread(hash: u32) -> usize {
     ((hash ^ (hash >> 16)) & 0x7fff_ffff) as usize
 }
 
-/// Twice the slots. Each slot is split in two: its last entries that go the same way keep their order, those before
-/// them come out reversed.
+/// Twice the slots. Each slot is split in two: its last entries that go the same way keep their
+/// order, those before them come out reversed.
 fn doubled<T>(slots: Vec<Vec<(usize, T)>>) -> Vec<Vec<(usize, T)>> {
     let old_len = slots.len();
     let mut new: Vec<Vec<(usize, T)>> = Vec::new();
@@ -68,7 +69,8 @@ mod tests {
     #[test]
     fn forty_keys_come_out_as_javas_map_gives_them_out() {
         // The key set of a ConcurrentHashMap of Java 17 after these keys.
-        let java = "919 838 380 84 542 165 0 461 3 704 109 922 866 327 623 489 841 785 246 947 408 190 56 894 299 651 \
+        let java = "919 838 380 84 542 165 0 461 3 704 109 922 866 327 623 489 841 785 246 947 \
+                    408 190 56 894 299 651 \
                     595 352 28 570 271 813 757 218 514 975 732 676 137 433";
         let keys: Vec<String> =
             (0..40).map(|number| format!("/k{}", number * 7919 % 1000)).collect();

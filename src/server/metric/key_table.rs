@@ -1,8 +1,9 @@
-//! A table from keys to metrics that is only added to (no Java twin: Java has a ConcurrentHashMap here).
+//! A table from keys to metrics that is only added to (no Java twin: Java has a ConcurrentHashMap
+//! here).
 //!
-//! A tree over the bits of the key's hash, sixteen branches a node, each of which is set once. So looking a key up takes
-//! no lock and writes nothing, and a key that is not there is put in without making others wait longer than one
-//! allocation takes. Keys are never removed, as in Java.
+//! A tree over the bits of the key's hash, sixteen branches a node, each of which is set once. So
+//! looking a key up takes no lock and writes nothing, and a key that is not there is put in without
+//! making others wait longer than one allocation takes. Keys are never removed, as in Java.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -47,8 +48,8 @@ impl<V> KeyTable<V> {
         Self::default()
     }
 
-    /// The key's value; `make` makes it when the key is new. Of two threads that bring the same new key, both get the
-    /// value of one of them.
+    /// The key's value; `make` makes it when the key is new. Of two threads that bring the same new
+    /// key, both get the value of one of them.
     pub fn get_or_insert_with(&self, key: &str, make: impl Fn() -> V) -> &V {
         let mut hash = self.hasher.hash_one(key);
         let mut level = self.root.get_or_init(branches);
@@ -63,7 +64,8 @@ impl<V> KeyTable<V> {
             if *entry.key == *key {
                 return &entry.value;
             }
-            // Bits never run out: after 64 of them the same ones come again, and equal hashes form a list.
+            // Bits never run out: after 64 of them the same ones come again, and equal hashes form
+            // a list.
             hash = hash.rotate_right(BITS);
             level = entry.below.get_or_init(branches);
         }

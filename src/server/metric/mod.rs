@@ -1,7 +1,8 @@
 //! Java: package org.apache.zookeeper.server.metric: what metrics are made of.
 //!
-//! Recording never waits: every metric is a few stripes of atomics ([`stripe`]), percentiles come from a sample that is
-//! kept beside them, and keys are found in a table that is only ever added to ([`key_table`]).
+//! Recording never waits: every metric is a few stripes of atomics ([`stripe`]), percentiles come
+//! from a sample that is kept beside them, and keys are found in a table that is only ever added to
+//! ([`key_table`]).
 
 pub mod java_map_order;
 pub mod key_table;

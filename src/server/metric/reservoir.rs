@@ -1,14 +1,16 @@
-//! A sample of values for percentiles (Java: AvgMinMaxPercentileCounter.ResettableUniformReservoir, and the snapshot of
-//! the metrics library that Java uses).
+//! A sample of values for percentiles (Java: AvgMinMaxPercentileCounter.ResettableUniformReservoir,
+//! and the snapshot of the metrics library that Java uses).
 //!
-//! Java keeps 4096 values: the first 4096, then each new one takes the place of a random one with the probability that
-//! keeps the sample uniform. All threads count at one place there. Here every stripe keeps a sample of its own, of
-//! [`SLOTS`] values, in the same way; who reads weighs each value with the number of values that it stands for. As long
-//! as no stripe is full, every value is there and the percentiles are Java's; after that they are as good as Java's.
-//! Nothing waits: a slot is an atomic, and the random number is a hash of the value's number.
+//! Java keeps 4096 values: the first 4096, then each new one takes the place of a random one with
+//! the probability that keeps the sample uniform. All threads count at one place there. Here every
+//! stripe keeps a sample of its own, of [`SLOTS`] values, in the same way; who reads weighs each
+//! value with the number of values that it stands for. As long as no stripe is full, every value is
+//! there and the percentiles are Java's; after that they are as good as Java's. Nothing waits: a
+//! slot is an atomic, and the random number is a hash of the value's number.
 //!
-//! Slots are 32 bits wide (a larger value counts as the largest such number: 24 days, where values are milliseconds)
-//! and come in chunks that are allocated when they are first needed: a metric that is never used costs no sample.
+//! Slots are 32 bits wide (a larger value counts as the largest such number: 24 days, where values
+//! are milliseconds) and come in chunks that are allocated when they are first needed: a metric
+//! that is never used costs no sample.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -46,7 +48,7 @@ impl Sample {
         let chunk = self.chunks[slot / CHUNK]
             .get_or_init(|| Box::new([const { AtomicI32::new(0) }; CHUNK]));
         let value = value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        chunk[slot % CHUNK].store(value, Ordering::Relaxed); // a value of its own: nothing follows from it
+        chunk[slot % CHUNK].store(value, Ordering::Relaxed); // nothing follows from it
     }
 
     /// The values kept, after `seen` of them came.
@@ -92,8 +94,8 @@ impl Snapshot {
         Self { values, total_weight }
     }
 
-    /// The value below which the fraction `quantile` of all values lies, interpolated between two neighbours; 0 without
-    /// values.
+    /// The value below which the fraction `quantile` of all values lies, interpolated between two
+    /// neighbours; 0 without values.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> f64 {
         let (Some((first, _)), Some((last, _))) = (self.values.first(), self.values.last()) else {

@@ -1,13 +1,13 @@
 //! Copies of one number for several threads (no Java twin).
 //!
-//! A number that every thread adds to moves its cache line between the cores at each addition. So it is kept in
-//! [`STRIPES`] lines; a thread always uses the same one, and a reader adds them up.
+//! A number that every thread adds to moves its cache line between the cores at each addition. So
+//! it is kept in [`STRIPES`] lines; a thread always uses the same one, and a reader adds them up.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// How many copies there are. Threads that run at the same time rarely share one on few cores; on many they do, which
-/// costs time and nothing else.
+/// How many copies there are. Threads that run at the same time rarely share one on few cores; on
+/// many they do, which costs time and nothing else.
 pub const STRIPES: usize = 4;
 
 /// A value in a cache line of its own.
@@ -24,8 +24,8 @@ thread_local! {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "only two bits are left")]
 pub fn stripe_of_this_thread() -> usize {
-    // Threads' locals lie a stack's size apart: multiplying spreads that over the upper bits. A thread that is ending
-    // and has no locals any more takes the first stripe.
+    // Threads' locals lie a stack's size apart: multiplying spreads that over the upper bits. A
+    // thread that is ending and has no locals any more takes the first stripe.
     let address = HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0);
     let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (spread >> (64 - STRIPES.trailing_zeros())) as usize

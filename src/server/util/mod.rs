@@ -1,6 +1,7 @@
 //! Java: package org.apache.zookeeper.server.util: helpers of the server.
 
 pub mod auth_util;
+pub mod os_mx_bean;
 pub mod rate_limiter;
 pub mod serialize_utils;
 

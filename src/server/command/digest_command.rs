@@ -1,0 +1,28 @@
+//! `hash`: digests of the tree (Java: server/command/DigestCommand.java).
+
+use super::abstract_four_letter_command::{CommandContext, ZK_NOT_SERVING};
+
+/// Appends a line for each digest that is kept. Not serving is told without an end of line, as in
+/// Java.
+pub(super) fn run(server: Option<&dyn CommandContext>, out: &mut String) {
+    let Some(server) = server else {
+        *out += ZK_NOT_SERVING;
+        return;
+    };
+    for entry in server.digest_log() {
+        *out += &format!("{:x}: {}\n", entry.zxid, entry.digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::command::test_context::TestContext;
+
+    #[test]
+    fn zxids_are_hexadecimal_and_digests_decimal() {
+        let mut out = String::new();
+        run(Some(&TestContext::default()), &mut out);
+        assert_eq!(out, "80: 1371985504\n100: -7\n");
+    }
+}

@@ -1,0 +1,191 @@
+//! The four-letter words and which of them are answered (Java:
+//! server/command/FourLetterCommands.java).
+
+use std::collections::BTreeSet;
+
+use log::info;
+
+use crate::common::zk_config::SystemProperties;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.command.FourLetterCommands";
+
+/// The setting with the words that are answered.
+const WHITELIST: &str = "zookeeper.4lw.commands.whitelist";
+
+/// Four letters as a connection's first number.
+const fn word(letters: [u8; 4]) -> i32 {
+    i32::from_be_bytes(letters)
+}
+
+/// Settings.
+pub const CONF: i32 = word(*b"conf");
+/// Connections.
+pub const CONS: i32 = word(*b"cons");
+/// Sets the statistics of connections back.
+pub const CRST: i32 = word(*b"crst");
+/// Sizes of the data.
+pub const DIRS: i32 = word(*b"dirs");
+/// Sessions and ephemeral nodes.
+pub const DUMP: i32 = word(*b"dump");
+/// The environment.
+pub const ENVI: i32 = word(*b"envi");
+/// Which messages are traced.
+pub const GET_TRACE_MASK: i32 = word(*b"gtmk");
+/// Whether the process is alive.
+pub const RUOK: i32 = word(*b"ruok");
+/// Changes which messages are traced; eight bytes of mask follow the word.
+pub const SET_TRACE_MASK: i32 = word(*b"stmk");
+/// The server in short.
+pub const SRVR: i32 = word(*b"srvr");
+/// Sets the server's statistics back.
+pub const SRST: i32 = word(*b"srst");
+/// The server and its connections.
+pub const STAT: i32 = word(*b"stat");
+/// Watches by session.
+pub const WCHC: i32 = word(*b"wchc");
+/// Watches by path.
+pub const WCHP: i32 = word(*b"wchp");
+/// Watches in numbers.
+pub const WCHS: i32 = word(*b"wchs");
+/// Metrics.
+pub const MNTR: i32 = word(*b"mntr");
+/// Whether the server takes writes.
+pub const ISRO: i32 = word(*b"isro");
+/// Digests of the tree.
+pub const HASH: i32 = word(*b"hash");
+/// What telnet sends when its connection is closed by hand.
+pub const TELNET_CLOSE: i32 = i32::from_be_bytes([0xff, 0xf4, 0xff, 0xfd]);
+
+/// All words with their names.
+const COMMANDS: [(i32, &str); 19] = [
+    (CONF, "conf"),
+    (CONS, "cons"),
+    (CRST, "crst"),
+    (DIRS, "dirs"),
+    (DUMP, "dump"),
+    (ENVI, "envi"),
+    (GET_TRACE_MASK, "gtmk"),
+    (RUOK, "ruok"),
+    (SET_TRACE_MASK, "stmk"),
+    (SRST, "srst"),
+    (SRVR, "srvr"),
+    (STAT, "stat"),
+    (WCHC, "wchc"),
+    (WCHP, "wchp"),
+    (WCHS, "wchs"),
+    (MNTR, "mntr"),
+    (ISRO, "isro"),
+    (TELNET_CLOSE, "telnet close"),
+    (HASH, "hash"),
+];
+
+/// Bytes behind the word that carry the argument of [`SET_TRACE_MASK`].
+pub const TRACE_MASK_BYTES: usize = 8;
+
+/// The word's name; none for a number that is no word (Java: getCommandString, isKnown).
+#[must_use]
+pub fn command_string(command: i32) -> Option<&'static str> {
+    COMMANDS.iter().find(|(word, _)| *word == command).map(|(_, name)| *name)
+}
+
+/// Whether a connection's first number is a word, and not the length of a frame.
+#[must_use]
+pub fn is_known(command: i32) -> bool {
+    command_string(command).is_some()
+}
+
+/// The words that are answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FourLetterCommands {
+    white_listed: BTreeSet<String>,
+}
+
+impl Default for FourLetterCommands {
+    fn default() -> Self {
+        Self::from_properties(&SystemProperties::new())
+    }
+}
+
+impl FourLetterCommands {
+    /// The words of `4lw.commands.whitelist`, all of them for `*`; and always `srvr`, which
+    /// zkServer.sh uses, and `isro` where a server may become read-only.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties) -> Self {
+        let mut white_listed = BTreeSet::new();
+        for name in properties.get(WHITELIST).unwrap_or_default().split(',').map(str::trim) {
+            if name == "*" {
+                white_listed.extend(COMMANDS.map(|(_, name)| name.to_owned()));
+                break;
+            }
+            if !name.is_empty() {
+                white_listed.insert(name.to_owned());
+            }
+        }
+        if properties.get("readonlymode.enabled") == Some("true") {
+            white_listed.insert("isro".to_owned());
+        }
+        white_listed.insert("srvr".to_owned());
+        let known = COMMANDS.map(|(_, name)| name).join(", ");
+        info!(target: LOG, "The list of known four letter word commands is : [{known}]");
+        let enabled = white_listed.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        info!(target: LOG, "The list of enabled four letter word commands is : [{enabled}]");
+        Self { white_listed }
+    }
+
+    /// Whether the word is answered.
+    #[must_use]
+    pub fn is_enabled(&self, command: i32) -> bool {
+        command_string(command).is_some_and(|name| self.white_listed.contains(name))
+    }
+
+    /// How many bytes behind the word are needed before it can be answered.
+    #[must_use]
+    pub fn argument_bytes(&self, command: i32) -> usize {
+        if command == SET_TRACE_MASK && self.is_enabled(command) { TRACE_MASK_BYTES } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enabled(pairs: &[(&str, &str)]) -> String {
+        let commands = FourLetterCommands::from_properties(&SystemProperties::from_pairs(
+            pairs.iter().copied(),
+        ));
+        let enabled = COMMANDS.iter().filter(|(word, _)| commands.is_enabled(*word));
+        enabled.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_word_is_its_letters() {
+        assert_eq!(command_string(0x7275_6f6b), Some("ruok"));
+        assert_eq!(command_string(-720_899), Some("telnet close"));
+        assert!(is_known(HASH));
+        assert!(!is_known(44));
+    }
+
+    #[test]
+    fn the_whitelist_decides_and_srvr_is_always_there() {
+        for (pairs, words) in [
+            (&[][..], "srvr"),
+            (&[(WHITELIST, "stat, ruok,,nosuch")], "ruok srvr stat"),
+            (&[("readonlymode.enabled", "true")], "srvr isro"),
+            (&[("readonlymode.enabled", "TRUE")], "srvr"),
+            (&[(WHITELIST, "STAT")], "srvr"),
+        ] {
+            assert_eq!(enabled(pairs), words, "{pairs:?}");
+        }
+        assert_eq!(enabled(&[(WHITELIST, "mntr, *")]).split(' ').count(), COMMANDS.len() + 1);
+    }
+
+    #[test]
+    fn the_trace_mask_is_waited_for_only_where_it_is_used() {
+        assert_eq!(FourLetterCommands::default().argument_bytes(SET_TRACE_MASK), 0);
+        let all =
+            FourLetterCommands::from_properties(&SystemProperties::from_pairs([(WHITELIST, "*")]));
+        assert_eq!(all.argument_bytes(SET_TRACE_MASK), 8);
+        assert_eq!(all.argument_bytes(RUOK), 0);
+    }
+}

@@ -1,0 +1,268 @@
+//! The gauges of a server, and what `mntr` shows before the metrics (Java: registerMetrics,
+//! unregisterMetrics and dumpMonitorValues of server/ZooKeeperServer.java).
+
+use std::sync::{Arc, Weak};
+
+use crate::metrics::gauge::Gauge;
+use crate::metrics::gauge_set::GaugeSet;
+use crate::metrics::metric_value::MetricValue;
+use crate::metrics::metrics_context::MetricsContext;
+use crate::metrics::metrics_provider::DumpSink;
+use crate::server::server_stats::{ServerStats, ServerStatsProvider};
+use crate::server::util::os_mx_bean;
+use crate::version;
+
+/// A value of the quotas, summed up by the first path element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaMetric {
+    /// How many nodes may be there.
+    CountLimit,
+    /// How many bytes may be there.
+    BytesLimit,
+    /// How many nodes are there.
+    CountUsage,
+    /// How many bytes are there.
+    BytesUsage,
+}
+
+impl QuotaMetric {
+    /// All of them, in the order in which Java registers them.
+    pub const ALL: [Self; 4] =
+        [Self::CountLimit, Self::BytesLimit, Self::CountUsage, Self::BytesUsage];
+
+    /// The name of the metric (Java: the constants of QuotaMetricsUtils).
+    #[must_use]
+    pub const fn metric_name(self) -> &'static str {
+        match self {
+            Self::CountLimit => "quota_count_limit_per_namespace",
+            Self::BytesLimit => "quota_bytes_limit_per_namespace",
+            Self::CountUsage => "quota_count_usage_per_namespace",
+            Self::BytesUsage => "quota_bytes_usage_per_namespace",
+        }
+    }
+}
+
+/// What the gauges ask a server for. No lock of the metrics is held meanwhile.
+pub trait MonitorSource: ServerStatsProvider + Send + Sync {
+    /// Its statistics.
+    fn server_stats(&self) -> &ServerStats;
+    /// How many nodes there are.
+    fn node_count(&self) -> i64;
+    /// How many watches there are.
+    fn watch_count(&self) -> i64;
+    /// How many ephemeral nodes there are.
+    fn ephemerals_count(&self) -> i64;
+    /// Bytes of paths and data (Java: cachedApproximateDataSize).
+    fn approximate_data_size(&self) -> i64;
+    /// Sessions that the ensemble knows (Java: ZKDatabase.getSessionCount).
+    fn global_session_count(&self) -> i64;
+    /// Sessions that only this server knows.
+    fn local_session_count(&self) -> i64;
+    /// How likely the connection throttle refuses a connection.
+    fn connection_drop_chance(&self) -> f64;
+    /// TLS handshakes that are going on.
+    fn outstanding_handshake_num(&self) -> i64;
+    /// The quotas by first path element (Java: QuotaMetricsUtils).
+    fn quota_values(&self, metric: QuotaMetric) -> Vec<(String, i64)>;
+}
+
+type Ask = fn(&dyn MonitorSource) -> MetricValue;
+
+/// Java's gauges in the order of their registration, which the order of `mntr` depends on.
+const GAUGES: [(&str, Ask); 24] = [
+    ("avg_latency", |source| source.server_stats().avg_latency().into()),
+    ("max_latency", |source| source.server_stats().max_latency().into()),
+    ("min_latency", |source| source.server_stats().min_latency().into()),
+    ("packets_received", |source| source.server_stats().packets_received().into()),
+    ("packets_sent", |source| source.server_stats().packets_sent().into()),
+    ("num_alive_connections", |source| source.num_alive_connections().into()),
+    ("outstanding_requests", |source| source.outstanding_requests().into()),
+    ("uptime", |source| source.server_stats().uptime_ms().into()),
+    ("znode_count", |source| source.node_count().into()),
+    ("watch_count", |source| source.watch_count().into()),
+    ("ephemerals_count", |source| source.ephemerals_count().into()),
+    ("approximate_data_size", |source| source.approximate_data_size().into()),
+    ("global_sessions", |source| source.global_session_count().into()),
+    ("local_sessions", |source| source.local_session_count().into()),
+    ("open_file_descriptor_count", |_| os_mx_bean::open_file_descriptor_count().into()),
+    ("max_file_descriptor_count", |_| os_mx_bean::max_file_descriptor_count().into()),
+    ("connection_drop_probability", |source| source.connection_drop_chance().into()),
+    ("last_client_response_size", |source| {
+        i64::from(source.server_stats().client_response_stats().last_buffer_size()).into()
+    }),
+    ("max_client_response_size", |source| {
+        i64::from(source.server_stats().client_response_stats().max_buffer_size()).into()
+    }),
+    ("min_client_response_size", |source| {
+        i64::from(source.server_stats().client_response_stats().min_buffer_size()).into()
+    }),
+    ("outstanding_tls_handshake", |source| source.outstanding_handshake_num().into()),
+    ("auth_failed_count", |source| source.server_stats().auth_failed_count().into()),
+    ("non_mtls_remote_conn_count", |source| {
+        source.server_stats().non_mtls_remote_conn_count().into()
+    }),
+    ("non_mtls_local_conn_count", |source| {
+        source.server_stats().non_mtls_local_conn_count().into()
+    }),
+];
+
+/// Registers the server's gauges. They do not keep it alive, and show nothing when it is gone.
+pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorSource>) {
+    for (name, ask) in GAUGES {
+        let source = Weak::clone(source);
+        let gauge: Arc<dyn Gauge> = Arc::new(move || Some(ask(&*source.upgrade()?)));
+        context.register_gauge(name, gauge);
+    }
+    for metric in QuotaMetric::ALL {
+        let source = Weak::clone(source);
+        let gauges: Arc<dyn GaugeSet> = Arc::new(move || {
+            let values = source.upgrade().map_or(Vec::new(), |source| source.quota_values(metric));
+            values.into_iter().map(|(namespace, value)| (namespace, value.into())).collect()
+        });
+        context.register_gauge_set(metric.metric_name(), gauges);
+    }
+}
+
+/// Takes the gauges away when the server stops. Java forgets one of them,
+/// `outstanding_tls_handshake`.
+pub fn unregister_metrics(context: &dyn MetricsContext) {
+    for (name, _) in GAUGES {
+        context.unregister_gauge(name);
+    }
+    for metric in QuotaMetric::ALL {
+        context.unregister_gauge_set(metric.metric_name());
+    }
+}
+
+/// Gives out what is no metric: version and state. A member of an ensemble adds its own.
+pub fn dump_monitor_values(server: &dyn ServerStatsProvider, sink: &mut DumpSink<'_>) {
+    sink("version", version::full_version().into());
+    sink("server_state", server.server_state().into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::time::ManualClock;
+    use crate::ids::Zxid;
+    use crate::server::server_metrics::ServerMetrics;
+
+    struct Server {
+        stats: ServerStats,
+    }
+
+    impl ServerStatsProvider for Server {
+        fn outstanding_requests(&self) -> i64 {
+            0
+        }
+        fn last_processed_zxid(&self) -> Zxid {
+            Zxid(0)
+        }
+        fn server_state(&self) -> String {
+            "standalone".into()
+        }
+        fn num_alive_connections(&self) -> i64 {
+            1
+        }
+        fn data_dir_size(&self) -> i64 {
+            0
+        }
+        fn log_dir_size(&self) -> i64 {
+            0
+        }
+    }
+
+    impl MonitorSource for Server {
+        fn server_stats(&self) -> &ServerStats {
+            &self.stats
+        }
+        fn node_count(&self) -> i64 {
+            5
+        }
+        fn watch_count(&self) -> i64 {
+            0
+        }
+        fn ephemerals_count(&self) -> i64 {
+            0
+        }
+        fn approximate_data_size(&self) -> i64 {
+            44
+        }
+        fn global_session_count(&self) -> i64 {
+            0
+        }
+        fn local_session_count(&self) -> i64 {
+            0
+        }
+        fn connection_drop_chance(&self) -> f64 {
+            0.0
+        }
+        fn outstanding_handshake_num(&self) -> i64 {
+            0
+        }
+        fn quota_values(&self, metric: QuotaMetric) -> Vec<(String, i64)> {
+            match metric {
+                QuotaMetric::CountLimit => vec![("app".into(), 100)],
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A server that has done what the Java server had done when its `mntr` was captured.
+    fn server() -> Arc<Server> {
+        let clock = Arc::new(ManualClock::new(1_000));
+        let metrics = ServerMetrics::with_default_provider();
+        metrics.sync_processor_queue_size.add(0);
+        metrics.prep_processor_queue_size.add(0);
+        metrics.snapshot_time.add(1);
+        metrics.db_init_time.add(9);
+        metrics.startup_snap_load_time.add(1);
+        let stats = ServerStats::new(metrics, clock.clone());
+        stats.packet_received(4);
+        clock.advance(23_916);
+        Arc::new(Server { stats })
+    }
+
+    #[test]
+    fn the_values_of_a_fresh_server_are_those_of_a_fresh_java_server() {
+        let server = server();
+        let provider = server.stats.metrics().metrics_provider();
+        let source: Weak<dyn MonitorSource> =
+            Arc::downgrade(&(server.clone() as Arc<dyn MonitorSource>));
+        register_metrics(provider.root_context(), &source);
+        let mut got = Vec::new();
+        let mut sink = |name: &str, value: MetricValue| got.push(format!("zk_{name}\t{value}"));
+        dump_monitor_values(&*server, &mut sink);
+        provider.dump(&mut sink);
+        got.retain(|line| !line.starts_with("zk_app_quota_count_limit_per_namespace\t100"));
+
+        let java = include_str!("../../../tests/compat_data/mntr_standalone_3.9.5.txt");
+        let of_the_machine = ["zk_version", "zk_open_file", "zk_max_file"];
+        let comparable = |line: &&str| !of_the_machine.iter().any(|name| line.starts_with(name));
+        let got: Vec<&str> = got.iter().map(String::as_str).collect();
+        assert_eq!(got.len(), java.lines().count());
+        let java: Vec<&str> = java.lines().filter(comparable).collect();
+        assert_eq!(got.into_iter().filter(comparable).collect::<Vec<_>>(), java);
+    }
+
+    #[test]
+    fn gauges_go_with_their_server_and_quotas_show_their_namespace() {
+        let server = server();
+        let metrics = Arc::clone(server.stats.metrics());
+        let provider = metrics.metrics_provider();
+        let source: Weak<dyn MonitorSource> =
+            Arc::downgrade(&(server.clone() as Arc<dyn MonitorSource>));
+        register_metrics(provider.root_context(), &source);
+        let count = |name: &str| {
+            let mut count = 0;
+            provider.dump(&mut |other, _| count += i32::from(other == name));
+            count
+        };
+        assert_eq!(count("znode_count"), 1);
+        assert_eq!(count("app_quota_count_limit_per_namespace"), 1);
+        drop(server);
+        assert_eq!(count("znode_count"), 0);
+        unregister_metrics(provider.root_context());
+        assert_eq!(count("app_quota_count_limit_per_namespace"), 0);
+    }
+}
