@@ -1,5 +1,11 @@
 #!/usr/bin/env bash
-# Measures a server: puts load on it and reports throughput and latency. zkBench.sh --help tells more.
+# Measures servers: loads one that runs, or starts several and compares them; measures what the machine can do at most.
+#
+#     zkBench.sh run --connect 127.0.0.1:2181 --workload 90:10 --clients 64 --in-flight 16
+#     zkBench.sh compare --server ours="bin/zkServer.sh start-foreground" --server java=/opt/apache-zookeeper-3.9.5-bin
+#     zkBench.sh probe --dir /var/lib/zookeeper
+#
+# zkBench.sh COMMAND --help lists the options.
 
 ZOOBIN="${BASH_SOURCE-$0}"
 ZOOBIN="$(dirname "${ZOOBIN}")"

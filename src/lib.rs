@@ -34,6 +34,8 @@ pub mod metrics;
 
 pub mod server;
 
+pub mod bench;
+
 pub mod version;
 pub mod zookeeper_banner;
 

@@ -7,6 +7,7 @@ use std::process;
 
 use log::warn;
 
+use zookeeper_server::bench;
 use zookeeper_server::command_line::CommandLine;
 use zookeeper_server::logging::{self, LogTo};
 use zookeeper_server::server::exit_code::ExitCode;
@@ -14,6 +15,7 @@ use zookeeper_server::version;
 
 const USAGE: &str = "\
 Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
+  bench run|compare|probe|null ...      load a server, compare servers, measure the machine
   version                               print which release this is
 ";
 
@@ -35,6 +37,7 @@ fn run(line: CommandLine) -> ExitCode {
         warn!(target: LOG, "{notice}");
     }
     match line.word.as_deref() {
+        Some("bench") => bench::main(&line.args, &mut io::stdout()),
         Some("version") => print(&format!("{}\n", version::version_info())),
         Some("help") => print(USAGE),
         _ => refuse(&line),

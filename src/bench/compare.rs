@@ -1,0 +1,290 @@
+//! The comparison: servers side by side, load by load, in rounds (no Java twin).
+//!
+//! All servers of a round run at the same time and only one of them works: a load is applied to one after the other
+//! before the next load begins, in an order that changes, so that whatever else the machine does hits all of them alike.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::BenchError;
+use super::figures::Figures;
+use super::load::{Creation, Load, Mix, Second, Target, populate, run};
+use super::scenarios::{
+    Cell, MATRIX, QUIET_WITHIN, SESSION_TIMEOUT_MS, cell, creation, fresh_start, idle_sessions,
+    restart, watchers,
+};
+use super::server_process::{RunningServer, ServerOptions, ServerSpec, raise_file_limit};
+
+/// Where loads work.
+const ROOT: &str = "/bench";
+
+/// How often the watched node is written, warm-up included.
+const WATCH_ROUNDS: usize = 20;
+
+/// The parts of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Start and idle memory; then the loads.
+    Matrix,
+    /// Creation of many nodes, memory with them, start with them.
+    Nodes,
+    /// Idle sessions.
+    Sessions,
+    /// Watches.
+    Watches,
+}
+
+impl Part {
+    pub(crate) const ALL: [(&'static str, Self); 4] = [
+        ("matrix", Self::Matrix),
+        ("nodes", Self::Nodes),
+        ("sessions", Self::Sessions),
+        ("watches", Self::Watches),
+    ];
+}
+
+/// What to compare, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Comparison {
+    pub(crate) servers: Vec<ServerSpec>,
+    pub(crate) options: ServerOptions,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) rounds: usize,
+    /// Loads whose name contains one of these; all when there is none.
+    pub(crate) only: Vec<String>,
+    pub(crate) keys: u64,
+    pub(crate) value_bytes: usize,
+    pub(crate) threads: Option<usize>,
+    /// Mixed load on each server before the first measured one: just-in-time compilers need it.
+    pub(crate) warm_server: Duration,
+    pub(crate) warm_up: Duration,
+    pub(crate) duration: Duration,
+    pub(crate) creation: Creation,
+    pub(crate) sessions: usize,
+    pub(crate) hold: Duration,
+    pub(crate) watchers: usize,
+    pub(crate) dir: PathBuf,
+    /// Leave data directories and logs.
+    pub(crate) keep: bool,
+}
+
+/// Runs all rounds.
+///
+/// # Errors
+/// When a server does not start, serves wrongly, or loses a session. Logs and data stay then.
+pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> Result<Figures, BenchError> {
+    let needed = plan.sessions.max(plan.watchers) as u64 + 100;
+    if let Some(limit) = raise_file_limit().filter(|limit| *limit < needed) {
+        say(out, &format!("only {limit} files may be open: fewer than {needed} for all sessions"));
+    }
+    let labels = plan.servers.iter().map(|server| server.label.clone()).collect();
+    let mut round = Round { plan, number: 0, figures: Figures::new(labels), out };
+    for number in 1..=plan.rounds {
+        round.number = number;
+        for part in &plan.parts {
+            match part {
+                Part::Matrix => round.matrix()?,
+                Part::Nodes => round.each("nodes", Round::nodes)?,
+                Part::Sessions => round.each("sessions", Round::sessions)?,
+                Part::Watches => round.each("watches", Round::watches)?,
+            }
+        }
+    }
+    Ok(round.figures)
+}
+
+struct Round<'a> {
+    plan: &'a Comparison,
+    number: usize,
+    figures: Figures,
+    out: &'a mut dyn Write,
+}
+
+/// A scenario on one server that was started for it.
+type Scenario<'a> = fn(&mut Round<'a>, usize, RunningServer) -> Result<(), BenchError>;
+
+impl<'a> Round<'a> {
+    fn matrix(&mut self) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let mut running = Vec::new();
+        for at in order(plan.servers.len(), self.number) {
+            let server = self.start(at, "matrix")?;
+            for figure in fresh_start(&server) {
+                self.figures.add(at, figure);
+            }
+            running.push((at, server));
+        }
+        for (at, server) in &running {
+            self.say(*at, &format!("set-up and {} s of warm-up", plan.warm_server.as_secs()));
+            let target = self.target(server);
+            populate(&target)?;
+            self.warm(&target)?;
+            server.wait_quiet(QUIET_WITHIN);
+        }
+        let wanted = |cell: &Cell| {
+            plan.only.is_empty() || plan.only.iter().any(|only| cell.name.contains(only.as_str()))
+        };
+        for (turn, load) in MATRIX.iter().filter(|cell| wanted(cell)).enumerate() {
+            for place in order(running.len(), turn + self.number) {
+                let (at, server) = &running[place];
+                self.one_cell(*at, server, *load)?;
+            }
+        }
+        for (at, server) in running {
+            server.stop()?;
+            self.remove(at, "matrix");
+        }
+        Ok(())
+    }
+
+    fn one_cell(
+        &mut self,
+        at: usize,
+        server: &RunningServer,
+        load: Cell,
+    ) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let times = (plan.warm_up, plan.duration);
+        let target = self.target(server);
+        let mut rates = Vec::new();
+        let mut on_second = |second: Second| {
+            if second.measuring {
+                rates.push(second.replies as f64 / second.length);
+            }
+        };
+        let figures = cell(&target, load, plan.threads, times, &mut on_second)?;
+        let rates: Vec<String> = rates.into_iter().map(super::figures::number).collect();
+        self.say(at, &format!("{}: {} ops/s", load.name, rates.join(", ")));
+        for figure in figures {
+            self.figures.add(at, figure);
+        }
+        server.wait_quiet(QUIET_WITHIN);
+        Ok(())
+    }
+
+    fn warm(&self, target: &Target) -> Result<(), BenchError> {
+        let mix = Mix { reads: 70, writes: 30 };
+        let threads = self.plan.threads;
+        let half = self.plan.warm_server / 2;
+        for (clients, in_flight) in [(64, 16), (16, 1)] {
+            let load =
+                Load { clients, in_flight, mix, threads, warm_up: Duration::ZERO, duration: half };
+            run(target, &load, &mut |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// The scenario on every server, each started for it alone.
+    fn each(&mut self, part: &str, scenario: Scenario<'a>) -> Result<(), BenchError> {
+        for at in order(self.plan.servers.len(), self.number) {
+            let server = self.start(at, part)?;
+            scenario(self, at, server)?;
+            self.remove(at, part);
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self, at: usize, server: RunningServer) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let target = self.target(&server);
+        let figures = creation(&target, plan.creation, &server, &mut |_| {})?;
+        self.add_all(at, "nodes", figures);
+        server.stop()?;
+        // A start takes a snapshot: the second one finds nothing to replay.
+        for what in ["from snapshot and log", "from a snapshot alone"] {
+            let spec = &plan.servers[at];
+            let server = RunningServer::start(spec, &self.dir(at, "nodes"), &plan.options)?;
+            self.add_all(at, "nodes", restart(&server, what));
+            server.stop()?;
+        }
+        Ok(())
+    }
+
+    fn sessions(&mut self, at: usize, server: RunningServer) -> Result<(), BenchError> {
+        server.wait_quiet(QUIET_WITHIN);
+        let figures = idle_sessions(server.addr, self.plan.sessions, self.plan.hold, &server)?;
+        self.add_all(at, "sessions", figures);
+        server.stop()
+    }
+
+    fn watches(&mut self, at: usize, server: RunningServer) -> Result<(), BenchError> {
+        let target = self.target(&server);
+        let figures = watchers(&target, self.plan.watchers, WATCH_ROUNDS)?;
+        self.add_all(at, "watches", figures);
+        server.stop()
+    }
+
+    fn start(&mut self, at: usize, part: &str) -> Result<RunningServer, BenchError> {
+        let dir = self.dir(at, part);
+        if dir.exists() {
+            let removed = fs::remove_dir_all(&dir);
+            removed.map_err(BenchError::io(format!("empty {}", dir.display())))?;
+        }
+        RunningServer::start(&self.plan.servers[at], &dir, &self.plan.options)
+    }
+
+    fn target(&self, server: &RunningServer) -> Target {
+        Target {
+            addr: server.addr,
+            root: ROOT.into(),
+            keys: self.plan.keys,
+            value_bytes: self.plan.value_bytes,
+            session_timeout_ms: SESSION_TIMEOUT_MS,
+            pid: Some(server.pid()),
+        }
+    }
+
+    fn add_all(&mut self, at: usize, part: &str, figures: Vec<super::figures::Figure>) {
+        for figure in figures {
+            let value = super::figures::number(figure.value);
+            self.say(at, &format!("{part}: {} {value} {}", figure.name, figure.unit));
+            self.figures.add(at, figure);
+        }
+    }
+
+    fn say(&mut self, at: usize, what: &str) {
+        let label = &self.plan.servers[at].label;
+        say(self.out, &format!("round {}/{}  {label:<12} {what}", self.number, self.plan.rounds));
+    }
+
+    fn dir(&self, at: usize, part: &str) -> PathBuf {
+        let label = &self.plan.servers[at].label;
+        self.plan.dir.join(format!("round-{}-{part}-{label}", self.number))
+    }
+
+    fn remove(&self, at: usize, part: &str) {
+        if !self.plan.keep {
+            remove_dir(&self.dir(at, part));
+        }
+    }
+}
+
+/// Data of a finished round: what cannot be removed is in nobody's way.
+fn remove_dir(dir: &Path) {
+    drop(fs::remove_dir_all(dir));
+}
+
+/// Tells of progress. Who has closed the output misses nothing that the report will not fail on, too.
+fn say(out: &mut dyn Write, line: &str) {
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// All places, starting with another one each turn.
+fn order(count: usize, turn: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |at| (at + turn) % count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_server_is_first_in_some_round() {
+        let firsts: Vec<usize> = (1..=3).filter_map(|turn| order(3, turn).next()).collect();
+        assert_eq!(firsts, [1, 2, 0]);
+        assert_eq!(order(3, 1).collect::<Vec<_>>(), [1, 2, 0]);
+        assert_eq!(order(0, 1).count(), 0);
+    }
+}

@@ -1,0 +1,326 @@
+//! What was measured, over rounds and servers, and the table that compares it (no Java twin).
+
+use std::fmt::Write;
+
+use super::json::Json;
+
+/// Which of two values of a figure is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+    /// It explains other figures and is not compared.
+    Neither,
+}
+
+/// The table a figure stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Section {
+    Throughput,
+    ServerCpu,
+    Latency,
+    ScaleAndStart,
+    Memory,
+    Client,
+}
+
+impl Section {
+    const ALL: [Self; 6] = [
+        Self::Throughput,
+        Self::ServerCpu,
+        Self::Latency,
+        Self::ScaleAndStart,
+        Self::Memory,
+        Self::Client,
+    ];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Throughput => "Throughput",
+            Self::ServerCpu => "Server CPU time per operation",
+            Self::Latency => "Latency",
+            Self::ScaleAndStart => "Start, creation, sessions, watches",
+            Self::Memory => "Memory",
+            Self::Client => "The client's own CPU time (not compared)",
+        }
+    }
+}
+
+/// One measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figure {
+    pub(crate) section: Section,
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+    pub(crate) value: f64,
+}
+
+/// A figure's values, by server and round.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    section: Section,
+    name: String,
+    unit: &'static str,
+    better: Better,
+    /// One list a server, in the order of the labels.
+    values: Vec<Vec<f64>>,
+}
+
+/// All figures of a comparison. The first server is compared with the best of the others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figures {
+    labels: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Figures {
+    pub(crate) fn new(labels: Vec<String>) -> Self {
+        Self { labels, rows: Vec::new() }
+    }
+
+    /// Notes a value of the server with that place in the list of labels.
+    pub(crate) fn add(&mut self, server: usize, figure: Figure) {
+        let Figure { section, name, unit, better, value } = figure;
+        let at = self.rows.iter().position(|row| row.section == section && row.name == name);
+        let at = at.unwrap_or_else(|| {
+            let values = vec![Vec::new(); self.labels.len()];
+            self.rows.push(Row { section, name, unit, better, values });
+            self.rows.len() - 1
+        });
+        self.rows[at].values[server].push(value);
+    }
+
+    /// The tables, one a section.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        for section in Section::ALL {
+            let rows: Vec<&Row> = self.rows.iter().filter(|row| row.section == section).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let mut table = Table::new();
+            let mut head = vec![section.title().to_owned(), "unit".into()];
+            head.extend(self.labels.iter().cloned());
+            let compared = self.labels.len() > 1 && section != Section::Client;
+            if compared {
+                head.push("ratio".into());
+                head.push("spread".into());
+            }
+            table.line(head);
+            for row in rows {
+                let mut cells = vec![row.name.clone(), row.unit.to_owned()];
+                cells.extend(
+                    row.values.iter().map(|values| median(values).map_or("-".into(), number)),
+                );
+                if compared {
+                    cells.push(row.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}")));
+                    cells.push(row.spread().map_or("-".into(), |spread| format!("{spread:.0}%")));
+                }
+                table.line(cells);
+            }
+            text.push_str(&table.render());
+            text.push('\n');
+        }
+        if self.labels.len() > 1 {
+            text.push_str(
+                "Medians of the rounds. ratio: how many times better the first server is than the best of the others, \
+                 above 1 is better.\nspread: (largest - smallest) / median of the server whose rounds differ most.\n",
+            );
+        }
+        text
+    }
+
+    /// Everything, round by round.
+    pub(crate) fn to_json(&self) -> Json {
+        let row = |row: &Row| {
+            let servers = self.labels.iter().zip(&row.values).map(|(label, values)| {
+                let rounds = values.iter().map(|value| Json::Number(*value)).collect();
+                let value = Json::object([
+                    ("median", Json::optional(median(values))),
+                    ("rounds", Json::List(rounds)),
+                ]);
+                (label.clone(), value)
+            });
+            Json::object([
+                ("section", Json::Text(row.section.title().into())),
+                ("name", Json::Text(row.name.clone())),
+                ("unit", Json::Text(row.unit.into())),
+                ("ratio", Json::optional(row.ratio())),
+                ("servers", Json::object(servers)),
+            ])
+        };
+        Json::List(self.rows.iter().map(row).collect())
+    }
+}
+
+impl Row {
+    /// How many times better the first server's median is than the best of the others'.
+    fn ratio(&self) -> Option<f64> {
+        let ours = median(self.values.first()?)?;
+        let others = self.values[1..].iter().filter_map(|values| median(values));
+        match self.better {
+            Better::Neither => None,
+            Better::Higher => others.reduce(f64::max).map(|best| ours / best),
+            Better::Lower => others.reduce(f64::min).map(|best| best / ours),
+        }
+        .filter(|ratio| ratio.is_finite())
+    }
+
+    /// How far the rounds of one server are apart, in percent of their median: the largest of all servers.
+    fn spread(&self) -> Option<f64> {
+        let spread = |values: &Vec<f64>| {
+            let middle = median(values)?;
+            let largest = values.iter().copied().reduce(f64::max)?;
+            let smallest = values.iter().copied().reduce(f64::min)?;
+            (values.len() > 1 && middle > 0.0).then_some((largest - smallest) / middle * 100.0)
+        };
+        self.values.iter().filter_map(spread).reduce(f64::max)
+    }
+}
+
+/// The middle of the values, or the middle between the two middle ones.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
+}
+
+/// Three digits that mean something, thousands apart.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    if size >= 1000.0 {
+        let digits = format!("{size:.0}");
+        let mut grouped = String::from(if value < 0.0 { "-" } else { "" });
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                grouped.push(' ');
+            }
+            grouped.push(digit);
+        }
+        grouped
+    } else if size >= 100.0 {
+        format!("{value:.0}")
+    } else if size >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// Lines of cells: the first column to the left, the others to the right.
+pub(crate) struct Table {
+    lines: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) const fn new() -> Self {
+        Self { lines: Vec::new() }
+    }
+
+    /// Adds a line; the first is the head.
+    pub(crate) fn line(&mut self, cells: Vec<String>) {
+        self.lines.push(cells);
+    }
+
+    pub(crate) fn render(&self) -> String {
+        let columns = self.lines.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.lines.iter().filter_map(|line| line.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+                // Writing into a String cannot fail.
+                let _written = if column == 0 {
+                    write!(text, "{cell:<width$}")
+                } else {
+                    write!(text, "  {cell:>width$}")
+                };
+            }
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
+            if at == 0 {
+                let total = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);
+                text.push_str(&"-".repeat(total));
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(name: &str, better: Better, value: f64) -> Figure {
+        Figure { section: Section::Throughput, name: name.into(), unit: "ops/s", better, value }
+    }
+
+    fn figures(better: Better, servers: &[&[f64]]) -> Figures {
+        let labels = (0..servers.len()).map(|at| format!("s{at}")).collect();
+        let mut figures = Figures::new(labels);
+        for (server, values) in servers.iter().enumerate() {
+            for value in *values {
+                figures.add(server, figure("f", better, *value));
+            }
+        }
+        figures
+    }
+
+    #[test]
+    fn the_ratio_is_against_the_best_of_the_others_and_above_one_is_better() {
+        let ratio = |better, servers: &[&[f64]]| figures(better, servers).rows[0].ratio();
+        let rates: &[&[f64]] = &[&[300.0, 100.0, 200.0], &[50.0], &[100.0, 80.0, 1.0]];
+        assert_eq!(ratio(Better::Higher, rates), Some(2.5));
+        assert_eq!(ratio(Better::Lower, rates), Some(0.25));
+        assert_eq!(ratio(Better::Neither, rates), None);
+        assert_eq!(ratio(Better::Lower, &[&[0.0], &[1.0]]), None);
+        assert_eq!(ratio(Better::Higher, &[&[1.0]]), None);
+    }
+
+    #[test]
+    fn the_median_is_the_middle_and_of_nothing_there_is_none() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn a_table_shows_medians_ratio_and_the_widest_spread() {
+        let text =
+            figures(Better::Higher, &[&[200_000.0, 220_000.0, 210_000.0], &[70_000.0]]).render();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("Throughput   unit       s0      s1  ratio  spread"));
+        assert_eq!(lines.next(), Some("-".repeat(49).as_str()));
+        assert_eq!(lines.next(), Some("f           ops/s  210 000  70 000   3.00     10%"));
+    }
+
+    #[test]
+    fn a_server_without_a_value_has_a_gap_and_no_ratio() {
+        let figures = figures(Better::Higher, &[&[1.0], &[]]);
+        let json = figures.to_json().render();
+        assert!(json.contains("\"ratio\": null"), "{json}");
+        assert!(figures.render().contains("1.00   -      -"), "{}", figures.render());
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_that_mean_something() {
+        for (value, text) in [
+            (1_234_567.8, "1 234 568"),
+            (-1000.0, "-1 000"),
+            (123.4, "123"),
+            (12.34, "12.3"),
+            (1.234, "1.23"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! A measurement: sessions, set-up, threads, warm-up, the measured time, the end (no Java twin).
+//!
+//! Threads: the caller's, which sleeps but for a look every second, and `bench-N` for the connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+
+use crate::common::time;
+use crate::data::Stat;
+use crate::jute::{BinaryInputArchive, Limits, Record};
+use crate::keeper_exception::KeeperError;
+use crate::proto::ExistsRequest;
+use crate::server::zookeeper_thread;
+use crate::zoo_defs::OpCode;
+
+use super::error::BenchError;
+use super::lane::{Lane, Requests, Source, Tally};
+use super::process_stats::ProcessStats;
+use super::session::{STALL, Session, close_all};
+use super::template::{create_request, directory_path, key_path};
+use super::worker::{Control, Member, Phase, Worker, WorkerEnd};
+
+/// Requests in flight during set-up.
+const SET_UP_DEPTH: usize = 256;
+
+/// Reads and writes by their shares, as in `90:10`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mix {
+    /// Share of reads.
+    pub(crate) reads: u64,
+    /// Share of writes.
+    pub(crate) writes: u64,
+}
+
+/// Where and on what a load works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The server.
+    pub(crate) addr: SocketAddr,
+    /// The node below which everything happens.
+    pub(crate) root: String,
+    /// How many keys.
+    pub(crate) keys: u64,
+    /// Bytes of a value.
+    pub(crate) value_bytes: usize,
+    /// What sessions ask for, ms.
+    pub(crate) session_timeout_ms: i32,
+    /// The server's process, when its CPU time can be read.
+    pub(crate) pid: Option<u32>,
+}
+
+/// How hard a load works, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Connections.
+    pub(crate) clients: usize,
+    /// Requests in flight on each.
+    pub(crate) in_flight: usize,
+    /// What they ask for.
+    pub(crate) mix: Mix,
+    /// Threads of this program; `None` chooses.
+    pub(crate) threads: Option<usize>,
+    /// Time before the measured time.
+    pub(crate) warm_up: Duration,
+    /// The measured time.
+    pub(crate) duration: Duration,
+}
+
+/// What a load has found out.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadReport {
+    /// Latencies and failures.
+    pub(crate) tally: Tally,
+    /// The measured time.
+    pub(crate) elapsed: Duration,
+    /// CPU time of the server's processes in that time.
+    pub(crate) server_cpu: Option<Duration>,
+    /// CPU time of this process in that time.
+    pub(crate) client_cpu: Option<Duration>,
+    /// Writes that were acknowledged, warm-up included, and writes that the nodes' versions show.
+    pub(crate) applied_writes: Option<(u64, u64)>,
+}
+
+impl LoadReport {
+    /// Operations a second.
+    #[must_use]
+    pub(crate) fn rate(&self) -> f64 {
+        self.tally.operations() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// CPU time for one operation, in microseconds.
+    #[must_use]
+    pub(crate) fn micros_per_operation(&self, cpu: Option<Duration>) -> Option<f64> {
+        let operations = self.tally.operations();
+        (operations > 0).then_some(cpu?.as_secs_f64() * 1e6 / operations as f64)
+    }
+
+    /// Whether replies were wrong, or writes acknowledged and not applied, or applied twice; in words.
+    #[must_use]
+    pub(crate) fn fault(&self) -> Option<String> {
+        let failures = &self.tally.failures;
+        if failures.count() > 0 {
+            let first = failures.first.as_deref().unwrap_or("unknown");
+            return Some(format!("{} failed replies, the first: {first}", failures.count()));
+        }
+        match self.applied_writes {
+            Some((acknowledged, applied)) if acknowledged != applied => Some(format!(
+                "{acknowledged} writes were acknowledged and the versions of the nodes show {applied}"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// A second of a running load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Second {
+    /// Whole seconds since the start of the warm-up.
+    pub(crate) at: u64,
+    /// Whether latencies are noted.
+    pub(crate) measuring: bool,
+    /// Replies in it.
+    pub(crate) replies: u64,
+    /// Its length, in seconds: not quite 1.
+    pub(crate) length: f64,
+}
+
+/// Told of every second.
+pub(crate) type OnSecond<'a> = &'a mut dyn FnMut(Second);
+
+/// Creates the root and all keys, each with a value of the right length.
+///
+/// # Errors
+/// When the server cannot be reached or refuses.
+pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
+    let mut session = Session::connect(target.addr, target.session_timeout_ms)?;
+    create_path(&mut session, &target.root)?;
+    let mut requests = requests(target);
+    requests.create_key.1.tolerated = Some(KeeperError::NodeExists.code());
+    let source = Source::CreateKeys { next: 0, end: target.keys };
+    let (session, tally) = drive_one(session, Arc::new(requests), source)?;
+    fail_on_errors(&tally)?;
+    if tally.tolerated > 0 {
+        // Keys of an earlier measurement: their values may be of another length.
+        write_all_keys(session, target)?;
+    } else {
+        close_all(vec![session]);
+    }
+    Ok(())
+}
+
+/// Applies a load to keys that [`populate`] has made.
+///
+/// # Errors
+/// When a connection fails or the protocol is violated. Refused requests are counted, not errors.
+pub(crate) fn run(
+    target: &Target,
+    load: &Load,
+    on_second: OnSecond<'_>,
+) -> Result<LoadReport, BenchError> {
+    let mut observer = Session::connect(target.addr, target.session_timeout_ms)?;
+    let before =
+        if load.mix.writes > 0 { Some(sum_of_versions(&mut observer, target)?) } else { None };
+    close_all(vec![observer]);
+
+    let source = Source::Keys { keys: target.keys, reads: load.mix.reads, writes: load.mix.writes };
+    let requests = Arc::new(requests(target));
+    let sessions = Session::connect_many(target.addr, target.session_timeout_ms, load.clients)?;
+    let members = sessions.into_iter().zip(0..).map(|(session, seed)| {
+        let xid = session.next_xid();
+        let requests = Arc::clone(&requests);
+        let lane = Lane::new(requests, source, load.in_flight, u64::MAX, seed, xid);
+        Member { session, lane }
+    });
+    let control = Arc::new(Control::new(Phase::WarmUp));
+    let threads = load.threads.unwrap_or_else(|| threads_for(load.clients));
+    let started = Threads::start(members.collect(), threads, &control)?;
+    let mut report = started.measure(&control, load, target.pid, on_second)?;
+
+    if let Some(before) = before {
+        let mut observer = Session::connect(target.addr, target.session_timeout_ms)?;
+        let grown = sum_of_versions(&mut observer, target)?.wrapping_sub(before);
+        report.applied_writes = Some((report.tally.acknowledged_writes, grown));
+        close_all(vec![observer]);
+    }
+    Ok(report)
+}
+
+/// How many nodes, how they are spread, and how many requests are in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Creation {
+    /// Nodes.
+    pub(crate) nodes: u64,
+    /// Nodes in one directory.
+    pub(crate) fanout: u64,
+    /// Requests in flight.
+    pub(crate) in_flight: usize,
+}
+
+/// Creates nodes from one connection; the directories are made before the measured time.
+///
+/// # Errors
+/// As [`run`], and when the server refuses a directory.
+pub(crate) fn create_nodes(
+    target: &Target,
+    creation: Creation,
+    on_second: OnSecond<'_>,
+) -> Result<LoadReport, BenchError> {
+    let mut session = Session::connect(target.addr, target.session_timeout_ms)?;
+    create_path(&mut session, &target.root)?;
+    for directory in 0..creation.nodes.div_ceil(creation.fanout) {
+        create_one(&mut session, &directory_path(&target.root, directory))?;
+    }
+    let source = Source::CreateNodes { next: 0, end: creation.nodes, fanout: creation.fanout };
+    let xid = session.next_xid();
+    let lane = Lane::new(Arc::new(requests(target)), source, creation.in_flight, u64::MAX, 0, xid);
+    let control = Arc::new(Control::new(Phase::Measure));
+    let started = Threads::start(vec![Member { session, lane }], 1, &control)?;
+    started.finish(&control, target.pid, on_second)
+}
+
+/// One thread waits for many connections as cheaply as two, and the server needs the other processors.
+fn threads_for(_clients: usize) -> usize {
+    1
+}
+
+/// Threads at work.
+struct Threads {
+    ends: Receiver<WorkerEnd>,
+    count: usize,
+    start: Instant,
+}
+
+impl Threads {
+    fn start(
+        members: Vec<Member>,
+        threads: usize,
+        control: &Arc<Control>,
+    ) -> Result<Self, BenchError> {
+        let count = threads.clamp(1, members.len().max(1));
+        let mut shares: Vec<Vec<Member>> = (0..count).map(|_| Vec::new()).collect();
+        for (at, member) in members.into_iter().enumerate() {
+            shares[at % count].push(member);
+        }
+        let (sender, ends) = bounded(count);
+        let start = time::now();
+        for (at, members) in shares.into_iter().enumerate() {
+            let worker = Worker { members, control: Arc::clone(control) };
+            let sender = sender.clone();
+            let body = move || sender.send(worker.run()).map_err(|_| "nobody waits for the result");
+            zookeeper_thread::spawn(&format!("bench-{at}"), None, body)
+                .map_err(BenchError::io("start a thread"))?;
+        }
+        Ok(Self { ends, count, start })
+    }
+
+    /// Warm-up, the measured time, and the end.
+    fn measure(
+        mut self,
+        control: &Control,
+        load: &Load,
+        pid: Option<u32>,
+        on_second: OnSecond<'_>,
+    ) -> Result<LoadReport, BenchError> {
+        let mut early = Vec::new();
+        let mut seconds = Seconds::new(self.start);
+        let measured_from = self.start + load.warm_up;
+        self.wait_until(measured_from, control, &mut seconds, &mut early, on_second);
+
+        let meter = Meter::start(pid);
+        control.set_phase(Phase::Measure);
+        let until = meter.start + load.duration;
+        seconds.measuring = true;
+        self.wait_until(until, control, &mut seconds, &mut early, on_second);
+        let (elapsed, server_cpu, client_cpu) = meter.stop(time::now());
+        control.set_phase(Phase::Drain);
+
+        let tally = self.join(early)?;
+        Ok(LoadReport { tally, elapsed, server_cpu, client_cpu, applied_writes: None })
+    }
+
+    /// Until nothing is left to be asked.
+    fn finish(
+        mut self,
+        control: &Control,
+        pid: Option<u32>,
+        on_second: OnSecond<'_>,
+    ) -> Result<LoadReport, BenchError> {
+        let meter = Meter::start(pid);
+        let mut ends = Vec::new();
+        let mut seconds = Seconds::new(self.start);
+        seconds.measuring = true;
+        while ends.len() < self.count {
+            let next = time::now() + Duration::from_secs(1);
+            self.wait_until(next, control, &mut seconds, &mut ends, on_second);
+        }
+        let last = ends.iter().map(|end| end.finished_at).max().unwrap_or(self.start);
+        let (elapsed, server_cpu, client_cpu) = meter.stop(last);
+        let tally = self.join(ends)?;
+        Ok(LoadReport { tally, elapsed, server_cpu, client_cpu, applied_writes: None })
+    }
+
+    /// Waits, with a look every second, until the time has come or all threads have ended.
+    fn wait_until(
+        &mut self,
+        until: Instant,
+        control: &Control,
+        seconds: &mut Seconds,
+        ends: &mut Vec<WorkerEnd>,
+        on_second: OnSecond<'_>,
+    ) {
+        while ends.len() < self.count {
+            match self.ends.recv_deadline(until.min(seconds.next)) {
+                Ok(end) => {
+                    if end.error.is_some() {
+                        control.set_phase(Phase::Drain); // the others need not go on
+                    }
+                    ends.push(end);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = time::now();
+            if let Some(second) = seconds.look(now, control.completed()) {
+                on_second(second);
+            }
+            if now >= until {
+                return;
+            }
+        }
+    }
+
+    /// Waits for all threads; closes their sessions.
+    fn join(self, mut ends: Vec<WorkerEnd>) -> Result<Tally, BenchError> {
+        while ends.len() < self.count {
+            let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+            let end = self.ends.recv_timeout(STALL * 2);
+            ends.push(end.map_err(|_| BenchError::io("read the last replies")(late()))?);
+        }
+        let mut tally = Tally::default();
+        let mut sessions = Vec::new();
+        let mut error = None;
+        for end in ends {
+            tally.merge(&end.tally);
+            sessions.extend(end.sessions);
+            error = error.or(end.error);
+        }
+        close_all(sessions);
+        error.map_or(Ok(tally), Err)
+    }
+}
+
+/// Cuts a load into seconds.
+struct Seconds {
+    start: Instant,
+    last: Instant,
+    next: Instant,
+    completed: u64,
+    measuring: bool,
+}
+
+impl Seconds {
+    fn new(start: Instant) -> Self {
+        let next = start + Duration::from_secs(1);
+        Self { start, last: start, next, completed: 0, measuring: false }
+    }
+
+    /// The second that has just ended, if one has.
+    fn look(&mut self, now: Instant, completed: u64) -> Option<Second> {
+        if now < self.next {
+            return None;
+        }
+        let second = Second {
+            at: (now - self.start).as_secs(),
+            measuring: self.measuring,
+            replies: completed - self.completed,
+            length: (now - self.last).as_secs_f64(),
+        };
+        self.completed = completed;
+        self.last = now;
+        while self.next <= now {
+            self.next += Duration::from_secs(1);
+        }
+        Some(second)
+    }
+}
+
+/// Reads the clocks at the start and at the end of the measured time.
+struct Meter {
+    stats: ProcessStats,
+    pid: Option<u32>,
+    server: Option<Duration>,
+    client: Option<Duration>,
+    start: Instant,
+}
+
+impl Meter {
+    fn start(pid: Option<u32>) -> Self {
+        let stats = ProcessStats::default();
+        let server = pid.and_then(|pid| stats.cpu_of_tree(pid));
+        let client = stats.own_cpu();
+        Self { stats, pid, server, client, start: time::now() }
+    }
+
+    /// The time until `end`, and the CPU times of server and client until now.
+    fn stop(&self, end: Instant) -> (Duration, Option<Duration>, Option<Duration>) {
+        let server = self.pid.and_then(|pid| self.stats.cpu_of_tree(pid));
+        let since = |now: Option<Duration>, then: Option<Duration>| now?.checked_sub(then?);
+        let elapsed = end.saturating_duration_since(self.start);
+        (elapsed, since(server, self.server), since(self.stats.own_cpu(), self.client))
+    }
+}
+
+fn requests(target: &Target) -> Requests {
+    // Not all bytes alike: nothing on the way shall profit from a value that compresses to nothing.
+    let value: Vec<u8> =
+        (0..target.value_bytes).map(|at| (at * 31 % 251).to_be_bytes()[7]).collect();
+    Requests::new(&target.root, &value)
+}
+
+/// Asks everything that the source has from one session, on this thread.
+fn drive_one(
+    session: Session,
+    requests: Arc<Requests>,
+    source: Source,
+) -> Result<(Session, Tally), BenchError> {
+    let xid = session.next_xid();
+    let lane = Lane::new(requests, source, SET_UP_DEPTH, u64::MAX, 0, xid);
+    let control = Arc::new(Control::new(Phase::WarmUp));
+    let mut end = Worker { members: vec![Member { session, lane }], control }.run();
+    match (end.error, end.sessions.pop()) {
+        (None, Some(session)) => Ok((session, end.tally)),
+        (Some(error), _) => Err(error),
+        (None, None) => Err(BenchError::Protocol("the session is gone".into())),
+    }
+}
+
+fn fail_on_errors(tally: &Tally) -> Result<(), BenchError> {
+    match &tally.failures.first {
+        None => Ok(()),
+        Some(first) => Err(BenchError::Protocol(format!("during set-up, {first}"))),
+    }
+}
+
+/// Writes every key once, in pieces of what may be in flight.
+fn write_all_keys(mut session: Session, target: &Target) -> Result<(), BenchError> {
+    let value: Vec<u8> = vec![b'v'; target.value_bytes];
+    for_all_keys(&mut session, target, OpCode::SetData, |path| crate::proto::SetDataRequest {
+        path,
+        data: Some(value.clone()),
+        version: -1,
+    })?;
+    close_all(vec![session]);
+    Ok(())
+}
+
+/// How often the keys were written, all together.
+fn sum_of_versions(session: &mut Session, target: &Target) -> Result<u64, BenchError> {
+    let exists = |path| ExistsRequest { path, watch: false };
+    let replies = for_all_keys(session, target, OpCode::Exists, exists)?;
+    let mut sum = 0_u64;
+    for body in replies {
+        let stat = Stat::deserialize(&mut BinaryInputArchive::new(&body[..], Limits::default()));
+        let stat = stat.map_err(|error| BenchError::Protocol(format!("exists: {error}")))?;
+        sum = sum.wrapping_add(u64::from(stat.version.cast_unsigned()));
+    }
+    Ok(sum)
+}
+
+/// Asks for every key, many at a time; the bodies of the replies, in order.
+fn for_all_keys<R: Record>(
+    session: &mut Session,
+    target: &Target,
+    op: OpCode,
+    request: impl Fn(String) -> R,
+) -> Result<Vec<Vec<u8>>, BenchError> {
+    let mut bodies = Vec::new();
+    let mut next = 0;
+    while next < target.keys {
+        let end = target.keys.min(next + SET_UP_DEPTH as u64);
+        for key in next..end {
+            session.send(op, &request(key_path(&target.root, key)))?;
+        }
+        for key in next..end {
+            let reply = session.receive()?;
+            if reply.err != 0 {
+                let what = format!("{} of {}", op.java_name(), key_path(&target.root, key));
+                return Err(BenchError::Refused { what, code: reply.err });
+            }
+            bodies.push(reply.body);
+        }
+        next = end;
+    }
+    Ok(bodies)
+}
+
+/// Creates the node and those above it, unless they are there.
+pub(crate) fn create_path(session: &mut Session, path: &str) -> Result<(), BenchError> {
+    for (at, _) in path.match_indices('/').skip(1) {
+        create_one(session, &path[..at])?;
+    }
+    create_one(session, path)
+}
+
+fn create_one(session: &mut Session, path: &str) -> Result<(), BenchError> {
+    let request = create_request(path.to_owned(), b"");
+    session.demand(OpCode::Create, &request, path, &[KeeperError::NodeExists.code()])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_reported_once_and_with_their_own_replies() {
+        let start = time::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut seconds = Seconds::new(start);
+        assert_eq!(seconds.look(at(999), 50), None);
+        let second = seconds.look(at(1010), 100).unwrap();
+        assert_eq!((second.at, second.replies, second.measuring), (1, 100, false));
+        assert_eq!(seconds.look(at(1020), 110), None);
+        let second = seconds.look(at(3500), 400).unwrap();
+        assert_eq!((second.at, second.replies), (3, 300));
+        assert!((second.length - 2.49).abs() < 1e-6);
+        assert_eq!(seconds.look(at(3999), 400), None);
+    }
+
+    #[test]
+    fn a_report_with_lost_or_doubled_writes_is_a_fault() {
+        let mut report = LoadReport {
+            tally: Tally::default(),
+            elapsed: Duration::from_secs(1),
+            server_cpu: None,
+            client_cpu: None,
+            applied_writes: Some((5, 5)),
+        };
+        assert_eq!(report.fault(), None);
+        for applied in [4, 6] {
+            report.applied_writes = Some((5, applied));
+            assert!(report.fault().unwrap().contains(&applied.to_string()));
+        }
+    }
+}

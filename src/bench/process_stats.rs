@@ -1,0 +1,159 @@
+//! CPU time and memory of a process and of those that it started, from Linux's `/proc` (no Java twin).
+//!
+//! Elsewhere than on Linux there is no such directory: everything is unknown then, and reports leave it out.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the kernel shows its processes.
+#[derive(Clone, Debug)]
+pub(crate) struct ProcessStats {
+    proc: PathBuf,
+    ticks_per_second: u64,
+}
+
+/// What `/proc/PID/stat` says of CPU time, in clock ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    pid: u32,
+    parent: u32,
+    /// User and system time, of its own and of children that have ended.
+    ticks: u64,
+}
+
+/// Memory of a process tree, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Resident now (VmRSS).
+    pub(crate) resident: u64,
+    /// The most that was resident so far (VmHWM).
+    pub(crate) peak: u64,
+}
+
+impl Default for ProcessStats {
+    fn default() -> Self {
+        Self { proc: "/proc".into(), ticks_per_second: rustix::param::clock_ticks_per_second() }
+    }
+}
+
+impl ProcessStats {
+    /// CPU time that the process and its descendants have used; `None` when the process is gone or the system has no
+    /// `/proc`.
+    #[must_use]
+    pub(crate) fn cpu_of_tree(&self, pid: u32) -> Option<Duration> {
+        let ticks = tree(pid, &self.all_stats())?.iter().map(|stat| stat.ticks).sum::<u64>();
+        Some(self.duration(ticks))
+    }
+
+    /// Memory of the process and its descendants; `None` as with [`cpu_of_tree`](Self::cpu_of_tree).
+    #[must_use]
+    pub(crate) fn memory_of_tree(&self, pid: u32) -> Option<Memory> {
+        let mut sum = Memory::default();
+        for stat in tree(pid, &self.all_stats())? {
+            let path = self.proc.join(stat.pid.to_string()).join("status");
+            let memory = fs::read_to_string(path).ok().and_then(|status| parse_memory(&status));
+            let memory = memory.unwrap_or_default(); // ended in between
+            sum.resident += memory.resident;
+            sum.peak += memory.peak;
+        }
+        Some(sum)
+    }
+
+    /// CPU time that this process has used; `None` when the system has no `/proc`.
+    #[must_use]
+    pub(crate) fn own_cpu(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(self.proc.join("self/stat")).ok()?;
+        parse_stat(&stat).map(|stat| self.duration(stat.ticks))
+    }
+
+    fn duration(&self, ticks: u64) -> Duration {
+        Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / self.ticks_per_second.max(1)))
+    }
+
+    fn all_stats(&self) -> Vec<Stat> {
+        let Ok(entries) = fs::read_dir(&self.proc) else { return Vec::new() };
+        entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit())
+            .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
+            .filter_map(|stat| parse_stat(&stat))
+            .collect()
+    }
+}
+
+/// The process and its descendants; `None` when it is not there.
+fn tree(root: u32, stats: &[Stat]) -> Option<Vec<Stat>> {
+    let mut members = vec![*stats.iter().find(|stat| stat.pid == root)?];
+    let mut at = 0;
+    while let Some(parent) = members.get(at).map(|stat| stat.pid) {
+        members.extend(stats.iter().filter(|stat| stat.parent == parent && stat.pid != parent));
+        at += 1;
+    }
+    Some(members)
+}
+
+/// Fields 1, 4 and 14 to 17 of `/proc/PID/stat`. The name in field 2 may hold blanks and parentheses.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (front, rest) = text.rsplit_once(')')?;
+    let pid = front.split_once(' ')?.0.parse().ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect(); // from field 3 on
+    let parent = fields.get(1)?.parse().ok()?;
+    let mut ticks = 0_u64;
+    for field in fields.get(11..15)? {
+        ticks = ticks.saturating_add(field.parse::<i64>().ok()?.unsigned_abs());
+    }
+    Some(Stat { pid, parent, ticks })
+}
+
+/// VmRSS and VmHWM of `/proc/PID/status`; `None` for a kernel thread or a process that has ended.
+fn parse_memory(status: &str) -> Option<Memory> {
+    let bytes_of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+        Some(kibibytes * 1024)
+    };
+    Some(Memory { resident: bytes_of("VmRSS:")?, peak: bytes_of("VmHWM:")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_a_name_with_blanks_and_parentheses() {
+        let text =
+            "4711 (a) b (c d) S 12 4711 4711 0 -1 4194560 100 200 0 0 7 5 3 1 20 0 9 0 100 1 2";
+        assert_eq!(parse_stat(text), Some(Stat { pid: 4711, parent: 12, ticks: 16 }));
+        for broken in ["", "4711 (a", "4711 (a) S 12 1 2", "x (a) S 12 1 1 0 1 1 1 1 1 1 1 1 1 1"] {
+            assert_eq!(parse_stat(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_tree_holds_descendants_and_nobody_else() {
+        let stat = |pid, parent| Stat { pid, parent, ticks: 1 };
+        let stats = [stat(1, 0), stat(5, 1), stat(7, 5), stat(6, 5), stat(9, 7), stat(8, 1)];
+        let mut pids: Vec<u32> = tree(5, &stats).unwrap().iter().map(|stat| stat.pid).collect();
+        pids.sort_unstable();
+        assert_eq!(pids, [5, 6, 7, 9]);
+        assert_eq!(tree(4, &stats), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let status = "Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t  2048 kB\nVmRSS:\t   1024 kB\n";
+        assert_eq!(parse_memory(status), Some(Memory { resident: 1024 * 1024, peak: 2048 * 1024 }));
+        assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_memory_and_a_missing_one_has_none() {
+        let stats = ProcessStats::default();
+        let memory = stats.memory_of_tree(std::process::id()).unwrap();
+        assert!(memory.resident > 0 && memory.peak >= memory.resident);
+        assert!(stats.own_cpu().is_some());
+        assert_eq!(stats.cpu_of_tree(u32::MAX), None);
+    }
+}

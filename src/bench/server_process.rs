@@ -1,0 +1,408 @@
+//! Servers that a comparison starts, each with a port and a directory of its own (no Java twin).
+//!
+//! A Java server gets what its own `zkServer.sh` would give it: heap, JMX, logging at INFO to a file.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crossbeam::channel::never;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
+
+use crate::common::time;
+
+use super::error::BenchError;
+use super::process_stats::ProcessStats;
+use super::session::Session;
+
+/// How long a server may take to serve: a million nodes are loaded in that time.
+const START_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long a server may take to end after it was asked to.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Between two looks whether a server serves or has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// How long one look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lines of a log that an error shows.
+const LOG_LINES: usize = 20;
+
+/// Heap of a Java server, MB (Java: ZK_SERVER_HEAP in zkEnv.sh).
+const JAVA_HEAP_MB: u32 = 1000;
+
+/// Logging as the releases come with it: INFO to the console, which goes to a file.
+const LOGBACK: &str = r#"<configuration>
+  <appender name="CONSOLE" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="CONSOLE"/></root>
+</configuration>
+"#;
+const LOG4J: &str = "log4j.rootLogger=INFO, CONSOLE
+log4j.appender.CONSOLE=org.apache.log4j.ConsoleAppender
+log4j.appender.CONSOLE.layout=org.apache.log4j.PatternLayout
+log4j.appender.CONSOLE.layout.ConversionPattern=%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n
+";
+
+/// How a server is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Launch {
+    /// A release: its `bin/zkServer.sh`.
+    Home(PathBuf),
+    /// A directory with the jars of a Java server.
+    Jars(PathBuf),
+    /// A command; the configuration takes the place of `{cfg}`, or comes last.
+    Command(Vec<String>),
+}
+
+/// A server as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerSpec {
+    pub(crate) label: String,
+    launch: Launch,
+}
+
+impl ServerSpec {
+    /// Reads `label=directory` or `label=command`.
+    ///
+    /// # Errors
+    /// When there is no label, no command, or the directory holds no server.
+    pub(crate) fn parse(text: &str) -> Result<Self, BenchError> {
+        let wrong = |why: &str| BenchError::Arguments(format!("--server {text}: {why}"));
+        let (label, what) = text.split_once('=').ok_or_else(|| wrong("no label= in front"))?;
+        if label.is_empty() || label.contains(['/', ' ']) {
+            return Err(wrong("the label names a directory, too: no blanks and slashes"));
+        }
+        if what.trim().is_empty() {
+            return Err(wrong("nothing behind the label"));
+        }
+        // Servers run in directories of their own.
+        let path = &absolute(what)?;
+        let launch = if path.join("bin/zkServer.sh").is_file() {
+            Launch::Home(path.into())
+        } else if path.is_dir() {
+            if !holds_jars(path) {
+                return Err(wrong("the directory has neither bin/zkServer.sh nor jars"));
+            }
+            Launch::Jars(path.into())
+        } else {
+            let mut words: Vec<String> = what.split_whitespace().map(str::to_owned).collect();
+            if words[0].contains('/') {
+                words[0] = absolute(&words[0])?.display().to_string();
+            }
+            Launch::Command(words)
+        };
+        Ok(Self { label: label.into(), launch })
+    }
+
+    fn command(&self, dir: &Path, options: &ServerOptions) -> Command {
+        let cfg = dir.join("zoo.cfg");
+        match &self.launch {
+            Launch::Home(home) => {
+                let mut command = Command::new(home.join("bin/zkServer.sh"));
+                command.arg("start-foreground").arg(cfg).env("ZOO_LOG_DIR", dir);
+                command
+            }
+            Launch::Jars(jars) => {
+                let mut command = Command::new(&options.java);
+                command
+                    .arg(format!("-Dzookeeper.log.dir={}", dir.display()))
+                    .arg("-Dzookeeper.log.file=zookeeper.log")
+                    .args(["-XX:+HeapDumpOnOutOfMemoryError", "-XX:OnOutOfMemoryError=kill -9 %p"])
+                    .arg("-cp")
+                    .arg(format!("{}:{}/*", dir.display(), jars.display()))
+                    .arg(format!("-Xmx{}m", options.java_heap_mb))
+                    .args(&options.jvm_flags)
+                    .arg("-Dcom.sun.management.jmxremote")
+                    .arg("-Dcom.sun.management.jmxremote.local.only=false")
+                    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+                    .arg(cfg);
+                command
+            }
+            Launch::Command(words) => {
+                let cfg = cfg.display().to_string();
+                let mut words: Vec<String> = words.clone();
+                if words.iter().any(|word| word.contains("{cfg}")) {
+                    words.iter_mut().for_each(|word| *word = word.replace("{cfg}", &cfg));
+                } else {
+                    words.push(cfg);
+                }
+                let mut command = Command::new(&words[0]);
+                command.args(&words[1..]);
+                command
+            }
+        }
+    }
+}
+
+fn absolute(path: &str) -> Result<PathBuf, BenchError> {
+    std::path::absolute(path).map_err(BenchError::io(format!("find {path}")))
+}
+
+fn holds_jars(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| {
+        entries.any(|entry| {
+            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "jar"))
+        })
+    })
+}
+
+/// What all servers of a comparison have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerOptions {
+    /// The Java launcher.
+    pub(crate) java: String,
+    /// Heap of Java servers, MB.
+    pub(crate) java_heap_mb: u32,
+    /// More flags for the JVM.
+    pub(crate) jvm_flags: Vec<String>,
+    /// More lines for zoo.cfg.
+    pub(crate) settings: Vec<String>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            java: "java".into(),
+            java_heap_mb: JAVA_HEAP_MB,
+            jvm_flags: Vec::new(),
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// A server that serves. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct RunningServer {
+    pub(crate) label: String,
+    pub(crate) addr: SocketAddr,
+    /// From the start of the process to the first answer to `srvr` that names a mode.
+    pub(crate) served_after: Duration,
+    /// From the start of the process to the first session.
+    pub(crate) session_after: Duration,
+    child: Child,
+    log: PathBuf,
+}
+
+impl RunningServer {
+    /// Starts the server on the directory, which may hold data already, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or does not serve in time.
+    pub(crate) fn start(
+        spec: &ServerSpec,
+        dir: &Path,
+        options: &ServerOptions,
+    ) -> Result<Self, BenchError> {
+        let addr = free_port().map_err(BenchError::io("find a free port"))?;
+        let files = || write_files(dir, addr.port(), options);
+        let log = files().map_err(BenchError::io(format!("prepare {}", dir.display())))?;
+        let open = || -> io::Result<_> {
+            let out = File::options().create(true).append(true).open(&log)?;
+            Ok((out.try_clone()?, out))
+        };
+        let (out, err) = open().map_err(BenchError::io(format!("write {}", log.display())))?;
+        let mut command = spec.command(dir, options);
+        command.current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+        let started = time::now();
+        let child = command.spawn().map_err(BenchError::io(format!("start {command:?}")))?;
+        let mut server = Self {
+            label: spec.label.clone(),
+            addr,
+            served_after: Duration::ZERO,
+            session_after: Duration::ZERO,
+            child,
+            log,
+        };
+        while !serves(addr) {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                return Err(server.failed(format!("ended with {status} before it served")));
+            }
+            if started.elapsed() > START_DEADLINE {
+                return Err(server.failed(format!("does not serve within {START_DEADLINE:?}")));
+            }
+            pause(LOOK_EVERY);
+        }
+        server.served_after = started.elapsed();
+        let session = Session::connect(addr, 30_000)?;
+        server.session_after = started.elapsed();
+        super::session::close_all(vec![session]);
+        Ok(server)
+    }
+
+    /// Its process, the root of its tree.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end (SIGTERM) and waits.
+    ///
+    /// # Errors
+    /// When it has ended before, or does not end in time.
+    pub(crate) fn stop(mut self) -> Result<(), BenchError> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(self.failed(format!("has ended by itself with {status}")));
+        }
+        self.signal(Signal::TERM);
+        let asked = time::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > STOP_DEADLINE {
+                return Err(
+                    self.failed(format!("does not end within {STOP_DEADLINE:?} of SIGTERM"))
+                );
+            }
+            pause(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Waits until the server uses hardly any CPU time, for a few seconds at most: what one measurement has left to
+    /// be done is not charged to the next.
+    pub(crate) fn wait_quiet(&self, at_most: Duration) {
+        const WINDOW: Duration = Duration::from_millis(250);
+        let stats = ProcessStats::default();
+        let start = time::now();
+        let mut before = stats.cpu_of_tree(self.pid());
+        while start.elapsed() < at_most {
+            pause(WINDOW);
+            let now = stats.cpu_of_tree(self.pid());
+            let (Some(then), Some(used)) = (before, now) else { return };
+            if used.saturating_sub(then) < WINDOW / 12 {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// Its process group holds nothing that this program has not started.
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // A group that is gone needs no signal.
+        if let Some(pid) = pid {
+            let _gone = kill_process_group(pid, signal);
+        }
+    }
+
+    fn failed(&self, why: String) -> BenchError {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let log = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+        BenchError::Server { label: self.label.clone(), why, log }
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::KILL);
+        }
+        drop(self.child.wait());
+    }
+}
+
+/// Waits that long.
+pub(crate) fn pause(duration: Duration) {
+    // Nobody ever sends: the time always runs out.
+    let _over = never::<()>().recv_timeout(duration);
+}
+
+/// Lets this process and those it starts open as many files as the system allows. Returns how many, if there is a limit.
+pub(crate) fn raise_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Writes zoo.cfg and the loggers' settings; returns where the log goes.
+fn write_files(dir: &Path, port: u16, options: &ServerOptions) -> io::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let mut cfg = format!(
+        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={port}\n\
+         clientPortAddress={}\nmaxClientCnxns=0\nadmin.enableServer=false\n\
+         4lw.commands.whitelist=srvr,mntr,ruok\n",
+        dir.join("data").display(),
+        Ipv4Addr::LOCALHOST,
+    );
+    for line in &options.settings {
+        cfg.push_str(line);
+        cfg.push('\n');
+    }
+    fs::write(dir.join("zoo.cfg"), cfg)?;
+    fs::write(dir.join("logback.xml"), LOGBACK)?;
+    fs::write(dir.join("log4j.properties"), LOG4J)?;
+    Ok(dir.join("server.log"))
+}
+
+/// Whether the server answers `srvr` with its mode: it only does when it serves.
+fn serves(addr: SocketAddr) -> bool {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&addr, LOOK_TIMEOUT)?;
+        stream.set_read_timeout(Some(LOOK_TIMEOUT))?;
+        stream.write_all(b"srvr")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains("Mode: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_release_a_directory_of_jars_or_a_command() {
+        let dir = std::env::temp_dir().join(format!("zk-bench-spec-{}", std::process::id()));
+        let (home, jars) = (dir.join("home"), dir.join("jars"));
+        fs::create_dir_all(home.join("bin")).unwrap();
+        fs::write(home.join("bin/zkServer.sh"), "").unwrap();
+        fs::create_dir_all(&jars).unwrap();
+        fs::write(jars.join("zookeeper.jar"), "").unwrap();
+
+        let launch = |what: &str| ServerSpec::parse(&format!("l={what}")).map(|spec| spec.launch);
+        assert_eq!(launch(home.to_str().unwrap()).unwrap(), Launch::Home(home.clone()));
+        assert_eq!(launch(jars.to_str().unwrap()).unwrap(), Launch::Jars(jars.clone()));
+        let words = ["zookeeper", "server"].map(str::to_owned).to_vec();
+        assert_eq!(launch("zookeeper server").unwrap(), Launch::Command(words));
+        let Launch::Command(words) = launch("some/zookeeper server").unwrap() else {
+            panic!("not a command");
+        };
+        assert!(Path::new(&words[0]).is_absolute(), "{words:?}");
+        assert!(launch(dir.to_str().unwrap()).is_err());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_server_without_a_label_or_a_command_is_refused() {
+        for wrong in ["zookeeper server", "=x", "a b=x", "a/b=x", "label=", "label=  "] {
+            assert!(ServerSpec::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_comes_last_or_where_the_command_wants_it() {
+        let args = |what: &str| {
+            let spec = ServerSpec::parse(&format!("l={what}")).unwrap();
+            let command = spec.command(Path::new("/d"), &ServerOptions::default());
+            let args = command.get_args().map(|arg| arg.to_str().unwrap().to_owned());
+            args.collect::<Vec<_>>()
+        };
+        assert_eq!(args("z server"), ["server", "/d/zoo.cfg"]);
+        assert_eq!(args("z --cfg={cfg} more"), ["--cfg=/d/zoo.cfg", "more"]);
+    }
+}

@@ -1,0 +1,262 @@
+//! A blocking session for set-up and for the scenarios (no Java twin: Java's client is far more).
+//!
+//! It sends no pings of its own and never reconnects: who holds a session for long sends pings.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::ids::SessionId;
+use crate::jute::{BinaryInputArchive, Limits, Record};
+use crate::proto::{ConnectRequest, ConnectResponse, RequestHeader};
+use crate::zoo_defs::OpCode;
+
+use super::error::BenchError;
+use super::reply::{EVENT_XID, Frame, PING_XID, next_frame, next_frame_bytes};
+use super::template::{LEN_BYTES, frame, set_frame_len};
+
+/// How long a server may take for one answer. Far above what any healthy one needs.
+pub(crate) const STALL: Duration = Duration::from_secs(60);
+
+/// How many sessions are being opened at the same time: the server can write them to its log in one go.
+const OPENING_AT_ONCE: usize = 128;
+
+/// Replies of set-up and scenarios are short, and thousands of sessions read them.
+const READ_BYTES: usize = 4096;
+
+/// An open session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    stream: TcpStream,
+    id: SessionId,
+    next_xid: i32,
+    /// What was read and not yet handed out: `buffer[start..]`.
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+/// A reply that owns its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) xid: i32,
+    pub(crate) err: i32,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Session {
+    /// Opens a session; waits for the server's answer.
+    ///
+    /// # Errors
+    /// When nobody answers, or the answer is no session.
+    pub(crate) fn connect(addr: SocketAddr, time_out_ms: i32) -> Result<Self, BenchError> {
+        let mut session = Self::begin(addr, time_out_ms)?;
+        session.finish(addr)?;
+        Ok(session)
+    }
+
+    /// Opens `count` sessions, many at a time.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), for the first that fails.
+    pub(crate) fn connect_many(
+        addr: SocketAddr,
+        time_out_ms: i32,
+        count: usize,
+    ) -> Result<Vec<Self>, BenchError> {
+        let mut sessions = Vec::with_capacity(count);
+        while sessions.len() < count {
+            let done = sessions.len();
+            for _ in done..count.min(done + OPENING_AT_ONCE) {
+                sessions.push(Self::begin(addr, time_out_ms)?);
+            }
+            for session in &mut sessions[done..] {
+                session.finish(addr)?;
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Connects and sends the request for a session.
+    fn begin(addr: SocketAddr, time_out_ms: i32) -> Result<Self, BenchError> {
+        let refused = |error: std::io::Error| BenchError::Connect { addr, why: error.to_string() };
+        let mut stream = TcpStream::connect_timeout(&addr, STALL).map_err(refused)?;
+        stream.set_nodelay(true).map_err(refused)?;
+        stream.set_read_timeout(Some(STALL)).map_err(refused)?;
+        stream.set_write_timeout(Some(STALL)).map_err(refused)?;
+        let request = ConnectRequest {
+            time_out: time_out_ms,
+            passwd: Some(vec![0; 16]),
+            ..Default::default()
+        };
+        let mut bytes = vec![0; LEN_BYTES];
+        bytes.extend(request.to_bytes());
+        set_frame_len(&mut bytes);
+        stream.write_all(&bytes).map_err(refused)?;
+        Ok(Self { stream, id: SessionId::default(), next_xid: 1, buffer: Vec::new(), start: 0 })
+    }
+
+    /// Waits for the session that was asked for.
+    fn finish(&mut self, addr: SocketAddr) -> Result<(), BenchError> {
+        let why = |why: String| BenchError::Connect { addr, why };
+        let taken = loop {
+            let content = next_frame_bytes(&self.buffer[self.start..])?;
+            if let Some(content) = content {
+                let mut archive = BinaryInputArchive::new(content, Limits::default());
+                // A server of 3.3 leaves the last byte out: no such server is measured.
+                let response = ConnectResponse::deserialize(&mut archive)
+                    .map_err(|error| why(error.to_string()))?;
+                self.id = response.session_id;
+                break LEN_BYTES + content.len();
+            }
+            self.read_more().map_err(|error| why(error.to_string()))?;
+        };
+        self.start += taken;
+        if self.id == SessionId::default() {
+            return Err(why("the server gave no session".into()));
+        }
+        Ok(())
+    }
+
+    /// Sends a request and waits for its reply; watch events in between are dropped.
+    ///
+    /// # Errors
+    /// When the connection fails or the reply is another request's.
+    pub(crate) fn call<R: Record>(&mut self, op: OpCode, request: &R) -> Result<Reply, BenchError> {
+        let xid = self.send(op, request)?;
+        loop {
+            let reply = self.receive()?;
+            match reply.xid {
+                EVENT_XID | PING_XID => {}
+                found if found == xid => return Ok(reply),
+                found => {
+                    return Err(BenchError::Protocol(format!("xid {found} where {xid} belongs")));
+                }
+            }
+        }
+    }
+
+    /// As [`call`](Self::call); a reply with an error is an error, but for the tolerated ones.
+    ///
+    /// # Errors
+    /// Also when the server refuses.
+    pub(crate) fn demand<R: Record>(
+        &mut self,
+        op: OpCode,
+        request: &R,
+        what: &str,
+        tolerated: &[i32],
+    ) -> Result<Reply, BenchError> {
+        let reply = self.call(op, request)?;
+        if reply.err == 0 || tolerated.contains(&reply.err) {
+            return Ok(reply);
+        }
+        Err(BenchError::Refused { what: format!("{} of {what}", op.java_name()), code: reply.err })
+    }
+
+    /// Sends a request and returns its xid.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(crate) fn send<R: Record>(&mut self, op: OpCode, request: &R) -> Result<i32, BenchError> {
+        let xid = self.next_xid;
+        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
+        self.write(&frame(xid, op, request))?;
+        Ok(xid)
+    }
+
+    /// Sends a ping; its answer has [`PING_XID`].
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(crate) fn ping(&mut self) -> Result<(), BenchError> {
+        self.write(&bare_frame(PING_XID, OpCode::Ping))
+    }
+
+    /// Asks the server to end the session. [`finish_close`](Self::finish_close) waits for it.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(crate) fn begin_close(&mut self) -> Result<(), BenchError> {
+        let xid = self.next_xid;
+        self.write(&bare_frame(xid, OpCode::CloseSession))
+    }
+
+    /// Waits until the server has ended the session.
+    pub(crate) fn finish_close(mut self) {
+        // The connection ends after the reply, or instead of it: both are an end.
+        while self.receive().is_ok() {}
+    }
+
+    /// The next reply, ping answer or watch event.
+    ///
+    /// # Errors
+    /// When the connection fails or the server has closed it.
+    pub(crate) fn receive(&mut self) -> Result<Reply, BenchError> {
+        loop {
+            if let Some((frame, taken)) = next_frame(&self.buffer[self.start..])? {
+                let Frame { xid, err, body, .. } = frame;
+                let reply = Reply { xid, err, body: body.to_vec() };
+                self.start += taken;
+                return Ok(reply);
+            }
+            self.read_more().map_err(BenchError::io("read from the server"))?;
+        }
+    }
+
+    /// The socket, for a measurement that reads and writes itself. Nothing may be left unread.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        debug_assert_eq!(self.start, self.buffer.len());
+        &self.stream
+    }
+
+    /// The xid of the next request.
+    pub(crate) fn next_xid(&self) -> i32 {
+        self.next_xid
+    }
+
+    /// Continues the numbers of another user of the connection.
+    pub(crate) fn set_next_xid(&mut self, xid: i32) {
+        self.next_xid = xid;
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+        self.stream.write_all(bytes).map_err(BenchError::io("write to the server"))
+    }
+
+    fn read_more(&mut self) -> std::io::Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let len = self.buffer.len();
+        self.buffer.resize(len + READ_BYTES, 0);
+        let read = self.stream.read(&mut self.buffer[len..]);
+        self.buffer.truncate(len + read.as_ref().map_or(0, |read| *read));
+        // Thousands of sessions wait with an empty buffer: they keep none.
+        if self.buffer.capacity() > READ_BYTES {
+            self.buffer.shrink_to(self.buffer.len());
+        }
+        match read {
+            Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Closes sessions and waits until the server has ended all of them.
+pub(crate) fn close_all(sessions: Vec<Session>) {
+    let mut closing = Vec::with_capacity(sessions.len());
+    for mut session in sessions {
+        if session.begin_close().is_ok() {
+            closing.push(session);
+        }
+    }
+    closing.into_iter().for_each(Session::finish_close);
+}
+
+/// A request without a body.
+fn bare_frame(xid: i32, op: OpCode) -> Vec<u8> {
+    let mut bytes = vec![0; LEN_BYTES];
+    bytes.extend(RequestHeader { xid, r#type: op.code() }.to_bytes());
+    set_frame_len(&mut bytes);
+    bytes
+}

@@ -1,0 +1,90 @@
+//! The comparison of `zookeeper bench`, end to end: it starts servers, loads them in turns and prints ratios. The servers
+//! are ones that answer everything and keep nothing, so that figures mean nothing here and the path to them everything.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const ZOOKEEPER: &str = env!("CARGO_BIN_EXE_zookeeper");
+
+fn work_dir(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("zk-bench-{name}-{}", std::process::id()));
+    if dir.exists() {
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    dir
+}
+
+fn bench(args: &[&str]) -> Output {
+    Command::new(ZOOKEEPER).arg("bench").args(args).output().unwrap()
+}
+
+#[test]
+fn a_comparison_starts_its_servers_and_shows_the_first_against_the_others() {
+    let dir = work_dir("compare");
+    let json = dir.with_extension("json");
+    let server = |label| format!("{label}={ZOOKEEPER} bench null {{cfg}}");
+    let done = bench(&[
+        "compare",
+        "--server",
+        &server("first"),
+        "--server",
+        &server("second"),
+        "--parts",
+        "matrix,nodes,sessions",
+        "--rounds=1",
+        "--only=reads 1x1",
+        "--keys=20",
+        "--warm-server=0",
+        "--warm-up=0",
+        "--duration=100ms",
+        "--nodes=2000",
+        "--sessions=300",
+        "--hold=200ms",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{text}");
+    for line in ["reads 1x1  ", "2 000 creates, 1x1000", "start from a snapshot alone", "idle  "] {
+        let row = text.lines().find(|found| found.starts_with(line) && !found.contains("round"));
+        assert!(row.is_some(), "no line {line:?} in\n{text}");
+    }
+    let json_text = fs::read_to_string(&json).unwrap();
+    assert!(json_text.contains("\"second\""), "{json_text}");
+    fs::remove_file(&json).unwrap();
+    // The data of finished rounds are gone.
+    assert_eq!(fs::read_dir(&dir).map_or(0, Iterator::count), 0);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_server_that_does_not_start_is_named_with_its_log() {
+    let dir = work_dir("broken");
+    let done = bench(&[
+        "compare",
+        "--server",
+        "broken=cat /nonexistent-file",
+        "--rounds=1",
+        "--dir",
+        dir.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("server broken: ended with") && text.contains("nonexistent-file"),
+        "{text}"
+    );
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn wrong_arguments_end_with_the_code_for_wrong_arguments() {
+    let done = bench(&["run", "--clients", "none"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("--clients none"));
+}
