@@ -26,6 +26,8 @@ pub mod zoo_trace;
 
 pub mod watch;
 
+pub mod container_manager;
+
 pub mod expiry_queue;
 pub mod session_password;
 pub mod session_tracker;
