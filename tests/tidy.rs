@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/lexer.rs"]
 mod lexer;
 #[path = "tidy/modules.rs"]
@@ -38,7 +40,8 @@ const RUST_RULES: &[(&str, Rule)] = &[
     ("ignore", ignore),
 ];
 
-/// The first lines say which Java class this is, or that there is none.
+/// The first lines say which Java class this is, or that there is none; of tests, what they are
+/// about.
 fn header(source: &Source) -> Faults {
     let head: String =
         source.text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join(
@@ -46,7 +49,7 @@ fn header(source: &Source) -> Faults {
             ",
         );
     let said = ["Java: ", "Java's ", "no Java twin"].iter().any(|words| head.contains(words));
-    match (head.is_empty(), said) {
+    match (head.is_empty(), said || source.is_test_file()) {
         (true, _) => vec![(1, "the file does not open with //! lines".into())],
         (_, false) => {
             vec![(1, "the header names no Java class and does not say \"no Java twin\"".into())]
@@ -253,6 +256,8 @@ mod samples {
     fn a_header_must_name_its_twin() {
         assert_eq!(broken("src/a.rs", "use std::fs;\n"), ["header"]);
         assert_eq!(broken("src/a.rs", "//! This module contains things.\n"), ["header"]);
+        assert_eq!(broken("tests/a.rs", "//! Sessions.\n"), [""; 0]);
+        assert_eq!(broken("tests/a.rs", "use std::fs;\n"), ["header"]);
     }
 
     #[test]
