@@ -65,6 +65,12 @@ pub fn list() -> Vec<Entry> {
     entries.into_iter().map(|(key, value)| Entry { key, value }).collect()
 }
 
+/// The name of who runs the process (Java: the property `user.name`).
+#[must_use]
+pub fn user_name() -> String {
+    User::of_this_process().map_or_else(|| NOT_AVAILABLE.to_owned(), |user| user.name)
+}
+
 /// Logs each entry behind `message`, to the logger of that name (Java: logEnv).
 pub fn log_env(message: &str, target: &str) {
     for entry in list() {

@@ -30,6 +30,9 @@ pub mod common;
 pub mod util;
 
 pub mod environment;
+pub mod zk_util;
+
+pub mod audit;
 pub mod metrics;
 
 pub mod server;

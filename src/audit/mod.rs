@@ -1,0 +1,13 @@
+//! Java: package org.apache.zookeeper.audit: a log of who changed what.
+//!
+//! Off unless `audit.enable` is true; then every change, and the start and stop of the server, is a
+//! line of the logger `org.apache.zookeeper.audit.Slf4jAuditLogger`.
+
+pub mod audit_constants;
+
+pub mod audit_event;
+pub mod audit_logger;
+pub mod slf4j_audit_logger;
+
+pub mod audit_helper;
+pub mod zk_audit_provider;

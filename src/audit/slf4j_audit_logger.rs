@@ -1,0 +1,23 @@
+//! Writes audit events to the log (Java: audit/Slf4jAuditLogger.java).
+
+use log::{error, info};
+
+use super::audit_event::{AuditEvent, AuditResult};
+use super::audit_logger::AuditLogger;
+
+/// Java's name of this class, the default of `audit.impl.class`, and of its logger.
+pub const CLASS_NAME: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
+
+/// Failures at ERROR, everything else at INFO.
+#[derive(Debug)]
+pub struct Slf4jAuditLogger;
+
+impl AuditLogger for Slf4jAuditLogger {
+    fn log_audit_event(&self, event: &AuditEvent) {
+        if event.result() == AuditResult::Failure {
+            error!(target: CLASS_NAME, "{event}");
+        } else {
+            info!(target: CLASS_NAME, "{event}");
+        }
+    }
+}
