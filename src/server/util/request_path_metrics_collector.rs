@@ -1,0 +1,409 @@
+//! Which paths are asked for most, in the log (Java: server/util/RequestPathMetricsCollector.java).
+//!
+//! Off unless `pathStats.enabled` is true; then a part of all requests is counted by path, and every
+//! few minutes the log shows those of the last quarter of an hour that came most often.
+//!
+//! Threads: `RequestPathMetricsCollector`, the timer; Java has a pool. Locks: one for the counts of
+//! each operation, held for one addition. Java collects the paths as they are and counts them when a
+//! slot ends; here they are cut and counted at once, so that many requests for few paths cost little.
+//! Java's functions that print the counts elsewhere have no callers, and no twins here.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use log::{error, info};
+
+use crate::common::zk_config::SystemProperties;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.util.RequestPathMetricsCollector";
+
+/// How deep the paths are that the log shows.
+const LOGGED_DEPTH: usize = 4;
+
+/// The operations that are counted.
+const COUNTED: [OpCode; 16] = [
+    OpCode::Create,
+    OpCode::Create2,
+    OpCode::CreateContainer,
+    OpCode::DeleteContainer,
+    OpCode::Delete,
+    OpCode::Exists,
+    OpCode::SetData,
+    OpCode::GetData,
+    OpCode::GetAcl,
+    OpCode::SetAcl,
+    OpCode::GetChildren,
+    OpCode::GetChildren2,
+    OpCode::CheckWatches,
+    OpCode::RemoveWatches,
+    OpCode::SetWatches2,
+    OpCode::Sync,
+];
+
+/// The settings `pathStats.*`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathStatsConfig {
+    /// Whether anything is counted.
+    pub enabled: bool,
+    /// How many slots are kept.
+    pub slot_capacity: usize,
+    /// How long a slot is, in seconds.
+    pub slot_duration_s: u64,
+    /// How many elements of a path count.
+    pub max_depth: usize,
+    /// Which part of the requests is counted, from 0 to 1.
+    pub sample_rate: f64,
+    /// When the log shows the counts for the first time, in minutes.
+    pub initial_delay_min: u64,
+    /// How often it does so after that, in minutes.
+    pub delay_min: u64,
+    /// How many paths it shows.
+    pub top_path_max: usize,
+}
+
+impl Default for PathStatsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            slot_capacity: 60,
+            slot_duration_s: 15,
+            max_depth: 6,
+            sample_rate: 0.1,
+            initial_delay_min: 5,
+            delay_min: 5,
+            top_path_max: 20,
+        }
+    }
+}
+
+impl PathStatsConfig {
+    /// The settings with Java's defaults.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties) -> Self {
+        let default = Self::default();
+        let key = |name: &str| format!("zookeeper.pathStats.{name}");
+        // A length of 0 would make the timer run all the time.
+        let duration = |name: &str, default: u64| properties.number_or(&key(name), default).max(1);
+        Self {
+            enabled: properties.bool(&key("enabled")),
+            slot_capacity: properties.number_or(&key("slotCapacity"), default.slot_capacity).max(1),
+            slot_duration_s: duration("slotDuration", default.slot_duration_s),
+            max_depth: properties.number_or(&key("maxDepth"), default.max_depth),
+            sample_rate: properties.fraction(&key("sampleRate")).unwrap_or(default.sample_rate),
+            initial_delay_min: duration("initialDelay", default.initial_delay_min),
+            delay_min: duration("delay", default.delay_min),
+            top_path_max: properties.number_or(&key("topPathMax"), default.top_path_max),
+        }
+    }
+
+    fn log(&self) {
+        info!(target: LOG, "zookeeper.pathStats.slotCapacity = {}", self.slot_capacity);
+        info!(target: LOG, "zookeeper.pathStats.slotDuration = {}", self.slot_duration_s);
+        info!(target: LOG, "zookeeper.pathStats.maxDepth = {}", self.max_depth);
+        info!(target: LOG, "zookeeper.pathStats.initialDelay = {}", self.initial_delay_min);
+        info!(target: LOG, "zookeeper.pathStats.delay = {}", self.delay_min);
+        info!(target: LOG, "zookeeper.pathStats.enabled = {}", self.enabled);
+    }
+}
+
+/// How often each path came.
+type Counts = HashMap<String, u64>;
+
+/// The counts of one operation (Java: PathStatsQueue).
+struct PathStatsQueue {
+    op: OpCode,
+    slots: RankedMutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    current: Counts,
+    past: VecDeque<Counts>,
+}
+
+/// Counts requests by path.
+pub struct RequestPathMetricsCollector {
+    config: PathStatsConfig,
+    queues: Vec<PathStatsQueue>,
+    seen: AtomicU64,
+    timer: RankedMutex<Option<Timer>>,
+}
+
+struct Timer {
+    stop: Sender<Infallible>,
+    thread: JoinHandle<()>,
+}
+
+impl RequestPathMetricsCollector {
+    /// Counts nothing before [`start`](Self::start).
+    #[must_use]
+    pub fn new(config: PathStatsConfig) -> Arc<Self> {
+        config.log();
+        let slots = || RankedMutex::new(Rank::Leaf, "counts of paths", Slots::default());
+        let queues = COUNTED.map(|op| PathStatsQueue { op, slots: slots() }).into();
+        Arc::new(Self {
+            config,
+            queues,
+            seen: AtomicU64::new(0),
+            timer: RankedMutex::new(Rank::Leaf, "timer of path counts", None),
+        })
+    }
+
+    /// Starts the timer, if anything is to be counted.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        if !self.config.enabled {
+            return Ok(());
+        }
+        info!(target: LOG, "Start the RequestPath collector");
+        let (stop, stopped) = bounded(0);
+        let collector = Arc::clone(self);
+        let thread = zookeeper_thread::spawn("RequestPathMetricsCollector", None, move || {
+            collector.run(&stopped);
+            Ok::<_, Infallible>(())
+        })?;
+        *self.timer.lock() = Some(Timer { stop, thread });
+        Ok(())
+    }
+
+    /// Ends the timer and waits for it; a second call finds nothing to do.
+    pub fn shutdown(&self) {
+        let timer = self.timer.lock().take();
+        if let Some(Timer { stop, thread }) = timer {
+            info!(target: LOG, "shutdown scheduledExecutor");
+            drop(stop); // the thread wakes up when its sender is gone
+            zookeeper_thread::join(thread);
+        }
+    }
+
+    /// Ends a slot whenever it is long enough, and shows the counts now and then.
+    fn run(&self, stopped: &Receiver<Infallible>) {
+        let slot = Duration::from_secs(self.config.slot_duration_s);
+        let minutes = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
+        let mut until_log = minutes(self.config.initial_delay_min);
+        let mut until_slot = slot;
+        loop {
+            let wait = until_log.min(until_slot);
+            if stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+            until_log -= wait;
+            until_slot -= wait;
+            if until_slot.is_zero() {
+                self.end_slot();
+                until_slot = slot;
+            }
+            if until_log.is_zero() {
+                self.log_top_paths();
+                until_log = minutes(self.config.delay_min);
+            }
+        }
+    }
+
+    /// Counts a request, or one of several as `sampleRate` says. Only the operations in Java's list
+    /// have counts.
+    #[inline]
+    pub fn register_request(&self, op: OpCode, path: &str) {
+        if self.config.enabled {
+            self.register_enabled(op, path);
+        }
+    }
+
+    fn register_enabled(&self, op: OpCode, path: &str) {
+        if self.random() > self.config.sample_rate {
+            return;
+        }
+        let Some(queue) = self.queues.iter().find(|queue| queue.op == op) else {
+            error!(target: LOG, "We should not handle {}", op.code());
+            return;
+        };
+        let path = trim_path_depth(path, self.config.max_depth);
+        *queue.slots.lock().current.entry(path).or_default() += 1;
+    }
+
+    /// A number from 0 to 1, from a hash of how many came before.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are left")]
+    fn random(&self) -> f64 {
+        // Relaxed: only the numbers matter, not their order.
+        let mut bits =
+            self.seen.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The current slots become past ones.
+    fn end_slot(&self) {
+        for queue in &self.queues {
+            let mut slots = queue.slots.lock();
+            if slots.past.len() >= self.config.slot_capacity {
+                slots.past.pop_front();
+            }
+            let ended = std::mem::take(&mut slots.current);
+            slots.past.push_back(ended);
+        }
+    }
+
+    fn log_top_paths(&self) {
+        for (kind, is_write) in [("Read", false), ("Write", true)] {
+            info!(target: LOG, "Here are the top {kind} paths:");
+            for (path, count) in self.top_paths(is_write) {
+                info!(target: LOG, "{path} : {count}");
+            }
+        }
+    }
+
+    /// The paths that came most often, the most frequent first (Java: aggregatePaths, logTopPaths).
+    fn top_paths(&self, is_write: bool) -> Vec<(String, u64)> {
+        let depth = LOGGED_DEPTH.min(self.config.max_depth);
+        let mut combined: BTreeMap<String, u64> = BTreeMap::new();
+        for queue in self.queues.iter().filter(|queue| is_write_op(queue.op) == is_write) {
+            let slots = queue.slots.lock();
+            for (path, count) in slots.past.iter().chain([&slots.current]).flatten() {
+                *combined.entry(trim_path_depth(path, depth)).or_default() += count;
+            }
+        }
+        let mut top: Vec<_> = combined.into_iter().collect();
+        top.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        top.truncate(self.config.top_path_max);
+        top
+    }
+}
+
+/// Whether Java counts the operation among the writes.
+const fn is_write_op(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::Sync
+            | OpCode::Create
+            | OpCode::Create2
+            | OpCode::CreateContainer
+            | OpCode::Delete
+            | OpCode::DeleteContainer
+            | OpCode::SetData
+            | OpCode::Reconfig
+            | OpCode::SetAcl
+            | OpCode::Multi
+            | OpCode::Check
+    )
+}
+
+/// The first elements of a path.
+fn trim_path_depth(path: &str, max_depth: usize) -> String {
+    let elements = path.split('/').filter(|element| !element.is_empty()).take(max_depth);
+    elements.fold(String::new(), |trimmed, element| trimmed + "/" + element)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collector(config: PathStatsConfig) -> Arc<RequestPathMetricsCollector> {
+        RequestPathMetricsCollector::new(PathStatsConfig {
+            enabled: true,
+            sample_rate: 1.0,
+            ..config
+        })
+    }
+
+    #[test]
+    fn a_path_is_cut_behind_its_first_elements() {
+        for (path, depth, trimmed) in [
+            ("/p1/p2/p3", 1, "/p1"),
+            ("/p1/p2/p3", 4, "/p1/p2/p3"),
+            ("//p1//p2/", 2, "/p1/p2"),
+            ("/", 3, ""),
+        ] {
+            assert_eq!(trim_path_depth(path, depth), trimmed);
+        }
+    }
+
+    #[test]
+    fn reads_and_writes_are_counted_apart_and_the_most_frequent_path_is_first() {
+        let collector = collector(PathStatsConfig { top_path_max: 2, ..Default::default() });
+        for _ in 0..3 {
+            collector.register_request(OpCode::GetData, "/a/b/c/d/e");
+        }
+        collector.register_request(OpCode::Exists, "/a/b/c/d/f");
+        collector.register_request(OpCode::Exists, "/x");
+        collector.register_request(OpCode::Exists, "/y");
+        collector.register_request(OpCode::Exists, "/y");
+        collector.register_request(OpCode::SetData, "/w");
+        collector.register_request(OpCode::Ping, "/not/counted");
+        let top = |is_write| collector.top_paths(is_write);
+        assert_eq!(top(false), [("/a/b/c/d".to_owned(), 4), ("/y".to_owned(), 2)]);
+        assert_eq!(top(true), [("/w".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn the_oldest_slot_goes_when_there_are_enough() {
+        let collector = collector(PathStatsConfig { slot_capacity: 2, ..Default::default() });
+        for round in 0..3 {
+            collector.register_request(OpCode::GetData, &format!("/r{round}"));
+            collector.end_slot();
+        }
+        let paths: Vec<_> = collector.top_paths(false).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["/r1", "/r2"]);
+    }
+
+    #[test]
+    fn about_as_many_requests_are_counted_as_the_rate_says() {
+        let config = PathStatsConfig { enabled: true, sample_rate: 0.1, ..Default::default() };
+        let collector = RequestPathMetricsCollector::new(config);
+        for _ in 0..10_000 {
+            collector.register_request(OpCode::GetData, "/a");
+        }
+        let count = collector.top_paths(false)[0].1;
+        assert!((800..1_200).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn nothing_is_counted_and_no_thread_runs_unless_it_is_enabled() {
+        let collector = RequestPathMetricsCollector::new(PathStatsConfig::default());
+        collector.start().unwrap();
+        collector.register_request(OpCode::GetData, "/a");
+        assert!(collector.timer.lock().is_none());
+        assert!(collector.top_paths(false).is_empty());
+        collector.shutdown();
+    }
+
+    #[test]
+    fn the_timer_ends_when_it_is_told_to() {
+        let collector = collector(PathStatsConfig::default());
+        collector.start().unwrap();
+        collector.shutdown();
+        collector.shutdown();
+        assert_eq!(Arc::strong_count(&collector), 1);
+    }
+
+    #[test]
+    fn settings_are_read_by_javas_names() {
+        let properties = SystemProperties::from_pairs([
+            ("zookeeper.pathStats.enabled", "true"),
+            ("zookeeper.pathStats.slotDuration", "0"),
+            ("zookeeper.pathStats.sampleRate", "0.5"),
+            ("zookeeper.pathStats.topPathMax", "3"),
+        ]);
+        let config = PathStatsConfig::from_properties(&properties);
+        let expected = PathStatsConfig {
+            enabled: true,
+            slot_duration_s: 1,
+            sample_rate: 0.5,
+            top_path_max: 3,
+            ..PathStatsConfig::default()
+        };
+        assert_eq!(config, expected);
+    }
+}
