@@ -102,7 +102,9 @@ fn logical_lines(chars: impl Iterator<Item = char>) -> Vec<(usize, Vec<char>)> {
     let mut start = 0;
     let mut text: Vec<char> = Vec::new();
     let mut continued = false;
-    for (number, mut natural) in natural_lines(chars).into_iter().enumerate() {
+    let natural_lines = natural_lines(chars);
+    let ends_with_break = natural_lines.last().is_none_or(Vec::is_empty);
+    for (number, mut natural) in natural_lines.into_iter().enumerate() {
         let blanks = natural.iter().take_while(|c| is_blank(**c)).count();
         natural.drain(..blanks);
         if text.is_empty() {
@@ -123,8 +125,9 @@ fn logical_lines(chars: impl Iterator<Item = char>) -> Vec<(usize, Vec<char>)> {
             lines.push((start, std::mem::take(&mut text)));
         }
     }
-    if !text.is_empty() {
-        lines.push((start, text)); // the file ends within a continued line
+    // The file ends within a continued line; a backslash alone makes an empty pair, as in Java.
+    if !text.is_empty() || (continued && !ends_with_break) {
+        lines.push((start, text));
     }
     lines
 }
@@ -240,6 +243,7 @@ mod tests {
             ("u=\\u00e4\\uD83D\\uDE00", "u", "\u{e4}\u{1f600}"),
             ("server.1=[::1]:2888:3888;2181", "server.1", "[::1]:2888:3888;2181"),
             ("a=b\\", "a", "b"),
+            ("\\", "", ""),
         ] {
             assert_eq!(pairs(text), [(key.to_owned(), value.to_owned())], "{text:?}");
         }
@@ -249,6 +253,7 @@ mod tests {
     fn comments_and_empty_lines_carry_nothing() {
         assert_eq!(pairs("# a=b\n  ! c=d\r\n\r\n \t\n"), []);
         assert_eq!(pairs("a=b # c"), [("a".to_owned(), "b # c".to_owned())]);
+        assert_eq!(pairs("\\\n"), []);
         assert_eq!(pairs("# a \\\nb=c"), [("b".to_owned(), "c".to_owned())]);
     }
 
