@@ -355,3 +355,21 @@ fn one_binary_beside_the_scripts_is_a_whole_installation() {
     symlink(env!("CARGO_BIN_EXE_zookeeper"), here.path("bin/zookeeper")).unwrap();
     assert_ends(&copied("version"), 0, "Apache ZooKeeper, version 3.9.5 ");
 }
+
+#[test]
+fn flags_of_a_jvm_are_named_in_one_line_of_the_log() {
+    let here = Installation::new("notice");
+    let output = here
+        .command("zkTxnLogToolkit.sh", &["version"])
+        .env("ZOOKEEPER_BIN", env!("CARGO_BIN_EXE_zookeeper"))
+        .env("JVMFLAGS", "-Xmx1g -Dzookeeper.root.logger=WARN,CONSOLE -XX:+UseG1GC")
+        .output()
+        .unwrap();
+    let text = err(&output);
+    let named: Vec<_> = text.lines().filter(|line| line.contains("There is no JVM")).collect();
+    assert_eq!(named.len(), 1, "{text}");
+    let line = named[0];
+    assert!(line.ends_with("There is no JVM: -Xmx1g -XX:+UseG1GC has no effect"), "{line}");
+    // 2026-01-01 12:00:00,000 [myid:] - WARN  [main:Main@42] - ..
+    assert!(line.contains(",") && line.contains(" [myid:] - WARN  [main:Main@"), "{line}");
+}
