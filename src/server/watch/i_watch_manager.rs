@@ -60,7 +60,8 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
     ) -> Result<bool, KeeperError>;
 
     /// Removes all watches of a watcher that is closed (Java: removeWatcher(Watcher)). Its `is_stale` must be true
-    /// already: a watch that is added later would stay.
+    /// already: a watch that is added later would stay. May wait for a clean-up of earlier ones where the settings say so:
+    /// better not called while the tree is held.
     fn remove_all(&self, watcher: &WatcherRef);
 
     /// Tells who watches the path what has happened, and removes the standard watches. Returns who was found, the

@@ -1,7 +1,8 @@
-//! The table of watches that is smallest in memory (Java: server/watch/WatchManagerOptimized.java).
+//! The table of watches for many watchers of the same paths (Java: server/watch/WatchManagerOptimized.java).
 //!
-//! Each path has a set of small numbers instead of watchers. Standard watches only. A closed watcher stays in the sets
-//! until the cleaner goes through all of them.
+//! Each path has a set of small numbers instead of watchers, and there is no way back from a watcher to its paths. Standard
+//! watches only. A closed watcher stays in the sets until the cleaner goes through all of them. Where most paths have one
+//! watcher, the ordinary table is smaller.
 //!
 //! Threads: any; the cleaner's. Locks: `WatchManager`, the numbers of the watchers, shared by all who only use them; below
 //! it `WatchedPaths`, one for each part of the paths. While a number is in a set, it names the same watcher: it is
