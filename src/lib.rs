@@ -15,10 +15,14 @@ pub mod txn;
 
 pub mod add_watch_mode;
 pub mod create_mode;
+pub mod digest_watcher;
 pub mod keeper_exception;
 pub mod watched_event;
 pub mod watcher;
 pub mod zoo_defs;
+
+pub mod quotas;
+pub mod stats_track;
 
 pub mod delete_container_request;
 pub mod multi_operation_record;

@@ -3,8 +3,11 @@
 pub mod config_exception;
 pub mod java_date;
 pub mod net_utils;
+pub mod path_trie;
+pub mod path_utils;
 pub mod properties;
 pub mod string_utils;
+
 pub mod time;
 
 pub mod atomic_file_output_stream;

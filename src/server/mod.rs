@@ -11,6 +11,14 @@ pub mod zookeeper_thread;
 
 pub mod server_watcher;
 
+pub mod data_tree;
+
+mod data_node;
+pub mod digest_calculator;
+pub mod ephemeral_type;
+mod node_hash_map;
+pub mod reference_counted_acl_cache;
+
 pub mod util;
 
 pub mod persistence;

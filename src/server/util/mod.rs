@@ -1,5 +1,6 @@
 //! Java: package org.apache.zookeeper.server.util: helpers of the server.
 
+pub mod ad_hash;
 pub mod auth_util;
 pub mod os_mx_bean;
 pub mod rate_limiter;

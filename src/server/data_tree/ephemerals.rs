@@ -1,0 +1,126 @@
+//! Which nodes go with which session, and which are containers or have a time to live (Java: the sets of
+//! server/DataTree.java).
+//!
+//! Holds numbers of nodes, not paths. A session whose last ephemeral node was deleted stays in the table until it is
+//! closed, as in Java: `dump` shows it.
+
+use std::fmt::Write as _;
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::ids::SessionId;
+use crate::server::data_node::NodeId;
+use crate::server::ephemeral_type::EphemeralType;
+
+use super::DataTree;
+
+type NodeSet = HashSet<NodeId>;
+
+/// The nodes that are not simply persistent.
+#[derive(Debug, Default)]
+pub(super) struct Ephemerals {
+    by_session: HashMap<SessionId, NodeSet>,
+    containers: NodeSet,
+    ttls: NodeSet,
+}
+
+impl Ephemerals {
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn add(&mut self, kind: EphemeralType, ephemeral_owner: i64, id: NodeId) {
+        match kind {
+            EphemeralType::Void => {}
+            EphemeralType::Container => {
+                self.containers.insert(id);
+            }
+            EphemeralType::Ttl => {
+                self.ttls.insert(id);
+            }
+            EphemeralType::Normal => {
+                self.by_session.entry(SessionId(ephemeral_owner)).or_default().insert(id);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, kind: EphemeralType, ephemeral_owner: i64, id: NodeId) {
+        match kind {
+            EphemeralType::Void => {}
+            EphemeralType::Container => {
+                self.containers.remove(&id);
+            }
+            EphemeralType::Ttl => {
+                self.ttls.remove(&id);
+            }
+            EphemeralType::Normal => {
+                if let Some(nodes) = self.by_session.get_mut(&SessionId(ephemeral_owner)) {
+                    nodes.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// The nodes of a session that ends.
+    pub(super) fn take(&mut self, session_id: SessionId) -> Option<impl Iterator<Item = NodeId>> {
+        self.by_session.remove(&session_id).map(IntoIterator::into_iter)
+    }
+}
+
+impl DataTree {
+    /// The paths of a session's ephemeral nodes (Java: getEphemerals).
+    #[must_use]
+    pub fn ephemerals(&self, session_id: SessionId) -> Vec<String> {
+        self.ephemerals.by_session.get(&session_id).map_or_else(Vec::new, |set| self.paths(set))
+    }
+
+    /// The paths of all ephemeral nodes by session (Java: getEphemerals).
+    #[must_use]
+    pub fn all_ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
+        let by_session = self.ephemerals.by_session.iter();
+        by_session.map(|(session_id, set)| (*session_id, self.paths(set))).collect()
+    }
+
+    /// The number of ephemeral nodes.
+    #[must_use]
+    pub fn ephemerals_count(&self) -> usize {
+        self.ephemerals.by_session.values().map(HashSet::len).sum()
+    }
+
+    /// The sessions that have, or had, ephemeral nodes (Java: getSessions).
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.ephemerals.by_session.keys().copied()
+    }
+
+    /// The paths of all containers.
+    #[must_use]
+    pub fn containers(&self) -> Vec<String> {
+        self.paths(&self.ephemerals.containers)
+    }
+
+    /// The paths of all nodes that have a time to live.
+    #[must_use]
+    pub fn ttls(&self) -> Vec<String> {
+        self.paths(&self.ephemerals.ttls)
+    }
+
+    /// Appends the part of the `dump` command that lists ephemeral nodes.
+    pub fn dump_ephemerals(&self, out: &mut String) {
+        let by_session = &self.ephemerals.by_session;
+        let mut text = format!("Sessions with Ephemerals ({}):\n", by_session.len());
+        for (session_id, set) in by_session {
+            let infallible = writeln!(text, "{session_id}:");
+            debug_assert!(infallible.is_ok());
+            for id in set {
+                text.push('\t');
+                text.push_str(self.nodes.node(*id).path());
+                text.push('\n');
+            }
+        }
+        out.push_str(&text);
+    }
+
+    fn paths(&self, set: &NodeSet) -> Vec<String> {
+        set.iter().map(|id| self.nodes.node(*id).path().to_owned()).collect()
+    }
+}

@@ -1,0 +1,190 @@
+//! Usage and limits of subtrees (Java: the quota methods of server/DataTree.java, and ZooKeeperServer.checkQuota).
+//!
+//! Usage is counted by every server for itself when it applies transactions; it is in no transaction and in no digest.
+//!
+//! Differs from Java: a quota node whose text cannot be read, or a limit without a path, is logged and ignored; Java
+//! throws out of the thread that applies transactions.
+
+use log::{debug, error, warn};
+
+use crate::quotas::{
+    LIMIT_NODE, PROC_ZOOKEEPER, QUOTA_ZOOKEEPER, STAT_NODE, limit_path, stat_path, trim_quota_path,
+};
+use crate::server::data_node::NodeId;
+use crate::stats_track::StatsTrack;
+
+use super::{DataTree, LOG};
+
+/// A limit that a change would pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaViolation {
+    /// The text for the log, as in Java.
+    pub message: String,
+    /// Whether the change must be refused; otherwise it is only logged.
+    pub hard: bool,
+}
+
+impl DataTree {
+    /// The nearest node at or above the path that has a quota. The root has none.
+    #[must_use]
+    pub fn max_prefix_with_quota(&self, path: &str) -> Option<String> {
+        if self.p_trie.is_empty() {
+            return None;
+        }
+        Some(self.p_trie.find_max_prefix(path)).filter(|prefix| prefix != "/")
+    }
+
+    /// Which limits a change of the path would pass: of nodes, then of bytes; a hard one is the last (Java: checkQuota,
+    /// which this leaves to the server's `enforceQuota`).
+    #[must_use]
+    pub fn quota_violations(
+        &self,
+        path: &str,
+        bytes_diff: i64,
+        count_diff: i64,
+    ) -> Vec<QuotaViolation> {
+        let mut violations = Vec::new();
+        let Some(prefix) = self.max_prefix_with_quota(path) else { return violations };
+        debug!(
+            target: LOG,
+            "checkQuota: lastPrefix={prefix}, bytesDiff={bytes_diff}, countDiff={count_diff}"
+        );
+        let Some(limits) = self.quota_stats(&limit_path(&prefix), "Missing limit node for quota")
+        else {
+            return violations;
+        };
+        let limit = |soft: i64, hard: i64| if hard > -1 { (hard, true) } else { (soft, false) };
+        let (count_limit, count_is_hard) = limit(limits.count(), limits.count_hard_limit());
+        let (byte_limit, byte_is_hard) = limit(limits.bytes(), limits.byte_hard_limit());
+        let check_count = count_diff != 0 && count_limit > -1;
+        let check_bytes = bytes_diff != 0 && byte_limit > -1;
+        if !check_count && !check_bytes {
+            return violations;
+        }
+        let Some(usage) = self.quota_stats(&stat_path(&prefix), "Missing node for stat") else {
+            return violations;
+        };
+        let mut check = |what: &str, kind: &str, new: i64, limit: i64, hard: bool| {
+            if new > limit {
+                let word = if hard { "hard" } else { "soft" };
+                let message = format!(
+                    "Quota exceeded: {prefix} [current {what}={new}, {word}{kind}Limit={limit}]"
+                );
+                violations.push(QuotaViolation { message, hard });
+                return hard;
+            }
+            false
+        };
+        let new_count = usage.count().wrapping_add(count_diff);
+        if check_count && check("count", "Count", new_count, count_limit, count_is_hard) {
+            return violations;
+        }
+        if check_bytes {
+            let new_bytes = usage.bytes().wrapping_add(bytes_diff);
+            check("bytes", "Byte", new_bytes, byte_limit, byte_is_hard);
+        }
+        violations
+    }
+
+    fn quota_stats(&self, path: &str, missing: &str) -> Option<StatsTrack> {
+        let Some(id) = self.nodes.get(path) else {
+            error!(target: LOG, "{missing} {path}");
+            return None;
+        };
+        match StatsTrack::from_data(self.nodes.node(id).data()) {
+            Ok(stats) => Some(stats),
+            Err(invalid) => {
+                error!(target: LOG, "{path}: {invalid}; the quota is ignored");
+                None
+            }
+        }
+    }
+
+    /// Counts a change of a path that may be in a subtree with a quota (Java: updateQuotaStat).
+    pub(super) fn add_to_quota(&mut self, path: &str, new_len: usize, old_len: usize, nodes: i64) {
+        let Some(prefix) = self.max_prefix_with_quota(path) else { return };
+        let stat_path = stat_path(&prefix);
+        let Some(mut stats) = self.quota_stats(&stat_path, "Missing node for stat") else { return };
+        let length = |len: usize| i64::try_from(len).unwrap_or(i64::MAX);
+        stats.set_count(stats.count().wrapping_add(nodes));
+        stats.set_bytes(stats.bytes().wrapping_add(length(new_len) - length(old_len)));
+        self.write_quota_stats(&stat_path, &stats);
+    }
+
+    fn write_quota_stats(&mut self, stat_path: &str, stats: &StatsTrack) {
+        if let Some(id) = self.nodes.get(stat_path) {
+            self.nodes.change(id, |node| node.set_data(Some(stats.stats_bytes())));
+        } else {
+            warn!(target: LOG, "Missing quota stat node {stat_path}");
+        }
+    }
+
+    /// A limit begins to count, or a usage node gets its first value.
+    pub(super) fn quota_node_created(&mut self, parent_path: &str, name: &str) {
+        if !parent_path.starts_with(QUOTA_ZOOKEEPER) {
+            return;
+        }
+        let path = trim_quota_path(parent_path);
+        if name == LIMIT_NODE {
+            self.p_trie.add_path(path);
+        } else if name == STAT_NODE {
+            self.update_quota_for_path(path);
+        }
+    }
+
+    /// A limit does not count any more.
+    pub(super) fn quota_node_deleted(&mut self, parent_path: &str, name: &str) {
+        if name == LIMIT_NODE && parent_path.starts_with(PROC_ZOOKEEPER) {
+            self.p_trie.delete_path(trim_quota_path(parent_path));
+        }
+    }
+
+    /// What [`delete_node`](Self::delete_node) does about quotas, for a node that goes with one above it.
+    pub(super) fn forget_quota_below(&mut self, id: NodeId) {
+        if self.p_trie.is_empty() {
+            return;
+        }
+        let node = self.nodes.node(id);
+        let (path, data_len) = (node.path().to_owned(), node.data_len());
+        if let Some((parent_path, name)) = path.rsplit_once('/') {
+            self.quota_node_deleted(parent_path, name);
+        }
+        self.add_to_quota(&path, 0, data_len, -1);
+    }
+
+    /// Counts a subtree anew (Java: updateQuotaForPath).
+    fn update_quota_for_path(&mut self, path: &str) {
+        let (mut count, mut bytes) = (0_i64, 0_usize);
+        if let Some(top) = self.nodes.get(path) {
+            for id in self.nodes.subtree(top) {
+                count += 1;
+                bytes += self.nodes.node(id).data_len();
+            }
+        }
+        let mut stats = StatsTrack::new();
+        stats.set_bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+        stats.set_count(count);
+        self.write_quota_stats(&stat_path(path), &stats);
+    }
+
+    /// Finds all limits of a tree that was just loaded, and counts their usage anew.
+    pub(super) fn setup_quota(&mut self) {
+        let Some(top) = self.nodes.get(QUOTA_ZOOKEEPER) else { return };
+        let ending = format!("/{LIMIT_NODE}");
+        let leaves = self.nodes.subtree(top).map(|id| self.nodes.node(id));
+        let limited: Vec<String> = leaves
+            .filter(|node| node.child_count == 0 && node.path().ends_with(&ending))
+            .filter_map(|node| {
+                trim_quota_path(node.path()).split(&ending).next().map(str::to_owned)
+            })
+            .collect();
+        for path in limited {
+            if path.is_empty() {
+                warn!(target: LOG, "{QUOTA_ZOOKEEPER}{ending} limits no path; it is ignored");
+                continue;
+            }
+            self.update_quota_for_path(&path);
+            self.p_trie.add_path(&path);
+        }
+    }
+}

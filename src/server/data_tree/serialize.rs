@@ -1,0 +1,295 @@
+//! The tree in snapshots (Java: serialize and deserialize of server/DataTree.java).
+//!
+//! A snapshot is taken in pieces while transactions go on, so it is fuzzy: a node may be older or newer than its
+//! neighbour. Replaying the log from the zxid at which the snapshot began repairs that, provided that
+//! * no node is in it whose parent is not before it: [`SnapshotCursor`] walks from parents to children;
+//! * a child that was created after its parent was written is not in it, or the parent's child version would
+//!   be wrong for good: children are added in front of their chain, and the walk goes towards its end;
+//! * the walk survives the deletion of the node where it stands: the tree knows the places of all running snapshots and
+//!   moves them on.
+//!
+//! ACLs come first. A node that is written later may have an ACL that was not there then; replay sets it (Java has
+//! the same rule; `ReferenceCountedAclCache` says what happens until then).
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+use crate::common::path_utils::split_last;
+use crate::data::StatPersisted;
+use crate::ids::Zxid;
+use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
+use crate::server::data_node::NodeId;
+use crate::server::node_hash_map::NodeHashMap;
+use crate::server::reference_counted_acl_cache::SnapshotAcls;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+use super::DataTree;
+
+/// Where the nodes end.
+const END_OF_NODES: &str = "/";
+
+/// Another tree was loaded while a snapshot of this one was taken: what was written is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tree was replaced while its snapshot was taken")]
+pub struct TreeReplaced;
+
+/// Where snapshots stand that are taken of a tree.
+#[derive(Debug)]
+pub(super) struct RunningSnapshots {
+    /// False when there is none: what every deletion asks first.
+    some: AtomicBool,
+    /// The node that each will write next. Whoever changes a place holds the tree exclusively or is its snapshot, which
+    /// holds it shared.
+    places: RankedMutex<Vec<Weak<AtomicU32>>>,
+}
+
+impl Default for RunningSnapshots {
+    fn default() -> Self {
+        Self {
+            some: AtomicBool::new(false),
+            places: RankedMutex::new(Rank::DataTreeParts, "places of snapshots", Vec::new()),
+        }
+    }
+}
+
+impl RunningSnapshots {
+    fn register(&self, place: &Arc<AtomicU32>) {
+        self.places.lock().push(Arc::downgrade(place));
+        self.some.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_any_running(&self) -> bool {
+        self.some.load(Ordering::Relaxed)
+    }
+
+    /// Moves every snapshot that would write this node next on to the node behind it. The node has no children.
+    #[inline]
+    pub(super) fn node_leaves(&self, nodes: &NodeHashMap, id: NodeId) {
+        if self.some.load(Ordering::Relaxed) {
+            self.move_on(nodes, id);
+        }
+    }
+
+    fn move_on(&self, nodes: &NodeHashMap, id: NodeId) {
+        let mut places = self.places.lock();
+        places.retain(|place| {
+            let Some(place) = place.upgrade() else { return false };
+            if place.load(Ordering::Relaxed) == id.0 {
+                let next = nodes.next_after(id).unwrap_or(NodeId::NONE);
+                place.store(next.0, Ordering::Relaxed);
+            }
+            true
+        });
+        self.some.store(!places.is_empty(), Ordering::Relaxed);
+    }
+}
+
+/// A snapshot of a tree's ACLs and nodes that is being taken (Java: serialize).
+#[derive(Debug)]
+pub struct SnapshotCursor {
+    tree: Arc<RunningSnapshots>,
+    place: Arc<AtomicU32>,
+    acls_written: bool,
+    end_written: bool,
+}
+
+impl SnapshotCursor {
+    /// A snapshot that begins now. It must be named after the tree's `last_processed_zxid` of now or before.
+    #[must_use]
+    pub fn new(tree: &DataTree) -> Self {
+        let place = Arc::new(AtomicU32::new(NodeId::ROOT.0));
+        tree.snapshots.register(&place);
+        Self { tree: tree.snapshots.clone(), place, acls_written: false, end_written: false }
+    }
+
+    /// Appends the next piece: ACLs first, then about so many bytes of nodes. False when it was the last one. The tree may
+    /// change between two pieces, not while one is written.
+    ///
+    /// # Errors
+    /// When the tree is not the one that the snapshot was begun with.
+    pub fn next_chunk(
+        &mut self,
+        tree: &DataTree,
+        out: &mut Vec<u8>,
+        about_bytes: usize,
+    ) -> Result<bool, TreeReplaced> {
+        if !Arc::ptr_eq(&self.tree, &tree.snapshots) {
+            return Err(TreeReplaced);
+        }
+        if self.end_written {
+            return Ok(false);
+        }
+        if !self.acls_written {
+            tree.serialize_acls(out);
+            self.acls_written = true;
+            return Ok(true);
+        }
+        let enough = out.len().saturating_add(about_bytes);
+        let mut next = NodeId(self.place.load(Ordering::Relaxed)).some();
+        while let Some(id) = next.filter(|_| out.len() < enough) {
+            tree.serialize_node(id, out);
+            next = tree.nodes.next(id);
+        }
+        self.place.store(next.unwrap_or(NodeId::NONE).0, Ordering::Relaxed);
+        if next.is_none() {
+            BinaryOutputArchive::new(out).write_string(Some(END_OF_NODES), "path");
+            self.end_written = true;
+        }
+        Ok(!self.end_written)
+    }
+}
+
+impl DataTree {
+    /// Appends the table of ACLs.
+    pub fn serialize_acls(&self, out: &mut Vec<u8>) {
+        self.acl_cache.serialize(out);
+    }
+
+    /// Appends the tree at once, while nobody changes it (Java: serialize).
+    pub fn serialize(&self, out: &mut Vec<u8>) {
+        self.serialize_acls(out);
+        let first = self.nodes.get("/");
+        let all = std::iter::successors(first, |id| self.nodes.next(*id));
+        all.for_each(|id| self.serialize_node(id, out));
+        BinaryOutputArchive::new(out).write_string(Some(END_OF_NODES), "path");
+    }
+
+    fn serialize_node(&self, id: NodeId, out: &mut Vec<u8>) {
+        let node = self.nodes.node(id);
+        let mut archive = BinaryOutputArchive::new(out);
+        archive.write_string(Some(node.path()), "path");
+        archive.write_buffer(node.data(), "data");
+        archive.write_long(self.acl_cache.id(node.acl), "acl");
+        node.stat_persisted().serialize(&mut archive);
+    }
+
+    /// Replaces the tree by one that is read (Java: deserialize). Watches stay. Snapshots of the old tree end with
+    /// [`TreeReplaced`].
+    ///
+    /// # Errors
+    /// When the input is no tree: it ends early, a node comes before its parent or marks an owner that does not exist, or
+    /// there is no root. Then the tree is empty, without even a root, and another one can be read.
+    pub fn deserialize<R: Read>(
+        &mut self,
+        archive: &mut BinaryInputArchive<R>,
+    ) -> Result<(), InputError> {
+        self.clear();
+        let result = self.deserialize_nodes(archive);
+        if result.is_err() {
+            self.clear();
+            return result;
+        }
+        self.setup_quota();
+        self.acl_cache.purge_unused();
+        result
+    }
+
+    fn clear(&mut self) {
+        self.snapshots = Arc::default();
+        self.nodes.clear();
+        self.ephemerals.clear();
+        self.p_trie.clear();
+    }
+
+    fn deserialize_nodes<R: Read>(
+        &mut self,
+        archive: &mut BinaryInputArchive<R>,
+    ) -> Result<(), InputError> {
+        let mut acls = self.acl_cache.deserialize(archive)?;
+        let mut previous = None;
+        loop {
+            let path = archive.read_string("path")?.ok_or(InputError::Null { tag: "path" })?;
+            if path == END_OF_NODES {
+                break;
+            }
+            previous = Some(self.deserialize_node(&path, previous, &mut acls, archive)?);
+        }
+        if previous.is_none() {
+            return Err(invalid("Invalid Datatree, it has no root".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn deserialize_node<R: Read>(
+        &mut self,
+        path: &str,
+        previous: Option<NodeId>,
+        acls: &mut SnapshotAcls,
+        archive: &mut BinaryInputArchive<R>,
+    ) -> Result<NodeId, InputError> {
+        let data = archive.read_buffer("data")?;
+        let acl_id = archive.read_long()?;
+        let stat = read_stat(archive)?;
+        let owner = stat.ephemeral_owner;
+        let kind = self.config.ephemeral_types.of(owner);
+        let kind = kind.map_err(|problem| invalid(format!("{problem} of {path}")))?;
+        let parent = match split_last(path) {
+            Some((parent_path, _)) => {
+                Some(self.parent_of(parent_path, previous).ok_or_else(|| {
+                    invalid(format!(
+                        "Invalid Datatree, unable to find parent {parent_path} of path {path}"
+                    ))
+                })?)
+            }
+            None if path.is_empty() => None,
+            None => return Err(invalid(format!("Invalid Datatree, {path} is no path"))),
+        };
+        let acl = self.acl_cache.convert_id(acl_id, acls);
+        if let Some(twice) = self.nodes.get(path) {
+            // The later one counts, as in Java.
+            let node = self.nodes.node(twice);
+            let (old_acl, old_owner) = (node.acl, node.ephemeral_owner());
+            let old_kind = self.config.ephemeral_types.of_or_normal(old_owner);
+            self.ephemerals.remove(old_kind, old_owner, twice);
+            self.acl_cache.remove_usage(old_acl);
+            self.nodes.set_acl(twice, acl);
+            self.nodes.change(twice, |node| {
+                node.set_data(data);
+                node.set_stat(&stat);
+            });
+            self.ephemerals.add(kind, owner, twice);
+            return Ok(twice);
+        }
+        let id = self.nodes.insert(parent, path, data, acl, &stat);
+        self.ephemerals.add(kind, owner, id);
+        Ok(id)
+    }
+
+    /// In a snapshot the parent is the node before, or one of those above that.
+    fn parent_of(&self, parent_path: &str, previous: Option<NodeId>) -> Option<NodeId> {
+        let mut candidate = previous;
+        while let Some(id) = candidate {
+            let node = self.nodes.node(id);
+            let candidate_path = node.path_bytes();
+            if candidate_path.len() <= parent_path.len() {
+                if candidate_path == parent_path.as_bytes() {
+                    return Some(id);
+                }
+                break;
+            }
+            candidate = node.parent.some();
+        }
+        self.nodes.get(parent_path)
+    }
+}
+
+/// A whole state at once: loading a tree is mostly this.
+fn read_stat<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<StatPersisted, InputError> {
+    Ok(StatPersisted {
+        czxid: Zxid(archive.read_long()?),
+        mzxid: Zxid(archive.read_long()?),
+        ctime: archive.read_long()?,
+        mtime: archive.read_long()?,
+        version: archive.read_int()?,
+        cversion: archive.read_int()?,
+        aversion: archive.read_int()?,
+        ephemeral_owner: archive.read_long()?,
+        pzxid: Zxid(archive.read_long()?),
+    })
+}
+
+fn invalid(problem: String) -> InputError {
+    InputError::Io(io::Error::new(io::ErrorKind::InvalidData, problem))
+}

@@ -1,0 +1,192 @@
+//! Watches on the tree (Java: the watch methods of server/DataTree.java).
+
+use crate::ids::Zxid;
+use crate::keeper_exception::KeeperError;
+use crate::proto::SetWatches2;
+use crate::server::server_watcher::WatcherRef;
+use crate::server::watch::watcher_mode::WatcherMode;
+use crate::server::watch::watches_path_report::WatchesPathReport;
+use crate::server::watch::watches_report::WatchesReport;
+use crate::server::watch::watches_summary::WatchesSummary;
+use crate::watched_event::WatchedEvent;
+use crate::watcher::{EventType, KeeperState, WatcherType};
+
+use super::DataTree;
+
+impl DataTree {
+    /// The number of watches, of data and of children.
+    #[must_use]
+    pub fn watch_count(&self) -> usize {
+        self.parts.data_watches.size() + self.parts.child_watches.size()
+    }
+
+    /// Adds a persistent watch of a mode as on the wire.
+    ///
+    /// # Errors
+    /// When there is no such mode, or the manager has no such watches.
+    pub fn add_watch(
+        &self,
+        path: &str,
+        watcher: &WatcherRef,
+        mode: i32,
+    ) -> Result<(), KeeperError> {
+        let mode = WatcherMode::from_zoo_def(mode)?;
+        self.parts.data_watches.add_watch_mode(path, watcher, mode)?;
+        if mode != WatcherMode::PersistentRecursive {
+            self.parts.child_watches.add_watch_mode(path, watcher, mode)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the watcher watches the path.
+    ///
+    /// # Errors
+    /// When the manager has no such watches.
+    pub fn contains_watcher(
+        &self,
+        path: &str,
+        watcher_type: WatcherType,
+        watcher: &WatcherRef,
+    ) -> Result<bool, KeeperError> {
+        let (data, child) = (&self.parts.data_watches, &self.parts.child_watches);
+        match watcher_type {
+            WatcherType::Children => {
+                child.contains_watcher(path, watcher, Some(WatcherMode::Standard))
+            }
+            WatcherType::Data => data.contains_watcher(path, watcher, Some(WatcherMode::Standard)),
+            WatcherType::Persistent => {
+                data.contains_watcher(path, watcher, Some(WatcherMode::Persistent))
+            }
+            WatcherType::PersistentRecursive => {
+                data.contains_watcher(path, watcher, Some(WatcherMode::PersistentRecursive))
+            }
+            WatcherType::Any => Ok(child.contains_watcher(path, watcher, None)?
+                || data.contains_watcher(path, watcher, None)?),
+        }
+    }
+
+    /// Removes the watcher's watches of a type; whether there was one.
+    ///
+    /// # Errors
+    /// When the manager has no such watches.
+    pub fn remove_watch(
+        &self,
+        path: &str,
+        watcher_type: WatcherType,
+        watcher: &WatcherRef,
+    ) -> Result<bool, KeeperError> {
+        let (data, child) = (&self.parts.data_watches, &self.parts.child_watches);
+        let both = |mode| -> Result<bool, KeeperError> {
+            let removed = child.remove_watcher(path, watcher, mode)?;
+            Ok(data.remove_watcher(path, watcher, mode)? || removed)
+        };
+        match watcher_type {
+            WatcherType::Children => {
+                child.remove_watcher(path, watcher, Some(WatcherMode::Standard))
+            }
+            WatcherType::Data => data.remove_watcher(path, watcher, Some(WatcherMode::Standard)),
+            WatcherType::Persistent => both(Some(WatcherMode::Persistent)),
+            WatcherType::PersistentRecursive => {
+                data.remove_watcher(path, watcher, Some(WatcherMode::PersistentRecursive))
+            }
+            WatcherType::Any => both(None),
+        }
+    }
+
+    /// Forgets a connection that is closed.
+    pub fn remove_cnxn(&self, watcher: &WatcherRef) {
+        self.parts.data_watches.remove_all(watcher);
+        self.parts.child_watches.remove_all(watcher);
+    }
+
+    /// Sets a client's watches again after it has connected to this server; what has changed since `relative_zxid` it is
+    /// told at once. The events have no zxid.
+    ///
+    /// # Errors
+    /// When the manager has no persistent watches; the others are set by then.
+    pub fn set_watches(
+        &self,
+        watches: &SetWatches2,
+        watcher: &WatcherRef,
+    ) -> Result<(), KeeperError> {
+        let relative_zxid = watches.relative_zxid;
+        let tell = |event_type: EventType, path: &str| {
+            let keeper_state = KeeperState::SyncConnected;
+            let event = WatchedEvent { event_type, keeper_state, path, zxid: Zxid::NONE };
+            watcher.0.process(&event, None);
+        };
+        let (data, child) = (&self.parts.data_watches, &self.parts.child_watches);
+        for path in &watches.data_watches {
+            match self.node(path) {
+                None => tell(EventType::NodeDeleted, path),
+                Some(node) if node.mzxid() > relative_zxid => {
+                    tell(EventType::NodeDataChanged, path);
+                }
+                Some(_) => {
+                    data.add_watch(path, watcher);
+                }
+            }
+        }
+        for path in &watches.exist_watches {
+            match self.node(path) {
+                Some(_) => tell(EventType::NodeCreated, path),
+                None => {
+                    data.add_watch(path, watcher);
+                }
+            }
+        }
+        for path in &watches.child_watches {
+            match self.node(path) {
+                None => tell(EventType::NodeDeleted, path),
+                Some(node) if node.pzxid() > relative_zxid => {
+                    tell(EventType::NodeChildrenChanged, path);
+                }
+                Some(_) => {
+                    child.add_watch(path, watcher);
+                }
+            }
+        }
+        for path in &watches.persistent_watches {
+            child.add_watch_mode(path, watcher, WatcherMode::Persistent)?;
+            data.add_watch_mode(path, watcher, WatcherMode::Persistent)?;
+        }
+        for path in &watches.persistent_recursive_watches {
+            data.add_watch_mode(path, watcher, WatcherMode::PersistentRecursive)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the text of the `wchs` command. Only data watches are shown, as in Java.
+    pub fn dump_watches_summary(&self, out: &mut String) {
+        out.push_str(&self.parts.data_watches.to_string());
+    }
+
+    /// Appends the text of the `wchp` command (by path) or of `wchc` (by session).
+    pub fn dump_watches(&self, out: &mut String, by_path: bool) {
+        self.parts.data_watches.dump_watches(out, by_path);
+    }
+
+    /// Data watches by session.
+    #[must_use]
+    pub fn watches(&self) -> WatchesReport {
+        self.parts.data_watches.watches()
+    }
+
+    /// Data watches by path.
+    #[must_use]
+    pub fn watches_by_path(&self) -> WatchesPathReport {
+        self.parts.data_watches.watches_by_path()
+    }
+
+    /// Numbers of data watches.
+    #[must_use]
+    pub fn watches_summary(&self) -> WatchesSummary {
+        self.parts.data_watches.watches_summary()
+    }
+
+    /// Ends the managers' threads.
+    pub fn shutdown_watcher(&self) {
+        self.parts.data_watches.shutdown();
+        self.parts.child_watches.shutdown();
+    }
+}

@@ -1,0 +1,113 @@
+//! The digest of one node (Java: server/DigestCalculator.java).
+//!
+//! Differs from Java: whether digests are computed at all is for the caller to know (`digest_enabled` of
+//! [`DataTreeConfig`](super::data_tree::DataTreeConfig)), there is no global switch.
+
+use crc32fast::Hasher;
+
+use crate::data::StatPersisted;
+use crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE;
+
+/// Written beside every digest; servers whose versions differ do not compare (Java: DIGEST_VERSION).
+pub const DIGEST_VERSION: i32 = 2;
+
+/// Bytes of the state that go into a digest: six longs and three ints.
+pub(super) const STAT_BYTES: usize = 60;
+
+/// Up to how many bytes of path and data are put together before they are hashed: the checksum is much faster over one
+/// piece than over three short ones.
+const ONE_PIECE: usize = 256 - STAT_BYTES;
+
+/// Whether a node is in the tree's digest. The system's own nodes are not: quota usage is counted by each server for
+/// itself.
+#[must_use]
+pub fn is_in_digest(path: &str) -> bool {
+    !path.starts_with(ZOOKEEPER_NODE_SUBTREE)
+}
+
+/// The digest of a node of that path, data and state; 0 when [it does not count](is_in_digest). The root's path is `/` or
+/// empty, which is the same.
+#[must_use]
+pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
+    if !is_in_digest(path) {
+        return 0;
+    }
+    let path = if path == "/" { "" } else { path };
+    digest_of_parts(path.as_bytes(), data.unwrap_or_default(), &stat_bytes(stat))
+}
+
+/// CRC-32 over the three parts.
+pub(super) fn digest_of_parts(path: &[u8], data: &[u8], stat: &[u8; STAT_BYTES]) -> u32 {
+    let mut hasher = Hasher::new();
+    let len = path.len() + data.len();
+    if len <= ONE_PIECE {
+        let mut piece = [0; ONE_PIECE + STAT_BYTES];
+        piece[..path.len()].copy_from_slice(path);
+        piece[path.len()..len].copy_from_slice(data);
+        piece[len..len + STAT_BYTES].copy_from_slice(stat);
+        hasher.update(&piece[..len + STAT_BYTES]);
+    } else {
+        hasher.update(path);
+        hasher.update(data);
+        hasher.update(stat);
+    }
+    hasher.finalize()
+}
+
+/// The state as it goes into a digest; the order is not that of the record.
+pub(super) fn stat_bytes(stat: &StatPersisted) -> [u8; STAT_BYTES] {
+    let mut bytes = [0; STAT_BYTES];
+    let longs = [stat.czxid.0, stat.mzxid.0, stat.pzxid.0, stat.ctime, stat.mtime];
+    for (at, long) in longs.into_iter().enumerate() {
+        bytes[at * 8..at * 8 + 8].copy_from_slice(&long.to_be_bytes());
+    }
+    for (at, int) in [stat.version, stat.cversion, stat.aversion].into_iter().enumerate() {
+        bytes[40 + at * 4..44 + at * 4].copy_from_slice(&int.to_be_bytes());
+    }
+    bytes[52..].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Zxid;
+
+    #[test]
+    fn fresh_nodes_have_the_digests_that_java_gives_them() {
+        let stat = StatPersisted::default();
+        assert_eq!(calculate_digest("", Some(&[]), &stat), 0x0412_8908);
+        assert_eq!(calculate_digest("/", None, &stat), 0x0412_8908);
+        assert_eq!(calculate_digest("/zookeeper", Some(&[]), &stat), 0x4db4_4d58);
+        assert_eq!(calculate_digest("/zookeeper/quota", Some(&[]), &stat), 0);
+    }
+
+    #[test]
+    fn one_piece_and_three_have_the_same_digest() {
+        let stat = StatPersisted {
+            czxid: Zxid(1),
+            mzxid: Zxid(-2),
+            ctime: 3,
+            mtime: 4,
+            version: 5,
+            cversion: 6,
+            aversion: -7,
+            ephemeral_owner: 8,
+            pzxid: Zxid(9),
+        };
+        let data = vec![0xa5; 2 * ONE_PIECE];
+        for len in [0, 1, ONE_PIECE - 2, ONE_PIECE - 1, 2 * ONE_PIECE] {
+            let mut hasher = Hasher::new();
+            hasher.update(b"/a");
+            hasher.update(&data[..len]);
+            for long in [1_i64, -2, 9, 3, 4] {
+                hasher.update(&long.to_be_bytes());
+            }
+            for int in [5_i32, 6, -7] {
+                hasher.update(&int.to_be_bytes());
+            }
+            hasher.update(&8_i64.to_be_bytes());
+            assert_eq!(calculate_digest("/a", Some(&data[..len]), &stat), hasher.finalize());
+        }
+    }
+}

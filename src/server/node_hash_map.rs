@@ -1,0 +1,302 @@
+//! All nodes, found by path (Java: server/NodeHashMap.java, server/NodeHashMapImpl.java).
+//!
+//! Keeps the tree's digest and the approximate size of its data up to date with every change. Its owner guards it.
+//!
+//! Differs from Java, for memory and speed:
+//! * Nodes lie in chunks that never move and are known by number. A deleted node's place is used again.
+//! * The index holds numbers only; the path is compared with the node's own. It is in shards that grow one by one: with
+//!   ten million nodes no single growth takes long, and only a shard is there twice meanwhile.
+//! * The children of a node are a chain, newest first. So a child that is created while the chain is walked is never met:
+//!   snapshots depend on it.
+//! * The root is not in the index twice: `/` and the empty path lead to it, and [`NodeHashMap::len`] counts it twice as
+//!   Java does.
+
+use std::hash::{BuildHasher, RandomState};
+
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+use hashbrown::HashTable;
+
+use crate::common::path_utils::java_length;
+use crate::data::StatPersisted;
+
+use super::data_node::{DataNode, NodeId};
+use super::reference_counted_acl_cache::AclKey;
+use super::util::ad_hash::AdHash;
+
+/// Nodes in a chunk: 56 KiB, which is what an empty tree takes.
+const CHUNK: usize = 512;
+const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
+const _: () = assert!(CHUNK.is_power_of_two());
+
+/// Shards of the index, chosen by the highest bits of a path's hash.
+const SHARDS: usize = 64;
+const SHARD_SHIFT: u32 = u32::BITS - SHARDS.trailing_zeros();
+const _: () = assert!(SHARDS.is_power_of_two());
+
+/// The nodes, their index and the sums over all of them.
+pub(super) struct NodeHashMap {
+    chunks: Vec<Vec<DataNode>>,
+    /// The first free place; the next one is its `next_sibling`.
+    free: NodeId,
+    /// Without the root's second name.
+    count: usize,
+    index: Box<[HashTable<NodeId>]>,
+    hasher: SeedableRandomState,
+    digest_enabled: bool,
+    digest: AdHash,
+    data_size: u64,
+}
+
+impl NodeHashMap {
+    /// No node, not even a root.
+    pub(super) fn new(digest_enabled: bool) -> Self {
+        // Clients choose the paths: the seed must be none that they can guess.
+        let seed = RandomState::new().hash_one(SHARDS);
+        Self {
+            chunks: Vec::new(),
+            free: NodeId::NONE,
+            count: 0,
+            index: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            digest_enabled,
+            digest: AdHash::new(),
+            data_size: 0,
+        }
+    }
+
+    /// Removes all nodes.
+    pub(super) fn clear(&mut self) {
+        self.chunks = Vec::new();
+        self.free = NodeId::NONE;
+        self.count = 0;
+        self.index.iter_mut().for_each(|shard| *shard = HashTable::new());
+        self.digest.clear();
+        self.data_size = 0;
+    }
+
+    /// The number of nodes, the root twice (Java: size).
+    pub(super) fn len(&self) -> usize {
+        self.count + usize::from(self.count > 0)
+    }
+
+    /// The sum of the nodes' digests.
+    pub(super) fn digest(&self) -> i64 {
+        self.digest.hash()
+    }
+
+    /// The lengths of all paths, in Java's characters, and of all data, in bytes (Java: DataTree.nodeDataSize). The root
+    /// counts twice, once as `/`.
+    pub(super) fn data_size(&self) -> u64 {
+        let root = if self.count > 0 { 1 + self.node(NodeId::ROOT).data_len() } else { 0 };
+        self.data_size + root as u64
+    }
+
+    /// The node of a path.
+    #[inline]
+    pub(super) fn get(&self, path: &str) -> Option<NodeId> {
+        if path.is_empty() || path == "/" {
+            return (self.count > 0).then_some(NodeId::ROOT);
+        }
+        let hash = self.hash_of(path);
+        let is_it = |id: &NodeId| {
+            let node = self.node(*id);
+            node.hash == hash && node.path_bytes() == path.as_bytes()
+        };
+        self.index[shard_of(hash)].find(spread(hash), is_it).copied()
+    }
+
+    /// The node of a number that is in use.
+    #[inline]
+    pub(super) fn node(&self, id: NodeId) -> &DataNode {
+        &self.chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)]
+    }
+
+    #[inline]
+    fn node_mut(&mut self, id: NodeId) -> &mut DataNode {
+        &mut self.chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)]
+    }
+
+    /// Adds a node that is not there yet: as the root when there is no parent, else as the parent's first child.
+    pub(super) fn insert(
+        &mut self,
+        parent: Option<NodeId>,
+        path: &str,
+        data: Option<Vec<u8>>,
+        acl: AclKey,
+        stat: &StatPersisted,
+    ) -> NodeId {
+        debug_assert!(self.get(path).is_none(), "{path} is there already");
+        let mut node = DataNode::new(path, data, acl, stat);
+        node.hash = self.hash_of(path);
+        if self.digest_enabled {
+            node.digest = node.calculate_digest();
+            self.digest.add_digest(node.digest.into());
+        }
+        self.data_size += node_size(&node);
+        self.count += 1;
+        let hash = node.hash;
+        let id = self.place(node);
+        match parent {
+            None => assert!(id == NodeId::ROOT, "the root is the first node"),
+            Some(parent) => {
+                let (chunks, shard) = (&self.chunks, &mut self.index[shard_of(hash)]);
+                shard.insert_unique(spread(hash), id, |id| {
+                    spread(chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)].hash)
+                });
+                self.link(parent, id);
+            }
+        }
+        id
+    }
+
+    /// Removes a node that has no children.
+    pub(super) fn remove(&mut self, id: NodeId) {
+        assert!(id != NodeId::ROOT, "the root is never removed");
+        self.unlink(id);
+        let node = self.node(id);
+        assert!(node.child_count == 0, "children go before their parent");
+        let (hash, digest, size) = (node.hash, node.digest, node_size(node));
+        self.digest.remove_digest(digest.into());
+        self.data_size -= size;
+        self.count -= 1;
+        if let Ok(found) = self.index[shard_of(hash)].find_entry(spread(hash), |other| *other == id)
+        {
+            found.remove();
+        }
+        let free = self.free;
+        let node = self.node_mut(id);
+        node.release();
+        node.next_sibling = free;
+        self.free = id;
+    }
+
+    /// Changes what a node's digest covers (Java: preChange and postChange around the change).
+    pub(super) fn change<T>(&mut self, id: NodeId, change: impl FnOnce(&mut DataNode) -> T) -> T {
+        let digest_enabled = self.digest_enabled;
+        let node = self.node_mut(id);
+        let (old_digest, old_len) = (node.digest, node.data_len());
+        let result = change(node);
+        let new_len = node.data_len();
+        if digest_enabled {
+            node.digest = node.calculate_digest();
+            let new_digest = node.digest;
+            self.digest.remove_digest(old_digest.into());
+            self.digest.add_digest(new_digest.into());
+        }
+        self.data_size = self.data_size + new_len as u64 - old_len as u64;
+        result
+    }
+
+    /// Gives a node another ACL, which no digest covers.
+    pub(super) fn set_acl(&mut self, id: NodeId, acl: AclKey) {
+        self.node_mut(id).acl = acl;
+    }
+
+    /// The numbers of a node's children, newest first.
+    pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let first = self.node(id).first_child.some();
+        std::iter::successors(first, |child| self.node(*child).next_sibling.some())
+    }
+
+    /// What comes behind a node and all below it, in the order parents before children: `None` at the end.
+    pub(super) fn next_after(&self, mut id: NodeId) -> Option<NodeId> {
+        loop {
+            let node = self.node(id);
+            if let Some(next) = node.next_sibling.some() {
+                return Some(next);
+            }
+            id = node.parent.some()?;
+        }
+    }
+
+    /// What comes behind a node in the order parents before children: its first child, if it has one.
+    pub(super) fn next(&self, id: NodeId) -> Option<NodeId> {
+        self.node(id).first_child.some().or_else(|| self.next_after(id))
+    }
+
+    /// A node and all below it, parents before children.
+    pub(super) fn subtree(&self, top: NodeId) -> impl Iterator<Item = NodeId> {
+        let end = self.next_after(top);
+        std::iter::successors(Some(top), move |id| self.next(*id).filter(|next| Some(*next) != end))
+    }
+
+    /// The first leaf that comes when one always takes the first child: where removing a subtree starts.
+    pub(super) fn first_leaf(&self, mut id: NodeId) -> NodeId {
+        while let Some(child) = self.node(id).first_child.some() {
+            id = child;
+        }
+        id
+    }
+
+    fn place(&mut self, node: DataNode) -> NodeId {
+        if let Some(id) = self.free.some() {
+            self.free = self.node(id).next_sibling;
+            *self.node_mut(id) = node;
+            return id;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk_number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[chunk_number];
+        let number = (chunk_number << CHUNK_BITS) + chunk.len();
+        chunk.push(node);
+        #[expect(clippy::expect_used, reason = "four billion nodes need half a terabyte")]
+        let number = u32::try_from(number).expect("fewer than four billion nodes");
+        assert!(NodeId(number) != NodeId::NONE, "fewer than four billion nodes");
+        NodeId(number)
+    }
+
+    fn link(&mut self, parent: NodeId, child: NodeId) {
+        let parent_node = self.node_mut(parent);
+        let first = std::mem::replace(&mut parent_node.first_child, child);
+        parent_node.child_count += 1;
+        let child_node = self.node_mut(child);
+        child_node.parent = parent;
+        child_node.next_sibling = first;
+        if let Some(first) = first.some() {
+            self.node_mut(first).previous_sibling = child;
+        }
+    }
+
+    fn unlink(&mut self, child: NodeId) {
+        let node = self.node(child);
+        let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
+        match previous.some() {
+            Some(previous) => self.node_mut(previous).next_sibling = next,
+            None => self.node_mut(parent).first_child = next,
+        }
+        if let Some(next) = next.some() {
+            self.node_mut(next).previous_sibling = previous;
+        }
+        self.node_mut(parent).child_count -= 1;
+    }
+
+    #[inline]
+    fn hash_of(&self, path: &str) -> u32 {
+        let hash = self.hasher.hash_one(path.as_bytes());
+        #[expect(clippy::cast_possible_truncation, reason = "both halves go in")]
+        let folded = (hash ^ (hash >> 32)) as u32;
+        folded
+    }
+}
+
+const fn shard_of(hash: u32) -> usize {
+    (hash >> SHARD_SHIFT) as usize
+}
+
+/// The table takes its buckets from the low bits and its tags from the high ones.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Java: DataTree.getNodeSize.
+fn node_size(node: &DataNode) -> u64 {
+    let path_len = if node.path_bytes().is_ascii() {
+        node.path_bytes().len()
+    } else {
+        java_length(node.path())
+    };
+    (path_len + node.data_len()) as u64
+}

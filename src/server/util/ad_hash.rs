@@ -1,0 +1,69 @@
+//! A hash of a set that is kept up to date element by element (Java: server/util/AdHash.java).
+//!
+//! The sum of the elements' digests modulo 2^64: adding and removing commute, so it does not matter in which order two
+//! servers have built the same tree. After M. Bellare and D. Micciancio, "A New Paradigm for Collision-free Hashing".
+
+use std::fmt;
+
+/// The sum of digests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AdHash {
+    hash: u64,
+}
+
+impl AdHash {
+    /// The hash of nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { hash: 0 }
+    }
+
+    /// Adds an element.
+    pub const fn add_digest(&mut self, digest: u64) {
+        self.hash = self.hash.wrapping_add(digest);
+    }
+
+    /// Takes an element out.
+    pub const fn remove_digest(&mut self, digest: u64) {
+        self.hash = self.hash.wrapping_sub(digest);
+    }
+
+    /// The hash as it is written: Java's long.
+    #[must_use]
+    pub const fn hash(self) -> i64 {
+        self.hash.cast_signed()
+    }
+
+    /// Takes all elements out.
+    pub const fn clear(&mut self) {
+        self.hash = 0;
+    }
+}
+
+/// Hex digits, as in Java.
+impl fmt::Display for AdHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_additions_and_removals_does_not_matter() {
+        let mut one = AdHash::new();
+        for digest in [u64::MAX, 7, 0xdead_beef] {
+            one.add_digest(digest);
+        }
+        one.remove_digest(7);
+        let mut other = AdHash::new();
+        other.add_digest(0xdead_beef);
+        other.add_digest(u64::MAX);
+        assert_eq!(one, other);
+        assert_eq!(one.to_string(), "deadbeee");
+        one.clear();
+        assert_eq!(one.hash(), 0);
+    }
+}
