@@ -131,25 +131,31 @@ fn compare_options() -> Options {
         .optmulti(
             "",
             "server",
-            "a server: a release's directory, a directory of jars, or a command that gets the path of a zoo.cfg \
-             (in the place of {cfg}, or last); the first one is compared with the best of the others",
+            "a server: a release's directory, a directory of jars, or a command that gets the path \
+             of a zoo.cfg (in the place of {cfg}, or last); the first one is compared with the \
+             best of the others",
             "LABEL=WHAT",
         )
         .optopt("", "parts", "some of matrix,nodes,sessions,watches (default all)", "LIST")
         .optmulti("", "only", "of the matrix, only loads whose name contains this", "TEXT")
-        .optopt("", "rounds", "how often everything is repeated; medians are shown (default 3)", "N")
+        .optopt("", "rounds", "repetitions; medians are shown (default 3)", "N")
         .optopt("s", "size", "bytes of a value (default 100)", "BYTES")
         .optopt("k", "keys", "nodes that are read and written (default 10000)", "N")
         .optopt("t", "duration", "measured time of a load (default 8s)", "TIME")
         .optopt("", "warm-up", "time before it (default 3s)", "TIME")
-        .optopt("", "warm-server", "mixed load before a server's first measured one (default 20s)", "TIME")
+        .optopt("", "warm-server", "mixed load before the first measured one (default 20s)", "TIME")
         .optopt("", "nodes", "nodes that are created (default 1000000)", "N")
         .optopt("", "fanout", "nodes in one directory (default 1000)", "N")
         .optopt("", "create-in-flight", "creates in flight (default 1000)", "N")
         .optopt("", "sessions", "idle sessions (default 5000)", "N")
         .optopt("", "hold", "how long they are held (default 60s)", "TIME")
         .optopt("", "watchers", "clients that watch one node (default 1000)", "N")
-        .optopt("", "dir", "data directories and logs; on the disk that counts (default ./bench-data)", "DIR")
+        .optopt(
+            "",
+            "dir",
+            "for data and logs, on the disk that counts (default ./bench-data)",
+            "DIR",
+        )
         .optflag("", "keep", "leave data directories and logs")
         .optopt("", "java", "the Java launcher (default java)", "FILE")
         .optopt("", "java-heap", "heap of Java servers, MB (default 1000, as zkEnv.sh)", "MB")
@@ -440,7 +446,8 @@ mod tests {
 
     #[test]
     fn a_run_takes_what_it_is_given() {
-        let line = "run -c 127.0.0.1:99 -w 90:10 -n 64 -d 16 -s 7 -k 5 -t 500ms --warm-up 2m --root /a/b \
+        let line = "run -c 127.0.0.1:99 -w 90:10 -n 64 -d 16 -s 7 -k 5 -t 500ms --warm-up 2m \
+                    --root /a/b \
                     --threads 2 --json - -q --pid 7";
         let Asked::Run { target, work: Work::Load(load), json, quiet } = asked(line).unwrap()
         else {
@@ -499,7 +506,8 @@ mod tests {
 
     #[test]
     fn a_comparison_keeps_the_order_of_its_servers_and_parts() {
-        let line = "compare --server ours=zk --server java=jv --parts watches,matrix --only reads --rounds 5";
+        let line = "compare --server ours=zk --server java=jv --parts watches,matrix --only reads \
+                    --rounds 5";
         let Asked::Compare { plan, .. } = asked(line).unwrap() else { panic!("not a comparison") };
         let labels: Vec<_> = plan.servers.iter().map(|server| server.label.as_str()).collect();
         assert_eq!(labels, ["ours", "java"]);

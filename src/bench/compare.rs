@@ -70,29 +70,17 @@ pub(crate) struct Comparison {
     pub(crate) keep: bool,
 }
 
-/// Runs all rounds.
-///
-/// # Errors
-/// When a server does not start, serves wrongly, or loses a session. Logs and data stay then.
-pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> Result<Figures, BenchError> {
+/// Runs all rounds; what was measured, and what has ended them early: a server that does not start, serves wrongly or
+/// loses a session. Its log and data stay then.
+pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> (Figures, Result<(), BenchError>) {
     let needed = plan.sessions.max(plan.watchers) as u64 + 100;
     if let Some(limit) = raise_file_limit().filter(|limit| *limit < needed) {
         say(out, &format!("only {limit} files may be open: fewer than {needed} for all sessions"));
     }
     let labels = plan.servers.iter().map(|server| server.label.clone()).collect();
     let mut round = Round { plan, number: 0, figures: Figures::new(labels), out };
-    for number in 1..=plan.rounds {
-        round.number = number;
-        for part in &plan.parts {
-            match part {
-                Part::Matrix => round.matrix()?,
-                Part::Nodes => round.each("nodes", Round::nodes)?,
-                Part::Sessions => round.each("sessions", Round::sessions)?,
-                Part::Watches => round.each("watches", Round::watches)?,
-            }
-        }
-    }
-    Ok(round.figures)
+    let done = round.all();
+    (round.figures, done)
 }
 
 struct Round<'a> {
@@ -106,6 +94,21 @@ struct Round<'a> {
 type Scenario<'a> = fn(&mut Round<'a>, usize, RunningServer) -> Result<(), BenchError>;
 
 impl<'a> Round<'a> {
+    fn all(&mut self) -> Result<(), BenchError> {
+        for number in 1..=self.plan.rounds {
+            self.number = number;
+            for part in &self.plan.parts {
+                match part {
+                    Part::Matrix => self.matrix()?,
+                    Part::Nodes => self.each("nodes", Round::nodes)?,
+                    Part::Sessions => self.each("sessions", Round::sessions)?,
+                    Part::Watches => self.each("watches", Round::watches)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn matrix(&mut self) -> Result<(), BenchError> {
         let plan = self.plan;
         let mut running = Vec::new();

@@ -59,12 +59,13 @@ fn run(asked: Asked, out: &mut dyn Write) -> Result<(), BenchError> {
         Asked::Help(text) => print(out, &text),
         Asked::Run { target, work, json, quiet } => run_load(&target, &work, &json, quiet, out),
         Asked::Compare { plan, json } => {
-            let figures = if json == JsonTo::Output {
-                compare::compare(&plan, &mut std::io::sink())?
+            let (figures, done) = if json == JsonTo::Output {
+                compare::compare(&plan, &mut std::io::sink())
             } else {
-                compare::compare(&plan, out)?
+                compare::compare(&plan, out)
             };
-            deliver(&json, &figures.to_json(), &figures.render(), out)
+            deliver(&json, &figures.to_json(), &figures.render(), out)?;
+            done
         }
         Asked::Probe { plan, json } => {
             let bounds = probe::probe(&plan)?;

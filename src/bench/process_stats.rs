@@ -22,13 +22,13 @@ struct Stat {
     ticks: u64,
 }
 
-/// Memory of a process tree, in bytes.
+/// Memory of a process tree, in bytes, and its threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     /// Resident now (VmRSS).
     pub(crate) resident: u64,
-    /// The most that was resident so far (VmHWM).
-    pub(crate) peak: u64,
+    /// Threads: the kernel keeps a stack for each, which no process's memory shows.
+    pub(crate) threads: u64,
 }
 
 impl Default for ProcessStats {
@@ -55,9 +55,18 @@ impl ProcessStats {
             let memory = fs::read_to_string(path).ok().and_then(|status| parse_memory(&status));
             let memory = memory.unwrap_or_default(); // ended in between
             sum.resident += memory.resident;
-            sum.peak += memory.peak;
+            sum.threads += memory.threads;
         }
         Some(sum)
+    }
+
+    /// The process and its descendants; only itself when the system has no `/proc`, nobody when it is gone.
+    pub(crate) fn pids_of_tree(&self, pid: u32) -> Vec<u32> {
+        let stats = self.all_stats();
+        if stats.is_empty() {
+            return vec![pid];
+        }
+        tree(pid, &stats).unwrap_or_default().iter().map(|stat| stat.pid).collect()
     }
 
     /// CPU time that this process has used; `None` when the system has no `/proc`.
@@ -106,14 +115,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat { pid, parent, ticks })
 }
 
-/// VmRSS and VmHWM of `/proc/PID/status`; `None` for a kernel thread or a process that has ended.
+/// VmRSS and Threads of `/proc/PID/status`; `None` for a kernel thread or a process that has ended.
 fn parse_memory(status: &str) -> Option<Memory> {
-    let bytes_of = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
-        Some(kibibytes * 1024)
-    };
-    Some(Memory { resident: bytes_of("VmRSS:")?, peak: bytes_of("VmHWM:")? })
+    let value_of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes: u64 = value_of("VmRSS:")?.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    let threads = value_of("Threads:")?.trim().parse().ok()?;
+    Some(Memory { resident: kibibytes * 1024, threads })
 }
 
 #[cfg(test)]
@@ -142,9 +149,9 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        let status = "Name:\tx\nVmPeak:\t  99 kB\nVmHWM:\t  2048 kB\nVmRSS:\t   1024 kB\n";
-        assert_eq!(parse_memory(status), Some(Memory { resident: 1024 * 1024, peak: 2048 * 1024 }));
-        assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
+        let status = "Name:\tx\nVmPeak:\t  99 kB\nVmRSS:\t   1024 kB\nThreads:\t7\n";
+        assert_eq!(parse_memory(status), Some(Memory { resident: 1024 * 1024, threads: 7 }));
+        assert_eq!(parse_memory("Name:\tkthreadd\nThreads:\t1\n"), None);
     }
 
     #[test]
@@ -152,7 +159,7 @@ mod tests {
     fn this_process_has_memory_and_a_missing_one_has_none() {
         let stats = ProcessStats::default();
         let memory = stats.memory_of_tree(std::process::id()).unwrap();
-        assert!(memory.resident > 0 && memory.peak >= memory.resident);
+        assert!(memory.resident > 0 && memory.threads > 0);
         assert!(stats.own_cpu().is_some());
         assert_eq!(stats.cpu_of_tree(u32::MAX), None);
     }

@@ -186,6 +186,8 @@ pub(crate) fn idle_sessions(
             |name: &str, unit, value| figure(Section::Memory, name, unit, Better::Lower, value);
         figures.push(memory(&name, "MiB", after.resident as f64 / mib));
         figures.push(memory(&format!("{name}: each"), "KiB", each / kib));
+        let (threads, value) = (format!("{name}: threads"), after.threads as f64);
+        figures.push(figure(Section::Memory, &threads, "", Better::Neither, value));
     }
     if let Some((after, before)) = cpu {
         let share =

@@ -5,13 +5,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crossbeam::channel::never;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use crate::common::time;
 
@@ -210,7 +209,7 @@ impl RunningServer {
         };
         let (out, err) = open().map_err(BenchError::io(format!("write {}", log.display())))?;
         let mut command = spec.command(dir, options);
-        command.current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+        command.current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(err);
         let started = time::now();
         let child = command.spawn().map_err(BenchError::io(format!("start {command:?}")))?;
         let mut server = Self {
@@ -281,12 +280,14 @@ impl RunningServer {
         }
     }
 
-    /// Its process group holds nothing that this program has not started.
+    /// To the process and all that it has started. They share this program's process group, so that a terminal's
+    /// Ctrl-C reaches them, too.
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        // A group that is gone needs no signal.
-        if let Some(pid) = pid {
-            let _gone = kill_process_group(pid, signal);
+        for pid in ProcessStats::default().pids_of_tree(self.pid()) {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                // Who is gone needs no signal.
+                let _gone = kill_process(pid, signal);
+            }
         }
     }
 

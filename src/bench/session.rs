@@ -18,8 +18,9 @@ use super::template::{LEN_BYTES, frame, set_frame_len};
 /// How long a server may take for one answer. Far above what any healthy one needs.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// How many sessions are being opened at the same time: the server can write them to its log in one go.
-const OPENING_AT_ONCE: usize = 128;
+/// How many sessions are being opened at the same time: the server can write them to its log in one go. Fewer than the
+/// 50 that a Java server lets wait for its acceptor: beyond them a connection takes a second.
+const OPENING_AT_ONCE: usize = 32;
 
 /// Replies of set-up and scenarios are short, and thousands of sessions read them.
 const READ_BYTES: usize = 4096;
