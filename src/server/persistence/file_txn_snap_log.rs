@@ -1,0 +1,578 @@
+//! The transaction log and the snapshots of a server (Java: server/persistence/FileTxnSnapLog.java).
+//!
+//! Threads: none of its own. Locks: `TxnLog` around the log, held across the disk; a target or source that is passed in is
+//! called without it.
+//! Differs from Java: a torn tail is cut off when the log is replayed, so that Java can read the directory, too; a hole in
+//! the history is warned of; truncating the log takes snapshots away that are newer, because they would bring back what
+//! is truncated.
+
+mod directories;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, info, warn};
+
+pub use directories::DatadirError;
+
+use super::file_snap::{FileSnap, Sessions};
+use super::file_txn_log::{FileTxnIterator, FileTxnLog, TailCheck, TornTail, cut_file};
+use super::snap_shot::{FileSnapConfig, RestoreTarget, SnapError, SnapshotDigest, SnapshotSource};
+use super::snapshot_info::SnapshotInfo;
+use super::txn_log::{FileTxnLogConfig, PersistenceMetrics, TxnLogError};
+use super::util::NamedFile;
+use crate::common::time;
+use crate::common::zk_config::SystemProperties;
+use crate::ids::{SessionId, Zxid};
+use crate::server::util::serialize_utils::{TxnBody, TxnLogEntry};
+use crate::txn::{TxnDigest, TxnHeader};
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnSnapLog";
+
+/// The subdirectory with the version of the formats (Java: FileTxnSnapLog.version + VERSION).
+pub const VERSION_DIRECTORY: &str = "version-2";
+
+/// A file beside it whose presence says that an empty database is meant (Java: "initialize").
+const INITIALIZE_FILE: &str = "initialize";
+
+/// How often a long replay says how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Every how many transactions the clock is looked at.
+const PROGRESS_CHECK: u64 = 4096;
+
+/// How a server's storage works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileTxnSnapLogConfig {
+    /// How the log is written and read.
+    pub txn_log: FileTxnLogConfig,
+    /// How snapshots are written and read.
+    pub snap: FileSnapConfig,
+    /// Whether missing directories are made (`zookeeper.datadir.autocreate`, default true).
+    pub datadir_autocreate: bool,
+    /// Whether an empty database may vote without the file `initialize` (`zookeeper.db.autocreate`, default true).
+    pub db_autocreate: bool,
+    /// Whether a log without a snapshot is believed (`zookeeper.snapshot.trust.empty`, default false).
+    pub trust_empty_snapshot: bool,
+    /// A snapshot is due after about half of so many bytes of log; `None` is never for that reason
+    /// (`zookeeper.snapSizeLimitInKb`, default 4194304; Java: ZooKeeperServer.getSnapSizeInBytes).
+    pub snap_size_limit: Option<u64>,
+}
+
+impl Default for FileTxnSnapLogConfig {
+    fn default() -> Self {
+        Self {
+            txn_log: FileTxnLogConfig::default(),
+            snap: FileSnapConfig::default(),
+            datadir_autocreate: true,
+            db_autocreate: true,
+            trust_empty_snapshot: false,
+            snap_size_limit: Some(DEFAULT_SNAP_SIZE_LIMIT_KIB * 1024),
+        }
+    }
+}
+
+/// 4 GiB.
+const DEFAULT_SNAP_SIZE_LIMIT_KIB: u64 = 4 * 1024 * 1024;
+
+impl FileTxnSnapLogConfig {
+    /// Reads Java's properties.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties) -> Self {
+        let trust_empty_snapshot = properties.bool("zookeeper.snapshot.trust.empty");
+        info!(target: LOG, "zookeeper.snapshot.trust.empty : {trust_empty_snapshot}");
+        let limit_kib: i64 = properties.number_or("zookeeper.snapSizeLimitInKb", i64::MAX);
+        if limit_kib <= 0 {
+            info!(
+                target: LOG,
+                "zookeeper.snapSizeLimitInKb set to a non-positive value {limit_kib}; disabling feature"
+            );
+        }
+        let limit_kib = match limit_kib {
+            i64::MAX => Some(DEFAULT_SNAP_SIZE_LIMIT_KIB),
+            limit => u64::try_from(limit).ok().filter(|limit| *limit > 0),
+        };
+        Self {
+            txn_log: FileTxnLogConfig::from_properties(properties),
+            snap: FileSnapConfig::from_properties(properties),
+            datadir_autocreate: properties.bool_or("zookeeper.datadir.autocreate", true),
+            db_autocreate: properties.bool_or("zookeeper.db.autocreate", true),
+            trust_empty_snapshot,
+            snap_size_limit: limit_kib.map(|limit| limit.saturating_mul(1024)),
+        }
+    }
+}
+
+/// Why a database cannot be restored or truncated.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The log cannot be read or cut.
+    #[error(transparent)]
+    TxnLog(#[from] TxnLogError),
+    /// No snapshot can be read, or a new one not written.
+    #[error(transparent)]
+    Snap(#[from] SnapError),
+    /// There is a log, but nothing to replay it on.
+    #[error(
+        "No snapshot found, but there are log entries. Something is broken! No snapshot in {} that could be whole, but \
+         transactions up to {last} in {}: put the snapshots back, or, if the log is from ZooKeeper 3.4 and holds \
+         everything since the first transaction, start once with zookeeper.snapshot.trust.empty=true",
+        snap_dir.display(), log_dir.display()
+    )]
+    NoSnapshot {
+        /// Where snapshots should be.
+        snap_dir: PathBuf,
+        /// Where the log is.
+        log_dir: PathBuf,
+        /// The last transaction in it.
+        last: Zxid,
+    },
+    /// The file `initialize` cannot be deleted.
+    #[error("cannot delete {}: {source}", path.display())]
+    Initialize {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing older is left to start from.
+    #[error(
+        "cannot truncate the history to {zxid}: all snapshots in {} are newer; delete this server's data and let it \
+         sync from the leader",
+        snap_dir.display()
+    )]
+    NothingToTruncateTo {
+        /// Where the history should end.
+        zxid: Zxid,
+        /// Where the snapshots are.
+        snap_dir: PathBuf,
+    },
+}
+
+/// A transaction that was replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadedTxn<'a> {
+    /// Its header.
+    pub header: &'a TxnHeader,
+    /// All its bytes as they stand in the log: header, record, digest.
+    pub bytes: &'a [u8],
+    /// The digest that came with it.
+    pub digest: Option<&'a TxnDigest>,
+}
+
+/// Log and snapshots of one server.
+#[derive(Debug)]
+pub struct FileTxnSnapLog {
+    data_dir: PathBuf,
+    snap_dir: PathBuf,
+    config: FileTxnSnapLogConfig,
+    txn_log: RankedMutex<FileTxnLog>,
+    snap_log: FileSnap,
+    metrics: Arc<dyn PersistenceMetrics>,
+}
+
+impl FileTxnSnapLog {
+    /// Opens the storage: `data_dir` is where the log is (dataLogDir), `snap_dir` where the snapshots are (dataDir); both
+    /// get a subdirectory `version-2`.
+    ///
+    /// # Errors
+    /// When a directory is missing and may not be made, cannot be written to, or holds what belongs into the other.
+    pub fn new(
+        data_dir: &Path,
+        snap_dir: &Path,
+        config: FileTxnSnapLogConfig,
+        metrics: Arc<dyn PersistenceMetrics>,
+    ) -> Result<Self, DatadirError> {
+        debug!(target: LOG, "Opening datadir:{} snapDir:{}", data_dir.display(), snap_dir.display());
+        let data_dir = data_dir.join(VERSION_DIRECTORY);
+        let snap_dir = snap_dir.join(VERSION_DIRECTORY);
+        directories::prepare(&data_dir, &snap_dir, config.datadir_autocreate)?;
+        let txn_log = FileTxnLog::new(&data_dir, config.txn_log, Arc::clone(&metrics));
+        let snap_log = FileSnap::new(&snap_dir, config.snap);
+        let txn_log = RankedMutex::new(Rank::TxnLog, "transaction log", txn_log);
+        Ok(Self { data_dir, snap_dir, config, txn_log, snap_log, metrics })
+    }
+
+    /// Where the log is, with `version-2`.
+    #[must_use]
+    pub fn data_log_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Where the snapshots are, with `version-2`.
+    #[must_use]
+    pub fn snap_dir(&self) -> &Path {
+        &self.snap_dir
+    }
+
+    /// How it works.
+    #[must_use]
+    pub const fn config(&self) -> &FileTxnSnapLogConfig {
+        &self.config
+    }
+
+    /// The snapshot that was saved or restored last.
+    #[must_use]
+    pub fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
+        self.snap_log.last_snapshot_info()
+    }
+
+    /// Whether a server that has synced with a leader must write a snapshot although it has the transactions: after an
+    /// upgrade from 3.4 there may be none.
+    #[must_use]
+    pub fn should_force_write_initial_snapshot_after_leader_election(&self) -> bool {
+        self.config.trust_empty_snapshot && self.last_snapshot_info().is_none()
+    }
+
+    /// Restores the tree and the sessions from the newest snapshot and the log; returns the highest zxid, -1 for an empty
+    /// database that may not be one. `on_txn` sees every transaction that was replayed.
+    ///
+    /// # Errors
+    /// When what is on disk is damaged or something is missing: nothing that was acknowledged is given up.
+    pub fn restore<T: RestoreTarget>(
+        &self,
+        target: &mut T,
+        sessions: &mut Sessions,
+        on_txn: impl FnMut(LoadedTxn<'_>),
+    ) -> Result<Zxid, RestoreError> {
+        self.snap_log.delete_unfinished();
+        let start = time::now();
+        let snapshot = self.snap_log.deserialize(target, sessions)?;
+        self.metrics.startup_snap_load_time_ms(time::millis(start.elapsed()));
+        let trust_empty_db = self.delete_initialize_file()? || self.config.db_autocreate;
+        if snapshot.is_none() {
+            let last = self.last_logged_zxid()?;
+            if last == Zxid::NONE {
+                return Ok(self.begin_empty(target, sessions, trust_empty_db)?);
+            }
+            if !self.config.trust_empty_snapshot {
+                let (snap_dir, log_dir) = (self.snap_dir.clone(), self.data_dir.clone());
+                return Err(RestoreError::NoSnapshot { snap_dir, log_dir, last });
+            }
+            warn!(
+                target: LOG,
+                "No snapshot found, but there are log entries. This should only be allowed during upgrading."
+            );
+        }
+        let highest = self.fast_forward_from_edits(target, sessions, on_txn)?;
+        if let Some(zxid) = target.snapshot_digest_zxid() {
+            warn!(
+                target: LOG,
+                "Highest txn zxid {highest} is not covering the snapshot digest zxid {zxid}, \
+                 which might lead to inconsistent state"
+            );
+        }
+        Ok(highest)
+    }
+
+    fn delete_initialize_file(&self) -> Result<bool, RestoreError> {
+        let path = self.data_dir.with_file_name(INITIALIZE_FILE);
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                info!(
+                    target: LOG,
+                    "Initialize file found, an empty database will not block voting participation"
+                );
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(RestoreError::Initialize { path, source }),
+        }
+    }
+
+    fn begin_empty<T: RestoreTarget>(
+        &self,
+        target: &mut T,
+        sessions: &Sessions,
+        trusted: bool,
+    ) -> Result<Zxid, SnapError> {
+        if trusted {
+            self.save(&mut WholeTree { target, sessions })?;
+            return Ok(Zxid::ZERO);
+        }
+        warn!(target: LOG, "Unexpected empty data tree, setting zxid to -1");
+        target.set_last_processed_zxid(Zxid::NONE);
+        Ok(Zxid::NONE)
+    }
+
+    /// Replays what is in the log behind the last transaction of the tree; returns the highest zxid. Nobody may append
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is damaged.
+    pub fn fast_forward_from_edits<T: RestoreTarget>(
+        &self,
+        target: &mut T,
+        sessions: &mut Sessions,
+        mut on_txn: impl FnMut(LoadedTxn<'_>),
+    ) -> Result<Zxid, RestoreError> {
+        let mut highest = target.last_processed_zxid();
+        let mut iterator = self.read(highest.next(), true, TailCheck::Recovery)?;
+        let start = time::now();
+        let mut progress = Progress { loaded: 0, told: start };
+        while iterator.header().is_some() {
+            let TxnLogEntry { header, txn, digest } = iterator.entry()?;
+            highest = next_highest(highest, &header);
+            Self::process_transaction(&header, txn, digest.as_ref(), target, sessions);
+            let (bytes, digest) = (iterator.bytes(), digest.as_ref());
+            on_txn(LoadedTxn { header: &header, bytes, digest });
+            progress.count(highest);
+            iterator.advance()?;
+        }
+        if let Some(tail) = iterator.torn_tail() {
+            cut_torn_tail(tail)?;
+        }
+        if progress.loaded > 0 {
+            let ms = time::millis(start.elapsed());
+            info!(target: LOG, "{} txns loaded in {ms} ms", progress.loaded);
+            self.metrics.startup_txns_loaded(progress.loaded, ms);
+        }
+        Ok(highest)
+    }
+
+    /// Applies a transaction to the tree and the sessions. Errors are expected: a snapshot may already hold what comes
+    /// later.
+    pub fn process_transaction<T: RestoreTarget>(
+        header: &TxnHeader,
+        txn: Option<TxnBody>,
+        digest: Option<&TxnDigest>,
+        target: &mut T,
+        sessions: &mut Sessions,
+    ) {
+        match &txn {
+            Some(TxnBody::CreateSession(session)) => {
+                sessions.insert(header.client_id, session.time_out);
+            }
+            Some(TxnBody::CloseSession(_)) => {
+                sessions.remove(&header.client_id);
+            }
+            // Without a record: as written before 3.6.
+            None => {
+                sessions.remove(&header.client_id);
+            }
+            Some(_) => {}
+        }
+        let err = target.process_txn(header, txn, digest);
+        if err != 0 {
+            let (zxid, op) = (header.zxid, header.r#type);
+            debug!(target: LOG, "Ignoring processTxn failure hdr: {op}, zxid {zxid}, error: {err}");
+        }
+    }
+
+    fn read(
+        &self,
+        zxid: Zxid,
+        fast_forward: bool,
+        check: TailCheck,
+    ) -> Result<FileTxnIterator, TxnLogError> {
+        let format = self.config.txn_log.format;
+        FileTxnIterator::open(&self.data_dir, zxid, fast_forward, check, format)
+    }
+
+    /// The transactions in the log from `zxid` on, while others append; without `fast_forward` from the start of the file
+    /// that may hold it.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is damaged before its end.
+    pub fn read_txn_log(
+        &self,
+        zxid: Zxid,
+        fast_forward: bool,
+    ) -> Result<FileTxnIterator, TxnLogError> {
+        self.read(zxid, fast_forward, TailCheck::Live)
+    }
+
+    /// The last transaction in the log, [`Zxid::NONE`] when there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is damaged.
+    pub fn last_logged_zxid(&self) -> Result<Zxid, TxnLogError> {
+        self.txn_log.lock().last_logged_zxid()
+    }
+
+    /// Saves a snapshot; it is on disk when this returns. See [`FileSnap::serialize`].
+    ///
+    /// # Errors
+    /// When it cannot be written; there is no new snapshot then.
+    pub fn save<S: SnapshotSource>(&self, source: &mut S) -> Result<PathBuf, SnapError> {
+        self.snap_log.serialize(source)
+    }
+
+    /// Takes away, for good, all of the history above `zxid`: transactions and snapshots.
+    ///
+    /// # Errors
+    /// When there is no older snapshot to start from, or a file cannot be read, cut or deleted.
+    pub fn truncate_log(&self, zxid: Zxid) -> Result<(), RestoreError> {
+        let snapshots = self.snap_log.find_n_valid_snapshots(usize::MAX)?;
+        let (newer, older): (Vec<_>, Vec<_>) = snapshots.into_iter().partition(|s| s.zxid > zxid);
+        if older.is_empty() && !newer.is_empty() {
+            let snap_dir = self.snap_dir.clone();
+            return Err(RestoreError::NothingToTruncateTo { zxid, snap_dir });
+        }
+        for NamedFile { path, .. } in newer {
+            warn!(target: LOG, "truncating to {zxid}: deleting {}", path.display());
+            fs::remove_file(&path).map_err(SnapError::io("delete", &path))?;
+        }
+        self.txn_log.lock().truncate(zxid)?;
+        Ok(())
+    }
+
+    /// The newest snapshot that may be whole.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn find_most_recent_snapshot(&self) -> Result<Option<NamedFile>, SnapError> {
+        self.snap_log.find_most_recent_snapshot()
+    }
+
+    /// The newest `n` snapshots, whole or not, newest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn find_n_recent_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
+        self.snap_log.find_n_recent_snapshots(n)
+    }
+
+    /// The newest `n` snapshots that may be whole, newest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn find_n_valid_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
+        self.snap_log.find_n_valid_snapshots(n)
+    }
+
+    /// The log files that may hold transactions from `zxid` on (Java: getSnapshotLogs).
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn snapshot_logs(&self, zxid: Zxid) -> Result<Vec<NamedFile>, TxnLogError> {
+        FileTxnLog::log_files(&self.data_dir, zxid)
+    }
+
+    /// Adds a transaction to the log. See [`FileTxnLog::append`].
+    ///
+    /// # Errors
+    /// As there: the server must stop.
+    pub fn append(&self, header: &TxnHeader, bytes: &[u8]) -> Result<(), TxnLogError> {
+        self.txn_log.lock().append(header, bytes)
+    }
+
+    /// Waits until what was appended is on disk. See [`FileTxnLog::commit`].
+    ///
+    /// # Errors
+    /// As there: the server must stop.
+    pub fn commit(&self) -> Result<(), TxnLogError> {
+        self.txn_log.lock().commit()
+    }
+
+    /// Ends the log file; the next append starts a new one.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn roll_log(&self) -> Result<(), TxnLogError> {
+        self.txn_log.lock().roll_log()
+    }
+
+    /// How long the last fsync of the log took, ms; `None` before the first.
+    #[must_use]
+    pub fn txn_log_elapsed_sync_time_ms(&self) -> Option<i64> {
+        self.txn_log.lock().sync_elapsed_ms()
+    }
+
+    /// Sets what the log counts for since the last snapshot, in bytes.
+    pub fn set_total_log_size(&self, size: u64) {
+        self.txn_log.lock().set_total_log_size(size);
+    }
+
+    /// What was written to the log since that was set, in bytes, with the whole of the file that is written.
+    #[must_use]
+    pub fn total_log_size(&self) -> u64 {
+        self.txn_log.lock().total_log_size()
+    }
+
+    /// Commits what was appended and closes the log. It can be used again: a new file starts with the next append.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn close(&self) -> Result<(), TxnLogError> {
+        self.txn_log.lock().close()
+    }
+}
+
+/// The highest zxid with the next transaction in the log. As in Java it is applied whatever its zxid is.
+fn next_highest(highest: Zxid, header: &TxnHeader) -> Zxid {
+    let (zxid, op) = (header.zxid, header.r#type);
+    if zxid < highest && highest != Zxid::ZERO {
+        error!(target: LOG, "{highest}(highestZxid) > {zxid}(next log) for type {op}");
+        return highest;
+    }
+    if zxid > highest.next() && zxid.epoch() == highest.epoch() {
+        warn!(target: LOG, "the log has nothing between zxid {highest} and {zxid}: transactions may be missing");
+    }
+    zxid
+}
+
+/// Says from time to time how far a replay is.
+struct Progress {
+    loaded: u64,
+    told: Instant,
+}
+
+impl Progress {
+    fn count(&mut self, zxid: Zxid) {
+        self.loaded += 1;
+        if self.loaded.is_multiple_of(PROGRESS_CHECK) && self.told.elapsed() >= PROGRESS_INTERVAL {
+            self.told = time::now();
+            info!(target: LOG, "replaying the log: {} txns loaded, at zxid {zxid}", self.loaded);
+        }
+    }
+}
+
+fn cut_torn_tail(tail: &TornTail) -> Result<(), TxnLogError> {
+    let TornTail { path, offset, bytes } = tail;
+    warn!(
+        target: LOG,
+        "{}: cutting off the last {bytes} bytes, from offset {offset} on: a write that was never finished or acknowledged",
+        path.display()
+    );
+    cut_file(path, *offset)
+}
+
+/// A snapshot of a tree that nobody else has yet.
+struct WholeTree<'a, T> {
+    target: &'a T,
+    sessions: &'a Sessions,
+}
+
+impl<T: RestoreTarget> SnapshotSource for WholeTree<'_, T> {
+    type Error = std::convert::Infallible;
+
+    fn begin(&mut self) -> Zxid {
+        self.target.last_processed_zxid()
+    }
+
+    fn sessions(&mut self) -> Vec<(SessionId, i32)> {
+        self.sessions.iter().map(|(id, timeout)| (*id, *timeout)).collect()
+    }
+
+    fn next_chunk(&mut self, out: &mut Vec<u8>, _about_bytes: usize) -> Result<bool, Self::Error> {
+        self.target.serialize(out);
+        Ok(false)
+    }
+
+    fn digest(&mut self) -> Option<SnapshotDigest> {
+        None
+    }
+
+    fn last_processed_zxid(&mut self) -> Zxid {
+        self.target.last_processed_zxid()
+    }
+}
+
+#[cfg(test)]
+mod tests;
