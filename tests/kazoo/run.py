@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Runs kazoo's own test suite, from its sdist, against Java 3.9.5 and against ours.
+
+Prints the failures on both sides; fails when ours has one that Java has not, or when a test that ran
+on Java's side did not run on ours. Usage: run.py [--left KIND] [--right KIND] [-k EXPRESSION]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from harness.servers import PEERS, fresh_dir, require, work_root  # noqa: E402
+
+# The files whose tests talk to a server. The others test kazoo alone.
+FILES = (
+    "barrier", "cache", "client", "connection", "counter", "election", "interrupt", "lease", "lock",
+    "partitioner", "party", "queue", "watchers",
+)
+# Tests that one plain server cannot serve, whoever made it.
+LEFT_OUT = (
+    "TestSSLClient",  # certificates, Netty
+    "TestReadOnlyMode", "test_read_only", "test_update_host_list",  # three servers
+    "TestReconfig",  # an ensemble
+)
+WORKERS = "4"
+DEADLINE_S = 900
+
+
+def run(kind, expression, name):
+    """{name of a test: passed, failed or skipped}, seconds."""
+    root = fresh_dir(work_root() / "kazoo" / name)
+    report = root / "report.xml"
+    tests = PEERS / "kazoo" / "src" / "kazoo" / "tests"
+    chosen = " and ".join(f"not {name}" for name in LEFT_OUT)
+    if expression:
+        chosen = f"({chosen}) and ({expression})"
+    command = [
+        str(PEERS / "kazoo/venv/bin/python"), "-m", "pytest", "-q", "-p", "one_server",
+        "-n", WORKERS, "--dist", "load", "--timeout", "90", "-o", "log_cli=false", "-o", "addopts=",
+        "-k", chosen, f"--junitxml={report}", *[str(tests / f"test_{name}.py") for name in FILES],
+    ]
+    environment = {
+        **os.environ, "KAZOO_SERVER": kind, "KAZOO_WORK_DIR": str(root),
+        "PYTHONPATH": str(HERE), "ZOOKEEPER_VERSION": "3.9.5", "ZOOKEEPER_CLUSTER_SIZE": "1",
+    }
+    started = time.monotonic()
+    with open(root / "pytest.log", "w") as log:
+        subprocess.run(command, cwd=tests.parent.parent, env=environment, stdout=log,
+                       stderr=subprocess.STDOUT, timeout=DEADLINE_S, check=False)
+    if not report.exists():
+        sys.exit(f"pytest wrote no report: {root / 'pytest.log'}")
+    results = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "passed"
+        outcome = "skipped" if "skipped" in kinds else outcome
+        name = f"{case.get('classname', '').rsplit('.tests.', 1)[-1]}.{case.get('name')}"
+        results[name] = "failed" if results.get(name) == "failed" else outcome
+    return results, time.monotonic() - started
+
+
+def repeated(kind, names):
+    """Those of the tests that fail again when they run once more, a few at a time."""
+    methods = " or ".join(sorted({name.rsplit(".", 1)[-1] for name in names}))
+    results, _ = run(kind, methods, "right-again")
+    return [name for name in names if results.get(name) != "passed"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--left", default="java:3.9.5")
+    parser.add_argument("--right", default="ours")
+    parser.add_argument("-k", dest="expression", help="as pytest's -k")
+    arguments = parser.parse_args()
+    require(arguments.left, arguments.right)
+    with ThreadPoolExecutor(2) as pool:
+        kinds = {"left": arguments.left, "right": arguments.right}
+        runs = {side: pool.submit(run, kind, arguments.expression, side)
+                for side, kind in kinds.items()}
+    left, right = (runs[side].result()[0] for side in ("left", "right"))
+    for side, results in (("left", left), ("right", right)):
+        count = {what: list(results.values()).count(what)
+                 for what in ("passed", "failed", "skipped")}
+        print(f"kazoo against {kinds[side]}: {count['passed']} passed, {count['failed']} failed, "
+              f"{count['skipped']} skipped, {runs[side].result()[1]:.0f} s")
+        for name in sorted(name for name, outcome in results.items() if outcome == "failed"):
+            print(f"    failed: {name}")
+    worse = sorted(name for name, outcome in left.items()
+                   if outcome == "passed" and right.get(name) != "passed")
+    if 0 < len(worse) <= 5:
+        # The suite has tests that a busy machine makes fail. A fault fails twice.
+        again = repeated(arguments.right, worse)
+        for name in set(worse) - set(again):
+            print(f"    passes when repeated: {name}")
+        worse = again
+    for name in worse:
+        print(f"    only {arguments.left} passes {name} ({right.get(name, 'not run')})")
+    ran = list(left.values()).count("passed")
+    if ran < 100 and not arguments.expression:
+        print(f"    only {ran} tests pass against {arguments.left}: that proves too little")
+        worse.append("too few")
+    print(f"{'FAIL' if worse else 'PASS'} kazoo/suite ({ran} tests)")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
