@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Data directories between Java servers of several versions and ours, both ways.
+
+For each version V: a Java V server fills a directory; ours loads it, and must hold what Java V held
+and what Java 3.9.5 makes of the same directory; ours goes on writing; Java V must load what ours wrote,
+goes on, and ours loads that again. Then damaged directories: ours must start, or refuse to, as
+Java 3.9.5 does, and hold the same.
+
+    run.py                              ours, every version
+    run.py --subject java:3.9.5 3.4.14  Java 3.9.5 in our place
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import damage  # noqa: E402
+from harness.servers import Server, StartFailed, fresh_dir, require, work_root  # noqa: E402
+from population import (  # noqa: E402
+    SUPER_DIGEST, Holding, Phase, metric, sessions, tree, tree_differences, zxid)
+
+VERSIONS = ("3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5")
+REFERENCE = "java:3.9.5"
+SETTINGS = {
+    # Several logs and snapshots out of a few hundred transactions, and small files.
+    "snapCount": 80, "preAllocSize": 64, "extendedTypesEnabled": "true",
+    "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
+}
+# Nodes that versions make themselves: 3.5 brought the config node, and lists it below /zookeeper.
+OWN_NODES = ("/zookeeper", "/zookeeper/config")
+
+
+def start(kind, workdir, settings=None):
+    return Server(kind, workdir, {**SETTINGS, **(settings or {})})
+
+
+def copy(source, workdir):
+    """A copy of a data directory, as the directory of a server still to be started."""
+    fresh_dir(workdir)
+    shutil.copytree(source, workdir / "data")
+
+
+def numbers(version):
+    return tuple(int(part) for part in version.split("."))
+
+
+class Failures(Exception):
+    """Messages about what went wrong."""
+
+
+def expect(what, messages):
+    if messages:
+        more = [f"... and {len(messages) - 12} more"] if len(messages) > 12 else []
+        raise Failures([f"{what}:", *("  " + message for message in messages[:12] + more)])
+
+
+def no_digest_mismatch(server):
+    count = metric(server.port, "zk_digest_mismatches_count")
+    if count not in (None, "0"):
+        raise Failures([f"{server.kind} found {count} digest mismatches"])
+    if "igests are not matching" in server.log.read_text(errors="replace"):
+        raise Failures([f"{server.kind} logs that digests are not matching"])
+
+
+def live(server):
+    """What a running server holds, sessions as of now."""
+    return Holding(server.port, sessions(server.port))
+
+
+def load(kind, directory, workdir):
+    """What a server makes of a copy of a directory."""
+    copy(directory, workdir)
+    with start(kind, workdir) as server:
+        holding = Holding(server.port)
+        no_digest_mismatch(server)
+    return holding
+
+
+def phase(number, server, version, staying):
+    return Phase(number, server.port, numbers(version), staying).run().sessions()
+
+
+def same(what, expected, found, ignore=()):
+    messages = tree_differences(expected.tree, found.tree, ignore)
+    if expected.sessions != found.sessions:
+        messages.append(f"sessions {expected.sessions} and {found.sessions}")
+    expect(what, messages)
+
+
+def snapshots(directory):
+    return sorted((directory / "version-2").glob("snapshot.*"))
+
+
+def round_trip(version, subject, root):
+    """All of one version; gives a line about what there was."""
+    kind, theirs, ours = f"java:{version}", root / "theirs", root / "ours"
+    fresh_dir(theirs)
+    with start(kind, theirs) as server:
+        staying = phase(1, server, version, None)
+        written = live(server)
+        # No chance to tidy up: the sessions and the tail of the log stay as they are.
+        server.kill()
+    expect("the directory is too simple", [] if len(snapshots(theirs / "data")) > 1
+           else ["fewer than two snapshots"])
+    config = OWN_NODES if numbers(version) < (3, 5) else ()
+
+    reference = load(REFERENCE, theirs / "data", root / "reference")
+    same(f"{REFERENCE} on what {kind} wrote", written, reference, config)
+    loaded = load(subject, theirs / "data", root / "loaded")
+    expect(f"{REFERENCE} and {subject} on what {kind} wrote", reference.differences(loaded))
+
+    copy(theirs / "data", ours)
+    with start(subject, ours) as server:
+        staying = phase(2, server, version, staying)
+        written = live(server)
+        server.stop()
+    back = root / "back"
+    copy(ours / "data", back)
+    with start(kind, back) as server:
+        found = live(server)
+        same(f"{kind} on what {subject} wrote", written, found)
+        no_digest_mismatch(server)
+        staying = phase(3, server, version, staying)
+        written = live(server)
+        server.kill()
+    again = root / "again"
+    copy(back / "data", again)
+    with start(subject, again) as server:
+        same(f"{subject} on what {kind} wrote on top", written, live(server))
+        no_digest_mismatch(server)
+        # Sessions of two servers ago end here, with their nodes.
+        Phase(4, server.port, numbers(version), staying).stay[0].ok("closeSession")
+        left = [path for path in tree(server.port) if path.endswith("/eph0")]
+        expect("a closed session's nodes", [f"{path} is still there" for path in left])
+        server.kill()
+    return f"{len(written.tree)} nodes, zxid {zxid_text(written)}"
+
+
+def zxid_text(holding):
+    return f"{holding.zxid:#x}"
+
+
+def outcome(kind, directory, workdir, settings):
+    """(exit code, None) of a server that refuses a directory, (None, what it holds) of one that
+    takes it."""
+    copy(directory, workdir)
+    server = start(kind, workdir, settings)
+    try:
+        with server:
+            return None, Holding(server.port)
+    except StartFailed:
+        return server.wait_exit(), None
+
+
+def whole(case, root):
+    """The directory that a case does its damage to; cases that want the same share it."""
+    words = [case.version, *(f"{key}={value}" for key, value in case.settings_before.items())]
+    base = root / "-".join(["base", *words])
+    if base not in _made:
+        fresh_dir(base)
+        with start(f"java:{case.version}", base, case.settings_before) as server:
+            phase(1, server, case.version, None)
+            _made[base] = live(server)
+            server.kill()
+    return base / "data", _made[base]
+
+
+_made = {}
+
+
+def damaged(name, subject, root):
+    """One kind of damage to a directory of Java 3.9.5."""
+    case, base = damage.CASES[name], root / "base"
+    directory, written = whole(case, root.parent)
+    copy(directory, base)
+    case.harm(base / "data" / "version-2")
+    expected = outcome(REFERENCE, base / "data", root / "java", case.settings)
+    found = outcome(subject, base / "data", root / "subject", case.settings)
+    if case.ours_reads and subject == "ours":
+        if found[1] is None:
+            raise Failures([f"{subject} ends with {found[0]}"])
+        same(f"{subject} on what {REFERENCE} refuses", written, found[1])
+        return f"only {subject} reads it"
+    if expected[0] != found[0]:
+        words = ["starts" if code is None else f"ends with {code}" for code, _ in (expected, found)]
+        raise Failures([f"{REFERENCE} {words[0]}, {subject} {words[1]}"])
+    if expected[1]:
+        expect(f"{REFERENCE} and {subject}", expected[1].differences(found[1]))
+    return "both refuse" if expected[1] is None else f"{len(expected[1].tree)} nodes"
+
+
+def attempt(name, action, *arguments):
+    started = time.monotonic()
+    try:
+        verdict, words = "PASS", action(*arguments)
+    except Failures as failures:
+        verdict, words = "FAIL", ""
+        for line in failures.args[0]:
+            print("   ", line)
+    except Exception as error:  # The other cases are still to be heard.
+        verdict, words = "FAIL", f"{type(error).__name__}: {str(error)[:300]} "
+    print(f"{verdict} datadirs/{name} ({words}, {time.monotonic() - started:.1f} s)", flush=True)
+    return verdict == "FAIL"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subject", default="ours", help="the server in our place")
+    parser.add_argument("cases", nargs="*", help=", ".join((*VERSIONS, *damage.CASES)))
+    arguments = parser.parse_args()
+    chosen = arguments.cases or [*VERSIONS, *damage.CASES]
+    unknown = set(chosen) - set(VERSIONS) - set(damage.CASES)
+    if unknown:
+        sys.exit(f"no such case: {', '.join(sorted(unknown))}")
+    require(arguments.subject, REFERENCE, *(f"java:{version}" for version in VERSIONS))
+    failed, root = 0, work_root() / "datadirs"
+    for case in chosen:
+        action = round_trip if case in VERSIONS else damaged
+        failed += attempt(case, action, case, arguments.subject, root / case)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
