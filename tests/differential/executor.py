@@ -31,6 +31,8 @@ class Client:
         self.verbs = {}
         # Fences that have no answer yet.
         self.pings = 0
+        # Events that an await step will print.
+        self.held = []
         # Part of a frame has been sent: a fence would become the rest of it.
         self.partial = False
 
@@ -89,7 +91,7 @@ class Executor:
         getattr(self, "do_" + step.verb, self.do_request)(client, step)
         if "closed" in step.flags:
             self.do_closed(client, step)
-        self.fence()
+        self.fence(hold="late" in step.flags)
         if "unordered" in step.flags:
             self.lines.sort()
 
@@ -229,7 +231,11 @@ class Executor:
     def do_await(self, client, step):
         """Waits for the given number of events, and keeps every session alive meanwhile."""
         wanted, deadline = int(step.args[0]), time.monotonic() + AWAIT_S
-        while wanted:
+        wanted -= len(client.held)
+        for line in client.held:
+            self.note(client, line)
+        client.held = []
+        while wanted > 0:
             try:
                 payload = client.connection.receive(0.2)
             except Timeout:
@@ -253,9 +259,10 @@ class Executor:
         clients = self.clients.values()
         return [c for c in clients if c.alive and c.connection.established and not c.partial]
 
-    def fence(self):
+    def fence(self, hold=False):
         """Sends a ping on every connection and reads up to its answer: the events that a finished
-        request caused were queued before it, so they show up in the step that caused them."""
+        request caused were queued before it, so they show up in the step that caused them. What the
+        server does in its own time may come now or later: it is held for an await step."""
         for client in self.established():
             client.ping()
             while client.pings:
@@ -264,7 +271,10 @@ class Executor:
                 except Closed:
                     self.note(client, "closed")
                     break
+                line = self.normaliser.frame(payload, client.verbs)
                 if xid_of(payload) == protocol.PING_XID:
                     client.pings -= 1
+                elif hold:
+                    client.held.append(line)
                 else:
-                    self.note(client, self.normaliser.frame(payload, client.verbs))
+                    self.note(client, line)

@@ -6,7 +6,7 @@
     run.py --show acl                         prints the transcript of the left server
 
 Prints PASS or FAIL for every scenario; a mismatch shows the step and both sides. The transcripts
-stay in $PEERS_DIR/work/differential.
+stay in tests/.peers/work/differential.
 """
 
 import argparse
@@ -47,6 +47,9 @@ def run_pair(scenario, left, right, root):
     # Two servers that say nothing are equal, and prove nothing.
     if not any(lines for _, lines in transcripts[0]):
         messages.append("no step had any answer")
+    for title, lines in transcripts[0]:
+        if any("TIMEOUT" in line or "STILL OPEN" in line for line in lines):
+            messages.append(f"{title}\n    {left} let the scenario wait in vain: {lines}")
     return messages, transcripts[0]
 
 

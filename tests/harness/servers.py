@@ -84,7 +84,7 @@ class Server:
             script = TESTS / "peers" / "java_server.sh"
             line = [str(script), self.java_version, str(self.cfg), str(self.log)]
             return line, {"JVMFLAGS": " ".join(flags)}
-        return [str(binary()), "server", *flags, str(self.cfg)], {}
+        return [str(binary()), *flags, "server", str(self.cfg)], {}
 
     def start(self, wait=True):
         self.data.mkdir(exist_ok=True)
@@ -158,8 +158,9 @@ def fresh_dir(path):
 
 
 def work_root():
-    """Where data directories, logs and transcripts go: they stay for a look after a failure."""
-    root = Path(os.environ.get("TESTS_WORK_DIR", PEERS / "work"))
+    """Where data directories, logs and transcripts go: they stay for a look after a failure. Each
+    checkout has its own, also when several share an installation of the peers."""
+    root = Path(os.environ.get("TESTS_WORK_DIR", TESTS / ".peers" / "work"))
     root.mkdir(parents=True, exist_ok=True)
     return root
 

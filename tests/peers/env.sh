@@ -9,7 +9,10 @@ PEERS_DIR="${PEERS_DIR:-$TESTS_DIR/.peers}"
 JAVA_VERSIONS=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
 KAZOO_VERSION=2.11.0
 
-export TESTS_DIR REPO_DIR PEERS_DIR
+# Data directories, logs and transcripts of the suites: each checkout has its own.
+TESTS_WORK_DIR="${TESTS_WORK_DIR:-$TESTS_DIR/.peers/work}"
+
+export TESTS_DIR REPO_DIR PEERS_DIR TESTS_WORK_DIR
 export MAVEN_OPTS="${MAVEN_OPTS:--Xmx512m} -Dmaven.repo.local=$PEERS_DIR/cache/m2"
 export PIP_CACHE_DIR="$PEERS_DIR/cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
 export GOPATH="$PEERS_DIR/cache/gopath" GOCACHE="$PEERS_DIR/cache/gocache"
@@ -23,6 +26,14 @@ die() {
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# A cargo of rustup's looks for its toolchains below HOME; where HOME is empty, they are beside it.
+if have cargo && ! cargo --version >/dev/null 2>&1; then
+    cargo_home="$(cd "$(dirname "$(command -v cargo)")/.." && pwd)"
+    if [ -d "$cargo_home/../.rustup" ]; then
+        export RUSTUP_HOME="${RUSTUP_HOME:-$cargo_home/../.rustup}"
+    fi
+fi
 
 # java_classpath VERSION
 java_classpath() {

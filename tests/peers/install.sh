@@ -85,7 +85,7 @@ install_kazoo() {
         python3 -m venv --clear "$dir/venv"
     fi
     local pip="$dir/venv/bin/pip"
-    retry "pytest" "$pip" install -q pytest pytest-timeout setuptools wheel
+    retry "pytest" "$pip" install -q pytest pytest-timeout pytest-xdist objgraph setuptools wheel
     # The sdist, and not the wheel: it is the one that carries the tests.
     retry "kazoo's sdist" \
         "$pip" download -q --no-deps --no-binary kazoo -d "$dir" "kazoo==$KAZOO_VERSION"

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
+# every suite.
+#
+#     tests/run.sh                       all suites
+#     tests/run.sh differential kazoo    some of them
+#     tests/run.sh --list                their names
+#
+# SUBJECT=java:3.9.5 puts a Java server in our server's place, to test the tests.
+# The last line is `N passed, N failed`; the exit code is not 0 when anything failed.
+set -euo pipefail
+# shellcheck source=tests/peers/env.sh
+source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
+cd "$REPO_DIR"
+
+SUITES=(build unit ignored differential clients kazoo datadirs)
+SUBJECT="${SUBJECT:-ours}"
+JAVA="java:3.9.5"
+LOGS="$TESTS_WORK_DIR/logs"
+
+# What each suite needs of the peers comes first: a peer that cannot be had is a failure, not a skip.
+suite_peers() { tests/peers/install.sh; }
+suite_build() {
+    if [ "$SUBJECT" = ours ]; then
+        cargo build --release --locked && echo "PASS build/release"
+    else
+        echo "PASS build/none ($SUBJECT is tested)"
+    fi
+}
+suite_unit() { cargo test --locked; }
+# Tests that need a peer are ignored by default.
+suite_ignored() { cargo test --locked -- --ignored; }
+suite_differential() { python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT"; }
+suite_clients() { python3 tests/differential/clients.py --left "$JAVA" --right "$SUBJECT"; }
+suite_kazoo() { python3 tests/kazoo/run.py --left "$JAVA" --right "$SUBJECT"; }
+suite_datadirs() { python3 tests/datadirs/run.py --subject "$SUBJECT"; }
+
+passed=0 failed=0
+summary=()
+
+# count FILE: adds up the verdicts in a suite's output, our own and those of cargo test.
+count() {
+    local file="$1" good bad
+    good="$(grep -c '^PASS ' "$file" || true)"
+    bad="$(grep -c '^FAIL ' "$file" || true)"
+    read -r good bad < <(
+        awk -v good="$good" -v bad="$bad" '
+            /^test result: / { good += $4; bad += $6 }
+            END { print good + 0, bad + 0 }' "$file"
+    )
+    echo "$good $bad"
+}
+
+run_suite() {
+    local name="$1" log="$LOGS/$1.log" started=$SECONDS code=0 good bad
+    echo "=== $name"
+    # Not inside `if`, where bash would ignore errors in the suite.
+    set +e
+    (
+        set -euo pipefail
+        "suite_$name"
+    ) > >(tee "$log") 2>&1
+    code=$?
+    set -e
+    wait
+    read -r good bad < <(count "$log")
+    # A suite that breaks off, or that has nothing to say, has failed.
+    if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+    if [ "$good" = 0 ] && [ "$bad" = 0 ] && [ "$name" != peers ] && [ "$name" != ignored ]; then
+        bad=1
+    fi
+    passed=$((passed + good)) failed=$((failed + bad))
+    summary+=("$(printf '%-14s %4d passed %4d failed %5d s' "$name" "$good" "$bad" \
+        $((SECONDS - started)))")
+    return 0
+}
+
+wanted=("$@")
+case "${1:-}" in
+--list)
+    printf '%s\n' "${SUITES[@]}"
+    exit 0
+    ;;
+"") wanted=("${SUITES[@]}") ;;
+esac
+for name in "${wanted[@]}"; do
+    case " ${SUITES[*]} " in
+    *" $name "*) ;;
+    *) die "there is no suite '$name'; there are: ${SUITES[*]}" ;;
+    esac
+done
+
+if [ "$SUBJECT" = ours ] && ! cargo --version >/dev/null; then
+    die "there is no Rust toolchain: install rustup, or put cargo on PATH"
+fi
+mkdir -p "$LOGS"
+started=$SECONDS
+case " ${wanted[*]} " in
+*" ignored "* | *" differential "* | *" clients "* | *" kazoo "* | *" datadirs "*)
+    run_suite peers
+    # The suites test the binary as it is now.
+    case " ${wanted[*]} " in
+    *" build "*) ;;
+    *) run_suite build ;;
+    esac
+    ;;
+esac
+if [ "$failed" = 0 ]; then
+    for name in "${wanted[@]}"; do run_suite "$name"; done
+else
+    echo "the peers or the build failed: no suite can run"
+fi
+
+echo "=== summary"
+printf '%s\n' "${summary[@]}"
+printf '%-14s %32d s\n' total $((SECONDS - started))
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
