@@ -180,6 +180,46 @@ impl KeeperError {
         }
     }
 
+    /// The words that Java's clients and shell show (Java: getCodeMessage).
+    #[must_use]
+    pub const fn code_message(self) -> &'static str {
+        match self {
+            Self::SystemError => "SystemError",
+            Self::RuntimeInconsistency => "RuntimeInconsistency",
+            Self::DataInconsistency => "DataInconsistency",
+            Self::ConnectionLoss => "ConnectionLoss",
+            Self::MarshallingError => "MarshallingError",
+            Self::Unimplemented => "Unimplemented",
+            Self::OperationTimeout => "OperationTimeout",
+            Self::BadArguments => "BadArguments",
+            Self::UnknownSession => "Unknown error UNKNOWNSESSION",
+            Self::NewConfigNoQuorum => "NewConfigNoQuorum",
+            Self::ReconfigInProgress => "ReconfigInProgress",
+            Self::ApiError => "APIError",
+            Self::NoNode => "NoNode",
+            Self::NoAuth => "NoAuth",
+            Self::BadVersion => "BadVersion",
+            Self::NoChildrenForEphemerals => "NoChildrenForEphemerals",
+            Self::NodeExists => "NodeExists",
+            Self::NotEmpty => "Directory not empty",
+            Self::SessionExpired => "Session expired",
+            Self::InvalidCallback => "Invalid callback",
+            Self::InvalidAcl => "InvalidACL",
+            Self::AuthFailed => "AuthFailed",
+            Self::SessionMoved => "Session moved",
+            Self::NotReadOnly => "Not a read-only call",
+            Self::EphemeralOnLocalSession => "Ephemeral node on local session",
+            Self::NoWatcher => "No such watcher",
+            Self::RequestTimeout => "Unknown error REQUESTTIMEOUT",
+            Self::ReconfigDisabled => "Reconfig is disabled",
+            Self::SessionClosedRequireSaslAuth => {
+                "Session closed because client failed to authenticate"
+            }
+            Self::QuotaExceeded => "Quota has exceeded",
+            Self::ThrottledOp => "Op throttled due to high load",
+        }
+    }
+
     /// The number on the wire of a result: 0 when there is no error.
     #[must_use]
     pub const fn code_of<T>(result: &Result<T, Self>) -> i32 {

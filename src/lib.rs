@@ -41,6 +41,10 @@ pub mod metrics;
 
 pub mod server;
 
+pub mod client;
+pub mod client_cnxn;
+pub mod zookeeper;
+
 pub mod bench;
 
 pub mod version;

@@ -24,6 +24,24 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// All of them.
+    const ALL: [Self; 8] = [
+        Self::None,
+        Self::NodeCreated,
+        Self::NodeDeleted,
+        Self::NodeDataChanged,
+        Self::NodeChildrenChanged,
+        Self::DataWatchRemoved,
+        Self::ChildWatchRemoved,
+        Self::PersistentWatchRemoved,
+    ];
+
+    /// The type of a code on the wire (Java: EventType.fromInt); `None` when there is no such type.
+    #[must_use]
+    pub fn from_code(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|event_type| event_type.code() == code)
+    }
+
     /// The code on the wire.
     #[must_use]
     pub const fn code(self) -> i32 {
@@ -55,6 +73,25 @@ pub enum KeeperState {
 }
 
 impl KeeperState {
+    /// All of them.
+    const ALL: [Self; 9] = [
+        Self::Unknown,
+        Self::Disconnected,
+        Self::NoSyncConnected,
+        Self::SyncConnected,
+        Self::AuthFailed,
+        Self::ConnectedReadOnly,
+        Self::SaslAuthenticated,
+        Self::Closed,
+        Self::Expired,
+    ];
+
+    /// The state of a code on the wire (Java: KeeperState.fromInt); `None` when there is no such state.
+    #[must_use]
+    pub fn from_code(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
     /// The code on the wire.
     #[must_use]
     pub const fn code(self) -> i32 {

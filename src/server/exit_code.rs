@@ -21,6 +21,8 @@ pub enum ExitCode {
     QuorumPacketError = 13,
     /// The quorum or election port cannot be bound.
     UnableToBindQuorumPort = 14,
+    /// The shell was given a command that it does not know (Java: CommandNotFoundException).
+    CommandNotFound = 127,
 }
 
 impl ExitCode {

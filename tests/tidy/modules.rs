@@ -37,7 +37,8 @@ const SERVER_UTIL: &[&str] = &[
 ];
 
 /// Modules at the top that know everything.
-const TOP: &[&str] = &["main", "zookeeper_main", "cli", "bench", "lib"];
+const TOP: &[&str] =
+    &["main", "zookeeper_main", "cli", "bench", "lib", "client", "client_cnxn", "zookeeper"];
 
 /// Who is below whom: a module may use those of its own level and below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,125 @@
+//! `host:port,host:port/chroot` (Java: client/ConnectStringParser.java).
+
+use crate::common::path_utils::{self, InvalidPath};
+
+/// Where a server listens when its port is not said.
+const DEFAULT_PORT: u16 = 2181;
+
+/// A text that names no servers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConnectString {
+    /// The part behind the servers is no path.
+    #[error(transparent)]
+    Chroot(#[from] InvalidPath),
+    /// A port that is no number from 0 to 65535.
+    #[error("{0}: the port is no number from 0 to 65535")]
+    Port(
+        /// The server.
+        String,
+    ),
+    /// Brackets around an IPv6 address that do not match, or hold nothing.
+    #[error("{0} starts with '[' but is no IPv6 address in brackets")]
+    Brackets(
+        /// The server.
+        String,
+    ),
+    /// No server at all.
+    #[error("A HostProvider may not be empty!")]
+    Empty,
+}
+
+/// A server as it was named: its address is looked up each time when it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name or the address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// The parts of a connect string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectStringParser {
+    /// The servers, in their order; at least one.
+    pub server_addresses: Vec<HostPort>,
+    /// What all paths of the client are below of; `None` is the root.
+    pub chroot_path: Option<String>,
+}
+
+impl ConnectStringParser {
+    /// Takes the text apart.
+    ///
+    /// # Errors
+    /// When it names no server, or something that is none.
+    pub fn new(connect_string: &str) -> Result<Self, InvalidConnectString> {
+        let (hosts, chroot_path) = match connect_string.find('/') {
+            Some(at) => {
+                let (hosts, chroot) = connect_string.split_at(at);
+                if chroot.len() > 1 {
+                    path_utils::validate_path(chroot)?;
+                }
+                (hosts, Some(chroot).filter(|chroot| chroot.len() > 1))
+            }
+            None => (connect_string, None),
+        };
+        let hosts = hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
+        let server_addresses = hosts.map(host_port).collect::<Result<Vec<_>, _>>()?;
+        if server_addresses.is_empty() {
+            return Err(InvalidConnectString::Empty);
+        }
+        Ok(Self { server_addresses, chroot_path: chroot_path.map(str::to_owned) })
+    }
+}
+
+fn host_port(text: &str) -> Result<HostPort, InvalidConnectString> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let brackets = || InvalidConnectString::Brackets(text.to_owned());
+        let (host, port) = rest.rsplit_once(']').ok_or_else(brackets)?;
+        if host.is_empty() || !(port.is_empty() || port.starts_with(':')) {
+            return Err(brackets());
+        }
+        (host, port.strip_prefix(':').unwrap_or_default())
+    } else {
+        text.rsplit_once(':').unwrap_or((text, ""))
+    };
+    let port = if port.is_empty() {
+        DEFAULT_PORT
+    } else {
+        port.parse().map_err(|_| InvalidConnectString::Port(text.to_owned()))?
+    };
+    Ok(HostPort { host: host.to_owned(), port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> Option<(Vec<String>, Option<String>)> {
+        let parser = ConnectStringParser::new(text).ok()?;
+        let hosts = parser.server_addresses.iter();
+        Some((hosts.map(|a| format!("{} {}", a.host, a.port)).collect(), parser.chroot_path))
+    }
+
+    #[test]
+    fn servers_ports_and_the_chroot_are_told_apart() {
+        for (text, hosts, chroot) in [
+            ("a", &["a 2181"][..], None),
+            ("a:1,b:2/", &["a 1", "b 2"], None),
+            (" a:1 , ,b /app/x", &["a 1", "b 2181"], Some("/app/x")),
+            ("a:", &["a 2181"], None),
+            ("[::1]:5,[2001:db8::1]", &["::1 5", "2001:db8::1 2181"], None),
+            ("10.0.0.1:99/app", &["10.0.0.1 99"], Some("/app")),
+        ] {
+            let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            assert_eq!(parts(text), Some((hosts, chroot.map(str::to_owned))), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_server_is_refused() {
+        for text in ["", ",", "/app", "a:x", "a:65536", "[::1", "[]:1", "[::1]x", "a/app/", "a//b"]
+        {
+            assert_eq!(parts(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Requests and their answers (Java: ClientCnxn.Packet, and the inner classes WatchRegistration of ZooKeeper.java).
+
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{ClientConfig, ClientError};
+use crate::ids::Zxid;
+use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
+use crate::keeper_exception::KeeperError;
+use crate::proto::RequestHeader;
+use crate::zoo_defs::OpCode;
+
+/// Which of the client's tables a watch goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchKind {
+    /// Left by `getData`, and by `exists` on a node that is there.
+    Data,
+    /// Left by `exists`: on a node that is there it is a data watch.
+    Exist,
+    /// Left by `getChildren`.
+    Child,
+    /// Stays.
+    Persistent,
+    /// Stays, for all below.
+    PersistentRecursive,
+}
+
+/// A watch that a request leaves when it succeeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRegistration {
+    /// What kind of watch.
+    pub kind: WatchKind,
+    /// The node, below the chroot.
+    pub path: String,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The transaction in its header.
+    pub zxid: Zxid,
+    /// The code in its header, 0 when there is no error.
+    pub err: i32,
+    /// What follows the header.
+    pub body: Vec<u8>,
+}
+
+/// A request on its way.
+pub(super) struct Packet {
+    pub(super) op: OpCode,
+    pub(super) xid: i32,
+    pub(super) payload: Vec<u8>,
+    pub(super) watch: Option<WatchRegistration>,
+    reply: Sender<Result<Reply, KeeperError>>,
+}
+
+impl Packet {
+    pub(super) fn new<T>(
+        op: OpCode,
+        payload: Vec<u8>,
+        watch: Option<WatchRegistration>,
+        decode: fn(&[u8], Limits) -> Result<T, InputError>,
+        config: ClientConfig,
+    ) -> (Self, Pending<T>) {
+        let (reply, receiver) = bounded(1);
+        let packet = Self { op, xid: 0, payload, watch, reply };
+        let timeout = config.request_timeout;
+        (packet, Pending { receiver, decode, limits: config.limits, timeout })
+    }
+
+    /// Gives the answer to whoever waits for it.
+    pub(super) fn finish(self, result: Result<Reply, KeeperError>) {
+        // Nobody waits any more: then nobody needs it.
+        let _nobody_waits = self.reply.send(result);
+    }
+}
+
+/// An answer that is still to come.
+#[derive(Debug)]
+#[must_use]
+pub struct Pending<T> {
+    receiver: Receiver<Result<Reply, KeeperError>>,
+    decode: fn(&[u8], Limits) -> Result<T, InputError>,
+    limits: Limits,
+    timeout: Option<Duration>,
+}
+
+impl<T> Pending<T> {
+    /// Waits for the answer as it came, errors of the server included.
+    ///
+    /// # Errors
+    /// When the connection or the session is lost, or the operation takes too long.
+    pub fn wait_reply(&self) -> Result<Reply, ClientError> {
+        let received = match self.timeout {
+            Some(timeout) => self.receiver.recv_timeout(timeout),
+            None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let reply = received.unwrap_or_else(|error| {
+            Err(match error {
+                RecvTimeoutError::Timeout => KeeperError::RequestTimeout,
+                RecvTimeoutError::Disconnected => KeeperError::ConnectionLoss,
+            })
+        });
+        reply.map_err(|error| ClientError::Keeper { error, path: None })
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// When the server has refused the operation, or as [`wait_reply`](Self::wait_reply).
+    pub fn wait(self) -> Result<T, ClientError> {
+        self.wait_with_zxid().map(|(value, _)| value)
+    }
+
+    /// Waits for the answer, and gives the transaction that its header names, too.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_with_zxid(self) -> Result<(T, Zxid), ClientError> {
+        let reply = self.wait_reply()?;
+        if reply.err != 0 {
+            return Err(ClientError::of_code(reply.err, None));
+        }
+        Ok(((self.decode)(&reply.body, self.limits)?, reply.zxid))
+    }
+}
+
+/// The body is that record.
+pub(super) fn decode_record<T: Record>(body: &[u8], limits: Limits) -> Result<T, InputError> {
+    T::deserialize(&mut BinaryInputArchive::new(body, limits))
+}
+
+/// There is no body, or it does not matter.
+pub(crate) fn decode_nothing(_body: &[u8], _limits: Limits) -> Result<(), InputError> {
+    Ok(())
+}
+
+/// A request as it is sent: length, header, record.
+pub(super) fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
+    let header = RequestHeader { xid, r#type: op.code() }.to_bytes();
+    let mut bytes = length(header.len() + payload.len()).to_vec();
+    bytes.extend(header);
+    bytes.extend(payload);
+    bytes
+}
+
+/// The length in front of a frame. What is longer than Java's int is refused by any server: it is sent as that.
+pub(super) fn length(bytes: usize) -> [u8; 4] {
+    i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_its_length_a_header_and_the_record() {
+        assert_eq!(
+            frame(7, OpCode::GetData, b"xy"),
+            [0, 0, 0, 10, 0, 0, 0, 7, 0, 0, 0, 4, b'x', b'y']
+        );
+    }
+}

@@ -1,0 +1,523 @@
+//! Connects, reads what comes, pings, and connects again (Java: ClientCnxn.SendThread and ClientCnxnSocketNIO).
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use log::{debug, info, warn};
+
+use super::packet::{Packet, Reply, length};
+use super::{ClientEvent, LOG, LONGEST_FRAME, Shared, States, xids};
+use crate::client::connect_string_parser::HostPort;
+use crate::common::time;
+use crate::ids::{SessionId, Zxid};
+use crate::jute::{BinaryInputArchive, InputError, Record};
+use crate::keeper_exception::KeeperError;
+use crate::proto::{ConnectRequest, ConnectResponse, ReplyHeader, SetWatches, WatcherEvent};
+use crate::watcher::{EventType, KeeperState};
+use crate::zoo_defs::{OpCode, ZOOKEEPER_NODE_SUBTREE};
+
+/// A ping is sent at least this often.
+const MAX_SEND_PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a connection has ended.
+#[derive(Debug, thiserror::Error)]
+enum CnxnError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the server has closed the connection")]
+    Closed,
+    #[error("Packet len {0} is out of range!")]
+    FrameLength(i32),
+    #[error("{0}")]
+    Malformed(#[from] InputError),
+    #[error("Xid out of order. Got Xid {got} with err {err} expected Xid {expected}")]
+    XidOutOfOrder { got: i32, err: i32, expected: i32 },
+    #[error("Nothing in the queue, but got {0}")]
+    NothingAsked(i32),
+    #[error("have not heard from server in {0:?}")]
+    Silent(Duration),
+    #[error("Unable to reconnect to ZooKeeper service, session {0} has expired")]
+    SessionExpired(SessionId),
+    #[error("the credentials were refused")]
+    AuthFailed,
+}
+
+/// Runs until the client is closed or its session is gone.
+pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
+    let mut servers = shared.servers.server_addresses.clone();
+    shuffle(&mut servers);
+    let mut last_heard = time::now();
+    for attempt in 0_usize.. {
+        let server = &servers[attempt % servers.len()];
+        if (attempt > 0 && !pause(shared, stopped)) || shared.state.lock().is_closing {
+            break;
+        }
+        let result = connect(shared, server, servers.len())
+            .and_then(|connection| serve(shared, connection, &mut last_heard));
+        *shared.output.lock() = None;
+        let mut state = shared.state.lock();
+        let session_timeout = millis(state.negotiated_timeout_ms) * 4 / 3;
+        if state.session_id != SessionId(0) && last_heard.elapsed() > session_timeout {
+            state.states = States::Closed;
+        }
+        if state.is_closing || !state.states.is_alive() {
+            break;
+        }
+        state.states = States::Connecting;
+        let session_id = state.session_id;
+        let (error, packets) = state.take_waiting();
+        drop(state);
+        if let Err(reason) = result {
+            warn!(
+                target: LOG,
+                "Session {session_id} for server {}:{}, Closing socket connection. Attempting reconnect: {reason}",
+                server.host,
+                server.port
+            );
+        }
+        finish_all(packets, error);
+        shared.tell(ClientEvent::of_state(KeeperState::Disconnected));
+    }
+    end(shared);
+}
+
+/// Nothing will be sent any more.
+fn end(shared: &Shared) {
+    let mut state = shared.state.lock();
+    let (was_closing, states) = (state.is_closing, state.states);
+    if states.is_alive() {
+        state.states = States::Closed;
+    }
+    let (_, packets) = state.take_waiting();
+    drop(state);
+    // What waits when the client closes has lost its connection, not its session.
+    let error = if states.is_alive() { KeeperError::ConnectionLoss } else { states.error() };
+    finish_all(packets, error);
+    shared.changed.notify_all();
+    if was_closing {
+        shared.tell(ClientEvent::of_state(KeeperState::Closed));
+    } else if states == States::Closed {
+        shared.tell(ClientEvent::of_state(KeeperState::Expired));
+    }
+}
+
+fn finish_all(packets: Vec<Packet>, error: KeeperError) {
+    for packet in packets {
+        packet.finish(Err(error));
+    }
+}
+
+/// Waits a while before the next attempt, so that many clients do not come at once; false when the client is closed.
+fn pause(shared: &Shared, stopped: &Receiver<()>) -> bool {
+    let longest_ms = shared.config.reconnect_pause_ms.max(1);
+    let pause = Duration::from_millis(random() % longest_ms);
+    matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
+}
+
+/// Random enough to spread clients: what std seeds its hash maps with.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn shuffle(servers: &mut [HostPort]) {
+    for at in (1..servers.len()).rev() {
+        let other = usize::try_from(random() % (at as u64 + 1)).unwrap_or(0);
+        servers.swap(at, other);
+    }
+}
+
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+/// A connection on which the session is established.
+struct Connection {
+    stream: TcpStream,
+    frames: FrameReader,
+    read_timeout: Duration,
+}
+
+fn connect(shared: &Shared, server: &HostPort, servers: usize) -> Result<Connection, CnxnError> {
+    let timeout_ms = shared.state.lock().negotiated_timeout_ms;
+    let connect_timeout = millis(timeout_ms) / u32::try_from(servers).unwrap_or(u32::MAX);
+    let connect_timeout = connect_timeout.max(Duration::from_millis(1));
+    info!(target: LOG, "Opening socket connection to server {}:{}.", server.host, server.port);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, connect_timeout) {
+            Ok(stream) => return establish(shared, stream, connect_timeout),
+            Err(error) => last = error,
+        }
+    }
+    Err(last.into())
+}
+
+/// Asks for the session, and sends again what the server must know of it (Java: primeConnection, onConnected).
+fn establish(
+    shared: &Shared,
+    mut stream: TcpStream,
+    connect_timeout: Duration,
+) -> Result<Connection, CnxnError> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(connect_timeout))?;
+    stream.set_write_timeout(Some(millis(shared.config.session_timeout_ms)))?;
+    let request = connect_request(shared);
+    let bytes = request.to_bytes();
+    stream.write_all(&[&length(bytes.len())[..], &bytes].concat())?;
+    let mut frames = FrameReader::default();
+    let deadline = time::now() + connect_timeout;
+    let body = loop {
+        match frames.next(&mut stream)? {
+            Some(body) => break body,
+            None if time::now() >= deadline => return Err(CnxnError::Silent(connect_timeout)),
+            None => {}
+        }
+    };
+    let response = connect_response(&body)?;
+    if response.time_out <= 0 {
+        let mut state = shared.state.lock();
+        state.states = States::Closed;
+        return Err(CnxnError::SessionExpired(state.session_id));
+    }
+    let output = stream.try_clone()?;
+    let read_timeout = millis(response.time_out) * 2 / 3;
+    info!(
+        target: LOG,
+        "Session establishment complete on server {}, session id = {}, negotiated timeout = {}{}",
+        stream.peer_addr()?,
+        response.session_id,
+        response.time_out,
+        if response.read_only { " (READ-ONLY mode)" } else { "" }
+    );
+    take_over(shared, output, response)?;
+    Ok(Connection { stream, frames, read_timeout })
+}
+
+fn connect_request(shared: &Shared) -> ConnectRequest {
+    let state = shared.state.lock();
+    ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: state.last_zxid,
+        time_out: shared.config.session_timeout_ms,
+        session_id: if state.seen_rw_server_before { state.session_id } else { SessionId(0) },
+        passwd: Some(state.passwd.clone()),
+        read_only: shared.config.can_be_read_only,
+    }
+}
+
+/// The last byte is only there since 3.4.
+fn connect_response(body: &[u8]) -> Result<ConnectResponse, InputError> {
+    let limits = crate::jute::Limits::default();
+    let with_read_only =
+        |body: &[u8]| ConnectResponse::deserialize(&mut BinaryInputArchive::new(body, limits));
+    match with_read_only(body) {
+        Err(error) if error.is_end_of_input() => with_read_only(&[body, &[0]].concat()),
+        result => result,
+    }
+}
+
+/// The connection serves the client from now on: first what the server must know, then what has waited.
+fn take_over(
+    shared: &Shared,
+    stream: TcpStream,
+    response: ConnectResponse,
+) -> Result<(), CnxnError> {
+    let mut output = shared.output.lock();
+    let mut state = shared.state.lock();
+    if state.is_abandoned {
+        return Err(CnxnError::Closed);
+    }
+    state.session_id = response.session_id;
+    state.passwd = response.passwd.unwrap_or_default();
+    state.negotiated_timeout_ms = response.time_out;
+    state.seen_rw_server_before |= !response.read_only;
+    state.last_send = time::now();
+    let keeper_state = if response.read_only {
+        state.states = States::ConnectedReadOnly;
+        KeeperState::ConnectedReadOnly
+    } else {
+        state.states = States::Connected;
+        KeeperState::SyncConnected
+    };
+    let mut bytes = Vec::new();
+    let auth_waits = state.outgoing.iter().filter(|packet| packet.op == OpCode::Auth).count();
+    // The credentials that still wait to be sent for the first time are the last ones.
+    let known = state.auth_info.len() - auth_waits.min(state.auth_info.len());
+    for packet in &state.auth_info[..known] {
+        bytes.extend(super::packet::frame(xids::AUTH, OpCode::Auth, &packet.to_bytes()));
+    }
+    state.pending_auth.extend(std::iter::repeat_with(|| None).take(known));
+    let last_zxid = state.last_zxid;
+    let waiting: Vec<Packet> = state.outgoing.drain(..).collect();
+    drop(state);
+    bytes.extend(watches_again(shared, last_zxid));
+    // Before anything is answered: events come in the order in which things happened.
+    shared.tell(ClientEvent::of_state(keeper_state));
+    let mut state = shared.state.lock();
+    for packet in waiting {
+        let frame = state.send(packet);
+        bytes.extend(frame);
+    }
+    drop(state);
+    *output = Some(stream);
+    shared.write(&mut output, &bytes);
+    drop(output);
+    shared.changed.notify_all();
+    Ok(())
+}
+
+fn watches_again(shared: &Shared, last_zxid: Zxid) -> Vec<u8> {
+    let chroot = shared.servers.chroot_path.as_deref();
+    let requests =
+        shared.watches.lock().set_watches(last_zxid, |path| prepend_chroot(chroot, path));
+    let mut bytes = Vec::new();
+    for request in requests {
+        let (op, payload) = if request.persistent_watches.is_empty()
+            && request.persistent_recursive_watches.is_empty()
+        {
+            let request = SetWatches {
+                relative_zxid: request.relative_zxid,
+                data_watches: request.data_watches,
+                exist_watches: request.exist_watches,
+                child_watches: request.child_watches,
+            };
+            // Servers before 3.6 know only this one.
+            (OpCode::SetWatches, request.to_bytes())
+        } else {
+            (OpCode::SetWatches2, request.to_bytes())
+        };
+        bytes.extend(super::packet::frame(xids::SET_WATCHES, op, &payload));
+    }
+    bytes
+}
+
+/// The path on the server (Java: prependChroot).
+pub(crate) fn prepend_chroot(chroot: Option<&str>, path: &str) -> String {
+    match chroot {
+        Some(chroot) if path == "/" => chroot.to_owned(),
+        Some(chroot) => format!("{chroot}{path}"),
+        None => path.to_owned(),
+    }
+}
+
+/// The path below the chroot (Java: stripChroot). The system's own nodes are seen from everywhere.
+pub(crate) fn strip_chroot(chroot: Option<&str>, path: &str) -> String {
+    let Some(chroot) = chroot else { return path.to_owned() };
+    match path.strip_prefix(chroot) {
+        Some("") => "/".into(),
+        Some(rest) => rest.to_owned(),
+        None => {
+            if !path.starts_with(ZOOKEEPER_NODE_SUBTREE) {
+                warn!(
+                    target: LOG,
+                    "Got server path {path} which is not descendant of chroot path {chroot}."
+                );
+            }
+            path.to_owned()
+        }
+    }
+}
+
+/// Reads until the connection ends.
+fn serve(
+    shared: &Shared,
+    mut connection: Connection,
+    last_heard: &mut Instant,
+) -> Result<(), CnxnError> {
+    *last_heard = time::now();
+    loop {
+        let until_ping = until_ping(shared, connection.read_timeout);
+        if until_ping.is_zero() {
+            shared.send_unnumbered(xids::PING, OpCode::Ping, &[]);
+            continue;
+        }
+        let silent = last_heard.elapsed();
+        let Some(until_lost) = connection.read_timeout.checked_sub(silent) else {
+            return Err(CnxnError::Silent(silent));
+        };
+        // A timeout of zero would mean none at all.
+        let timeout = until_ping.min(until_lost).max(Duration::from_millis(1));
+        connection.stream.set_read_timeout(Some(timeout))?;
+        if let Some(body) = connection.frames.next(&mut connection.stream)? {
+            *last_heard = time::now();
+            process(shared, &body)?;
+            while let Some(body) = connection.frames.buffered()? {
+                process(shared, &body)?;
+            }
+        }
+    }
+}
+
+fn until_ping(shared: &Shared, read_timeout: Duration) -> Duration {
+    let idle = shared.state.lock().last_send.elapsed();
+    // As Java: early enough that a second one can follow when the first is lost.
+    let early = if idle > Duration::from_secs(1) { Duration::from_secs(1) } else { Duration::ZERO };
+    (read_timeout / 2).min(MAX_SEND_PING_INTERVAL).saturating_sub(idle + early)
+}
+
+/// Looks at one frame (Java: readResponse).
+fn process(shared: &Shared, frame: &[u8]) -> Result<(), CnxnError> {
+    let mut archive = BinaryInputArchive::new(frame, shared.config.limits);
+    let header = ReplyHeader::deserialize(&mut archive)?;
+    match header.xid {
+        xids::PING | xids::SET_WATCHES => Ok(()),
+        xids::AUTH => process_auth(shared, &header),
+        xids::NOTIFICATION => {
+            let event = WatcherEvent::deserialize(&mut archive)?;
+            notify(shared, &event, header.zxid);
+            Ok(())
+        }
+        _ => process_reply(shared, &header, archive.into_input()),
+    }
+}
+
+fn process_auth(shared: &Shared, header: &ReplyHeader) -> Result<(), CnxnError> {
+    let mut state = shared.state.lock();
+    // Credentials that were sent again after a reconnect have nobody who waits.
+    let packet = state.pending_auth.pop_front().flatten();
+    let has_failed = header.err == KeeperError::AuthFailed.code();
+    if has_failed {
+        state.states = States::AuthFailed;
+    }
+    drop(state);
+    if let Some(packet) = packet {
+        packet.finish(Ok(Reply { zxid: header.zxid, err: header.err, body: Vec::new() }));
+    }
+    if has_failed {
+        shared.tell(ClientEvent::of_state(KeeperState::AuthFailed));
+        return Err(CnxnError::AuthFailed);
+    }
+    Ok(())
+}
+
+fn notify(shared: &Shared, event: &WatcherEvent, zxid: Zxid) {
+    let (Some(event_type), Some(keeper_state)) =
+        (EventType::from_code(event.r#type), KeeperState::from_code(event.state))
+    else {
+        warn!(target: LOG, "unknown event type {} or state {}", event.r#type, event.state);
+        return;
+    };
+    let path = strip_chroot(shared.servers.chroot_path.as_deref(), &event.path);
+    shared.watches.lock().fired(event_type, &path);
+    let event = ClientEvent { event_type, keeper_state, path: Some(path), zxid };
+    debug!(target: LOG, "Got {event}");
+    shared.tell(event);
+}
+
+fn process_reply(shared: &Shared, header: &ReplyHeader, body: &[u8]) -> Result<(), CnxnError> {
+    let mut state = shared.state.lock();
+    let mut packet = state.pending.pop_front().ok_or(CnxnError::NothingAsked(header.xid))?;
+    if packet.xid != header.xid {
+        let expected = packet.xid;
+        drop(state);
+        packet.finish(Err(KeeperError::ConnectionLoss));
+        return Err(CnxnError::XidOutOfOrder { got: header.xid, err: header.err, expected });
+    }
+    if header.zxid > Zxid::ZERO {
+        state.last_zxid = header.zxid;
+    }
+    drop(state);
+    if let Some(watch) = packet.watch.take() {
+        shared.watches.lock().register(watch, header.err);
+    }
+    packet.finish(Ok(Reply { zxid: header.zxid, err: header.err, body: body.to_vec() }));
+    Ok(())
+}
+
+/// Puts frames together from what arrives.
+#[derive(Default)]
+struct FrameReader {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 64 * 1024;
+
+impl FrameReader {
+    /// A frame that is there already.
+    fn buffered(&mut self) -> Result<Option<Vec<u8>>, CnxnError> {
+        let Some((len, rest)) = self.bytes[self.start..].split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let claimed = i32::from_be_bytes(*len);
+        let len = usize::try_from(claimed).ok().filter(|len| *len <= LONGEST_FRAME);
+        let len = len.ok_or(CnxnError::FrameLength(claimed))?;
+        let Some(frame) = rest.get(..len) else { return Ok(None) };
+        let frame = frame.to_vec();
+        self.start += 4 + len;
+        Ok(Some(frame))
+    }
+
+    /// The next frame, after one read at most; `None` when it has not arrived yet.
+    fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Vec<u8>>, CnxnError> {
+        if let Some(frame) = self.buffered()? {
+            return Ok(Some(frame));
+        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        let filled = self.bytes.len();
+        self.bytes.resize(filled + READ_SIZE, 0);
+        let read = stream.read(&mut self.bytes[filled..]);
+        self.bytes.truncate(filled + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(0) => Err(CnxnError::Closed),
+            Ok(_) => self.buffered(),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_below_the_chroot() {
+        for (chroot, client, server) in
+            [(None, "/a", "/a"), (Some("/app"), "/a", "/app/a"), (Some("/app"), "/", "/app")]
+        {
+            assert_eq!(prepend_chroot(chroot, client), server);
+            assert_eq!(strip_chroot(chroot, server), client);
+        }
+        assert_eq!(strip_chroot(Some("/app"), "/zookeeper/config"), "/zookeeper/config");
+    }
+
+    #[test]
+    fn frames_come_whole_however_they_arrive() {
+        let mut frames = FrameReader::default();
+        frames.bytes.extend([0, 0, 0, 2, b'a', b'b', 0, 0, 0, 0, 0, 0]);
+        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b"ab"[..]));
+        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b""[..]));
+        assert_eq!(frames.buffered().unwrap(), None);
+        frames.bytes.extend([0, 1]);
+        assert_eq!(frames.buffered().unwrap(), None);
+        frames.bytes.push(b'c');
+        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b"c"[..]));
+        frames.bytes.extend([0xff; 4]);
+        assert!(matches!(frames.buffered(), Err(CnxnError::FrameLength(-1))));
+    }
+
+    #[test]
+    fn a_connect_response_may_lack_its_last_byte() {
+        let response = ConnectResponse {
+            time_out: 5,
+            session_id: SessionId(7),
+            passwd: Some(vec![1; 16]),
+            read_only: true,
+            ..ConnectResponse::default()
+        };
+        let bytes = response.to_bytes();
+        assert_eq!(connect_response(&bytes).unwrap(), response);
+        let old = connect_response(&bytes[..36]).unwrap();
+        assert_eq!(old, ConnectResponse { read_only: false, ..response });
+    }
+}

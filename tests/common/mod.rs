@@ -1,0 +1,531 @@
+//! What integration tests share (no Java twin): real servers in processes of their own, on free ports and in directories of
+//! their own, and waiting with a deadline.
+//!
+//! When a test fails, each of its servers prints the end of its log and where its data are.
+
+#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+#![allow(clippy::print_stderr, reason = "a failing test tells what happened")]
+#![allow(unreachable_pub, reason = "a module of several test crates")]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, never};
+use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
+use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
+use zookeeper_server::common::time;
+use zookeeper_server::jute::{BinaryInputArchive, Limits, Record};
+use zookeeper_server::proto::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
+use zookeeper_server::zoo_defs::OpCode;
+use zookeeper_server::zookeeper::ZooKeeper;
+
+/// How long things may take that take much less: the machine may be busy.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long to wait between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much of a log a failing test prints, in bytes.
+const LOG_TAIL: usize = 16 * 1024;
+
+/// Waits until the condition holds.
+///
+/// # Panics
+/// When it does not in time, with what was awaited.
+#[track_caller]
+pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+    let value = wait_for(deadline, || condition().then_some(()));
+    assert!(value.is_some(), "waited {deadline:?} in vain until {what}");
+}
+
+/// Waits until there is a value; `None` when there is none in time.
+pub fn wait_for<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = time::now() + deadline;
+    loop {
+        if let Some(value) = look() {
+            return Some(value);
+        }
+        if time::now() >= end {
+            return None;
+        }
+        let _always_a_timeout = never::<()>().recv_timeout(LOOK_INTERVAL);
+    }
+}
+
+/// A port that nobody listens on. Another process may take it before it is used; then the server's log says so.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().unwrap().port()
+}
+
+/// A directory that is removed at the end, but kept when the test fails.
+#[derive(Debug)]
+pub struct TempDir {
+    path: PathBuf,
+}
+
+impl TempDir {
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("zk-{name}-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _left_over = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a directory for the test");
+        Self { path }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _already_gone = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Which program a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The binary of this repository.
+    Ours,
+    /// Java's server of that version, as `tests/peers/install.sh` has installed it.
+    Java(&'static str),
+}
+
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct ServerBuilder {
+    program: Program,
+    config: Vec<String>,
+    properties: Vec<(String, String)>,
+    admin_server: bool,
+}
+
+impl ServerBuilder {
+    /// A standalone server of this repository with all four-letter words, and without admin server.
+    pub fn new() -> Self {
+        Self {
+            program: Program::Ours,
+            config: Vec::new(),
+            properties: Vec::new(),
+            admin_server: false,
+        }
+    }
+
+    /// Another program.
+    #[must_use]
+    pub fn program(mut self, program: Program) -> Self {
+        self.program = program;
+        self
+    }
+
+    /// A line of zoo.cfg.
+    #[must_use]
+    pub fn config(mut self, line: &str) -> Self {
+        self.config.push(line.to_owned());
+        self
+    }
+
+    /// A `-Dkey=value`.
+    #[must_use]
+    pub fn property(mut self, key: &str, value: &str) -> Self {
+        self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With an admin server on a free port.
+    #[must_use]
+    pub fn admin_server(mut self) -> Self {
+        self.admin_server = true;
+        self
+    }
+
+    /// Starts it in a directory of its own, and waits until it serves.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let mut server = self.prepare();
+        server.start_again();
+        server
+    }
+
+    /// Makes directory and zoo.cfg without starting it.
+    pub fn prepare(self) -> Server {
+        let dir = TempDir::new("server");
+        let (client_port, admin_port) = (free_port(), free_port());
+        let data_dir = dir.path().join("data");
+        fs::create_dir_all(&data_dir).unwrap();
+        let mut lines = vec![
+            "tickTime=2000".to_owned(),
+            format!("dataDir={}", data_dir.display()),
+            format!("clientPort={client_port}"),
+            "4lw.commands.whitelist=*".to_owned(),
+            format!("admin.enableServer={}", self.admin_server),
+            format!("admin.serverPort={admin_port}"),
+        ];
+        // A later line replaces an earlier one of its key.
+        for line in self.config {
+            let key = line.split('=').next().unwrap_or_default().to_owned();
+            lines.retain(|other| other.split('=').next() != Some(key.as_str()));
+            lines.push(line);
+        }
+        fs::write(dir.path().join("zoo.cfg"), lines.join("\n") + "\n").unwrap();
+        Server {
+            program: self.program,
+            properties: self.properties,
+            dir,
+            client_port,
+            admin_port,
+            child: None,
+        }
+    }
+}
+
+/// A server in a process of its own.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    properties: Vec<(String, String)>,
+    dir: TempDir,
+    client_port: u16,
+    admin_port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A standalone server of this repository with nothing special.
+    #[track_caller]
+    pub fn start() -> Self {
+        ServerBuilder::new().start()
+    }
+
+    pub fn client_port(&self) -> u16 {
+        self.client_port
+    }
+
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    /// `host:port` for clients.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.client_port)
+    }
+
+    /// The directory with zoo.cfg, log and data.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where snapshots and transaction logs are.
+    pub fn version_dir(&self) -> PathBuf {
+        self.dir().join("data").join("version-2")
+    }
+
+    fn command(&self) -> Command {
+        let config = self.dir().join("zoo.cfg");
+        let properties = self.properties.iter().map(|(key, value)| format!("-D{key}={value}"));
+        match self.program {
+            Program::Ours => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_zookeeper"));
+                command.args(properties).arg("server").arg(config);
+                command
+            }
+            Program::Java(version) => {
+                let script =
+                    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/java_server.sh");
+                let flags: Vec<String> = properties.collect();
+                let mut command = Command::new("bash");
+                command.arg(script).arg(version).arg(config).arg(self.log_file());
+                command.env("JVMFLAGS", flags.join(" "));
+                command
+            }
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir().join("server.log")
+    }
+
+    /// Starts the process without waiting.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the server runs already");
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the server's program can be started");
+        self.child = Some(child);
+    }
+
+    /// Starts it (again) with what is in its directory, and waits until it serves.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.spawn();
+        let serves = wait_for(DEADLINE, || {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(ended.is_none(), "the server has ended: {ended:?}");
+            self.serves().then_some(())
+        });
+        assert!(serves.is_some(), "the server does not serve after {DEADLINE:?}");
+    }
+
+    /// Whether it answers to `srvr` as one that serves.
+    pub fn serves(&self) -> bool {
+        self.four_letter_word("srvr").is_some_and(|answer| answer.contains("Mode: "))
+    }
+
+    /// The answer to a four-letter word; `None` when there is no answer.
+    pub fn four_letter_word(&self, word: &str) -> Option<String> {
+        send_4_letter_word("127.0.0.1", self.client_port, word).ok()
+    }
+
+    /// A value of `mntr`, without the leading `zk_` in its name.
+    #[track_caller]
+    pub fn monitor(&self, key: &str) -> f64 {
+        let answer = self.four_letter_word("mntr").expect("the server answers to mntr");
+        let line = format!("zk_{key}\t");
+        let value = answer.lines().find_map(|text| text.strip_prefix(&line));
+        let value = value.unwrap_or_else(|| panic!("mntr has no {key}:\n{answer}"));
+        value.parse().unwrap_or_else(|_| panic!("{key} is {value}"))
+    }
+
+    /// A client that is connected.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.client_with(client_config())
+    }
+
+    /// A client that is connected, with settings of its own.
+    #[track_caller]
+    pub fn client_with(&self, config: ClientConfig) -> Client {
+        self.client_below("", config)
+    }
+
+    /// The same below a chroot.
+    #[track_caller]
+    pub fn client_below(&self, chroot: &str, config: ClientConfig) -> Client {
+        let address = format!("{}{chroot}", self.address());
+        let (zk, events) = ZooKeeper::connect(&address, config).expect("a client");
+        assert!(zk.wait_connected(DEADLINE), "not connected after {DEADLINE:?}: {}", zk.state());
+        Client { zk, events }
+    }
+
+    /// A connection that speaks the protocol by hand.
+    #[track_caller]
+    pub fn raw(&self) -> RawConnection {
+        RawConnection::open(self.client_port)
+    }
+
+    /// Ends the process at once (kill -9).
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks the process to end (SIGTERM) and waits for it.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = self.child.as_ref().expect("the server runs").id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(asked.success(), "cannot send SIGTERM to {pid}");
+        self.wait_ended()
+    }
+
+    /// Waits until the process has ended by itself.
+    #[track_caller]
+    pub fn wait_ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the server was started");
+        let status = wait_for(DEADLINE, || child.try_wait().unwrap());
+        if status.is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        status.unwrap_or_else(|| panic!("the server has not ended after {DEADLINE:?}"))
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    fn print_log(&self) {
+        let log = self.log();
+        let mut start = log.len().saturating_sub(LOG_TAIL);
+        while !log.is_char_boundary(start) {
+            start += 1;
+        }
+        eprintln!(
+            "---- {:?} on port {}, data in {}, end of its log:\n{}\n----",
+            self.program,
+            self.client_port,
+            self.dir().display(),
+            &log[start..]
+        );
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _already_ended = child.kill();
+            let _already_ended = child.wait();
+        }
+        if std::thread::panicking() {
+            self.print_log();
+        }
+    }
+}
+
+/// The settings of a client in a test: nothing waits for ever.
+pub fn client_config() -> ClientConfig {
+    ClientConfig {
+        request_timeout: Some(DEADLINE),
+        reconnect_pause_ms: 50,
+        ..ClientConfig::default()
+    }
+}
+
+/// A client and what it is told.
+#[derive(Debug)]
+pub struct Client {
+    pub zk: ZooKeeper,
+    pub events: Receiver<ClientEvent>,
+}
+
+impl Client {
+    /// The next event of a watch; changes of the client's own state are skipped.
+    #[track_caller]
+    pub fn next_watch_event(&self) -> ClientEvent {
+        let event =
+            wait_for(DEADLINE, || self.events.try_iter().find(|event| event.path.is_some()));
+        event.expect("a watch fires")
+    }
+
+    /// The events of watches that have come so far; to be asked after an operation that was answered later than they.
+    pub fn watch_events(&self) -> Vec<ClientEvent> {
+        self.events.try_iter().filter(|event| event.path.is_some()).collect()
+    }
+}
+
+impl std::ops::Deref for Client {
+    type Target = ZooKeeper;
+    fn deref(&self) -> &ZooKeeper {
+        &self.zk
+    }
+}
+
+/// A connection on which a test says exactly what it wants.
+#[derive(Debug)]
+pub struct RawConnection {
+    pub stream: TcpStream,
+}
+
+impl RawConnection {
+    #[track_caller]
+    pub fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends a frame with its length.
+    pub fn send_frame(&mut self, body: &[u8]) {
+        let len = i32::try_from(body.len()).unwrap().to_be_bytes();
+        self.send_bytes(&[&len[..], body].concat());
+    }
+
+    /// The next frame; `None` when the server has closed the connection.
+    #[track_caller]
+    pub fn receive_frame(&mut self) -> Option<Vec<u8>> {
+        let mut len = [0; 4];
+        match self.stream.read_exact(&mut len) {
+            Ok(()) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                return None;
+            }
+            Err(error) => panic!("no frame: {error}"),
+        }
+        let mut body = vec![0; usize::try_from(i32::from_be_bytes(len)).unwrap()];
+        self.stream.read_exact(&mut body).unwrap();
+        Some(body)
+    }
+
+    /// Asks for a session; the answer as it came.
+    #[track_caller]
+    pub fn handshake(&mut self, request: &ConnectRequest, with_read_only: bool) -> Option<Vec<u8>> {
+        let mut bytes = request.to_bytes();
+        if !with_read_only {
+            bytes.pop();
+        }
+        self.send_frame(&bytes);
+        self.receive_frame()
+    }
+
+    /// Asks for a new session.
+    #[track_caller]
+    pub fn new_session(&mut self) -> ConnectResponse {
+        let request = ConnectRequest {
+            time_out: 30_000,
+            passwd: Some(vec![0; 16]),
+            ..ConnectRequest::default()
+        };
+        let body = self.handshake(&request, true).expect("a session");
+        decode(&body).0
+    }
+
+    /// Sends a request.
+    pub fn send_request(&mut self, xid: i32, op: i32, payload: &[u8]) {
+        let header = RequestHeader { xid, r#type: op }.to_bytes();
+        self.send_frame(&[header, payload.to_vec()].concat());
+    }
+
+    /// Sends a request and gives the header and the body of the next frame.
+    #[track_caller]
+    pub fn ask(&mut self, xid: i32, op: OpCode, request: &impl Record) -> (ReplyHeader, Vec<u8>) {
+        self.send_request(xid, op.code(), &request.to_bytes());
+        self.receive_reply().expect("an answer")
+    }
+
+    /// The header and the body of the next frame; `None` when the server has closed the connection.
+    #[track_caller]
+    pub fn receive_reply(&mut self) -> Option<(ReplyHeader, Vec<u8>)> {
+        self.receive_frame().map(|frame| {
+            let (header, rest) = decode(&frame);
+            (header, rest.to_vec())
+        })
+    }
+}
+
+/// A record at the start of some bytes, and the bytes behind it.
+#[track_caller]
+pub fn decode<T: Record>(bytes: &[u8]) -> (T, &[u8]) {
+    let mut archive = BinaryInputArchive::new(bytes, Limits::default());
+    let record = T::deserialize(&mut archive).expect("a record");
+    (record, archive.into_input())
+}
