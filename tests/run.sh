@@ -40,15 +40,11 @@ summary=()
 
 # count FILE: adds up the verdicts in a suite's output, our own and those of cargo test.
 count() {
-    local file="$1" good bad
-    good="$(grep -c '^PASS ' "$file" || true)"
-    bad="$(grep -c '^FAIL ' "$file" || true)"
-    read -r good bad < <(
-        awk -v good="$good" -v bad="$bad" '
-            /^test result: / { good += $4; bad += $6 }
-            END { print good + 0, bad + 0 }' "$file"
-    )
-    echo "$good $bad"
+    awk '
+        /^PASS / { good++ }
+        /^FAIL / { bad++ }
+        /^test result: / { good += $4; bad += $6 }
+        END { print good + 0, bad + 0 }' "$1"
 }
 
 run_suite() {
@@ -59,10 +55,9 @@ run_suite() {
     (
         set -euo pipefail
         "suite_$name"
-    ) > >(tee "$log") 2>&1
-    code=$?
+    ) 2>&1 | tee "$log"
+    code=${PIPESTATUS[0]}
     set -e
-    wait
     read -r good bad < <(count "$log")
     # A suite that breaks off, or that has nothing to say, has failed.
     if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi

@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 import damage  # noqa: E402
 from harness.servers import Server, StartFailed, fresh_dir, require, work_root  # noqa: E402
 from population import (  # noqa: E402
-    SUPER_DIGEST, Holding, Phase, metric, sessions, tree, tree_differences, zxid)
+    SUPER_DIGEST, Holding, Phase, metric, sessions, tree, tree_differences)
 
 VERSIONS = ("3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5")
 REFERENCE = "java:3.9.5"
@@ -138,11 +138,7 @@ def round_trip(version, subject, root):
         left = [path for path in tree(server.port) if path.endswith("/eph0")]
         expect("a closed session's nodes", [f"{path} is still there" for path in left])
         server.kill()
-    return f"{len(written.tree)} nodes, zxid {zxid_text(written)}"
-
-
-def zxid_text(holding):
-    return f"{holding.zxid:#x}"
+    return f"{len(written.tree)} nodes, zxid {written.zxid:#x}"
 
 
 def outcome(kind, directory, workdir, settings):

@@ -1,5 +1,5 @@
 # Sourced by the scripts of tests/: where the foreign peers are, and caches that need no home directory.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 TESTS_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 REPO_DIR="$(cd "$TESTS_DIR/.." && pwd)"
