@@ -13,3 +13,5 @@ pub mod metrics_context;
 pub mod metrics_provider;
 
 pub mod impls;
+
+pub mod prometheus;

@@ -42,6 +42,7 @@ pub mod session_tracker;
 pub mod session_tracker_impl;
 pub mod sessions_with_timeouts;
 
+pub mod admin;
 pub mod auth;
 pub mod authentication_helper;
 pub mod command;

@@ -143,7 +143,7 @@ impl MetricsProvider for DefaultMetricsProvider {
 }
 
 /// Stops who wants one name for a summary with percentiles and one without.
-fn assert_free<T: ?Sized>(other_level: &Registry<T>, name: &str) {
+pub(crate) fn assert_free<T: ?Sized>(other_level: &Registry<T>, name: &str) {
     assert!(!other_level.contains(name), "{name} is registered with another level of detail");
 }
 

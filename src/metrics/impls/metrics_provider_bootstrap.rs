@@ -13,6 +13,9 @@ use log::error;
 use super::default_metrics_provider::{self, DefaultMetricsProvider};
 use super::null_metrics_provider::{self, NullMetricsProvider};
 use crate::metrics::metrics_provider::{MetricsProvider, MetricsProviderLifeCycleError};
+use crate::metrics::prometheus::prometheus_metrics_provider::{
+    self, PrometheusConfig, PrometheusMetricsProvider,
+};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.metrics.impl.MetricsProviderBootstrap";
@@ -39,16 +42,21 @@ pub fn start_metrics_provider(
 
 fn make(
     class_name: &str,
-    _configuration: &BTreeMap<String, String>,
+    configuration: &BTreeMap<String, String>,
 ) -> Result<Arc<dyn MetricsProvider>, MetricsProviderLifeCycleError> {
     match class_name {
         default_metrics_provider::CLASS_NAME => Ok(Arc::new(DefaultMetricsProvider::new())),
         null_metrics_provider::CLASS_NAME => Ok(Arc::new(NullMetricsProvider)),
+        prometheus_metrics_provider::CLASS_NAME => {
+            let config = PrometheusConfig::from_properties(configuration)?;
+            Ok(Arc::new(PrometheusMetricsProvider::new(config)))
+        }
         _ => Err(MetricsProviderLifeCycleError {
             class_name: class_name.to_owned(),
             reason: format!(
-                "no such provider; metricsProvider.className may be {} or {}",
+                "no such provider; metricsProvider.className may be {}, {} or {}",
                 default_metrics_provider::CLASS_NAME,
+                prometheus_metrics_provider::CLASS_NAME,
                 null_metrics_provider::CLASS_NAME
             ),
         }),
@@ -61,10 +69,15 @@ mod tests {
 
     #[test]
     fn javas_class_names_choose_the_providers() {
-        for class_name in [default_metrics_provider::CLASS_NAME, null_metrics_provider::CLASS_NAME]
-        {
-            let provider = start_metrics_provider(class_name, &BTreeMap::new()).unwrap();
+        let configuration = BTreeMap::from([("httpPort".to_owned(), "0".to_owned())]);
+        for class_name in [
+            default_metrics_provider::CLASS_NAME,
+            null_metrics_provider::CLASS_NAME,
+            prometheus_metrics_provider::CLASS_NAME,
+        ] {
+            let provider = start_metrics_provider(class_name, &configuration).unwrap();
             assert_eq!(provider.class_name(), class_name);
+            provider.stop();
         }
     }
 

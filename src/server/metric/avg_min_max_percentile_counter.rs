@@ -1,7 +1,7 @@
 //! A summary with percentiles (Java: server/metric/AvgMinMaxPercentileCounter.java).
 
 use super::avg_min_max_counter::AvgMinMaxCounter;
-use super::reservoir::{Sample, Snapshot};
+use super::reservoir::{JAVAS_CHUNKS, Sample, Snapshot};
 use super::stripe::STRIPES;
 use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
@@ -11,7 +11,7 @@ use crate::metrics::summary::Summary;
 #[derive(Debug)]
 pub struct AvgMinMaxPercentileCounter {
     counter: AvgMinMaxCounter,
-    samples: [Sample; STRIPES],
+    samples: [Sample<JAVAS_CHUNKS>; STRIPES],
 }
 
 impl AvgMinMaxPercentileCounter {
@@ -48,8 +48,11 @@ impl AvgMinMaxPercentileCounter {
     /// The percentiles of the values so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let samples = self.samples.iter().enumerate();
-        Snapshot::of(samples.map(|(stripe, sample)| (sample, self.counter.stripe_count(stripe))))
+        Snapshot::of(
+            self.samples.iter().enumerate().flat_map(|(stripe, sample)| {
+                sample.weighted_values(self.counter.stripe_count(stripe))
+            }),
+        )
     }
 
     /// Gives the nine values out (Java: values).

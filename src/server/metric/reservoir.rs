@@ -3,7 +3,7 @@
 //!
 //! Java keeps 4096 values: the first 4096, then each new one takes the place of a random one with
 //! the probability that keeps the sample uniform. All threads count at one place there. Here every
-//! stripe keeps a sample of its own, of [`SLOTS`] values, in the same way; who reads weighs each
+//! stripe keeps a sample of its own, of 1024 values, in the same way; who reads weighs each
 //! value with the number of values that it stands for. As long as no stripe is full, every value is
 //! there and the percentiles are Java's; after that they are as good as Java's. Nothing waits: a
 //! slot is an atomic, and the random number is a hash of the value's number.
@@ -17,26 +17,36 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::stripe::STRIPES;
 
-/// Slots of a stripe; all stripes together keep as many values as Java does.
-pub const SLOTS: usize = 4096 / STRIPES;
 /// Slots that are allocated together: 1 KiB.
 const CHUNK: usize = 256;
-const _: () = assert!(SLOTS.is_multiple_of(CHUNK));
 
-/// The sample of one stripe. How many values it has seen is known outside.
-#[derive(Debug, Default)]
-pub struct Sample {
-    chunks: [OnceLock<Box<[AtomicI32; CHUNK]>>; SLOTS / CHUNK],
+/// The sample of one stripe: `CHUNKS` times 256 values. How many it has seen is known outside.
+#[derive(Debug)]
+pub struct Sample<const CHUNKS: usize> {
+    chunks: [OnceLock<Box<[AtomicI32; CHUNK]>>; CHUNKS],
 }
 
-impl Sample {
+/// As many chunks that all stripes together keep 4096 values, as Java does.
+pub const JAVAS_CHUNKS: usize = 4096 / CHUNK / STRIPES;
+
+impl<const CHUNKS: usize> Default for Sample<CHUNKS> {
+    fn default() -> Self {
+        Self { chunks: [const { OnceLock::new() }; CHUNKS] }
+    }
+}
+
+impl<const CHUNKS: usize> Sample<CHUNKS> {
+    /// How many values are kept.
+    pub const SLOTS: usize = CHUNKS * CHUNK;
+
     /// Takes in a value that comes after `before` others, `times` times.
     #[inline]
     pub fn update(&self, value: i64, before: i64, times: u32) {
         let before = u64::try_from(before).unwrap_or(0);
         for number in before..before.saturating_add(times.into()) {
-            let slot = if number < SLOTS as u64 { number } else { random_below(number + 1) };
-            if slot < SLOTS as u64 {
+            let slots = Self::SLOTS as u64;
+            let slot = if number < slots { number } else { random_below(number + 1) };
+            if slot < slots {
                 self.set(slot, value);
             }
         }
@@ -51,11 +61,13 @@ impl Sample {
         chunk[slot % CHUNK].store(value, Ordering::Relaxed); // nothing follows from it
     }
 
-    /// The values kept, after `seen` of them came.
-    fn values(&self, seen: i64) -> impl Iterator<Item = i32> + '_ {
-        let kept = usize::try_from(seen).unwrap_or(0).min(SLOTS);
+    /// The values kept after `seen` of them came, each with the number of values it stands for.
+    #[expect(clippy::cast_precision_loss, reason = "weights need no more than 52 bits")]
+    pub fn weighted_values(&self, seen: i64) -> impl Iterator<Item = (i32, f64)> + '_ {
+        let kept = usize::try_from(seen).unwrap_or(0).min(Self::SLOTS);
+        let weight = (seen as f64 / Self::SLOTS as f64).max(1.0);
         let chunks = self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter());
-        chunks.take(kept).map(|slot| slot.load(Ordering::Relaxed))
+        chunks.take(kept).map(move |slot| (slot.load(Ordering::Relaxed), weight))
     }
 }
 
@@ -72,22 +84,17 @@ const fn random_below(bound: u64) -> u64 {
 /// What samples say together about the values they stand for.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Values with their weights; sorted by [`Snapshot::of`].
+    /// Values with their weights, sorted.
     values: Vec<(i32, f64)>,
     total_weight: f64,
 }
 
 impl Snapshot {
-    /// Of samples, each with the number of values that it has seen.
-    #[expect(clippy::cast_precision_loss, reason = "weights need no more than 52 bits")]
-    pub fn of<'a>(samples: impl Iterator<Item = (&'a Sample, i64)>) -> Self {
-        let mut values = Vec::new();
-        let mut total_weight = 0.0;
-        for (sample, seen) in samples {
-            let weight = (seen as f64 / SLOTS as f64).max(1.0);
-            values.extend(sample.values(seen).map(|value| (value, weight)));
-        }
+    /// Of values with their weights.
+    pub fn of(values: impl Iterator<Item = (i32, f64)>) -> Self {
+        let mut values: Vec<_> = values.collect();
         values.sort_unstable_by_key(|(value, _)| *value);
+        let mut total_weight = 0.0;
         for (_, weight) in &values {
             total_weight += weight;
         }
@@ -125,6 +132,14 @@ impl Snapshot {
         self.values.last().map_or(0.0, |(value, _)| f64::from(*value))
     }
 
+    /// The smallest value that the fraction `quantile` of all values does not exceed; none without
+    /// values.
+    #[must_use]
+    pub fn nearest(&self, quantile: f64) -> Option<f64> {
+        let rank = (quantile * self.total_weight).ceil().max(1.0);
+        (!self.values.is_empty()).then(|| self.at_rank(rank))
+    }
+
     /// The quantile as Java dumps it: a whole number, rounded half up.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "within the range of the values, 32 bits")]
@@ -137,8 +152,11 @@ impl Snapshot {
 mod tests {
     use super::*;
 
-    fn sample_of(values: impl Iterator<Item = i64>) -> (Sample, i64) {
-        let sample = Sample::default();
+    type TestSample = Sample<JAVAS_CHUNKS>;
+    const SLOTS: usize = TestSample::SLOTS;
+
+    fn sample_of(values: impl Iterator<Item = i64>) -> (TestSample, i64) {
+        let sample = TestSample::default();
         let mut seen = 0;
         for value in values {
             sample.update(value, seen, 1);
@@ -158,7 +176,7 @@ mod tests {
         ];
         for (values, expected) in cases {
             let (sample, seen) = sample_of(values.iter().copied());
-            let snapshot = Snapshot::of([(&sample, seen)].into_iter());
+            let snapshot = Snapshot::of(sample.weighted_values(seen));
             let quantiles = [0.5, 0.95, 0.99, 0.999].map(|quantile| snapshot.quantile(quantile));
             assert_eq!(quantiles, expected, "{values:?}");
         }
@@ -167,7 +185,7 @@ mod tests {
     #[test]
     fn a_long_series_is_sampled_evenly() {
         let (sample, seen) = sample_of(0..1_000_000);
-        let snapshot = Snapshot::of([(&sample, seen)].into_iter());
+        let snapshot = Snapshot::of(sample.weighted_values(seen));
         for (quantile, expected) in [(0.5, 500_000.0), (0.95, 950_000.0), (0.99, 990_000.0)] {
             let got = snapshot.quantile(quantile);
             assert!((got - expected).abs() < 50_000.0, "{quantile}: {got}");
@@ -178,19 +196,24 @@ mod tests {
     fn a_sample_that_stands_for_more_values_weighs_more() {
         let (many, seen_by_many) = sample_of(std::iter::repeat_n(1, SLOTS * 99));
         let (few, seen_by_few) = sample_of(std::iter::repeat_n(100, SLOTS));
-        let snapshot = Snapshot::of([(&many, seen_by_many), (&few, seen_by_few)].into_iter());
+        let snapshot = Snapshot::of(
+            many.weighted_values(seen_by_many).chain(few.weighted_values(seen_by_few)),
+        );
         assert_eq!(snapshot.rounded(0.5), 1);
         assert_eq!(snapshot.rounded(0.98), 1);
         assert_eq!(snapshot.rounded(0.995), 100);
+        assert_eq!(snapshot.nearest(0.9), Some(1.0));
+        assert_eq!(snapshot.nearest(0.999), Some(100.0));
+        assert_eq!(Snapshot::default().nearest(0.5), None);
     }
 
     #[test]
     fn a_sample_without_values_has_no_memory_and_one_value_takes_one_chunk() {
-        let sample = Sample::default();
+        let sample = TestSample::default();
         assert!(sample.chunks.iter().all(|chunk| chunk.get().is_none()));
         sample.update(i64::MAX, 0, 3);
         assert_eq!(sample.chunks.iter().filter(|chunk| chunk.get().is_some()).count(), 1);
-        let snapshot = Snapshot::of([(&sample, 3)].into_iter());
+        let snapshot = Snapshot::of(sample.weighted_values(3));
         assert_eq!(snapshot.rounded(0.5), i64::from(i32::MAX));
     }
 }

@@ -1,0 +1,379 @@
+//! Shows the metrics to Prometheus, at `/metrics` of a port of its own (Java:
+//! metrics/prometheus/PrometheusMetricsProvider.java).
+//!
+//! Names, labels and text are those of Java's provider; the order of the metrics differs, which
+//! Java takes from a hash table.
+//! Threads: those of the HTTP server, `PrometheusMetricsProvider-...`, and
+//! `PrometheusMetricsProviderWorker-1`, which ends a span of the quantiles every two minutes. Java
+//! records summaries through a queue and worker threads; here recording does not wait, so
+//! `numWorkerThreads`, `maxQueueSize` and `workerShutdownTimeoutMs` are read and have no effect.
+
+mod family;
+mod process;
+mod prometheus_summary;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
+use log::{error, info};
+
+use self::family::{Family, Kind, Sample};
+use self::prometheus_summary::{PrometheusLabelledSummary, PrometheusSummary, WINDOW_S, as_double};
+use crate::common::time::SystemClock;
+use crate::metrics::counter::Counter;
+use crate::metrics::counter_set::CounterSet;
+use crate::metrics::gauge::Gauge;
+use crate::metrics::gauge_set::GaugeSet;
+use crate::metrics::impls::default_metrics_provider::{Registry, assert_free};
+use crate::metrics::metrics_context::{DetailLevel, MetricsContext};
+use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProviderLifeCycleError};
+use crate::metrics::summary::Summary;
+use crate::metrics::summary_set::SummarySet;
+use crate::server::admin::http_message::{Request, Response, Status};
+use crate::server::admin::http_server::{HttpHandler, HttpServer};
+use crate::server::metric::key_table::KeyTable;
+use crate::server::metric::stripe::StripedLong;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// Java's name of this class, and of its logger.
+pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+
+/// The type of the text.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How long a connection may be silent; Jetty's default.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The settings `metricsProvider.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusConfig {
+    /// The host or address to listen on.
+    pub http_host: String,
+    /// The port to listen on; 0 for any.
+    pub http_port: u16,
+    /// Whether values of the process are shown.
+    pub export_jvm_info: bool,
+}
+
+impl Default for PrometheusConfig {
+    fn default() -> Self {
+        Self { http_host: "0.0.0.0".into(), http_port: 7000, export_jvm_info: true }
+    }
+}
+
+impl PrometheusConfig {
+    /// The settings, without their prefix.
+    ///
+    /// # Errors
+    /// When one of them is not what it must be.
+    pub fn from_properties(
+        properties: &BTreeMap<String, String>,
+    ) -> Result<Self, MetricsProviderLifeCycleError> {
+        info!(target: CLASS_NAME, "Initializing metrics, configuration: {properties:?}");
+        let default = Self::default();
+        for unused in ["numWorkerThreads", "maxQueueSize", "workerShutdownTimeoutMs"] {
+            if number::<i64>(properties, unused)?.is_some() {
+                info!(target: CLASS_NAME, "{unused} has no effect: there is no queue");
+            }
+        }
+        let flag = |key: &str| properties.get(key).map(|text| text.eq_ignore_ascii_case("true"));
+        Ok(Self {
+            http_host: properties.get("httpHost").cloned().unwrap_or(default.http_host),
+            http_port: number(properties, "httpPort")?.unwrap_or(default.http_port),
+            export_jvm_info: flag("exportJvmInfo").unwrap_or(default.export_jvm_info),
+        })
+    }
+}
+
+/// A whole number in range.
+fn number<T: FromStr>(
+    properties: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<Option<T>, MetricsProviderLifeCycleError> {
+    let Some(text) = properties.get(key) else { return Ok(None) };
+    match text.trim().parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(not_booted(format!("metricsProvider.{key}={text} is not a number in range"))),
+    }
+}
+
+fn not_booted(reason: String) -> MetricsProviderLifeCycleError {
+    MetricsProviderLifeCycleError { class_name: CLASS_NAME.to_owned(), reason }
+}
+
+/// Shows the metrics to Prometheus.
+pub struct PrometheusMetricsProvider {
+    config: PrometheusConfig,
+    root: Arc<Context>,
+    running: RankedMutex<Option<Running>>,
+}
+
+struct Running {
+    server: HttpServer,
+    stop: Sender<Infallible>,
+    worker: JoinHandle<()>,
+}
+
+impl PrometheusMetricsProvider {
+    /// Without metrics, and not started.
+    #[must_use]
+    pub fn new(config: PrometheusConfig) -> Self {
+        let root = Arc::new(Context {
+            export_process: config.export_jvm_info,
+            gauges: Registry::new(),
+            gauge_sets: Registry::new(),
+            counters: Registry::new(),
+            counter_sets: Registry::new(),
+            basic_summaries: Registry::new(),
+            summaries: Registry::new(),
+            basic_summary_sets: Registry::new(),
+            summary_sets: Registry::new(),
+        });
+        Self { config, root, running: RankedMutex::new(Rank::Leaf, "metrics server", None) }
+    }
+
+    fn run(&self) -> std::io::Result<Running> {
+        let server = HttpServer::start(
+            "PrometheusMetricsProvider",
+            &self.config.http_host,
+            self.config.http_port,
+            IDLE_TIMEOUT,
+            SystemClock::shared(),
+            Arc::new(MetricsHandler(Arc::clone(&self.root))),
+        )?;
+        let (stop, stopped) = bounded::<Infallible>(0);
+        let root = Arc::clone(&self.root);
+        let span = Duration::from_secs(WINDOW_S);
+        let worker =
+            zookeeper_thread::spawn("PrometheusMetricsProviderWorker-1", None, move || {
+                while stopped.recv_timeout(span) == Err(RecvTimeoutError::Timeout) {
+                    root.rotate();
+                }
+                Ok::<_, Infallible>(())
+            });
+        match worker {
+            Ok(worker) => Ok(Running { server, stop, worker }),
+            Err(error) => {
+                server.shutdown();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl MetricsProvider for PrometheusMetricsProvider {
+    fn start(&self) -> Result<(), MetricsProviderLifeCycleError> {
+        let PrometheusConfig { http_host, http_port, export_jvm_info } = &self.config;
+        info!(
+            target: CLASS_NAME,
+            "Starting /metrics HTTP endpoint at host: {http_host}, port: {http_port}, \
+             exportJvmInfo: {export_jvm_info}"
+        );
+        let running = self.run().map_err(|error| {
+            not_booted(format!("cannot start /metrics server at {http_host}:{http_port}: {error}"))
+        })?;
+        *self.running.lock() = Some(running);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        let running = self.running.lock().take();
+        if let Some(Running { server, stop, worker }) = running {
+            server.shutdown();
+            drop(stop);
+            zookeeper_thread::join(worker);
+        }
+        self.root.gauges.clear();
+        self.root.gauge_sets.clear();
+    }
+
+    fn root_context(&self) -> &dyn MetricsContext {
+        &*self.root
+    }
+
+    fn dump(&self, sink: &mut DumpSink<'_>) {
+        self.root.families().iter().for_each(|family| family.dump(sink));
+    }
+
+    /// Prometheus wants counters that only grow: nothing is set back.
+    fn reset_all_values(&self) {}
+
+    fn class_name(&self) -> &'static str {
+        CLASS_NAME
+    }
+}
+
+/// Answers scrapers.
+struct MetricsHandler(Arc<Context>);
+
+impl HttpHandler for MetricsHandler {
+    fn handle(&self, request: &mut Request<'_>) -> Response {
+        if let Some(answer) = Response::to_other_method(&request.head.method) {
+            return answer;
+        }
+        if request.head.path != "/metrics" {
+            return Response::error_page(Status::NOT_FOUND, "see /metrics");
+        }
+        let query = request.head.query.iter();
+        let names: Vec<&str> =
+            query.filter(|(key, _)| key == "name[]").map(|(_, name)| name.as_str()).collect();
+        let mut text = String::new();
+        for family in self.0.families() {
+            family.write(&mut text, &names);
+        }
+        Response::text(Status::OK, CONTENT_TYPE, text)
+    }
+}
+
+struct Context {
+    export_process: bool,
+    gauges: Registry<dyn Gauge>,
+    gauge_sets: Registry<dyn GaugeSet>,
+    counters: Registry<PrometheusCounter>,
+    counter_sets: Registry<PrometheusLabelledCounter>,
+    basic_summaries: Registry<PrometheusSummary>,
+    summaries: Registry<PrometheusSummary>,
+    basic_summary_sets: Registry<PrometheusLabelledSummary>,
+    summary_sets: Registry<PrometheusLabelledSummary>,
+}
+
+impl Context {
+    /// All metrics with their values now.
+    fn families(&self) -> Vec<Family> {
+        use DetailLevel::{Advanced, Basic};
+        let mut families = if self.export_process { process::families() } else { Vec::new() };
+        for (name, gauge) in self.gauges.all() {
+            if let Some(value) = gauge.value() {
+                families.push(Family::of_one(&name, Kind::Gauge, value.as_double()));
+            }
+        }
+        for (name, gauges) in self.gauge_sets.all() {
+            let sample = |(key, value): (String, crate::metrics::metric_value::MetricValue)| {
+                Sample::new(name.clone(), vec![("key", key)], value.as_double())
+            };
+            let samples = gauges.values().into_iter().map(sample).collect();
+            families.push(Family::new(name.clone(), Kind::Gauge, samples));
+        }
+        for (name, counter) in self.counters.all() {
+            families.push(Family::of_one(&name, Kind::Counter, as_double(counter.value())));
+        }
+        families.extend(self.counter_sets.all().iter().map(|(name, set)| set.family(name)));
+        let basic = self.basic_summaries.all();
+        families.extend(basic.iter().map(|(name, summary)| summary.family(name, Basic)));
+        let advanced = self.summaries.all();
+        families.extend(advanced.iter().map(|(name, summary)| summary.family(name, Advanced)));
+        let basic = self.basic_summary_sets.all();
+        families.extend(basic.iter().map(|(name, set)| set.family(name, Basic)));
+        let advanced = self.summary_sets.all();
+        families.extend(advanced.iter().map(|(name, set)| set.family(name, Advanced)));
+        families
+    }
+
+    /// Ends a span of the quantiles.
+    fn rotate(&self) {
+        self.basic_summaries.all().iter().for_each(|(_, summary)| summary.rotate());
+        self.summaries.all().iter().for_each(|(_, summary)| summary.rotate());
+        self.basic_summary_sets.all().iter().for_each(|(_, set)| set.rotate());
+        self.summary_sets.all().iter().for_each(|(_, set)| set.rotate());
+    }
+}
+
+impl MetricsContext for Context {
+    fn counter(&self, name: &str) -> Arc<dyn Counter> {
+        let make = || PrometheusCounter { name: name.to_owned(), value: StripedLong::new() };
+        self.counters.get_or_insert_with(name, || Arc::new(make()))
+    }
+
+    fn counter_set(&self, name: &str) -> Arc<dyn CounterSet> {
+        let make = || PrometheusLabelledCounter { name: name.to_owned(), values: KeyTable::new() };
+        self.counter_sets.get_or_insert_with(name, || Arc::new(make()))
+    }
+
+    fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>) {
+        self.gauges.put(name, gauge);
+    }
+
+    fn unregister_gauge(&self, name: &str) {
+        self.gauges.remove(name);
+    }
+
+    fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>) {
+        self.gauge_sets.put(name, gauge_set);
+    }
+
+    fn unregister_gauge_set(&self, name: &str) {
+        self.gauge_sets.remove(name);
+    }
+
+    fn summary(&self, name: &str, detail: DetailLevel) -> Arc<dyn Summary> {
+        let (own, other) = match detail {
+            DetailLevel::Basic => (&self.basic_summaries, &self.summaries),
+            DetailLevel::Advanced => (&self.summaries, &self.basic_summaries),
+        };
+        assert_free(other, name);
+        own.get_or_insert_with(name, || Arc::new(PrometheusSummary::new()))
+    }
+
+    fn summary_set(&self, name: &str, detail: DetailLevel) -> Arc<dyn SummarySet> {
+        let (own, other) = match detail {
+            DetailLevel::Basic => (&self.basic_summary_sets, &self.summary_sets),
+            DetailLevel::Advanced => (&self.summary_sets, &self.basic_summary_sets),
+        };
+        assert_free(other, name);
+        own.get_or_insert_with(name, || Arc::new(PrometheusLabelledSummary::new()))
+    }
+}
+
+struct PrometheusCounter {
+    name: String,
+    value: StripedLong,
+}
+
+impl Counter for PrometheusCounter {
+    fn add(&self, delta: i64) {
+        if delta < 0 {
+            error!(target: CLASS_NAME, "invalid delta {delta} for metric {}", self.name);
+        } else {
+            self.value.add(delta);
+        }
+    }
+
+    fn value(&self) -> i64 {
+        self.value.value()
+    }
+}
+
+struct PrometheusLabelledCounter {
+    name: String,
+    values: KeyTable<StripedLong>,
+}
+
+impl PrometheusLabelledCounter {
+    fn family(&self, name: &str) -> Family {
+        let sample = |(key, value): (&str, &StripedLong)| {
+            Sample::new(name.to_owned(), vec![("key", key.to_owned())], as_double(value.value()))
+        };
+        let samples = self.values.entries().into_iter().map(sample).collect();
+        Family::new(name.to_owned(), Kind::Counter, samples)
+    }
+}
+
+impl CounterSet for PrometheusLabelledCounter {
+    fn add(&self, key: &str, delta: i64) {
+        if delta < 0 {
+            let name = &self.name;
+            error!(target: CLASS_NAME, "invalid delta {delta} for metric {name} with key {key}");
+        } else {
+            self.values.get_or_insert_with(key, StripedLong::new).add(delta);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! What the system knows of this process (Java: StandardExports of Prometheus's client library).
+//!
+//! The other collectors that `exportJvmInfo` switches on in Java are about the JVM: memory pools,
+//! garbage collection, classes. There is nothing to tell here.
+
+use std::fs;
+
+use super::family::{Family, Kind};
+use super::prometheus_summary::as_double;
+use crate::server::util::os_mx_bean;
+
+/// The values that every Prometheus client has; what the system does not tell is left out.
+pub(super) fn families() -> Vec<Family> {
+    let stat = fs::read_to_string("/proc/self/stat").ok();
+    let boot = fs::read_to_string("/proc/stat").ok().as_deref().and_then(boot_time_s);
+    let stat = stat.as_deref().and_then(Stat::parse);
+    let ticks = as_double(i64::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100));
+    let page = as_double(i64::try_from(rustix::param::page_size()).unwrap_or(4096));
+    let gauge = |name, value| Family::of_one(name, Kind::Gauge, value);
+    let mut families = Vec::new();
+    if let Some(stat) = &stat {
+        let cpu_s = as_double(stat.cpu_ticks) / ticks;
+        families.push(Family::of_one("process_cpu_seconds_total", Kind::Counter, cpu_s));
+        if let Some(boot_s) = boot {
+            let start_s = as_double(boot_s) + as_double(stat.start_ticks) / ticks;
+            families.push(gauge("process_start_time_seconds", start_s));
+        }
+    }
+    let open_fds = as_double(os_mx_bean::open_file_descriptor_count());
+    families.push(gauge("process_open_fds", open_fds));
+    let max_fds = as_double(os_mx_bean::max_file_descriptor_count());
+    families.push(gauge("process_max_fds", max_fds));
+    if let Some(stat) = &stat {
+        let virtual_bytes = as_double(stat.virtual_bytes);
+        families.push(gauge("process_virtual_memory_bytes", virtual_bytes));
+        let resident_bytes = as_double(stat.resident_pages) * page;
+        families.push(gauge("process_resident_memory_bytes", resident_bytes));
+    }
+    families
+}
+
+/// Some fields of the kernel's line about a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// Time on a processor, by itself and by the kernel for it.
+    cpu_ticks: i64,
+    /// When it was started, after the boot.
+    start_ticks: i64,
+    virtual_bytes: i64,
+    resident_pages: i64,
+}
+
+impl Stat {
+    fn parse(line: &str) -> Option<Self> {
+        // The second field is a name in brackets, which may contain anything.
+        let after_name = &line[line.rfind(')')? + 1..];
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        // Counted from 1 with the pid, as in the kernel's manual; the third field is the first
+        // here.
+        let field = |number: usize| fields.get(number - 3)?.parse::<i64>().ok();
+        Some(Self {
+            cpu_ticks: field(14)?.wrapping_add(field(15)?),
+            start_ticks: field(22)?,
+            virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
+        })
+    }
+}
+
+/// When the system was started, in seconds since 1970.
+fn boot_time_s(stat: &str) -> Option<i64> {
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_line_is_read_behind_the_name() {
+        let line = "4711 (zoo) keeper) S 1 2 3 4 5 6 7 8 9 10 120 25 14 15 \
+                    16 17 18 19 5000 1048576 300 22";
+        let stat = Stat {
+            cpu_ticks: 145,
+            start_ticks: 5000,
+            virtual_bytes: 1_048_576,
+            resident_pages: 300,
+        };
+        assert_eq!(Stat::parse(line), Some(stat));
+        assert_eq!(Stat::parse("4711 (x) S 1"), None);
+        assert_eq!(boot_time_s("cpu 1 2\nbtime 1795252000\nprocesses 7\n"), Some(1_795_252_000));
+    }
+
+    #[test]
+    fn this_process_has_run_and_uses_memory() {
+        let mut values = Vec::new();
+        for family in families() {
+            family.dump(&mut |name, value| values.push((name.to_owned(), value.as_double())));
+        }
+        let names: Vec<_> = values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "process_cpu_seconds_total",
+                "process_start_time_seconds",
+                "process_open_fds",
+                "process_max_fds",
+                "process_virtual_memory_bytes",
+                "process_resident_memory_bytes"
+            ]
+        );
+        assert!(values[1..].iter().all(|(_, value)| *value > 0.0), "{values:?}");
+    }
+}
