@@ -5,16 +5,23 @@
 use std::io::{self, Write};
 use std::process;
 
+use crossbeam::channel::Sender;
 use log::warn;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use zookeeper_server::bench;
 use zookeeper_server::command_line::CommandLine;
 use zookeeper_server::logging::{self, LogTo};
 use zookeeper_server::server::exit_code::ExitCode;
+use zookeeper_server::server::quorum::quorum_peer_main;
+use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::version;
 
 const USAGE: &str = "\
 Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
+  server CONFIG | PORT DATADIR [TICKTIME] [MAXCNXNS]
+                                        serve
   bench run|compare|probe|null ...      load a server, compare servers, measure the machine
   version                               print which release this is
 ";
@@ -37,10 +44,31 @@ fn run(line: CommandLine) -> ExitCode {
         warn!(target: LOG, "{notice}");
     }
     match line.word.as_deref() {
+        Some("server") => {
+            let mut err = io::stderr();
+            quorum_peer_main::main(&line.args, line.properties.clone(), &mut err, stop_on_signals)
+        }
         Some("bench") => bench::main(&line.args, &mut io::stdout()),
         Some("version") => print(&format!("{}\n", version::version_info())),
         Some("help") => print(USAGE),
         _ => refuse(&line),
+    }
+}
+
+/// SIGTERM and SIGINT end the server in order.
+fn stop_on_signals(stop: Sender<ExitCode>) {
+    let signals = Signals::new([SIGTERM, SIGINT]);
+    let waiting = signals.and_then(|mut signals| {
+        zookeeper_thread::spawn("Signals", None, move || {
+            if signals.forever().next().is_some() {
+                // Somebody else has asked already when it is full.
+                let _asked_before = stop.try_send(ExitCode::ExecutionFinished);
+            }
+            Ok::<(), io::Error>(())
+        })
+    });
+    if let Err(error) = waiting {
+        warn!(target: LOG, "signals will end the server without a shutdown: {error}");
     }
 }
 

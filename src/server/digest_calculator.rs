@@ -36,6 +36,27 @@ pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -
     digest_of_parts(path.as_bytes(), data.unwrap_or_default(), &stat_bytes(stat))
 }
 
+/// The part of a node's digest that path and data make: what changes of the state alone can start from. See
+/// [`with_state`].
+#[must_use]
+pub fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(if path == "/" { b"" } else { path.as_bytes() });
+    hasher.update(data.unwrap_or_default());
+    hasher.finalize()
+}
+
+/// The digest of a node whose path and data have that [`content_digest`]: the same as [`calculate_digest`] gives.
+#[must_use]
+pub fn with_state(path: &str, content_digest: u32, stat: &StatPersisted) -> u32 {
+    if !is_in_digest(path) {
+        return 0;
+    }
+    let mut hasher = Hasher::new_with_initial(content_digest);
+    hasher.update(&stat_bytes(stat));
+    hasher.finalize()
+}
+
 /// CRC-32 over the three parts.
 pub(super) fn digest_of_parts(path: &[u8], data: &[u8], stat: &[u8; STAT_BYTES]) -> u32 {
     let mut hasher = Hasher::new();
@@ -71,6 +92,15 @@ pub(super) fn stat_bytes(stat: &StatPersisted) -> [u8; STAT_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_can_be_made_in_two_steps() {
+        let stat = StatPersisted { version: 3, ephemeral_owner: -1, ..StatPersisted::default() };
+        for (path, data) in [("/", None), ("/a", Some(&b"data"[..])), ("/zookeeper/quota", None)] {
+            let in_two = with_state(path, content_digest(path, data), &stat);
+            assert_eq!(in_two, calculate_digest(path, data, &stat), "{path}");
+        }
+    }
     use crate::ids::Zxid;
 
     #[test]

@@ -53,4 +53,19 @@ pub mod request_throttler;
 
 pub mod zookeeper_server;
 
+pub mod request;
+pub mod request_processor;
+
+pub mod final_request_processor;
+pub mod prep_request_processor;
+pub mod sync_request_processor;
+
+pub mod blocking_server_cnxn;
+pub mod blocking_server_cnxn_factory;
+pub mod server_cnxn;
+pub mod server_cnxn_factory;
+
+pub mod zk_database;
+pub mod zookeeper_server_main;
+
 pub mod quorum;

@@ -1,5 +1,606 @@
-//! A server's parts that know no connection (Java: parts of server/ZooKeeperServer.java).
+//! `ZooKeeperServer`: what a server is, whatever its role (Java: server/ZooKeeperServer.java).
+//!
+//! The face: state, start and end, submitting requests. Its parts stand in the files beside it. What differs by role comes
+//! in through the session tracker and the chain of processors that [`ZooKeeperServer::startup`] is given.
+//! Threads: none of its own. Locks: see the parts; this file holds none across a call.
 
 pub mod access;
+pub mod command_context;
+pub mod connect;
+mod containers;
+pub mod flush_list;
 pub mod large_requests;
 pub mod monitor;
+pub mod outstanding_changes;
+pub mod packets;
+pub mod settings;
+pub mod snapshots;
+mod throttling;
+
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use log::{debug, error, info};
+
+use self::access::AccessControl;
+use self::flush_list::FlushList;
+use self::large_requests::LargeRequests;
+use self::monitor::MonitorSource;
+use self::outstanding_changes::OutstandingChanges;
+use self::settings::ServerSettings;
+use super::auth::provider_registry::ProviderRegistry;
+use super::authentication_helper::AuthenticationHelper;
+use super::blue_throttle::BlueThrottle;
+use super::data_tree::DataTree;
+use super::ephemeral_type::EphemeralTypes;
+use super::rate_logger::RateLogger;
+use super::request::Request;
+use super::request_processor::RequestProcessor;
+use super::request_throttler::RequestThrottler;
+use super::server_cnxn::{DisconnectReason, ServerCnxn};
+use super::server_cnxn_factory::ServerCnxnFactory;
+use super::server_metrics::ServerMetrics;
+use super::server_stats::ServerStats;
+use super::server_watcher::WatcherRef;
+use super::session_tracker::{Owner, Session, SessionExpirer, SessionTracker};
+use super::util::request_path_metrics_collector::RequestPathMetricsCollector;
+use super::zk_database::ZKDatabase;
+use super::zookeeper_server_listener::ZooKeeperServerListener;
+use crate::audit::zk_audit_provider::ZKAuditProvider;
+use crate::common::path_utils;
+use crate::common::time::Clock;
+use crate::data::{ACL, Id};
+use crate::ids::{SessionId, Sid, Zxid};
+use crate::jute::Limits;
+use crate::keeper_exception::KeeperError;
+use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+pub(super) const LOG: &str = "org.apache.zookeeper.server.ZooKeeperServer";
+
+/// Where a server is in its life (Java: ZooKeeperServer.State).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not started.
+    Initial = 0,
+    /// Serves.
+    Running = 1,
+    /// Has ended.
+    Shutdown = 2,
+    /// A thread has failed: it must end.
+    Error = 3,
+}
+
+/// What a server is built from.
+pub struct ServerParts {
+    /// The settings.
+    pub settings: ServerSettings,
+    /// The clock.
+    pub clock: Clock,
+    /// Told when a thread fails without which the server must not go on.
+    pub listener: Arc<dyn ZooKeeperServerListener>,
+    /// The tree and its files.
+    pub database: ZKDatabase,
+    /// Counters.
+    pub stats: Arc<ServerStats>,
+    /// Metrics.
+    pub metrics: Arc<ServerMetrics>,
+    /// Who may do what.
+    pub access: AccessControl,
+    /// Who must authenticate first.
+    pub authentication: AuthenticationHelper,
+    /// Where changes are told of.
+    pub audit: Arc<ZKAuditProvider>,
+    /// Which paths are asked for most.
+    pub path_stats: Arc<RequestPathMetricsCollector>,
+}
+
+/// A server.
+pub struct ZooKeeperServer {
+    parts: ServerParts,
+    state: AtomicU8,
+    hzxid: AtomicI64,
+    requests_in_process: AtomicI64,
+    outstanding_changes: RankedMutex<OutstandingChanges>,
+    flush_list: FlushList,
+    large_requests: LargeRequests,
+    conn_throttle: BlueThrottle,
+    quota_logger: RateLogger,
+    session_tracker: OnceLock<Arc<dyn SessionTracker>>,
+    first_processor: OnceLock<Arc<dyn RequestProcessor>>,
+    request_throttler: OnceLock<RequestThrottler<Box<Request>, Self>>,
+    server_cnxn_factory: OnceLock<Weak<dyn ServerCnxnFactory>>,
+    /// Taken while a snapshot is written or the tree is replaced.
+    snapshot_lock: RankedMutex<()>,
+}
+
+impl ZooKeeperServer {
+    /// A server that is not started.
+    #[must_use]
+    pub fn new(parts: ServerParts) -> Arc<Self> {
+        let settings = &parts.settings;
+        info!(
+            target: LOG,
+            "Created server with tickTime {} ms minSessionTimeout {} ms maxSessionTimeout {} ms \
+             clientPortListenBacklog {} dataLogdir {} snapdir {}",
+            settings.tick_time_ms,
+            settings.min_session_timeout_ms,
+            settings.max_session_timeout_ms,
+            settings.listen_backlog,
+            parts.database.data_log_dir().display(),
+            parts.database.snap_dir().display()
+        );
+        Arc::new(Self {
+            large_requests: LargeRequests::new(settings.large_requests),
+            conn_throttle: BlueThrottle::new(
+                settings.conn_throttle.clone(),
+                Arc::clone(&parts.clock),
+            ),
+            quota_logger: RateLogger::new(LOG, Arc::clone(&parts.clock)),
+            parts,
+            state: AtomicU8::new(State::Initial as u8),
+            hzxid: AtomicI64::new(0),
+            requests_in_process: AtomicI64::new(0),
+            outstanding_changes: RankedMutex::new(
+                Rank::OutstandingChanges,
+                "outstanding changes",
+                OutstandingChanges::default(),
+            ),
+            flush_list: FlushList::default(),
+            session_tracker: OnceLock::new(),
+            first_processor: OnceLock::new(),
+            request_throttler: OnceLock::new(),
+            server_cnxn_factory: OnceLock::new(),
+            snapshot_lock: RankedMutex::new(Rank::Server, "snapshot", ()),
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &ServerSettings {
+        &self.parts.settings
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// Who is told when a critical thread fails.
+    #[must_use]
+    pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
+        Arc::clone(&self.parts.listener)
+    }
+
+    /// The tree and its files.
+    #[must_use]
+    pub const fn zk_database(&self) -> &ZKDatabase {
+        &self.parts.database
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn server_stats(&self) -> &ServerStats {
+        &self.parts.stats
+    }
+
+    /// Metrics.
+    #[must_use]
+    pub fn server_metrics(&self) -> &ServerMetrics {
+        &self.parts.metrics
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub const fn shared_metrics(&self) -> &Arc<ServerMetrics> {
+        &self.parts.metrics
+    }
+
+    /// Where changes are told of.
+    #[must_use]
+    pub fn audit(&self) -> &ZKAuditProvider {
+        &self.parts.audit
+    }
+
+    /// Which paths are asked for most.
+    #[must_use]
+    pub fn path_stats(&self) -> &RequestPathMetricsCollector {
+        &self.parts.path_stats
+    }
+
+    /// The schemes of authentication.
+    #[must_use]
+    pub fn provider_registry(&self) -> &ProviderRegistry {
+        self.parts.access.providers()
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub const fn access(&self) -> &AccessControl {
+        &self.parts.access
+    }
+
+    /// How node owners are read.
+    #[must_use]
+    pub const fn ephemeral_types(&self) -> EphemeralTypes {
+        self.parts.settings.ephemeral_types
+    }
+
+    /// The longest lengths that are believed.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.parts.settings.limits
+    }
+
+    /// This server's id in its ensemble, 0 without one.
+    #[must_use]
+    pub const fn server_id(&self) -> i64 {
+        self.parts.settings.server_id
+    }
+
+    /// The owner of sessions that are connected here.
+    #[must_use]
+    pub fn local_owner(&self) -> Owner {
+        Owner::LOCAL
+    }
+
+    /// Promised changes that are not applied yet.
+    #[must_use]
+    pub const fn outstanding_changes(&self) -> &RankedMutex<OutstandingChanges> {
+        &self.outstanding_changes
+    }
+
+    /// Connections with something to send.
+    #[must_use]
+    pub const fn flush_list(&self) -> &FlushList {
+        &self.flush_list
+    }
+
+    /// What large requests take.
+    #[must_use]
+    pub const fn large_requests(&self) -> &LargeRequests {
+        &self.large_requests
+    }
+
+    /// What limits new connections.
+    #[must_use]
+    pub const fn conn_throttle(&self) -> &BlueThrottle {
+        &self.conn_throttle
+    }
+
+    /// The sessions.
+    ///
+    /// # Panics
+    /// Before [`startup`](Self::startup): nothing that asks for sessions runs then.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "set by startup, before any connection or processor")]
+    pub fn session_tracker(&self) -> &Arc<dyn SessionTracker> {
+        self.session_tracker.get().expect("the session tracker is set when the server starts")
+    }
+
+    /// Who accepts the clients.
+    #[must_use]
+    pub fn server_cnxn_factory(&self) -> Option<Arc<dyn ServerCnxnFactory>> {
+        self.server_cnxn_factory.get().and_then(Weak::upgrade)
+    }
+
+    /// Notes who accepts the clients; the first one stays.
+    pub fn set_server_cnxn_factory(&self, factory: &Arc<dyn ServerCnxnFactory>) {
+        if self.server_cnxn_factory.set(Arc::downgrade(factory)).is_err() {
+            debug!(target: LOG, "the connection factory is known already");
+        }
+    }
+
+    /// The last zxid that was handed out.
+    #[must_use]
+    pub fn zxid(&self) -> Zxid {
+        Zxid(self.hzxid.load(Ordering::Relaxed))
+    }
+
+    /// Hands out the next zxid. Only under the lock of the outstanding changes.
+    pub(super) fn next_zxid(&self) -> Zxid {
+        Zxid(self.hzxid.fetch_add(1, Ordering::Relaxed)).next()
+    }
+
+    /// Sets the last zxid, before the start.
+    pub fn set_zxid(&self, zxid: Zxid) {
+        self.hzxid.store(zxid.0, Ordering::Relaxed);
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Initial,
+            1 => State::Running,
+            2 => State::Shutdown,
+            _ => State::Error,
+        }
+    }
+
+    /// Changes where it is in its life.
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Whether it serves.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state() == State::Running
+    }
+
+    /// The role's name, as `srvr` shows it (Java: getState).
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        "standalone"
+    }
+
+    /// Loads the tree, removes what dead sessions have left, and writes a first snapshot (Java: loadData).
+    ///
+    /// # Errors
+    /// When the files are not what they must be, or cannot be written.
+    pub fn load_data(&self) -> Result<(), snapshots::LoadError> {
+        let zxid = self.parts.database.load()?;
+        self.set_zxid(zxid);
+        self.parts.database.kill_sessions_without_timeout();
+        self.take_snapshot(false)?;
+        Ok(())
+    }
+
+    /// Starts serving with these sessions and this chain of processors (Java: startup).
+    pub fn startup(
+        self: &Arc<Self>,
+        session_tracker: Arc<dyn SessionTracker>,
+        first_processor: Arc<dyn RequestProcessor>,
+    ) {
+        let is_first = self.session_tracker.set(session_tracker).is_ok()
+            && self.first_processor.set(first_processor).is_ok();
+        assert!(is_first, "a server starts once");
+        let source: Weak<dyn MonitorSource> = Arc::downgrade(self) as _;
+        monitor::register_metrics(self.parts.metrics.metrics_provider().root_context(), &source);
+        if let Err(error) = self.parts.path_stats.start() {
+            error!(target: LOG, "paths are not counted: {error}");
+        }
+        self.set_state(State::Running);
+    }
+
+    /// Puts a throttler before the processors, where the settings ask for one.
+    pub fn set_request_throttler(&self, throttler: RequestThrottler<Box<Request>, Self>) {
+        let is_first = self.request_throttler.set(throttler).is_ok();
+        assert!(is_first, "a server has one throttler");
+    }
+
+    /// Ends serving: the throttler, the sessions, then the processors from the first to the last, with all their threads
+    /// (Java: shutdown). A second call finds nothing to do.
+    pub fn shutdown(&self) {
+        let was = self.state();
+        if !matches!(was, State::Running | State::Error) {
+            debug!(target: LOG, "ZooKeeper server is not running, so not proceeding to shutdown!");
+            return;
+        }
+        info!(target: LOG, "Shutting down");
+        monitor::unregister_metrics(self.parts.metrics.metrics_provider().root_context());
+        if let Some(throttler) = self.request_throttler.get() {
+            throttler.shutdown();
+        }
+        if let Some(tracker) = self.session_tracker.get() {
+            tracker.shutdown();
+        }
+        if let Some(first) = self.first_processor.get() {
+            first.shutdown();
+        }
+        self.parts.path_stats.shutdown();
+        self.set_state(State::Shutdown);
+    }
+
+    /// Requests under way, for the global limit.
+    #[must_use]
+    pub fn in_process(&self) -> i64 {
+        self.requests_in_process.load(Ordering::Relaxed)
+    }
+
+    /// A request of a client was answered.
+    pub(super) fn dec_in_process(&self) {
+        self.requests_in_process.fetch_sub(1, Ordering::Relaxed);
+        if let Some(throttler) = self.request_throttler.get() {
+            throttler.throttle_wake();
+        }
+    }
+
+    /// A request is done with, answered or not.
+    pub fn request_finished(&self, request: &Request) {
+        self.large_requests.finished(request.large_request_size);
+    }
+
+    /// Whether a connection with so many requests outstanding must wait (Java: shouldThrottle).
+    #[must_use]
+    pub fn should_throttle(&self, outstanding: i64) -> bool {
+        let inflight = self.request_throttler.get().map_or(0, |throttler| throttler.inflight());
+        let inflight = i64::try_from(inflight).unwrap_or(i64::MAX);
+        outstanding > 0
+            && self.in_process().max(inflight) > self.parts.settings.global_outstanding_limit
+    }
+
+    /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.
+    pub fn submit_requests(&self, requests: Vec<Box<Request>>) {
+        if requests.is_empty() {
+            return;
+        }
+        for request in requests {
+            match self.request_throttler.get() {
+                Some(throttler) => throttler.submit_request(request),
+                None => self.submit_request_now(request),
+            }
+        }
+        if let Some(first) = self.first_processor.get() {
+            first.flush();
+        }
+    }
+
+    /// As [`submit_requests`](Self::submit_requests).
+    pub fn submit_request(&self, request: Request) {
+        self.submit_requests(vec![Box::new(request)]);
+    }
+
+    /// Hands a request to the first processor; who calls flushes it (Java: submitRequestNow).
+    pub fn submit_request_now(&self, request: Box<Request>) {
+        let cnxn = request.cnxn.clone();
+        let is_valid = OpCode::try_from(request.op_type).is_ok_and(Request::is_valid);
+        let refused = match &cnxn {
+            Some(cnxn) if !self.touch(cnxn) => {
+                debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
+                true
+            }
+            Some(cnxn) if !is_valid => {
+                info!(target: LOG, "Received packet at server of unknown type {}", request.op_type);
+                cnxn.refuse_unknown(request.cxid);
+                true
+            }
+            _ => !is_valid || !self.is_running(),
+        };
+        match self.first_processor.get() {
+            Some(first) if !refused => {
+                if cnxn.is_some() {
+                    self.requests_in_process.fetch_add(1, Ordering::Relaxed);
+                }
+                first.process_request(request);
+            }
+            _ => {
+                self.request_finished(&request);
+                if let Some(cnxn) = cnxn {
+                    cnxn.abandon_pipeline_entry();
+                }
+            }
+        }
+    }
+
+    /// A sign of life of the connection's session; false when there is no such session (Java: touch).
+    pub(super) fn touch(&self, cnxn: &ServerCnxn) -> bool {
+        let timeout_ms = cnxn.session_timeout_ms();
+        match cnxn.session() {
+            Some(session) => self.session_tracker().touch(session, timeout_ms),
+            None => self.session_tracker().touch_session(cnxn.session_id(), timeout_ms),
+        }
+    }
+
+    /// Java: SessionTracker.checkSession.
+    pub(super) fn check_session(&self, id: SessionId, owner: Owner) -> Result<(), KeeperError> {
+        self.session_tracker().check_session(id, owner)
+    }
+
+    /// Java: SessionTracker.checkGlobalSession.
+    pub(super) fn check_global_session(
+        &self,
+        id: SessionId,
+        owner: Owner,
+    ) -> Result<(), KeeperError> {
+        self.session_tracker().check_global_session(id, owner)
+    }
+
+    /// Whether one of the ids has the permission by the ACL (Java: checkACL).
+    ///
+    /// # Errors
+    /// [`KeeperError::NoAuth`] when none has.
+    pub fn check_acl(
+        &self,
+        acl: &[ACL],
+        perm: i32,
+        ids: &[Id],
+        path: &str,
+        set_acls: Option<&[ACL]>,
+    ) -> Result<(), KeeperError> {
+        self.parts.access.check_acl(acl, perm, ids, Some(path), set_acls)
+    }
+
+    /// Java: PrepRequestProcessor.fixupACL.
+    pub(super) fn fix_acl(
+        &self,
+        ids: &[Id],
+        acl: Option<Vec<ACL>>,
+    ) -> Result<Vec<ACL>, KeeperError> {
+        self.parts.access.fixup_acl(ids, acl)
+    }
+
+    /// Whether a write would pass a hard quota (Java: checkQuota).
+    pub(super) fn check_quota(
+        &self,
+        tree: &DataTree,
+        path: &str,
+        last_len: Option<usize>,
+        len: Option<usize>,
+        op: OpCode,
+    ) -> Result<(), KeeperError> {
+        if !self.parts.settings.enforce_quota {
+            return Ok(());
+        }
+        let bytes = |len: Option<usize>| i64::try_from(len.unwrap_or(0)).unwrap_or(i64::MAX);
+        let count_diff = i64::from(op == OpCode::Create);
+        for violation in tree.quota_violations(path, bytes(len) - bytes(last_len), count_diff) {
+            self.quota_logger.rate_limit_log(&violation.message, None);
+            if violation.hard {
+                if let Some(namespace) = path_utils::top_namespace(path) {
+                    self.parts.metrics.quota_exceeded_error_per_namespace.inc(namespace);
+                }
+                return Err(KeeperError::QuotaExceeded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Session events of a transaction that is about to be applied (Java: processTxnForSessionEvents).
+    pub(super) fn process_txn_for_session_events(&self, request: &Request) {
+        let tracker = self.session_tracker();
+        match OpCode::try_from(request.op_type) {
+            Ok(OpCode::CreateSession) => match &request.txn {
+                Some(crate::server::util::serialize_utils::TxnBody::CreateSession(txn)) => {
+                    let is_new = tracker.commit_session(request.session_id, txn.time_out);
+                    debug!(target: LOG, "session {} committed, new: {is_new}", request.session_id);
+                }
+                _ if request.is_local_session => {}
+                other => error!(target: LOG, "*****>>>>> Got {other:?}"),
+            },
+            Ok(OpCode::CloseSession) => tracker.remove_session(request.session_id),
+            _ => {}
+        }
+    }
+
+    /// Asks for the end of a session (Java: closeSession).
+    pub fn close_session(&self, session_id: SessionId) {
+        let no_ids: Arc<[Id]> = Arc::new([]);
+        let op = OpCode::CloseSession.code();
+        let mut request = Request::new(None, session_id, 0, op, None, no_ids);
+        request.create_time_ms = self.clock().elapsed_ms();
+        self.submit_request(request);
+    }
+
+    /// Closes the connection of a session that has ended.
+    pub(super) fn close_cnxn_of_session(&self, session_id: SessionId, reason: DisconnectReason) {
+        if let Some(factory) = self.server_cnxn_factory() {
+            factory.close_session(session_id, reason);
+        }
+    }
+
+    /// Forgets a connection's watches.
+    pub(super) fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) {
+        let watcher = WatcherRef(Arc::clone(cnxn) as _);
+        self.parts.database.tree().read().remove_cnxn(&watcher);
+    }
+}
+
+impl SessionExpirer for ZooKeeperServer {
+    fn expire(&self, session: &Session) {
+        info!(
+            target: LOG,
+            "Expiring session {}, timeout of {}ms exceeded",
+            session.id(),
+            session.timeout_ms()
+        );
+        self.close_session(session.id());
+    }
+
+    fn server_id(&self) -> Sid {
+        Sid(self.server_id())
+    }
+}

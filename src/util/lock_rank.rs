@@ -19,12 +19,13 @@ pub enum Rank {
     Role,
     /// Start and end of a server: its threads and processors.
     Server,
-    /// The queue in front of the transaction log.
-    SyncQueue,
+    /// The transaction log and the right to write it; the only one that is held across disk writes. Whoever holds it
+    /// applies what it has written.
+    TxnLog,
     /// Changes that are not applied yet (Prep).
     OutstandingChanges,
-    /// The transaction log; the only one that is held across disk writes.
-    TxnLog,
+    /// The queue in front of the transaction log.
+    SyncQueue,
     /// The transactions kept for learners.
     CommittedLog,
     /// The tree of nodes.

@@ -2,3 +2,5 @@
 
 pub mod quorum_peer;
 pub mod quorum_peer_config;
+
+pub mod quorum_peer_main;

@@ -1,0 +1,249 @@
+//! `FinalRequestProcessor`: applies transactions and answers requests (Java: server/FinalRequestProcessor.java).
+//!
+//! Threads: none of its own; whoever has brought a group of transactions to the disk applies it here, and a connection's
+//! reader answers reads of a session that has nothing under way. Differs from Java: a group is applied under one
+//! exclusive hold of the tree; reads never wait for the log of another session.
+//! Locks: the outstanding changes, then the tree; what is sent is queued under them and sent after they are let go.
+//!
+//! Reads are in `reads`, how answers are written in `replies`.
+
+mod reads;
+mod replies;
+
+use std::sync::Arc;
+
+use log::{debug, error};
+
+pub use self::reads::Reads;
+use super::data_tree::{DataTree, ProcessTxnResult};
+use super::request::Request;
+use super::server_cnxn::{DisconnectReason, ServerCnxn};
+use super::sync_request_processor::GroupProcessor;
+use super::zookeeper_server::ZooKeeperServer;
+use super::zookeeper_server::outstanding_changes::OutstandingChanges;
+use crate::ids::{SessionId, Zxid};
+use crate::keeper_exception::KeeperError;
+use crate::server::util::serialize_utils::TxnBody;
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.FinalRequestProcessor";
+
+/// The xid of pings.
+const PING_XID: i32 = -2;
+
+/// The last processor of every chain.
+pub struct FinalRequestProcessor {
+    server: std::sync::Weak<ZooKeeperServer>,
+}
+
+/// What has to wait until the tree is let go.
+#[derive(Default)]
+struct Afterwards {
+    /// Sessions that have ended without a request of their own: their connections are closed.
+    ended_sessions: Vec<SessionId>,
+    /// Connections whose session is set up.
+    connected: Vec<Arc<ServerCnxn>>,
+}
+
+impl FinalRequestProcessor {
+    /// The processor of a server.
+    #[must_use]
+    pub fn new(server: &Arc<ZooKeeperServer>) -> Self {
+        Self { server: Arc::downgrade(server) }
+    }
+}
+
+impl GroupProcessor for FinalRequestProcessor {
+    fn process_group(&self, requests: &mut Vec<Box<Request>>) {
+        let Some(server) = self.server.upgrade() else { return requests.clear() };
+        let mut afterwards = Afterwards::default();
+        {
+            let mut changes = server.outstanding_changes().lock();
+            let mut tree = server.zk_database().tree().write();
+            let mut group = Group {
+                server: &server,
+                changes: &mut changes,
+                tree: &mut tree,
+                afterwards: &mut afterwards,
+            };
+            for request in requests.drain(..) {
+                group.process_request(request);
+            }
+        }
+        for session_id in afterwards.ended_sessions {
+            server.close_cnxn_of_session(session_id, DisconnectReason::ClientClosedSession);
+        }
+        for cnxn in afterwards.connected {
+            server.finish_session_init(&cnxn, true);
+        }
+        server.flush_list().flush();
+    }
+
+    fn shutdown(&self) {
+        debug!(target: LOG, "shutdown of request processor complete");
+    }
+}
+
+/// A group of requests that is being applied, with what it holds.
+struct Group<'a> {
+    server: &'a Arc<ZooKeeperServer>,
+    changes: &'a mut OutstandingChanges,
+    tree: &'a mut DataTree,
+    afterwards: &'a mut Afterwards,
+}
+
+impl Group<'_> {
+    /// Java: processRequest.
+    fn process_request(&mut self, mut request: Box<Request>) {
+        let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
+        let Some(cnxn) = request.cnxn.clone() else { return };
+        self.server.dec_in_process();
+        self.server.request_finished(&request);
+        self.reply(&cnxn, &request, result);
+        let mut next = cnxn.pipeline_done();
+        while let Some(read) = next {
+            reads::answer_parked(self.server, self.tree, &cnxn, &read);
+            next = cnxn.read_done();
+        }
+        cnxn.queue_flush();
+    }
+
+    /// Java: ZooKeeperServer.processTxn and applyRequest.
+    fn apply_request(&mut self, request: &mut Request) -> ProcessTxnResult {
+        self.server.process_txn_for_session_events(request);
+        let result = match (&request.hdr, request.txn.take()) {
+            (Some(hdr), txn) => {
+                // What the audit log and the answer need of it afterwards.
+                let error = match &txn {
+                    Some(TxnBody::Error(error)) => Some(error.clone()),
+                    _ => None,
+                };
+                let digest = request.txn_digest.as_ref();
+                let result = self.tree.process_txn_with_digest(hdr, txn, digest);
+                let removed = self.changes.applied(hdr.zxid);
+                if removed > 0 {
+                    let removed = i64::try_from(removed).unwrap_or(i64::MAX);
+                    self.server.server_metrics().outstanding_changes_removed.add(removed);
+                }
+                request.txn = error.map(TxnBody::Error);
+                result
+            }
+            (None, _) => ProcessTxnResult::default(),
+        };
+        if request.op_type == OpCode::CloseSession.code() && request.cnxn.is_none() {
+            self.afterwards.ended_sessions.push(request.session_id);
+        }
+        if let Some(hdr) = &request.hdr {
+            let latency = self.server.clock().wall_ms() - hdr.time;
+            if latency >= 0 {
+                self.server.server_metrics().propagation_latency.add(latency);
+            }
+        }
+        result
+    }
+
+    /// What the request is answered with when it was refused before it got here.
+    fn refusal(request: &Request) -> Option<KeeperError> {
+        if let Some(hdr) = &request.hdr
+            && hdr.r#type == OpCode::Error.code()
+        {
+            return Some(request.exception.unwrap_or_else(|| match &request.txn {
+                Some(TxnBody::Error(error)) => {
+                    KeeperError::try_from(error.err).unwrap_or(KeeperError::SystemError)
+                }
+                _ => KeeperError::SystemError,
+            }));
+        }
+        match request.exception {
+            Some(KeeperError::SessionMoved) => Some(KeeperError::SessionMoved),
+            Some(exception) if request.op_type != OpCode::Multi.code() => Some(exception),
+            _ if request.is_throttled => Some(KeeperError::ThrottledOp),
+            _ => None,
+        }
+    }
+
+    fn reply(
+        &mut self,
+        cnxn: &Arc<ServerCnxn>,
+        request: &Request,
+        result: Option<ProcessTxnResult>,
+    ) {
+        let last_zxid = self.tree.last_processed_zxid();
+        replies::audit(self.server, cnxn, request, result.as_ref());
+        let (operation, answer) = match Self::refusal(request) {
+            Some(refusal) => ("NA", Err(refusal)),
+            None => {
+                let result = result.unwrap_or_default();
+                self.answer(cnxn, request, &result, last_zxid)
+            }
+        };
+        match answer {
+            Ok(Some(body)) => self.send(cnxn, request, operation, last_zxid, 0, &body),
+            Ok(None) => {}
+            Err(KeeperError::SessionMoved) => return cnxn.send_close_session(),
+            Err(refusal) => {
+                self.send(cnxn, request, operation, last_zxid, refusal.code(), &[]);
+            }
+        }
+        if request.op_type == OpCode::CloseSession.code() {
+            cnxn.send_close_session();
+        }
+    }
+
+    /// The operation's short name and the body of its answer; no body at all when the answer is made elsewhere.
+    fn answer(
+        &mut self,
+        cnxn: &Arc<ServerCnxn>,
+        request: &Request,
+        result: &ProcessTxnResult,
+        last_zxid: Zxid,
+    ) -> (&'static str, Result<Option<Vec<u8>>, KeeperError>) {
+        let Ok(op) = OpCode::try_from(request.op_type) else {
+            return ("NA", Ok(Some(Vec::new())));
+        };
+        match op {
+            OpCode::CreateSession => {
+                replies::update_stats(self.server, cnxn, request, "SESS", last_zxid);
+                self.afterwards.connected.push(Arc::clone(cnxn));
+                ("SESS", Ok(None))
+            }
+            _ if Request::is_write(op) => {
+                let (name, body) = replies::write_body(op, result);
+                if let Some(path) = &result.path {
+                    self.server.path_stats().register_request(op, path);
+                }
+                match body {
+                    // The tree has refused what Prep had let through: the client learns it, with the body that Java sends.
+                    Ok(body) if result.err != 0 => {
+                        error!(target: LOG, "{request} failed when it was applied: {}", result.err);
+                        self.send(cnxn, request, name, last_zxid, result.err, &body);
+                        (name, Ok(None))
+                    }
+                    Ok(body) => (name, Ok(Some(body))),
+                    Err(refusal) => (name, Err(refusal)),
+                }
+            }
+            _ => {
+                reads::answer_parked(self.server, self.tree, cnxn, request);
+                ("NA", Ok(None))
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        cnxn: &Arc<ServerCnxn>,
+        request: &Request,
+        operation: &'static str,
+        last_zxid: Zxid,
+        err: i32,
+        body: &[u8],
+    ) {
+        replies::update_stats(self.server, cnxn, request, operation, last_zxid);
+        let len = cnxn.append_reply(request.cxid, last_zxid, err, |bytes| {
+            bytes.extend_from_slice(body);
+        });
+        self.server.server_metrics().response_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,479 @@
+//! Reads, one function an operation (Java: the cases of processRequest in server/FinalRequestProcessor.java).
+//!
+//! All of them run under a hold of the tree. [`Reads`] is the way of a reader that answers its own session: the reads of one
+//! batch share one hold and one append to the output.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use log::{debug, error};
+
+use super::{LOG, PING_XID};
+use crate::data::Id;
+use crate::jute::binary_input_archive::decode_text;
+use crate::jute::{
+    BinaryInputArchive, BinaryOutputArchive, InputError, Limits, OutputArchive, Record,
+};
+use crate::keeper_exception::KeeperError;
+use crate::multi_operation_record::MultiOperationRecord;
+use crate::multi_response::MultiResponse;
+use crate::op::Op;
+use crate::op_result::OpResult;
+use crate::proto::{
+    AddWatchRequest, CheckWatchesRequest, ErrorResponse, GetACLResponse, GetEphemeralsRequest,
+    GetEphemeralsResponse, RemoveWatchesRequest, SetWatches, SetWatches2, SyncResponse,
+    WhoAmIResponse,
+};
+use crate::server::data_tree::{DataTree, NodeView};
+use crate::server::reference_counted_acl_cache::AclKey;
+use crate::server::request::Request;
+use crate::server::server_cnxn::{ServerCnxn, write_frame};
+use crate::server::server_watcher::WatcherRef;
+use crate::server::util::auth_util;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::util::lock_rank::RankedReadGuard;
+use crate::watcher::WatcherType;
+use crate::zoo_defs::{OpCode, perms};
+
+/// So many bytes of answers are appended at once at the most; then the output gets them.
+const ANSWERS_AT_ONCE: usize = 64 << 10;
+
+/// Why a read has no body to answer with.
+#[derive(Debug)]
+enum ReadError {
+    Answer(KeeperError),
+    Malformed(InputError),
+}
+
+impl From<KeeperError> for ReadError {
+    fn from(error: KeeperError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<InputError> for ReadError {
+    fn from(error: InputError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+type ReadResult = Result<(), ReadError>;
+
+/// The reads of one batch of a connection's input.
+pub struct Reads<'a> {
+    server: &'a Arc<ZooKeeperServer>,
+    cnxn: &'a Arc<ServerCnxn>,
+    started: Option<Started<'a>>,
+}
+
+/// A batch that has begun: it holds the tree.
+struct Started<'a> {
+    tree: RankedReadGuard<'a, DataTree>,
+    /// Whether the session is alive; if not, its requests are dropped without an answer, as in Java.
+    alive: bool,
+    auth_info: Arc<[Id]>,
+    start_ms: i64,
+    answers: Vec<u8>,
+    count: u32,
+    /// Of those, with a positive xid.
+    numbered: u32,
+    last_xid: i32,
+    last_operation: &'static str,
+}
+
+impl<'a> Reads<'a> {
+    /// Nothing is held before the first read.
+    pub(in crate::server) fn new(
+        server: &'a Arc<ZooKeeperServer>,
+        cnxn: &'a Arc<ServerCnxn>,
+    ) -> Self {
+        Self { server, cnxn, started: None }
+    }
+
+    /// Answers a read; nothing of its session may be under way.
+    pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) {
+        let (server, cnxn) = (self.server, self.cnxn);
+        let started = self.started.get_or_insert_with(|| {
+            let start_ms = server.clock().elapsed_ms();
+            Started {
+                alive: server.touch(cnxn),
+                auth_info: cnxn.auth_info(),
+                start_ms,
+                answers: Vec::new(),
+                count: 0,
+                numbered: 0,
+                last_xid: 0,
+                last_operation: "NA",
+                tree: server.zk_database().tree().read(),
+            }
+        });
+        if !started.alive {
+            debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
+            return;
+        }
+        if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
+            // It may append events at once: the answers so far come before them.
+            started.append_answers(server, cnxn);
+        }
+        let read = Read { server, tree: &started.tree, cnxn, auth_info: &started.auth_info };
+        started.last_operation = read.append(op, xid, payload, &mut started.answers);
+        started.last_xid = xid;
+        started.count += 1;
+        started.numbered += u32::from(xid > 0);
+        if started.answers.len() > ANSWERS_AT_ONCE {
+            started.append_answers(server, cnxn);
+        }
+    }
+
+    /// Ends the batch: the answers are in the output, the tree is let go.
+    pub fn finish(&mut self) {
+        if let Some(mut started) = self.started.take() {
+            started.append_answers(self.server, self.cnxn);
+        }
+    }
+}
+
+impl Drop for Reads<'_> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Started<'_> {
+    /// Under the hold of the tree, so that no event of a later change gets in before these answers.
+    fn append_answers(&mut self, server: &ZooKeeperServer, cnxn: &Arc<ServerCnxn>) {
+        if self.count == 0 {
+            return;
+        }
+        let now_ms = server.clock().elapsed_ms();
+        let latency_ms = now_ms - self.start_ms;
+        server.server_stats().update_latency(latency_ms, false, self.count);
+        cnxn.stats().update_for_response(
+            self.last_xid,
+            self.tree.last_processed_zxid(),
+            self.last_operation,
+            latency_ms,
+            now_ms,
+            self.count,
+        );
+        let bytes = i64::try_from(self.answers.len()).unwrap_or(i64::MAX);
+        server.server_metrics().response_bytes.add(bytes / i64::from(self.count));
+        cnxn.append_replies(&self.answers, self.count, self.numbered);
+        self.answers.clear();
+        (self.count, self.numbered) = (0, 0);
+    }
+}
+
+/// Answers a read that had to wait for what was before it in its session. The tree is held.
+pub(super) fn answer_parked(
+    server: &Arc<ZooKeeperServer>,
+    tree: &DataTree,
+    cnxn: &Arc<ServerCnxn>,
+    request: &Request,
+) {
+    if !server.touch(cnxn) {
+        debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
+        return;
+    }
+    let Ok(op) = OpCode::try_from(request.op_type) else { return };
+    let read = Read { server, tree, cnxn, auth_info: &request.auth_info };
+    let payload = request.payload.as_deref().unwrap_or_default();
+    let mut answer = Vec::new();
+    let operation = read.append(op, request.cxid, payload, &mut answer);
+    super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
+    cnxn.append_replies(&answer, 1, u32::from(request.cxid > 0));
+}
+
+/// One read and what it works on.
+struct Read<'a> {
+    server: &'a ZooKeeperServer,
+    tree: &'a DataTree,
+    cnxn: &'a Arc<ServerCnxn>,
+    auth_info: &'a [Id],
+}
+
+impl Read<'_> {
+    /// Appends the whole answer, header and body or error. Returns the operation's short name.
+    fn append(&self, op: OpCode, xid: i32, payload: &[u8], bytes: &mut Vec<u8>) -> &'static str {
+        let start = bytes.len();
+        let xid = if op == OpCode::Ping { PING_XID } else { xid };
+        let zxid = self.tree.last_processed_zxid();
+        let mut result = Ok(());
+        let mut name = "NA";
+        write_frame(bytes, xid, zxid, 0, |body| {
+            (name, result) = self.body(op, payload, body);
+        });
+        let err = match result {
+            Ok(()) => return name,
+            Err(ReadError::Answer(answer)) => answer,
+            Err(ReadError::Malformed(problem)) => {
+                error!(
+                    target: LOG,
+                    "Failed to process {} of session {}: {problem}",
+                    op.java_name(),
+                    self.cnxn.session_id()
+                );
+                KeeperError::MarshallingError
+            }
+        };
+        bytes.truncate(start);
+        write_frame(bytes, xid, zxid, err.code(), |_| {});
+        name
+    }
+
+    fn body(&self, op: OpCode, payload: &[u8], body: &mut Vec<u8>) -> (&'static str, ReadResult) {
+        match op {
+            OpCode::Ping => ("PING", Ok(())),
+            OpCode::GetData => ("GETD", self.get_data(payload, body)),
+            OpCode::Exists => ("EXIS", self.exists(payload, body)),
+            OpCode::GetChildren => ("GETC", self.get_children(payload, body, false)),
+            OpCode::GetChildren2 => ("GETC", self.get_children(payload, body, true)),
+            OpCode::GetAcl => ("GETA", self.get_acl(payload, body)),
+            OpCode::Sync => ("SYNC", self.sync(payload, body)),
+            OpCode::MultiRead => ("MLTR", self.multi_read(payload, body)),
+            OpCode::SetWatches => ("SETW", self.set_watches(payload)),
+            OpCode::SetWatches2 => ("STW2", self.set_watches2(payload)),
+            OpCode::AddWatch => ("ADDW", self.add_watch(payload, body)),
+            OpCode::CheckWatches => ("CHKW", self.check_watches(payload)),
+            OpCode::RemoveWatches => ("REMW", self.remove_watches(payload)),
+            OpCode::GetEphemerals => ("GETE", self.get_ephemerals(payload, body)),
+            OpCode::GetAllChildrenNumber => ("GETACN", self.get_all_children_number(payload, body)),
+            OpCode::WhoAmI => ("HOMI", self.who_am_i(body)),
+            // Writes and unknown operations do not come here.
+            _ => ("NA", Err(ReadError::Answer(KeeperError::Unimplemented))),
+        }
+    }
+
+    fn record<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
+        T::deserialize(&mut BinaryInputArchive::new(payload, self.server.limits()))
+    }
+
+    fn watcher(&self, watch: bool) -> Option<WatcherRef> {
+        watch.then(|| WatcherRef(Arc::clone(self.cnxn) as _))
+    }
+
+    fn check_acl(&self, node: &NodeView<'_>, path: &str, perm: i32) -> Result<(), KeeperError> {
+        if node.acl_key() == AclKey::OPEN_UNSAFE {
+            return Ok(()); // world:anyone may do everything
+        }
+        self.server.check_acl(node.acl(), perm, self.auth_info, path, None)
+    }
+
+    /// The node, when it is there and may be read.
+    fn readable(&self, path: &str, perm: i32) -> Result<NodeView<'_>, KeeperError> {
+        let node = self.tree.node(path).ok_or(KeeperError::NoNode)?;
+        self.check_acl(&node, path, perm)?;
+        Ok(node)
+    }
+
+    fn get_data(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let (path, watch) = path_and_watch(payload, self.server.limits())?;
+        self.readable(&path, perms::READ)?;
+        self.server.path_stats().register_request(OpCode::GetData, &path);
+        let watcher = self.watcher(watch);
+        let (data, stat) = self.tree.get_data(&path, watcher.as_ref())?;
+        let mut archive = BinaryOutputArchive::new(body);
+        archive.write_buffer(data, "data");
+        stat.serialize(&mut archive);
+        Ok(())
+    }
+
+    fn exists(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let (path, watch) = path_and_watch(payload, self.server.limits())?;
+        if path.contains('\0') {
+            return Err(KeeperError::BadArguments.into());
+        }
+        if let Some(node) = self.tree.node(&path) {
+            self.check_acl(&node, &path, perms::READ)?;
+        }
+        let stat = self.tree.stat_node(&path, self.watcher(watch).as_ref())?;
+        self.server.path_stats().register_request(OpCode::Exists, &path);
+        stat.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn get_children(&self, payload: &[u8], body: &mut Vec<u8>, with_stat: bool) -> ReadResult {
+        let (path, watch) = path_and_watch(payload, self.server.limits())?;
+        self.readable(&path, perms::READ)?;
+        let (node, stat) = self.tree.children(&path, self.watcher(watch).as_ref())?;
+        self.server.path_stats().register_request(OpCode::GetChildren2, &path);
+        let mut archive = BinaryOutputArchive::new(body);
+        archive.start_vector(Some(node.child_count()), "children");
+        for child in node.children() {
+            archive.write_string(Some(child), "e1");
+        }
+        if with_stat {
+            stat.serialize(&mut archive);
+        }
+        Ok(())
+    }
+
+    fn get_acl(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let (path, _) = path_and_rest(payload, self.server.limits())?;
+        let (acl, stat) = self.tree.acl(&path)?;
+        let acl = self.server.access().visible_acl(&acl, self.auth_info, &path)?;
+        GetACLResponse { acl, stat }.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn sync(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let (path, _) = path_and_rest(payload, self.server.limits())?;
+        let response = SyncResponse { path: path.into_owned() };
+        response.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn multi_read(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let record: MultiOperationRecord = self.record(payload)?;
+        let mut results = Vec::with_capacity(record.ops().len());
+        for op in record.ops() {
+            let result = match op {
+                Op::GetChildren(read) => self.multi_get_children(&read.path),
+                Op::GetData(read) => self.multi_get_data(&read.path),
+                _ => {
+                    let problem = std::io::Error::new(
+                        std::io::ErrorKind::InvalidData,
+                        "Invalid type of readOp",
+                    );
+                    return Err(InputError::Io(problem).into());
+                }
+            };
+            results.push(result.unwrap_or_else(|error| OpResult::Error { err: error.code() }));
+        }
+        MultiResponse { results }.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn multi_get_children(&self, path: &str) -> Result<OpResult, KeeperError> {
+        self.readable(path, perms::READ)?;
+        let (node, _) = self.tree.children(path, None)?;
+        Ok(OpResult::GetChildren { children: node.children().map(str::to_owned).collect() })
+    }
+
+    fn multi_get_data(&self, path: &str) -> Result<OpResult, KeeperError> {
+        self.readable(path, perms::READ)?;
+        let (data, stat) = self.tree.get_data(path, None)?;
+        Ok(OpResult::GetData { data: data.map(<[u8]>::to_vec), stat })
+    }
+
+    fn set_watches(&self, payload: &[u8]) -> ReadResult {
+        let record: SetWatches = self.record(payload)?;
+        self.set(&SetWatches2 {
+            relative_zxid: record.relative_zxid,
+            data_watches: record.data_watches,
+            exist_watches: record.exist_watches,
+            child_watches: record.child_watches,
+            ..SetWatches2::default()
+        })
+    }
+
+    fn set_watches2(&self, payload: &[u8]) -> ReadResult {
+        self.set(&self.record(payload)?)
+    }
+
+    fn set(&self, watches: &SetWatches2) -> ReadResult {
+        let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
+        self.tree.set_watches(watches, &watcher)?;
+        Ok(())
+    }
+
+    fn add_watch(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let record: AddWatchRequest = self.record(payload)?;
+        let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
+        self.tree.add_watch(&record.path, &watcher, record.mode)?;
+        ErrorResponse { err: 0 }.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn check_watches(&self, payload: &[u8]) -> ReadResult {
+        let record: CheckWatchesRequest = self.record(payload)?;
+        let kind = WatcherType::from_code(record.r#type)?;
+        let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
+        if !self.tree.contains_watcher(&record.path, kind, &watcher)? {
+            return Err(KeeperError::NoWatcher.into());
+        }
+        Ok(())
+    }
+
+    fn remove_watches(&self, payload: &[u8]) -> ReadResult {
+        let record: RemoveWatchesRequest = self.record(payload)?;
+        let kind = WatcherType::from_code(record.r#type)?;
+        let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
+        if !self.tree.remove_watch(&record.path, kind, &watcher)? {
+            return Err(KeeperError::NoWatcher.into());
+        }
+        Ok(())
+    }
+
+    fn get_ephemerals(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let record: GetEphemeralsRequest = self.record(payload)?;
+        let mut ephemerals = self.tree.ephemerals(self.cnxn.session_id());
+        if let Some(prefix) = record.prefix_path
+            && !matches!(prefix.trim(), "" | "/")
+        {
+            ephemerals.retain(|path| path.starts_with(&prefix));
+        }
+        GetEphemeralsResponse { ephemerals }.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    fn get_all_children_number(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let (path, _) = path_and_rest(payload, self.server.limits())?;
+        self.readable(&path, perms::READ)?;
+        let number = self.tree.all_children_number(&path);
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        BinaryOutputArchive::new(body).write_int(number, "totalNumber");
+        Ok(())
+    }
+
+    fn who_am_i(&self, body: &mut Vec<u8>) -> ReadResult {
+        let client_info = auth_util::client_infos(self.server.provider_registry(), self.auth_info);
+        WhoAmIResponse { client_info }.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+}
+
+/// The path that a payload starts with, without a copy, and what follows it.
+fn path_and_rest(payload: &[u8], limits: Limits) -> Result<(Cow<'_, str>, &[u8]), InputError> {
+    const END: InputError = InputError::EndOfInput { what: "path" };
+    let (field, rest) = payload.split_first_chunk::<4>().ok_or(END)?;
+    let len = i32::from_be_bytes(*field);
+    if len == -1 {
+        return Err(InputError::Null { tag: "path" });
+    }
+    let limit = limits.max_length();
+    match usize::try_from(len) {
+        Ok(len) if len <= limit => {
+            let (path, rest) = rest.split_at_checked(len).ok_or(END)?;
+            Ok((decode_text(path), rest))
+        }
+        _ => Err(InputError::UnreasonableLength { what: "path", len, limit }),
+    }
+}
+
+fn path_and_watch(payload: &[u8], limits: Limits) -> Result<(Cow<'_, str>, bool), InputError> {
+    let (path, rest) = path_and_rest(payload, limits)?;
+    let watch = rest.first().ok_or(InputError::EndOfInput { what: "watch" })?;
+    Ok((path, *watch != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::GetDataRequest;
+
+    #[test]
+    fn a_path_is_read_in_place_and_a_short_payload_is_refused() {
+        let payload = GetDataRequest { path: "/a/b".into(), watch: true }.to_bytes();
+        let (path, watch) = path_and_watch(&payload, Limits::default()).unwrap();
+        assert!(matches!(path, Cow::Borrowed("/a/b")) && watch);
+        for len in 0..payload.len() {
+            assert!(path_and_watch(&payload[..len], Limits::default()).is_err(), "{len}");
+        }
+        let too_long = [0x7f, 0xff, 0xff, 0xff];
+        assert!(matches!(
+            path_and_rest(&too_long, Limits::default()),
+            Err(InputError::UnreasonableLength { .. })
+        ));
+    }
+}

@@ -1,0 +1,416 @@
+//! `PrepRequestProcessor`: makes transactions out of requests, or errors (Java: server/PrepRequestProcessor.java).
+//!
+//! Threads: none of its own. Differs from Java, where it is a thread behind a queue: here whoever brings a request prepares
+//! it, under the lock of the outstanding changes, which also orders zxids. A hand-over costs more than the work itself.
+//! Locks: the outstanding changes; under it the tree, shared, and the queue of the processor behind.
+//!
+//! This file is the way of a request; what each operation checks and changes is in the files beside it, one an operation.
+
+mod check;
+mod create;
+mod delete;
+mod multi;
+mod reconfig;
+mod session;
+mod set_acl;
+mod set_data;
+
+use std::sync::{Arc, Weak};
+
+use log::{debug, error, info, warn};
+
+use super::data_tree::DataTree;
+use super::request::Request;
+use super::request_processor::RequestProcessor;
+use super::zookeeper_server::ZooKeeperServer;
+use super::zookeeper_server::outstanding_changes::{ChangeRecord, OutstandingChanges};
+use crate::common::path_utils;
+use crate::create_mode::CreateMode;
+use crate::data::StatPersisted;
+use crate::delete_container_request::DeleteContainerRequest;
+use crate::ids::Zxid;
+use crate::jute::{InputError, Record};
+use crate::keeper_exception::KeeperError;
+use crate::proto::{
+    CreateRequest, CreateTTLRequest, DeleteRequest, ReconfigRequest, SetACLRequest, SetDataRequest,
+};
+use crate::server::digest_calculator;
+use crate::server::util::serialize_utils::{TxnBody, serialize_txn};
+use crate::txn::{ErrorTxn, TxnDigest, TxnHeader};
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.PrepRequestProcessor";
+
+/// Why a request does not become what it asks for.
+#[derive(Debug, thiserror::Error)]
+enum PrepError {
+    /// An answer: the client is told.
+    #[error(transparent)]
+    Answer(#[from] KeeperError),
+    /// The request's bytes are not what they should be: the client is told MARSHALLINGERROR.
+    #[error(transparent)]
+    Malformed(#[from] InputError),
+}
+
+/// The processor.
+pub struct PrepRequestProcessor {
+    server: Weak<ZooKeeperServer>,
+    next: Arc<dyn RequestProcessor>,
+    digest_enabled: bool,
+    close_session_txn_enabled: bool,
+}
+
+/// What the preparation of one request works on.
+struct Prep<'a> {
+    server: &'a ZooKeeperServer,
+    changes: &'a mut OutstandingChanges,
+    tree: &'a DataTree,
+    digest_enabled: bool,
+    close_session_txn_enabled: bool,
+}
+
+/// How a change moves the tree's digest (Java: DigestOpCode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DigestOp {
+    Add,
+    Update,
+}
+
+impl PrepRequestProcessor {
+    /// A processor that hands on to `next`.
+    #[must_use]
+    pub fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
+        let settings = server.settings();
+        info!(
+            target: LOG,
+            "PrepRequestProcessor (sid:{}) started, reconfigEnabled={}",
+            server.server_id(),
+            settings.reconfig_enabled
+        );
+        Self {
+            server: Arc::downgrade(server),
+            next,
+            digest_enabled: settings.digest_enabled,
+            close_session_txn_enabled: settings.close_session_txn_enabled,
+        }
+    }
+
+    /// Prepares a request, hdr and txn (Java: pRequest).
+    fn p_request(
+        &self,
+        server: &ZooKeeperServer,
+        changes: &mut OutstandingChanges,
+        request: &mut Request,
+    ) {
+        if request.is_throttled {
+            return;
+        }
+        let tree = server.zk_database().tree().read();
+        let mut prep = Prep {
+            server,
+            changes,
+            tree: &tree,
+            digest_enabled: self.digest_enabled,
+            close_session_txn_enabled: self.close_session_txn_enabled,
+        };
+        match prep.p_request_helper(request) {
+            Ok(()) => {}
+            Err(PrepError::Answer(answer)) => {
+                if let Some(hdr) = &mut request.hdr {
+                    hdr.r#type = OpCode::Error.code();
+                    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
+                }
+                debug!(
+                    target: LOG,
+                    "Got user-level KeeperException when processing {request} Error:{answer}"
+                );
+                request.exception = Some(answer);
+            }
+            Err(PrepError::Malformed(problem)) => {
+                error!(target: LOG, "Failed to process {request}: {problem}");
+                debug!(
+                    target: LOG,
+                    "Dumping request buffer for request type {}: 0x{}",
+                    Request::op_name(request.op_type),
+                    request.request_digest()
+                );
+                let zxid = server.zxid();
+                let hdr = request.hdr.get_or_insert_with(|| TxnHeader {
+                    client_id: request.session_id,
+                    cxid: request.cxid,
+                    zxid,
+                    time: server.clock().wall_ms(),
+                    r#type: 0,
+                });
+                hdr.r#type = OpCode::Error.code();
+                let err = KeeperError::MarshallingError.code();
+                request.txn = Some(TxnBody::Error(ErrorTxn { err }));
+            }
+        }
+        if let Some(hdr) = &request.hdr {
+            serialize_txn(
+                hdr,
+                request.txn.as_ref(),
+                request.txn_digest.as_ref(),
+                &mut request.txn_bytes,
+            );
+        }
+    }
+}
+
+impl RequestProcessor for PrepRequestProcessor {
+    fn process_request(&self, mut request: Box<Request>) {
+        let Some(server) = self.server.upgrade() else { return };
+        let mut changes = server.outstanding_changes().lock();
+        let before = changes.len();
+        self.p_request(&server, &mut changes, &mut request);
+        request.zxid = server.zxid();
+        let queued = changes.len().saturating_sub(before);
+        if queued > 0 {
+            let queued = i64::try_from(queued).unwrap_or(i64::MAX);
+            server.server_metrics().outstanding_changes_queued.add(queued);
+        }
+        // Under the lock, so that the next processor sees requests in the order of their zxids.
+        self.next.process_request(request);
+    }
+
+    fn flush(&self) {
+        self.next.flush();
+    }
+
+    fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        self.next.shutdown();
+    }
+}
+
+impl Prep<'_> {
+    /// Decodes the request and hands it to its operation (Java: pRequestHelper).
+    fn p_request_helper(&mut self, request: &mut Request) -> Result<(), PrepError> {
+        let Ok(op) = OpCode::try_from(request.op_type) else {
+            warn!(target: LOG, "unknown type {}", request.op_type);
+            return Ok(());
+        };
+        match op {
+            OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
+                let record = self.read::<CreateRequest>(request)?;
+                self.begin(request, op);
+                self.create(request, op, create::NewNode::from(record))?;
+            }
+            OpCode::CreateTtl => {
+                let record = self.read::<CreateTTLRequest>(request)?;
+                self.begin(request, op);
+                self.create(request, op, create::NewNode::from(record))?;
+            }
+            OpCode::DeleteContainer => {
+                let record = self.read::<DeleteContainerRequest>(request)?;
+                self.begin(request, op);
+                self.delete_container(request, &record.path)?;
+            }
+            OpCode::Delete => {
+                let record = self.read::<DeleteRequest>(request)?;
+                self.begin(request, op);
+                self.delete(request, &record)?;
+            }
+            OpCode::SetData => {
+                let record = self.read::<SetDataRequest>(request)?;
+                self.begin(request, op);
+                self.set_data(request, record)?;
+            }
+            OpCode::Reconfig => {
+                let record = self.read::<ReconfigRequest>(request)?;
+                self.begin(request, op);
+                self.reconfig(request, &record)?;
+            }
+            OpCode::SetAcl => {
+                let record = self.read::<SetACLRequest>(request)?;
+                self.begin(request, op);
+                self.set_acl(request, record)?;
+            }
+            OpCode::Multi => self.multi(request)?,
+            OpCode::CreateSession | OpCode::CloseSession if request.is_local_session => {}
+            OpCode::CreateSession => {
+                self.begin(request, op);
+                self.create_session(request)?;
+            }
+            OpCode::CloseSession => {
+                self.begin(request, op);
+                self.close_session(request)?;
+            }
+            // Reads come by here only when something before them keeps them from being answered at once.
+            _ => self.check_session(request)?,
+        }
+        if request.hdr.is_some() && request.txn_digest.is_none() {
+            self.set_txn_digest(request);
+        }
+        Ok(())
+    }
+
+    fn read<T: Record>(&self, request: &Request) -> Result<T, InputError> {
+        request.read_request_record(self.server.limits())
+    }
+
+    /// Takes a zxid for the request: from here on it is a transaction, if only an error.
+    fn begin(&self, request: &mut Request, op: OpCode) {
+        request.hdr = Some(TxnHeader {
+            client_id: request.session_id,
+            cxid: request.cxid,
+            zxid: self.server.next_zxid(),
+            time: self.server.clock().wall_ms(),
+            r#type: op.code(),
+        });
+    }
+
+    /// Java: SessionTracker.checkSession.
+    fn check_session(&self, request: &Request) -> Result<(), KeeperError> {
+        self.server.check_session(request.session_id, request.owner)
+    }
+
+    fn record_for_path(&self, path: &str) -> Result<Arc<ChangeRecord>, KeeperError> {
+        self.changes
+            .record_for_path(self.tree, path, self.digest_enabled)
+            .ok_or(KeeperError::NoNode)
+    }
+
+    /// The parent of a node that is to be created; its path's own syntax is checked later (Java:
+    /// validatePathForCreate).
+    fn parent_for_create<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
+        match path.rfind('/') {
+            Some(slash) if !path.contains('\0') => Ok(parent_or_root(path, slash)),
+            _ => Err(KeeperError::BadArguments),
+        }
+    }
+
+    /// The parent of a node that is to be deleted (Java: getParentPathAndValidate).
+    fn parent_for_delete<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
+        match path.rfind('/') {
+            Some(slash) if !path.contains('\0') && !DataTree::is_special_path(path) => {
+                Ok(parent_or_root(path, slash))
+            }
+            _ => Err(KeeperError::BadArguments),
+        }
+    }
+
+    fn validate_path(&self, path: &str, request: &Request) -> Result<(), KeeperError> {
+        path_utils::validate_path(path).map_err(|reason| {
+            info!(
+                target: LOG,
+                "Invalid path {path} with session {}, reason: {reason}",
+                request.session_id
+            );
+            KeeperError::BadArguments
+        })
+    }
+
+    /// Adds a change of a node that stays or comes, with the digests that it makes (Java: precalculateDigest,
+    /// addChangeRecord).
+    fn add_change(&mut self, mut record: ChangeRecord, op: DigestOp) {
+        if self.digest_enabled {
+            let stat = record.stat.clone().unwrap_or_default();
+            let old = match op {
+                DigestOp::Add => 0,
+                DigestOp::Update => {
+                    self.record_for_path(&record.path).map_or(0, |old| old.node_digest)
+                }
+            };
+            record.node_digest =
+                digest_calculator::with_state(&record.path, record.content_digest, &stat);
+            record.tree_digest = self
+                .changes
+                .tree_digest(self.tree)
+                .wrapping_sub(i64::from(old))
+                .wrapping_add(i64::from(record.node_digest));
+        }
+        self.changes.add(record);
+    }
+
+    /// Adds the end of a node.
+    fn add_removal(&mut self, zxid: Zxid, path: &str, child_count: i32) {
+        let mut record = ChangeRecord {
+            zxid,
+            path: path.into(),
+            stat: None,
+            child_count,
+            acl: Arc::new([]),
+            data_len: None,
+            content_digest: 0,
+            node_digest: 0,
+            tree_digest: 0,
+        };
+        if self.digest_enabled {
+            let old = self.record_for_path(path).map_or(0, |old| old.node_digest);
+            record.tree_digest = self.changes.tree_digest(self.tree).wrapping_sub(i64::from(old));
+        }
+        self.changes.add(record);
+    }
+
+    fn content_digest(&self, path: &str, data: Option<&[u8]>) -> u32 {
+        if self.digest_enabled { digest_calculator::content_digest(path, data) } else { 0 }
+    }
+
+    /// Java: setTxnDigest.
+    fn set_txn_digest(&self, request: &mut Request) {
+        if self.digest_enabled {
+            request.txn_digest = Some(TxnDigest {
+                version: digest_calculator::DIGEST_VERSION,
+                tree_digest: self.changes.tree_digest(self.tree),
+            });
+        }
+    }
+}
+
+/// Zxid and time of the request's transaction.
+fn txn_position(request: &Request) -> (Zxid, i64) {
+    request.hdr.as_ref().map_or((Zxid::NONE, 0), |hdr| (hdr.zxid, hdr.time))
+}
+
+fn parent_or_root(path: &str, last_slash: usize) -> &str {
+    if last_slash == 0 { "/" } else { &path[..last_slash] }
+}
+
+/// Java: checkAndIncVersion.
+const fn check_and_inc_version(current: i32, expected: i32) -> Result<i32, KeeperError> {
+    if expected != -1 && expected != current {
+        return Err(KeeperError::BadVersion);
+    }
+    Ok(current.wrapping_add(1))
+}
+
+fn create_mode(flags: i32) -> Result<CreateMode, KeeperError> {
+    CreateMode::from_flag(flags)
+}
+
+/// A new node's state (Java: DataTree.createStat).
+fn new_stat(zxid: Zxid, time: i64, ephemeral_owner: i64) -> StatPersisted {
+    StatPersisted {
+        czxid: zxid,
+        mzxid: zxid,
+        ctime: time,
+        mtime: time,
+        version: 0,
+        cversion: 0,
+        aversion: 0,
+        ephemeral_owner,
+        pzxid: zxid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expected_version_of_minus_one_matches_any_and_versions_wrap() {
+        assert_eq!(check_and_inc_version(5, -1), Ok(6));
+        assert_eq!(check_and_inc_version(5, 5), Ok(6));
+        assert_eq!(check_and_inc_version(5, 4), Err(KeeperError::BadVersion));
+        assert_eq!(check_and_inc_version(i32::MAX, i32::MAX), Ok(i32::MIN));
+    }
+
+    #[test]
+    fn the_parent_of_a_top_level_node_is_the_root() {
+        assert_eq!(parent_or_root("/a", 0), "/");
+        assert_eq!(parent_or_root("/a/b", 2), "/a");
+    }
+}

@@ -1,0 +1,65 @@
+//! `delete` and `deleteContainer` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
+
+use std::sync::Arc;
+
+use super::{DigestOp, Prep, check_and_inc_version, txn_position};
+use crate::keeper_exception::KeeperError;
+use crate::proto::DeleteRequest;
+use crate::server::ephemeral_type::EphemeralType;
+use crate::server::request::Request;
+use crate::server::util::serialize_utils::TxnBody;
+use crate::server::zookeeper_server::outstanding_changes::ChangeRecord;
+use crate::txn::DeleteTxn;
+use crate::zoo_defs::perms;
+
+impl Prep<'_> {
+    pub(super) fn delete(
+        &mut self,
+        request: &mut Request,
+        record: &DeleteRequest,
+    ) -> Result<(), KeeperError> {
+        self.check_session(request)?;
+        let path = &record.path;
+        let parent = self.record_for_path(self.parent_for_delete(path)?)?;
+        self.server.check_acl(&parent.acl, perms::DELETE, &request.auth_info, path, None)?;
+        let node = self.record_for_path(path)?;
+        let version = node.stat.as_ref().map_or(0, |stat| stat.version);
+        check_and_inc_version(version, record.version)?;
+        if node.child_count > 0 {
+            return Err(KeeperError::NotEmpty);
+        }
+        self.removed(request, &parent, path);
+        Ok(())
+    }
+
+    /// Asked for by the container manager: only what has no children and may go by itself.
+    pub(super) fn delete_container(
+        &mut self,
+        request: &mut Request,
+        path: &str,
+    ) -> Result<(), KeeperError> {
+        let parent_path = self.parent_for_delete(path)?;
+        let node = self.record_for_path(path)?;
+        if node.child_count > 0 {
+            return Err(KeeperError::NotEmpty);
+        }
+        let owner = node.stat.as_ref().map_or(0, |stat| stat.ephemeral_owner);
+        if self.server.ephemeral_types().of_or_normal(owner) == EphemeralType::Normal {
+            return Err(KeeperError::BadVersion);
+        }
+        let parent = self.record_for_path(parent_path)?;
+        self.removed(request, &parent, path);
+        Ok(())
+    }
+
+    fn removed(&mut self, request: &mut Request, parent: &Arc<ChangeRecord>, path: &str) {
+        request.txn = Some(TxnBody::Delete(DeleteTxn { path: path.to_owned() }));
+        let (zxid, _) = txn_position(request);
+        let mut parent = parent.duplicate(zxid);
+        parent.child_count -= 1;
+        parent.stat_mut().pzxid = zxid;
+        self.add_change(parent, DigestOp::Update);
+        self.add_removal(zxid, path, -1);
+        self.set_txn_digest(request);
+    }
+}

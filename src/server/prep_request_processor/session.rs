@@ -1,0 +1,45 @@
+//! `createSession` and `closeSession` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
+
+use super::{DigestOp, Prep, PrepError, txn_position};
+use crate::ids::Zxid;
+use crate::keeper_exception::KeeperError;
+use crate::server::request::Request;
+use crate::server::util::serialize_utils::TxnBody;
+use crate::txn::{CloseSessionTxn, CreateSessionTxn};
+
+impl Prep<'_> {
+    pub(super) fn create_session(&mut self, request: &mut Request) -> Result<(), PrepError> {
+        let txn = self.read::<CreateSessionTxn>(request)?;
+        let tracker = self.server.session_tracker();
+        tracker.track_session(request.session_id, txn.time_out);
+        tracker.set_owner(request.session_id, request.owner)?;
+        request.txn = Some(TxnBody::CreateSession(txn));
+        Ok(())
+    }
+
+    pub(super) fn close_session(&mut self, request: &mut Request) -> Result<(), KeeperError> {
+        let mut ephemerals = self.tree.ephemerals(request.session_id);
+        self.changes.correct_ephemerals(request.session_id, &mut ephemerals);
+        let (zxid, _) = txn_position(request);
+        for path in &ephemerals {
+            self.ephemeral_removed(zxid, path)?;
+        }
+        if self.close_session_txn_enabled {
+            let txn = CloseSessionTxn { paths2_delete: ephemerals };
+            request.txn = Some(TxnBody::CloseSession(txn));
+        }
+        self.server.session_tracker().set_session_closing(request.session_id);
+        Ok(())
+    }
+
+    fn ephemeral_removed(&mut self, zxid: Zxid, path: &str) -> Result<(), KeeperError> {
+        if self.digest_enabled {
+            let parent = self.record_for_path(self.parent_for_delete(path)?)?;
+            let mut parent = parent.duplicate(zxid);
+            parent.stat_mut().pzxid = zxid;
+            self.add_change(parent, DigestOp::Update);
+        }
+        self.add_removal(zxid, path, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! `QuorumPeerMain`: the server's main class (Java: server/quorum/QuorumPeerMain.java).
+//!
+//! Reads the configuration and falls back to a server without an ensemble, as Java does.
+
+use std::io::Write;
+use std::path::Path;
+
+use crossbeam::channel::Sender;
+use log::{error, info, warn};
+
+use super::quorum_peer_config::QuorumPeerConfig;
+use crate::common::config_exception::ConfigError;
+use crate::common::zk_config::SystemProperties;
+use crate::server::exit_code::ExitCode;
+use crate::server::server_config::ServerConfig;
+use crate::server::zookeeper_server_main;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+
+const USAGE: &str = "Usage: zookeeper server configfile | port datadir [ticktime] [maxcnxns]";
+
+/// Runs a server with these arguments until somebody wants it to stop. `started` is told how to ask for that.
+pub fn main(
+    args: &[String],
+    mut properties: SystemProperties,
+    err: &mut dyn Write,
+    started: impl FnOnce(Sender<ExitCode>),
+) -> ExitCode {
+    match read_config(args, &mut properties) {
+        Ok(config) => {
+            warn!(
+                target: LOG,
+                "Either no config or no quorum defined in config, running in standalone mode"
+            );
+            zookeeper_server_main::run_from_config(&config, &properties, started)
+        }
+        Err(problem) => {
+            error!(target: LOG, "Invalid config, exiting abnormally: {problem}");
+            info!(target: LOG, "{USAGE}");
+            // Nobody is left to be told when standard error is gone.
+            let _gone = writeln!(err, "Invalid config, exiting abnormally: {problem}\n{USAGE}");
+            ExitCode::InvalidInvocation
+        }
+    }
+}
+
+fn read_config(
+    args: &[String],
+    properties: &mut SystemProperties,
+) -> Result<ServerConfig, ConfigError> {
+    match args {
+        [file] => {
+            let config = QuorumPeerConfig::parse(Path::new(file), properties)?;
+            config.check_supported(properties)?;
+            Ok(config.server_config())
+        }
+        _ => ServerConfig::parse_args(args),
+    }
+}

@@ -1,0 +1,210 @@
+//! A request on its way through the processors (Java: server/Request.java).
+//!
+//! Owned by one processor at a time: it moves from queue to queue in its box. Differs from Java in that the transaction's
+//! bytes are made once, by Prep, and travel with it: the log and the learners share them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::data::Id;
+use crate::ids::{SessionId, Zxid};
+use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
+use crate::keeper_exception::KeeperError;
+use crate::server::server_cnxn::ServerCnxn;
+use crate::server::session_tracker::Owner;
+use crate::server::util::serialize_utils::TxnBody;
+use crate::txn::{TxnDigest, TxnHeader};
+use crate::zoo_defs::OpCode;
+
+/// What a client, or the server itself, asks for, and what has become of it so far.
+pub struct Request {
+    /// The connection that gets the answer; none for what the server itself asks for.
+    pub cnxn: Option<Arc<ServerCnxn>>,
+    /// The session.
+    pub session_id: SessionId,
+    /// The client's number of the request.
+    pub cxid: i32,
+    /// The operation's code, as it came in.
+    pub op_type: i32,
+    /// The bytes after the request header.
+    pub payload: Option<Box<[u8]>>,
+    /// Who asks.
+    pub auth_info: Arc<[Id]>,
+    /// When it came in, ms of the server's clock.
+    pub create_time_ms: i64,
+    /// When it was queued for the log, ms of the server's clock.
+    pub sync_queue_start_ms: i64,
+    /// Who must own the session.
+    pub owner: Owner,
+    /// Its transaction's header; only what changes something has one.
+    pub hdr: Option<TxnHeader>,
+    /// Its transaction's record.
+    pub txn: Option<TxnBody>,
+    /// The tree's digest after the transaction.
+    pub txn_digest: Option<TxnDigest>,
+    /// Header, record and digest as they go to the log (Java: getSerializeData); empty without a header.
+    pub txn_bytes: Vec<u8>,
+    /// The transaction's zxid, or for others the last one handed out when Prep saw the request.
+    pub zxid: Zxid,
+    /// Why it was refused.
+    pub exception: Option<KeeperError>,
+    /// Whether it waited too long and is answered with an error instead of being done.
+    pub is_throttled: bool,
+    /// Whether it concerns a session that only this server knows.
+    pub is_local_session: bool,
+    /// What it counts among the large requests, in bytes.
+    pub large_request_size: Option<usize>,
+}
+
+impl Request {
+    /// A request that nobody has looked at yet.
+    #[must_use]
+    pub fn new(
+        cnxn: Option<Arc<ServerCnxn>>,
+        session_id: SessionId,
+        cxid: i32,
+        op_type: i32,
+        payload: Option<Box<[u8]>>,
+        auth_info: Arc<[Id]>,
+    ) -> Self {
+        Self {
+            cnxn,
+            session_id,
+            cxid,
+            op_type,
+            payload,
+            auth_info,
+            create_time_ms: 0,
+            sync_queue_start_ms: 0,
+            owner: Owner::default(),
+            hdr: None,
+            txn: None,
+            txn_digest: None,
+            txn_bytes: Vec::new(),
+            zxid: Zxid::NONE,
+            exception: None,
+            is_throttled: false,
+            is_local_session: false,
+            large_request_size: None,
+        }
+    }
+
+    /// Decodes the payload as the record of this operation (Java: readRequestRecord).
+    ///
+    /// # Errors
+    /// When there is no payload or it is not that record.
+    pub fn read_request_record<T: Record>(&self, limits: Limits) -> Result<T, InputError> {
+        let payload = self.payload.as_deref().ok_or(InputError::Null { tag: "request" })?;
+        T::deserialize(&mut BinaryInputArchive::new(payload, limits))
+    }
+
+    /// The payload in hex, for the log (Java: requestDigest).
+    #[must_use]
+    pub fn request_digest(&self) -> String {
+        match &self.payload {
+            Some(payload) => payload.iter().map(|byte| format!("{byte:02x}")).collect(),
+            None => "request buffer is null".into(),
+        }
+    }
+
+    /// Whether the operation may come in as a request (Java: isValid).
+    #[must_use]
+    pub const fn is_valid(op: OpCode) -> bool {
+        !matches!(
+            op,
+            OpCode::Notification | OpCode::Check | OpCode::Auth | OpCode::Sasl | OpCode::Error
+        )
+    }
+
+    /// Whether the operation becomes a transaction and so has to go through Prep and the log.
+    #[must_use]
+    pub const fn is_write(op: OpCode) -> bool {
+        matches!(
+            op,
+            OpCode::Create
+                | OpCode::Create2
+                | OpCode::CreateTtl
+                | OpCode::CreateContainer
+                | OpCode::Delete
+                | OpCode::DeleteContainer
+                | OpCode::SetAcl
+                | OpCode::SetData
+                | OpCode::Multi
+                | OpCode::Reconfig
+                | OpCode::CloseSession
+                | OpCode::CreateSession
+        )
+    }
+
+    /// Java's name of the operation (Java: op2String).
+    #[must_use]
+    pub fn op_name(op_type: i32) -> String {
+        OpCode::try_from(op_type)
+            .map_or_else(|_| format!("unknown {op_type}"), |op| op.java_name().to_owned())
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "sessionid:{} type:{} cxid:{:#x} zxid:{:#x} txntype:",
+            self.session_id,
+            Self::op_name(self.op_type),
+            self.cxid,
+            self.hdr.as_ref().map_or(-2, |hdr| hdr.zxid.0)
+        )?;
+        match &self.hdr {
+            Some(hdr) => write!(f, "{}", hdr.r#type)?,
+            None => write!(f, "unknown")?,
+        }
+        write!(f, " reqpath:{}", self.path_for_log().unwrap_or_else(|| "n/a".into()))
+    }
+}
+
+impl Request {
+    /// The longest path that is shown in the log, in bytes.
+    const LONGEST_PATH_SHOWN: usize = 4096;
+
+    /// Most payloads start with a path.
+    fn path_for_log(&self) -> Option<String> {
+        let without_path =
+            [OpCode::CreateSession, OpCode::CloseSession, OpCode::SetWatches, OpCode::SetWatches2];
+        if without_path.map(OpCode::code).contains(&self.op_type) {
+            return None;
+        }
+        let (len, rest) = self.payload.as_deref()?.split_first_chunk::<4>()?;
+        let len = usize::try_from(i32::from_be_bytes(*len)).ok()?;
+        let path = rest.get(..len).filter(|_| len < Self::LONGEST_PATH_SHOWN)?;
+        Some(String::from_utf8_lossy(path).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::GetDataRequest;
+
+    fn request(op: OpCode, payload: Option<Vec<u8>>) -> Request {
+        let payload = payload.map(Vec::into_boxed_slice);
+        Request::new(None, SessionId(0x10), 2, op.code(), payload, Arc::new([]))
+    }
+
+    #[test]
+    fn a_request_prints_as_in_javas_log() {
+        let payload = GetDataRequest { path: "/a".into(), watch: true }.to_bytes();
+        assert_eq!(
+            request(OpCode::GetData, Some(payload)).to_string(),
+            "sessionid:0x10 type:getData cxid:0x2 zxid:0xfffffffffffffffe txntype:unknown reqpath:/a"
+        );
+        assert!(request(OpCode::CloseSession, None).to_string().ends_with("reqpath:n/a"));
+        assert!(request(OpCode::GetData, Some(vec![0xff; 6])).to_string().ends_with("n/a"));
+    }
+
+    #[test]
+    fn a_payload_of_another_shape_is_refused() {
+        let request = request(OpCode::GetData, Some(vec![0, 0, 0, 9, b'/']));
+        assert!(request.read_request_record::<GetDataRequest>(Limits::default()).is_err());
+        assert_eq!(request.request_digest(), "000000092f");
+    }
+}

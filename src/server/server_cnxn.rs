@@ -1,0 +1,576 @@
+//! `ServerCnxn`: the server's side of one client's connection (Java: server/ServerCnxn.java, and what of
+//! server/NIOServerCnxn.java is not about sockets).
+//!
+//! Does no I/O: bytes come in through [`CnxnInput`], replies go out through a [`Transport`], and whoever owns the socket
+//! reads it. Threads: one reader feeds it; the processors append replies and events.
+//! Locks: the output and the queue of waiting requests, each for a moment; none across a socket.
+
+mod input;
+mod output;
+mod pending;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use log::{debug, trace};
+
+pub use self::input::{CnxnInput, InputState};
+pub use self::output::{OUTPUT_LIMIT, Transport};
+use self::output::{Output, Sent};
+use self::pending::PendingRequests;
+use super::auth::auth_info::AuthInfo;
+use super::cnxn_stats::CnxnStats;
+use super::request::Request;
+use super::server_cnxn_factory::ServerCnxnFactory;
+use super::server_watcher::ServerWatcher;
+use super::session_tracker::Session;
+use super::zookeeper_server::ZooKeeperServer;
+use crate::data::{ACL, Id};
+use crate::ids::{SessionId, Zxid};
+use crate::jute::{BinaryOutputArchive, OutputArchive};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
+use crate::watched_event::WatchedEvent;
+use crate::zoo_defs::perms;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
+
+/// The xid of watch events.
+const NOTIFICATION_XID: i32 = -1;
+
+/// How often a reader that was stopped for the global limit looks whether it may go on; it is also woken.
+const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
+
+/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
+const UNSENT_PAUSE: usize = 1 << 20;
+
+/// Why a connection ends (Java: ServerCnxn.DisconnectReason).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    /// Nobody said.
+    Unknown,
+    /// The server stops.
+    ServerShutdown,
+    /// All connections are closed by command.
+    CloseAllConnectionsForced,
+    /// This connection is closed by command.
+    ConnectionCloseForced,
+    /// Nothing came for longer than the session's timeout.
+    ConnectionExpired,
+    /// The client has closed the connection.
+    ClientClosedConnection,
+    /// The session has ended.
+    ClientClosedSession,
+    /// The socket has ended.
+    UnableToReadFromClient,
+    /// The server is read-only and the client did not ask for that.
+    NotReadOnlyClient,
+    /// The client has seen more than this server.
+    ClientZxidAhead,
+    /// A four-letter word was answered.
+    InfoProbe,
+    /// The client has connected again.
+    ClientReconnect,
+    /// The socket has failed, or the client sent what cannot be.
+    IoException,
+    /// The session could not be set up.
+    IoExceptionInSessionInit,
+    /// The statistics were reset.
+    ResetCommand,
+    /// A four-letter word was answered and its connection is done.
+    CloseConnectionCommand,
+    /// Too many connections.
+    ClientCnxLimit,
+    /// Too many requests.
+    ClientRateLimit,
+    /// Tidying up.
+    CleanUp,
+}
+
+impl DisconnectReason {
+    /// Java's text, as metrics show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::ServerShutdown => "server_shutdown",
+            Self::CloseAllConnectionsForced => "close_all_connections_forced",
+            Self::ConnectionCloseForced => "connection_close_forced",
+            Self::ConnectionExpired => "connection_expired",
+            Self::ClientClosedConnection => "client_closed_connection",
+            Self::ClientClosedSession => "client_closed_session",
+            Self::UnableToReadFromClient => "unable_to_read_from_client",
+            Self::NotReadOnlyClient => "not_read_only_client",
+            Self::ClientZxidAhead => "client_zxid_ahead",
+            Self::InfoProbe => "info_probe",
+            Self::ClientReconnect => "client_reconnect",
+            Self::IoException => "io_exception",
+            Self::IoExceptionInSessionInit => "io_exception_in_session_init",
+            Self::ResetCommand => "reset_command",
+            Self::CloseConnectionCommand => "close_connection_command",
+            Self::ClientCnxLimit => "Client hits connection limiting threshold",
+            Self::ClientRateLimit => "Client hits rate limiting threshold",
+            Self::CleanUp => "clean_up",
+        }
+    }
+}
+
+/// Whether the reader may go on.
+#[derive(Debug, Default)]
+struct RecvGate {
+    /// The session is being set up: nothing is read until that is answered.
+    connecting: bool,
+    closed: bool,
+}
+
+/// One client's connection.
+pub struct ServerCnxn {
+    me: Weak<Self>,
+    server: Option<Arc<ZooKeeperServer>>,
+    factory: Weak<dyn ServerCnxnFactory>,
+    transport: Box<dyn Transport>,
+    remote: SocketAddr,
+    session: OnceLock<Arc<Session>>,
+    session_id: AtomicI64,
+    session_timeout_ms: AtomicI32,
+    auth_info: AuthInfo,
+    /// Whether the client knows of read-only servers (Java: ProtocolManager.isReadonlyAvailable).
+    read_only_available: AtomicBool,
+    outstanding: AtomicI64,
+    pending: PendingRequests,
+    output: Output,
+    /// Set when an event was appended by somebody else than the reader, until the connection is on its way to be sent.
+    event_queued: AtomicBool,
+    /// Whether it has asked with a four-letter word.
+    probe: AtomicBool,
+    stale: AtomicBool,
+    invalid: AtomicBool,
+    recv_stopped: AtomicBool,
+    recv_gate: RankedMutex<RecvGate>,
+    recv_wake: RankedCondvar,
+    stats: CnxnStats,
+}
+
+impl ServerCnxn {
+    /// A connection from `remote`, whose first id is its address. `server` is none while none is running: only four-letter
+    /// words are answered then.
+    #[must_use]
+    pub fn new(
+        server: Option<Arc<ZooKeeperServer>>,
+        factory: Weak<dyn ServerCnxnFactory>,
+        transport: Box<dyn Transport>,
+        remote: SocketAddr,
+        sessionless_timeout_ms: i32,
+        now_wall_ms: i64,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            server,
+            factory,
+            transport,
+            remote,
+            session: OnceLock::new(),
+            session_id: AtomicI64::new(0),
+            session_timeout_ms: AtomicI32::new(sessionless_timeout_ms),
+            auth_info: AuthInfo::of_address(remote.ip()),
+            read_only_available: AtomicBool::new(false),
+            outstanding: AtomicI64::new(0),
+            pending: PendingRequests::new(),
+            output: Output::new(),
+            event_queued: AtomicBool::new(false),
+            probe: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
+            invalid: AtomicBool::new(false),
+            recv_stopped: AtomicBool::new(false),
+            recv_gate: RankedMutex::new(Rank::Leaf, "receive gate", RecvGate::default()),
+            recv_wake: RankedCondvar::new(),
+            stats: CnxnStats::new(now_wall_ms),
+        })
+    }
+
+    /// The server it belongs to, if one was running when it was accepted.
+    #[must_use]
+    pub fn server(&self) -> Option<&Arc<ZooKeeperServer>> {
+        self.server.as_ref()
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub const fn remote_socket_address(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Counters of this connection, as `cons` shows them.
+    #[must_use]
+    pub const fn stats(&self) -> &CnxnStats {
+        &self.stats
+    }
+
+    /// Requests that wait for an answer, as far as they have a positive xid.
+    #[must_use]
+    pub fn outstanding_requests(&self) -> i64 {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// The session's id, 0 before there is one.
+    #[must_use]
+    pub fn session_id(&self) -> SessionId {
+        SessionId(self.session_id.load(Ordering::Relaxed))
+    }
+
+    /// Notes the session (Java: setSessionId).
+    pub fn set_session_id(&self, session_id: SessionId) {
+        self.session_id.store(session_id.0, Ordering::Relaxed);
+        if let (Some(factory), Some(me)) = (self.factory.upgrade(), self.me.upgrade()) {
+            factory.add_session(session_id, &me);
+        }
+    }
+
+    /// The tracker's entry of the session, once the session is set up.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.get()
+    }
+
+    /// The negotiated timeout, or before that how long a connection may be silent, ms.
+    #[must_use]
+    pub fn session_timeout_ms(&self) -> i32 {
+        self.session_timeout_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes the negotiated timeout, ms.
+    pub fn set_session_timeout_ms(&self, timeout_ms: i32) {
+        self.session_timeout_ms.store(timeout_ms, Ordering::Relaxed);
+    }
+
+    /// The ids of the connection.
+    #[must_use]
+    pub fn auth_info(&self) -> Arc<[Id]> {
+        self.auth_info.ids()
+    }
+
+    /// Adds an id, unless it is there.
+    pub fn add_auth_info(&self, id: Id) {
+        self.auth_info.add(id);
+    }
+
+    /// Removes an id; false when it is not there.
+    pub fn remove_auth_info(&self, id: &Id) -> bool {
+        self.auth_info.remove(id)
+    }
+
+    /// Whether the client's ConnectRequest had a `readOnly` byte, so that the answer has one.
+    #[must_use]
+    pub fn is_read_only_available(&self) -> bool {
+        self.read_only_available.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is not a client's, but has asked with a four-letter word.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.probe.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is closed.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Whether its requests must not be done any more.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.invalid.load(Ordering::Relaxed)
+    }
+
+    /// Its requests must not be done any more; a client that is still there is told by closing.
+    pub fn set_invalid(&self) {
+        if !self.invalid.swap(true, Ordering::Relaxed) && !self.is_stale() {
+            self.send_close_session();
+        }
+    }
+
+    /// Appends a frame: a reply header and what `body` writes. Returns the frame's length without the length field.
+    ///
+    /// Nothing is sent before [`flush`](Self::flush). Java: sendResponse.
+    pub fn append_response(
+        &self,
+        xid: i32,
+        zxid: Zxid,
+        err: i32,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        let mut len = 0;
+        self.output.append(|bytes| len = write_frame(bytes, xid, zxid, err, body));
+        if len > 0 {
+            self.note_response(len);
+        }
+        len
+    }
+
+    /// Counts a reply that was appended.
+    fn note_response(&self, len: usize) {
+        self.stats.packets_were_sent(1);
+        if let Some(server) = &self.server {
+            server.server_stats().packets_were_sent(1);
+            server.server_stats().update_client_response_size(len);
+        }
+    }
+
+    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid.
+    pub(super) fn append_replies(&self, answers: &[u8], count: u32, numbered: u32) {
+        if self.output.append(|bytes| bytes.extend_from_slice(answers)) {
+            self.stats.packets_were_sent(i64::from(count));
+            if let Some(server) = &self.server {
+                let stats = server.server_stats();
+                stats.packets_were_sent(i64::from(count));
+                let size = answers.len() / usize::try_from(count.max(1)).unwrap_or(1);
+                stats.update_client_response_size(size);
+            }
+        }
+        if numbered > 0 {
+            self.outstanding.fetch_sub(i64::from(numbered), Ordering::Relaxed);
+            self.wake_reader();
+        }
+    }
+
+    /// Appends a reply to a request and ends its being outstanding.
+    pub fn append_reply(
+        &self,
+        xid: i32,
+        zxid: Zxid,
+        err: i32,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> usize {
+        let len = self.append_response(xid, zxid, err, body);
+        self.reply_done(xid);
+        len
+    }
+
+    fn reply_done(&self, xid: i32) {
+        if xid > 0 {
+            self.outstanding.fetch_sub(1, Ordering::Relaxed);
+            self.wake_reader();
+        }
+    }
+
+    /// A reader that was stopped looks again whether it may go on.
+    fn wake_reader(&self) {
+        if self.is_recv_stopped() {
+            // With the lock, so that a reader between looking and waiting does not miss it.
+            let _gate = self.recv_gate.lock();
+            self.recv_wake.notify_all();
+        }
+    }
+
+    /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word).
+    pub fn append_raw(&self, bytes: &[u8]) {
+        if self.output.append(|queued| queued.extend_from_slice(bytes)) {
+            self.note_response(bytes.len());
+        }
+    }
+
+    /// Sends what was appended, as far as the socket takes it now.
+    pub fn flush(&self) {
+        self.event_queued.store(false, Ordering::Release);
+        let sent = self.output.send(&*self.transport);
+        self.after_sending(sent);
+    }
+
+    /// For the transport: the socket takes bytes again.
+    pub fn continue_sending(&self) {
+        let sent = self.output.continue_sending(&*self.transport);
+        self.after_sending(sent);
+        self.wake_reader();
+    }
+
+    fn after_sending(&self, sent: Sent) {
+        match sent {
+            Sent::All | Sent::Blocked => {}
+            Sent::Close => self.close(DisconnectReason::ClientClosedConnection),
+        }
+    }
+
+    /// The connection closes when what was appended is sent (Java: sendCloseSession).
+    pub fn send_close_session(&self) {
+        self.output.close_when_sent();
+        self.queue_flush();
+    }
+
+    /// Has somebody call [`flush`](Self::flush) as soon as no lock is held.
+    pub(super) fn queue_flush(&self) {
+        if self.event_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let (Some(server), Some(me)) = (&self.server, self.me.upgrade()) {
+            server.flush_list().add(me);
+        }
+    }
+
+    /// Stops reading until the session is set up.
+    fn disable_recv(&self) {
+        self.recv_gate.lock().connecting = true;
+        self.recv_stopped.store(true, Ordering::Release);
+    }
+
+    /// The session is set up: its requests may come.
+    pub fn enable_recv(&self) {
+        self.recv_gate.lock().connecting = false;
+        self.recv_wake.notify_all();
+    }
+
+    fn is_recv_stopped(&self) -> bool {
+        self.recv_stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether too much is under way in this server or unsent on this connection to read more of it.
+    fn is_throttled(&self) -> bool {
+        self.output.unsent() > UNSENT_PAUSE
+            || self
+                .server
+                .as_ref()
+                .is_some_and(|server| server.should_throttle(self.outstanding_requests()))
+    }
+
+    /// For the reader: waits until it may process input again. False when the connection is closed.
+    pub fn wait_until_readable(&self) -> bool {
+        while self.is_recv_stopped() {
+            let mut gate = self.recv_gate.lock();
+            if gate.closed {
+                return false;
+            }
+            if !gate.connecting && !self.is_throttled() {
+                self.recv_stopped.store(false, Ordering::Release);
+                break;
+            }
+            // Answers wake this up; the limit on the whole server may be left without one of ours.
+            self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
+        }
+        !self.is_stale()
+    }
+
+    /// Sets up the connection's session for good and answers the client (Java: ZooKeeperServer.finishSessionInit calls
+    /// this part).
+    pub(super) fn session_established(&self, session: Arc<Session>) {
+        if self.session.set(session).is_err() {
+            debug!(target: LOG, "{self} has its session already");
+        }
+    }
+
+    /// Whether nothing of this session is under way. For the reader.
+    pub(super) fn pending_is_idle(&self) -> bool {
+        self.pending.is_idle()
+    }
+
+    /// The head of the session's queue, which was in the pipeline, is answered; returns a read that may run now.
+    pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
+        self.pending.pipeline_done()
+    }
+
+    /// The read that was returned last is answered; returns the next one.
+    pub(super) fn read_done(&self) -> Option<Box<Request>> {
+        self.pending.read_done()
+    }
+
+    /// A request that was noted will not be answered; reads behind it are dropped with it, as its session is gone.
+    pub(super) fn abandon_pipeline_entry(&self) {
+        let mut next = self.pipeline_done();
+        while next.is_some() {
+            next = self.read_done();
+        }
+    }
+
+    /// Notes a request that goes into the pipeline.
+    pub(super) fn pipeline_entered(&self) {
+        self.pending.add_in_pipeline();
+    }
+
+    /// Closes the connection and forgets its watches; a second call finds nothing to do. The tree must not be held.
+    pub fn close(&self, reason: DisconnectReason) {
+        self.stale.store(true, Ordering::Relaxed);
+        self.recv_gate.lock().closed = true;
+        self.recv_wake.notify_all();
+        let Some(me) = self.me.upgrade() else { return };
+        let is_registered = self.factory.upgrade().is_none_or(|factory| factory.remove_cnxn(&me));
+        if is_registered {
+            if let Some(server) = &self.server {
+                server.remove_cnxn(&me);
+            }
+            debug!(
+                target: LOG,
+                "Closed socket connection for client {} {}: {}",
+                self.remote,
+                match self.session_id() {
+                    SessionId(0) => "(no session established for client)".to_owned(),
+                    id => format!("which had sessionid {id}"),
+                },
+                reason.as_str()
+            );
+        }
+        self.output.close();
+        self.transport.close();
+    }
+}
+
+impl ServerWatcher for ServerCnxn {
+    fn process(&self, event: &WatchedEvent<'_>, znode_acl: Option<&[ACL]>) {
+        let Some(server) = &self.server else { return };
+        if let Some(acl) = znode_acl {
+            let allowed = server.check_acl(acl, perms::READ, &self.auth_info(), event.path, None);
+            if allowed.is_err() {
+                trace!(
+                    target: LOG,
+                    "Not delivering event {event} to {} (filtered by ACL)",
+                    self.session_id()
+                );
+                return;
+            }
+        }
+        let len = self.append_response(NOTIFICATION_XID, event.zxid, 0, |bytes| {
+            let mut archive = BinaryOutputArchive::new(bytes);
+            archive.write_int(event.event_type.code(), "type");
+            archive.write_int(event.keeper_state.code(), "state");
+            archive.write_string(Some(event.path), "path");
+        });
+        server.server_metrics().watch_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
+        self.queue_flush();
+    }
+
+    fn session_id(&self) -> SessionId {
+        self.session_id()
+    }
+
+    fn is_stale(&self) -> bool {
+        self.is_stale()
+    }
+}
+
+impl fmt::Display for ServerCnxn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ip: /{} sessionId: {}", self.remote, self.session_id())
+    }
+}
+
+/// Appends a frame; returns its length without the length field.
+pub(super) fn write_frame(
+    bytes: &mut Vec<u8>,
+    xid: i32,
+    zxid: Zxid,
+    err: i32,
+    body: impl FnOnce(&mut Vec<u8>),
+) -> usize {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&xid.to_be_bytes());
+    bytes.extend_from_slice(&zxid.0.to_be_bytes());
+    bytes.extend_from_slice(&err.to_be_bytes());
+    body(bytes);
+    let len = bytes.len() - start - 4;
+    // A frame is far below 2 GiB: nothing longer can be in the tree.
+    let field = u32::try_from(len).unwrap_or(u32::MAX);
+    bytes[start..start + 4].copy_from_slice(&field.to_be_bytes());
+    len
+}

@@ -1,0 +1,471 @@
+//! What comes in on a connection: frames out of bytes, requests out of frames (Java: readLength, readPayload, readRequest
+//! and readConnectRequest of server/NIOServerCnxn.java, processPacket of server/ZooKeeperServer.java).
+//!
+//! A frame's length is checked before memory is reserved for it, and the buffer grows with what really arrives. Reads
+//! of a session that has nothing under way are answered here, all those of one batch under one hold of the tree.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use log::{debug, info, warn};
+
+use super::{DisconnectReason, LOG, ServerCnxn};
+use crate::ids::Zxid;
+use crate::jute::{BinaryInputArchive, Limits};
+use crate::keeper_exception::KeeperError;
+use crate::proto::ConnectRequest;
+use crate::server::command::four_letter_commands;
+use crate::server::final_request_processor::Reads;
+use crate::server::request::Request;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::zoo_defs::OpCode;
+
+/// What a connection at rest keeps for its input, in bytes.
+const RESTING_BUFFER: usize = 1 << 10;
+
+/// The buffer does not grow beyond this for the sake of throughput, in bytes; a longer frame has it grow for itself.
+const BUSY_BUFFER: usize = 64 << 10;
+
+/// So many reads in a row that fill less than a quarter of the buffer halve it.
+const SMALL_READS_TO_SHRINK: u32 = 64;
+
+/// The bytes of a frame's length field.
+const LEN_FIELD: usize = 4;
+
+/// The bytes of a RequestHeader: xid and type.
+const REQUEST_HEADER: usize = 8;
+
+/// What to do after the input was processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputState {
+    /// Read more.
+    More,
+    /// Call [`ServerCnxn::wait_until_readable`], then process what is left.
+    Stopped,
+    /// A four-letter word was answered, or the last reply is on its way: read no more.
+    Done,
+    /// Close for this reason.
+    Close(DisconnectReason),
+}
+
+/// Bytes that came in and are not processed yet. Belongs to the connection's reader.
+#[derive(Debug)]
+pub struct CnxnInput {
+    buffer: Vec<u8>,
+    /// Where the unprocessed bytes are.
+    start: usize,
+    end: usize,
+    initialized: bool,
+    small_reads: u32,
+}
+
+impl Default for CnxnInput {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CnxnInput {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            buffer: vec![0; RESTING_BUFFER],
+            start: 0,
+            end: 0,
+            initialized: false,
+            small_reads: 0,
+        }
+    }
+
+    /// Where the next bytes may be put; never empty.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            // Full with part of one frame, whose length was checked: grow with what has really come.
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// `n` bytes were put into [`space`](Self::space).
+    pub fn filled(&mut self, n: usize) {
+        let room = self.buffer.len() - self.end;
+        self.end += n;
+        if n == room && self.buffer.len() < BUSY_BUFFER {
+            self.small_reads = 0;
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        } else if self.buffer.len() > RESTING_BUFFER && n < self.buffer.len() / 4 {
+            self.small_reads += 1;
+        } else {
+            self.small_reads = 0;
+        }
+    }
+
+    /// Gives memory back after a busy time.
+    fn shrink(&mut self) {
+        if self.small_reads >= SMALL_READS_TO_SHRINK && self.start == self.end {
+            self.small_reads = 0;
+            let len = (self.buffer.len() / 2).max(RESTING_BUFFER);
+            self.buffer = vec![0; len];
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    fn int_at(&self, at: usize) -> Option<i32> {
+        let bytes = self.buffer[..self.end].get(at..)?.first_chunk::<4>()?;
+        Some(i32::from_be_bytes(*bytes))
+    }
+
+    /// The next frame's length, once its length field is there.
+    fn next_len(&self) -> Option<i32> {
+        self.int_at(self.start)
+    }
+
+    /// Takes the next frame, of that length, once it is there as a whole.
+    fn take_frame(&mut self, len: usize) -> Option<std::ops::Range<usize>> {
+        let from = self.start + LEN_FIELD;
+        if self.end - from < len {
+            return None;
+        }
+        self.start = from + len;
+        Some(from..from + len)
+    }
+}
+
+/// Writes and others that go through the processors, gathered from one batch of input.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<Box<Request>>,
+}
+
+impl ServerCnxn {
+    /// Processes all whole frames that are there. The caller then reads on, waits or closes, as the answer says.
+    pub fn process_input(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
+        let state = self.process_frames(input);
+        self.flush();
+        if let Some(server) = self.server() {
+            server.flush_list().flush();
+        }
+        input.shrink();
+        state
+    }
+
+    fn process_frames(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
+        while !input.initialized {
+            if self.is_recv_stopped() {
+                return InputState::Stopped;
+            }
+            match self.process_first_frame(input) {
+                Ok(true) => {}
+                Ok(false) => return InputState::More,
+                Err(state) => return state,
+            }
+        }
+        let Some(server) = self.server() else {
+            return InputState::Close(DisconnectReason::IoException);
+        };
+        let mut batch = Batch::default();
+        let state = self.process_requests(server, input, &mut batch);
+        server.submit_requests(batch.requests);
+        state
+    }
+
+    /// Reads a frame's length and checks it. `Ok(None)` when it is not there yet.
+    fn checked_len(&self, input: &CnxnInput) -> Result<Option<usize>, InputState> {
+        let Some(len) = input.next_len() else { return Ok(None) };
+        let close = InputState::Close(DisconnectReason::IoException);
+        let Some(server) = self.server().filter(|server| server.is_running()) else {
+            warn!(target: LOG, "Close of session {}: ZooKeeperServer not running", self.session_id());
+            return Err(close);
+        };
+        let limit = server.limits().max_buffer;
+        match usize::try_from(len) {
+            Ok(len) if len <= limit => {
+                if let Err(rejected) = server.large_requests().check_when_receiving(len) {
+                    server.server_metrics().large_requests_rejected.add(1);
+                    warn!(target: LOG, "Close of session {}: {rejected}", self.session_id());
+                    return Err(close);
+                }
+                Ok(Some(len))
+            }
+            _ => {
+                warn!(
+                    target: LOG,
+                    "Close of session {}: Len error. A message from /{} with advertised length of {len} is \
+                     either a malformed message or too large to process (length is greater than \
+                     jute.maxbuffer={limit})",
+                    self.session_id(),
+                    self.remote
+                );
+                Err(close)
+            }
+        }
+    }
+
+    /// A four-letter word or a ConnectRequest. `Ok(false)` when it is not there as a whole.
+    fn process_first_frame(self: &Arc<Self>, input: &mut CnxnInput) -> Result<bool, InputState> {
+        let Some(word) = input.next_len() else { return Ok(false) };
+        if four_letter_commands::is_known(word) {
+            return self.process_word(word, input);
+        }
+        let Some(len) = self.checked_len(input)? else { return Ok(false) };
+        let Some(frame) = input.take_frame(len) else { return Ok(false) };
+        let close = |reason| Err(InputState::Close(reason));
+        let Some(server) = self.server() else { return close(DisconnectReason::IoException) };
+        self.note_packet_received(server, LEN_FIELD + len);
+        let request = match self.read_connect_request(&input.buffer[frame], server.limits()) {
+            Ok(request) => request,
+            Err(error) => {
+                warn!(target: LOG, "Close of session {}: not a ConnectRequest: {error}", self.session_id());
+                return close(DisconnectReason::IoException);
+            }
+        };
+        self.disable_recv();
+        if let Err(reason) = server.process_connect_request(self, &request) {
+            return close(reason);
+        }
+        input.initialized = true;
+        Ok(true)
+    }
+
+    /// Java: ProtocolManager.deserializeConnectRequest.
+    fn read_connect_request(
+        &self,
+        frame: &[u8],
+        limits: Limits,
+    ) -> Result<ConnectRequest, crate::jute::InputError> {
+        let mut archive = BinaryInputArchive::new(frame, limits);
+        let mut request = ConnectRequest {
+            protocol_version: archive.read_int()?,
+            last_zxid_seen: Zxid(archive.read_long()?),
+            time_out: archive.read_int()?,
+            session_id: crate::ids::SessionId(archive.read_long()?),
+            passwd: archive.read_buffer("passwd")?,
+            read_only: false,
+        };
+        // Clients before 3.4 do not send it.
+        if let Ok(read_only) = archive.read_bool() {
+            request.read_only = read_only;
+            self.read_only_available.store(true, Ordering::Relaxed);
+        }
+        Ok(request)
+    }
+
+    fn process_word(&self, word: i32, input: &mut CnxnInput) -> Result<bool, InputState> {
+        let Some(factory) = self.factory.upgrade() else {
+            return Err(InputState::Close(DisconnectReason::ServerShutdown));
+        };
+        let mut argument = None;
+        if factory.word_argument_bytes(word) > 0 {
+            let from = input.start + LEN_FIELD;
+            let bytes = input.buffer[..input.end].get(from..).and_then(<[u8]>::first_chunk);
+            let Some(mask) = bytes.map(|mask| i64::from_be_bytes(*mask)) else { return Ok(false) };
+            argument = Some(mask);
+        }
+        self.stats.packet_received();
+        info!(
+            target: LOG,
+            "Processing {} command from /{}",
+            four_letter_commands::command_string(word).unwrap_or("null"),
+            self.remote
+        );
+        self.probe.store(true, Ordering::Relaxed);
+        let Some(answer) = factory.four_letter_word(word, argument) else {
+            return Err(InputState::Close(DisconnectReason::IoException));
+        };
+        self.append_raw(answer.as_bytes());
+        self.output.close_when_sent();
+        Err(InputState::Done)
+    }
+
+    fn note_packet_received(&self, server: &ZooKeeperServer, bytes: usize) {
+        self.stats.packet_received();
+        server.server_stats().packet_received(bytes);
+    }
+
+    /// All requests that are there: reads that may run now are answered, the others go into the batch.
+    fn process_requests(
+        self: &Arc<Self>,
+        server: &Arc<ZooKeeperServer>,
+        input: &mut CnxnInput,
+        batch: &mut Batch,
+    ) -> InputState {
+        // One hold of the tree for all reads in a row.
+        let mut reads = Reads::new(server, self);
+        loop {
+            if self.is_recv_stopped() {
+                return InputState::Stopped;
+            }
+            let len = match self.checked_len(input) {
+                Ok(Some(len)) => len,
+                Ok(None) => return InputState::More,
+                Err(state) => return state,
+            };
+            let Some(frame) = input.take_frame(len) else { return InputState::More };
+            let frame = &input.buffer[frame];
+            self.note_packet_received(server, LEN_FIELD + len);
+            let (Some(xid), Some(op_type)) = (int(frame, 0), int(frame, 4)) else {
+                warn!(target: LOG, "Close of session {}: a frame of {len} bytes has no header", self.session_id());
+                return InputState::Close(DisconnectReason::IoException);
+            };
+            let payload = &frame[REQUEST_HEADER..];
+            if xid > 0 {
+                let outstanding = self.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
+                if server.should_throttle(outstanding) {
+                    self.recv_stopped.store(true, Ordering::Release);
+                }
+            }
+            let Ok(op) = OpCode::try_from(op_type) else {
+                reads.finish();
+                if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
+                    return close;
+                }
+                continue;
+            };
+            match op {
+                OpCode::Auth => {
+                    reads.finish();
+                    if let Some(state) = server.process_auth(self, xid, payload) {
+                        return state;
+                    }
+                }
+                OpCode::Sasl => {
+                    reads.finish();
+                    server.process_sasl(self, xid);
+                }
+                _ if !server.enforce_authentication(self, xid) => return InputState::Done,
+                _ if Request::is_write(op) || !Request::is_valid(op) => {
+                    reads.finish();
+                    if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
+                        return close;
+                    }
+                }
+                _ if self.pending_is_idle() => reads.answer(op, xid, payload),
+                _ => {
+                    let request = self.request(server, xid, op_type, payload);
+                    if self.pending.park(request).is_some() {
+                        reads.answer(op, xid, payload);
+                    }
+                }
+            }
+        }
+    }
+
+    fn request(
+        self: &Arc<Self>,
+        server: &ZooKeeperServer,
+        xid: i32,
+        op_type: i32,
+        payload: &[u8],
+    ) -> Box<Request> {
+        let mut request = Request::new(
+            Some(Arc::clone(self)),
+            self.session_id(),
+            xid,
+            op_type,
+            Some(payload.into()),
+            self.auth_info(),
+        );
+        request.create_time_ms = server.clock().elapsed_ms();
+        request.owner = server.local_owner();
+        Box::new(request)
+    }
+
+    /// The request goes into the pipeline with the rest of the batch; or it is too large and the connection ends.
+    fn submit_later(
+        self: &Arc<Self>,
+        server: &ZooKeeperServer,
+        batch: &mut Batch,
+        xid: i32,
+        op_type: i32,
+        payload: &[u8],
+    ) -> Option<InputState> {
+        let mut request = self.request(server, xid, op_type, payload);
+        match server.large_requests().received(payload.len()) {
+            Ok(size) => request.large_request_size = size,
+            Err(rejected) => {
+                server.server_metrics().large_requests_rejected.add(1);
+                warn!(target: LOG, "Close of session {}: {rejected}", self.session_id());
+                return Some(InputState::Close(DisconnectReason::IoException));
+            }
+        }
+        self.pipeline_entered();
+        batch.requests.push(request);
+        None
+    }
+
+    /// Answers a request whose operation nobody knows, and closes (Java: UnimplementedRequestProcessor).
+    pub fn refuse_unknown(&self, xid: i32) {
+        debug!(target: LOG, "unknown operation on session {}", self.session_id());
+        self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
+        self.send_close_session();
+    }
+}
+
+fn int(bytes: &[u8], at: usize) -> Option<i32> {
+    bytes.get(at..)?.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(input: &mut CnxnInput, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = input.space();
+            let n = space.len().min(rest.len());
+            space[..n].copy_from_slice(&rest[..n]);
+            input.filled(n);
+            rest = &rest[n..];
+        }
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in_however_they_are_cut() {
+        let frames: Vec<Vec<u8>> =
+            (0..200_u8).map(|n| vec![n; usize::from(n) * 37 % 3000]).collect();
+        let mut wire = Vec::new();
+        for frame in &frames {
+            wire.extend(u32::try_from(frame.len()).unwrap().to_be_bytes());
+            wire.extend(frame);
+        }
+        for step in [1, 3, 1000, 50_000] {
+            let mut input = CnxnInput::new();
+            let mut seen = Vec::new();
+            for piece in wire.chunks(step) {
+                push(&mut input, piece);
+                while let Some(len) = input.next_len() {
+                    let Some(frame) = input.take_frame(usize::try_from(len).unwrap()) else {
+                        break;
+                    };
+                    seen.push(input.buffer[frame].to_vec());
+                }
+                input.shrink();
+            }
+            assert!(seen == frames, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn a_quiet_connection_gives_its_buffer_back() {
+        let mut input = CnxnInput::new();
+        let mut frame = vec![0, 0, 0x80, 0];
+        frame.extend(vec![1; 0x8000]);
+        push(&mut input, &frame);
+        assert!(input.take_frame(0x8000).is_some());
+        assert!(input.buffer.len() > 0x8000);
+        for _ in 0..SMALL_READS_TO_SHRINK * 8 {
+            push(&mut input, &[0, 0, 0, 0]);
+            assert!(input.take_frame(0).is_some());
+            input.shrink();
+        }
+        assert_eq!(input.buffer.len(), RESTING_BUFFER);
+    }
+}

@@ -1,0 +1,127 @@
+//! The requests of one connection that are not answered yet, in order (Java: the per-session queues of
+//! server/quorum/CommitProcessor.java, used without an ensemble as well).
+//!
+//! A read may run at once when nothing of its session is under way; otherwise it waits here for the write before it. Only
+//! the connection's reader adds; only the thread that applies transactions takes.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::server::request::Request;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+enum Pending {
+    /// On its way through the processors; they will answer it.
+    InPipeline,
+    /// Runs when everything before it is done.
+    Read(Box<Request>),
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Pending>,
+    /// Entries, and the read that was taken and is being answered.
+    count: usize,
+}
+
+/// What one connection waits for.
+pub(super) struct PendingRequests {
+    queue: RankedMutex<Queue>,
+    /// The queue's count, to be looked at without the lock: only the reader makes it grow.
+    count: AtomicUsize,
+}
+
+impl PendingRequests {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: RankedMutex::new(Rank::ConnectionQueue, "connection queue", Queue::default()),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether nothing is under way. For the reader: true stays true until he adds something.
+    pub(super) fn is_idle(&self) -> bool {
+        // Pairs with the release in `done`: what was answered before is in the output.
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// A request goes into the pipeline.
+    pub(super) fn add_in_pipeline(&self) {
+        let mut queue = self.queue.lock();
+        queue.entries.push_back(Pending::InPipeline);
+        queue.count += 1;
+        self.count.store(queue.count, Ordering::Release);
+    }
+
+    /// A read waits; it comes back when nothing is under way any more and it may run now.
+    pub(super) fn park(&self, request: Box<Request>) -> Option<Box<Request>> {
+        let mut queue = self.queue.lock();
+        if queue.count == 0 {
+            return Some(request);
+        }
+        queue.entries.push_back(Pending::Read(request));
+        queue.count += 1;
+        self.count.store(queue.count, Ordering::Release);
+        None
+    }
+
+    /// The request at the head, which was in the pipeline, is answered. Returns the read behind it.
+    pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
+        let mut queue = self.queue.lock();
+        let head = queue.entries.pop_front();
+        debug_assert!(matches!(head, Some(Pending::InPipeline)), "answers come in order");
+        self.done(&mut queue)
+    }
+
+    /// The read that was returned last is answered. Returns the next one.
+    pub(super) fn read_done(&self) -> Option<Box<Request>> {
+        self.done(&mut self.queue.lock())
+    }
+
+    fn done(&self, queue: &mut Queue) -> Option<Box<Request>> {
+        queue.count -= 1;
+        self.count.store(queue.count, Ordering::Release);
+        if matches!(queue.entries.front(), Some(Pending::Read(_)))
+            && let Some(Pending::Read(request)) = queue.entries.pop_front()
+        {
+            return Some(request);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+    use std::sync::Arc;
+
+    fn read(cxid: i32) -> Box<Request> {
+        Box::new(Request::new(None, SessionId(1), cxid, 4, None, Arc::new([])))
+    }
+
+    fn cxid(request: Option<Box<Request>>) -> Option<i32> {
+        request.map(|request| request.cxid)
+    }
+
+    #[test]
+    fn a_read_runs_after_the_write_before_it_and_before_the_write_after_it() {
+        let pending = PendingRequests::new();
+        assert!(pending.is_idle());
+        assert_eq!(cxid(pending.park(read(1))), Some(1), "nothing to wait for");
+        pending.add_in_pipeline();
+        assert_eq!(cxid(pending.park(read(2))), None);
+        assert_eq!(cxid(pending.park(read(3))), None);
+        pending.add_in_pipeline();
+        assert_eq!(cxid(pending.park(read(4))), None);
+
+        assert_eq!(cxid(pending.pipeline_done()), Some(2));
+        assert!(!pending.is_idle());
+        assert_eq!(cxid(pending.read_done()), Some(3));
+        assert_eq!(cxid(pending.read_done()), None, "the second write is not done");
+        assert_eq!(cxid(pending.pipeline_done()), Some(4));
+        assert!(!pending.is_idle(), "the last read is not answered yet");
+        assert_eq!(cxid(pending.read_done()), None);
+        assert!(pending.is_idle());
+    }
+}

@@ -1,0 +1,71 @@
+//! What the request throttler asks of requests and of the server (Java: parts of server/Request.java and
+//! server/ZooKeeperServer.java).
+
+use super::ZooKeeperServer;
+use crate::server::request::Request;
+use crate::server::request_throttler::{
+    RequestStaleness, ThrottleEvent, ThrottledRequest, ThrottlerTarget,
+};
+use crate::zoo_defs::OpCode;
+
+impl ThrottledRequest for Box<Request> {
+    fn must_drop(&self) -> bool {
+        self.cnxn.as_ref().is_some_and(|cnxn| cnxn.is_invalid())
+    }
+
+    fn is_stale(&self, staleness: RequestStaleness, now_ms: i64) -> bool {
+        let Some(cnxn) = &self.cnxn else { return false };
+        if self.op_type == OpCode::CloseSession.code() {
+            return false;
+        }
+        let is_closed = cnxn.is_stale() || cnxn.is_invalid();
+        let age_ms = now_ms - self.create_time_ms;
+        staleness.is_stale(is_closed, age_ms, i64::from(cnxn.session_timeout_ms()))
+    }
+
+    fn is_throttlable(&self) -> bool {
+        ![OpCode::Ping, OpCode::CloseSession, OpCode::CreateSession]
+            .map(OpCode::code)
+            .contains(&self.op_type)
+    }
+
+    fn set_throttled(&mut self) {
+        self.is_throttled = true;
+    }
+}
+
+impl ThrottlerTarget<Box<Request>> for ZooKeeperServer {
+    fn in_process(&self) -> usize {
+        usize::try_from(self.in_process()).unwrap_or_default()
+    }
+
+    fn submit_request_now(&self, request: Box<Request>) {
+        self.submit_request_now(request);
+    }
+
+    fn flush(&self) {
+        if let Some(first) = self.first_processor.get() {
+            first.flush();
+        }
+    }
+
+    fn drop_request(&self, request: Box<Request>) {
+        self.request_finished(&request);
+        if let Some(cnxn) = &request.cnxn {
+            cnxn.set_invalid();
+            cnxn.abandon_pipeline_entry();
+        }
+        self.flush_list.flush();
+    }
+
+    fn observe(&self, event: ThrottleEvent) {
+        let metrics = self.server_metrics();
+        match event {
+            ThrottleEvent::Wait => metrics.request_throttle_wait_count.add(1),
+            ThrottleEvent::QueueTime(ms) => metrics.request_throttle_queue_time.add(ms),
+            ThrottleEvent::Stale => metrics.stale_requests.add(1),
+            ThrottleEvent::StaleDropped => metrics.stale_requests_dropped.add(1),
+            ThrottleEvent::ThrottledOp => metrics.throttled_ops.add(1),
+        }
+    }
+}

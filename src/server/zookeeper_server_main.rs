@@ -1,0 +1,330 @@
+//! `ZooKeeperServerMain`: a server without an ensemble, from its settings to its end (Java:
+//! server/ZooKeeperServerMain.java).
+//!
+//! Threads: none of its own; [`StandaloneServer::shutdown`] ends those of all its parts.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use log::{error, info, warn};
+
+use super::auth::provider_registry::{AuthConfigError, ProviderRegistry};
+use super::authentication_helper::AuthenticationHelper;
+use super::blocking_server_cnxn_factory::{BlockingServerCnxnFactory, CnxnFactoryConfig};
+use super::command::command_executor::CommandExecutor;
+use super::command::four_letter_commands::FourLetterCommands;
+use super::container_manager::{ContainerManager, ContainerManagerConfig};
+use super::exit_code::ExitCode;
+use super::final_request_processor::FinalRequestProcessor;
+use super::prep_request_processor::PrepRequestProcessor;
+use super::request_processor::RequestProcessor;
+use super::request_throttler::{RequestThrottler, RequestThrottlerConfig};
+use super::server_cnxn_factory::ServerCnxnFactory;
+use super::server_config::ServerConfig;
+use super::server_metrics::ServerMetrics;
+use super::server_stats::ServerStats;
+use super::session_tracker::SessionExpirer;
+use super::session_tracker_impl::SessionTrackerImpl;
+use super::sync_request_processor::SyncRequestProcessor;
+use super::util::request_path_metrics_collector::{PathStatsConfig, RequestPathMetricsCollector};
+use super::watch::watch_manager_factory::WatchManagerError;
+use super::zk_database::{DatabaseReports, ZKDatabase};
+use super::zoo_trace::ZooTrace;
+use super::zookeeper_server::access::{AccessConfig, AccessControl};
+use super::zookeeper_server::settings::ServerSettings;
+use super::zookeeper_server::snapshots::LoadError;
+use super::zookeeper_server::{ServerParts, State, ZooKeeperServer};
+use super::zookeeper_server_listener::ZooKeeperServerListener;
+use crate::audit::zk_audit_provider::{UnknownAuditLogger, ZKAuditProvider};
+use crate::common::config_exception::ConfigError;
+use crate::common::time::{Clock, SystemClock};
+use crate::common::zk_config::SystemProperties;
+use crate::ids::Sid;
+use crate::metrics::impls::metrics_provider_bootstrap;
+use crate::metrics::metrics_provider::{MetricsProvider, MetricsProviderLifeCycleError};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.ZooKeeperServerMain";
+
+/// The id from which a server without an ensemble makes sessions (Java: createSessionTrackerServerId).
+const SESSION_TRACKER_SERVER_ID: Sid = Sid(1);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A setting of authentication is wrong.
+    #[error(transparent)]
+    Auth(#[from] AuthConfigError),
+    /// The metrics cannot be collected.
+    #[error("Cannot boot MetricsProvider: {0}")]
+    Metrics(#[from] MetricsProviderLifeCycleError),
+    /// The data cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The table of watches cannot be made.
+    #[error(transparent)]
+    Watches(#[from] WatchManagerError),
+    /// The audit log cannot be written.
+    #[error(transparent)]
+    Audit(#[from] UnknownAuditLogger),
+    /// The client port cannot be used.
+    #[error("cannot listen at {address}: {source}")]
+    Bind {
+        /// Where to.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system has no room for the server.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl StartError {
+    /// What the process ends with.
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Auth(_) | Self::Watches(_) | Self::Audit(_) => {
+                ExitCode::InvalidInvocation
+            }
+            Self::Metrics(_) | Self::Load(_) | Self::Bind { .. } | Self::Io(_) => {
+                ExitCode::UnexpectedError
+            }
+        }
+    }
+}
+
+/// Told when a critical thread fails: has the process end (Java: ZooKeeperServerListenerImpl,
+/// ZooKeeperServerShutdownHandler).
+struct StopOnFailure {
+    server: std::sync::OnceLock<Weak<ZooKeeperServer>>,
+    stop: Sender<ExitCode>,
+}
+
+impl ZooKeeperServerListener for StopOnFailure {
+    fn notify_stopping(&self, thread_name: &str, exit_code: ExitCode) {
+        info!(target: LOG, "Thread {thread_name} exits, error code {}", exit_code.value());
+        if let Some(server) = self.server.get().and_then(Weak::upgrade) {
+            server.set_state(State::Error);
+        }
+        // Somebody else has asked already when it is full.
+        let _asked_before = self.stop.try_send(exit_code);
+    }
+}
+
+/// A running server without an ensemble.
+pub struct StandaloneServer {
+    server: Arc<ZooKeeperServer>,
+    cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
+    container_manager: ContainerManager,
+    metrics_provider: Arc<dyn MetricsProvider>,
+    stop: (Sender<ExitCode>, Receiver<ExitCode>),
+}
+
+impl StandaloneServer {
+    /// Starts a server (Java: runFromConfig). When this returns, it serves.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving; nothing is left running then.
+    pub fn start(config: &ServerConfig, properties: &SystemProperties) -> Result<Self, StartError> {
+        info!(target: LOG, "Starting server");
+        let clock = SystemClock::shared();
+        let stop = bounded(1);
+        let metrics_provider = metrics_provider_bootstrap::start_metrics_provider(
+            &config.metrics_provider_class_name,
+            &config.metrics_provider_configuration,
+        )?;
+        let metrics = Arc::new(ServerMetrics::new(Arc::clone(&metrics_provider)));
+        let audit = Arc::new(ZKAuditProvider::from_properties(properties)?);
+        let listener =
+            Arc::new(StopOnFailure { server: std::sync::OnceLock::new(), stop: stop.0.clone() });
+        let server = new_server(config, properties, &clock, &metrics, &audit, listener.clone())?;
+        // The first and only one.
+        let _is_first = listener.server.set(Arc::downgrade(&server));
+        let cnxn_factory = bind(config, properties, &clock)?;
+        if let Some(factory) = &cnxn_factory {
+            factory.start()?;
+            factory.set_zookeeper_server(Some(Arc::clone(&server)));
+        }
+        let started = start_serving(&server, properties);
+        if let (Err(_), Some(factory)) = (&started, &cnxn_factory) {
+            factory.shutdown();
+        }
+        started?;
+        let container_manager = ContainerManager::new(
+            ContainerManagerConfig::from_properties(properties),
+            Arc::clone(&server) as _,
+            clock,
+        );
+        if let Err(problem) = container_manager.start() {
+            // As in Java the server serves without it.
+            error!(target: LOG, "containers and TTL nodes will not be deleted: {problem}");
+        }
+        audit.add_zk_start_audit_log();
+        Ok(Self { server, cnxn_factory, container_manager, metrics_provider, stop })
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &Arc<ZooKeeperServer> {
+        &self.server
+    }
+
+    /// The port of the clients; 0 without one.
+    #[must_use]
+    pub fn client_port(&self) -> u16 {
+        self.cnxn_factory.as_ref().map_or(0, |factory| factory.local_port())
+    }
+
+    /// Who wants it to stop sends here.
+    #[must_use]
+    pub fn stop_sender(&self) -> Sender<ExitCode> {
+        self.stop.0.clone()
+    }
+
+    /// Waits until somebody wants it to stop, or it has failed.
+    #[must_use]
+    pub fn wait(&self) -> ExitCode {
+        // A sender is kept here: the channel does not break.
+        self.stop.1.recv().unwrap_or(ExitCode::ExecutionFinished)
+    }
+
+    /// Ends everything, with all threads.
+    pub fn shutdown(self) {
+        self.server.audit().add_zk_stop_audit_log();
+        self.container_manager.stop();
+        if let Some(factory) = &self.cnxn_factory {
+            factory.shutdown();
+        }
+        self.server.shutdown();
+        self.metrics_provider.stop();
+    }
+}
+
+/// The server and what it is made of.
+fn new_server(
+    config: &ServerConfig,
+    properties: &SystemProperties,
+    clock: &Clock,
+    metrics: &Arc<ServerMetrics>,
+    audit: &Arc<ZKAuditProvider>,
+    listener: Arc<StopOnFailure>,
+) -> Result<Arc<ZooKeeperServer>, StartError> {
+    let settings = ServerSettings::new(config, properties);
+    let providers = Arc::new(ProviderRegistry::from_properties(properties, clock)?);
+    let authentication = AuthenticationHelper::from_properties(properties, &providers)?;
+    let stats = Arc::new(ServerStats::new(Arc::clone(metrics), Arc::clone(clock)));
+    let reports = DatabaseReports {
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
+        stats: Arc::clone(&stats),
+        audit: Arc::clone(audit),
+    };
+    let database =
+        ZKDatabase::open(&config.data_log_dir, &config.data_dir, properties, &settings, &reports)?;
+    Ok(ZooKeeperServer::new(ServerParts {
+        settings,
+        clock: Arc::clone(clock),
+        listener,
+        database,
+        stats,
+        metrics: Arc::clone(metrics),
+        access: AccessControl::new(AccessConfig::from_properties(properties), providers),
+        authentication,
+        audit: Arc::clone(audit),
+        path_stats: RequestPathMetricsCollector::new(PathStatsConfig::from_properties(properties)),
+    }))
+}
+
+fn bind(
+    config: &ServerConfig,
+    properties: &SystemProperties,
+    clock: &Clock,
+) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
+    let Some(address) = &config.client_port_address else { return Ok(None) };
+    let failed = |source| StartError::Bind { address: address.to_string(), source };
+    let resolved = address.bind_address(properties.bool("java.net.preferIPv4Stack"));
+    let resolved = resolved.ok_or_else(|| {
+        failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+    })?;
+    let config = CnxnFactoryConfig::new(
+        resolved,
+        config.max_client_cnxns,
+        config.listen_backlog,
+        properties,
+    );
+    let words = FourLetterCommands::from_properties(properties);
+    let words = CommandExecutor::new(words, Arc::new(ZooTrace::default()));
+    BlockingServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)
+}
+
+/// Loads the data and starts the processors: Prep > Sync > Final (Java: startdata, startup).
+fn start_serving(
+    server: &Arc<ZooKeeperServer>,
+    properties: &SystemProperties,
+) -> Result<(), StartError> {
+    server.load_data()?;
+    let expirer: Weak<dyn SessionExpirer> = Arc::downgrade(server) as _;
+    let session_tracker = Arc::new(SessionTrackerImpl::new(
+        expirer,
+        server.zk_database().sessions_with_timeouts(),
+        server.settings().tick_time_ms,
+        SESSION_TRACKER_SERVER_ID,
+        Arc::clone(server.clock()),
+        Arc::clone(server.shared_metrics()),
+    ));
+    let final_processor = Arc::new(FinalRequestProcessor::new(server));
+    let log = server.zk_database().appender(server.settings().snap);
+    let sync = SyncRequestProcessor::start(server, log, Some(final_processor))?;
+    let prep: Arc<dyn RequestProcessor> = Arc::new(PrepRequestProcessor::new(server, sync));
+    let throttling = RequestThrottlerConfig::from_properties(properties);
+    if throttling.max_requests > 0 {
+        let throttler = RequestThrottler::start(
+            throttling,
+            Arc::clone(server.clock()),
+            Arc::clone(server),
+            server.listener(),
+        )?;
+        server.set_request_throttler(throttler);
+    }
+    server.startup(session_tracker.clone(), prep);
+    session_tracker.start(server.listener())?;
+    Ok(())
+}
+
+/// Runs a server until somebody wants it to stop. `started` is told how to ask for that.
+pub fn run_from_config(
+    config: &ServerConfig,
+    properties: &SystemProperties,
+    started: impl FnOnce(Sender<ExitCode>),
+) -> ExitCode {
+    match StandaloneServer::start(config, properties) {
+        Ok(server) => {
+            started(server.stop_sender());
+            let exit_code = server.wait();
+            server.shutdown();
+            match exit_code {
+                ExitCode::ExecutionFinished => info!(target: LOG, "Exiting normally"),
+                other => warn!(target: LOG, "Exiting with error code {}", other.value()),
+            }
+            exit_code
+        }
+        Err(problem) => {
+            error!(target: LOG, "{}, exiting abnormally: {problem}", abnormally(&problem));
+            problem.exit_code()
+        }
+    }
+}
+
+/// Java's words for it, which operators search for.
+const fn abnormally(problem: &StartError) -> &'static str {
+    match problem {
+        StartError::Config(_) | StartError::Auth(_) => "Invalid config",
+        _ => "Unexpected exception",
+    }
+}
