@@ -144,6 +144,12 @@ fn compare_options() -> Options {
         .optopt("t", "duration", "measured time of a load (default 8s)", "TIME")
         .optopt("", "warm-up", "time before it (default 3s)", "TIME")
         .optopt("", "warm-server", "mixed load before the first measured one (default 20s)", "TIME")
+        .optopt(
+            "",
+            "patience",
+            "how long to wait before a measurement for others to leave the processors (default 0)",
+            "TIME",
+        )
         .optopt("", "nodes", "nodes that are created (default 1000000)", "N")
         .optopt("", "fanout", "nodes in one directory (default 1000)", "N")
         .optopt("", "create-in-flight", "creates in flight (default 1000)", "N")
@@ -255,6 +261,7 @@ fn compare(given: &Given<'_>) -> Result<Asked, BenchError> {
         warm_server: given.time("warm-server", Duration::from_secs(20))?,
         warm_up: given.time("warm-up", Duration::from_secs(3))?,
         duration: given.time("duration", Duration::from_secs(8))?,
+        patience: given.time("patience", Duration::ZERO)?,
         creation: Creation {
             nodes: given.keys("nodes", 1_000_000)?,
             fanout: given.keys("fanout", 1000)?,

@@ -15,7 +15,9 @@ use super::scenarios::{
     Cell, MATRIX, QUIET_WITHIN, SESSION_TIMEOUT_MS, cell, creation, fresh_start, idle_sessions,
     restart, watchers,
 };
-use super::server_process::{RunningServer, ServerOptions, ServerSpec, raise_file_limit};
+use super::server_process::{
+    RunningServer, ServerOptions, ServerSpec, raise_file_limit, wait_for_quiet_machine,
+};
 
 /// Where loads work.
 const ROOT: &str = "/bench";
@@ -61,6 +63,8 @@ pub(crate) struct Comparison {
     pub(crate) warm_server: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
+    /// How long to wait, before each measurement, for others on the machine to be quiet.
+    pub(crate) patience: Duration,
     pub(crate) creation: Creation,
     pub(crate) sessions: usize,
     pub(crate) hold: Duration,
@@ -149,6 +153,7 @@ impl<'a> Round<'a> {
         load: Cell,
     ) -> Result<(), BenchError> {
         let plan = self.plan;
+        wait_for_quiet_machine(plan.patience);
         let times = (plan.warm_up, plan.duration);
         let target = self.target(server);
         let mut rates = Vec::new();
@@ -182,6 +187,7 @@ impl<'a> Round<'a> {
     /// The scenario on every server, each started for it alone.
     fn each(&mut self, part: &str, scenario: Scenario<'a>) -> Result<(), BenchError> {
         for at in order(self.plan.servers.len(), self.number) {
+            wait_for_quiet_machine(self.plan.patience);
             let server = self.start(at, part)?;
             scenario(self, at, server)?;
             self.remove(at, part);

@@ -22,16 +22,18 @@ pub(crate) enum Section {
     ScaleAndStart,
     Memory,
     Client,
+    Disturbance,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Throughput,
         Self::ServerCpu,
         Self::Latency,
         Self::ScaleAndStart,
         Self::Memory,
         Self::Client,
+        Self::Disturbance,
     ];
 
     const fn title(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Section {
             Self::ScaleAndStart => "Start, creation, sessions, watches",
             Self::Memory => "Memory",
             Self::Client => "The client's own CPU time (not compared)",
+            Self::Disturbance => "Others on the machine (not compared)",
         }
     }
 }
@@ -102,7 +105,8 @@ impl Figures {
             let mut table = Table::new();
             let mut head = vec![section.title().to_owned(), "unit".into()];
             head.extend(self.labels.iter().cloned());
-            let compared = self.labels.len() > 1 && section != Section::Client;
+            let compared =
+                self.labels.len() > 1 && !matches!(section, Section::Client | Section::Disturbance);
             if compared {
                 head.push("ratio".into());
                 head.push("spread".into());

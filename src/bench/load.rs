@@ -80,6 +80,8 @@ pub(crate) struct LoadReport {
     pub(crate) server_cpu: Option<Duration>,
     /// CPU time of this process in that time.
     pub(crate) client_cpu: Option<Duration>,
+    /// CPU time of everybody else on the machine in that time: what disturbs a measurement.
+    pub(crate) others_cpu: Option<Duration>,
     /// Writes that were acknowledged, warm-up included, and writes that the nodes' versions show.
     pub(crate) applied_writes: Option<(u64, u64)>,
 }
@@ -96,6 +98,13 @@ impl LoadReport {
     pub(crate) fn micros_per_operation(&self, cpu: Option<Duration>) -> Option<f64> {
         let operations = self.tally.operations();
         (operations > 0).then_some(cpu?.as_secs_f64() * 1e6 / operations as f64)
+    }
+
+    /// The share of the machine's processors that others have used, in percent.
+    pub(crate) fn disturbance(&self) -> Option<f64> {
+        let processors = std::thread::available_parallelism().ok()?.get();
+        let capacity = self.elapsed.as_secs_f64() * processors as f64;
+        Some(self.others_cpu?.as_secs_f64() / capacity.max(1e-9) * 100.0)
     }
 
     /// Whether replies were wrong, or writes acknowledged and not applied, or applied twice; in words.
@@ -275,11 +284,11 @@ impl Threads {
         let until = meter.start + load.duration;
         seconds.measuring = true;
         self.wait_until(until, control, &mut seconds, &mut early, on_second);
-        let (elapsed, server_cpu, client_cpu) = meter.stop(time::now());
+        let mut report = meter.stop(time::now());
         control.set_phase(Phase::Drain);
 
-        let tally = self.join(early)?;
-        Ok(LoadReport { tally, elapsed, server_cpu, client_cpu, applied_writes: None })
+        report.tally = self.join(early)?;
+        Ok(report)
     }
 
     /// Until nothing is left to be asked.
@@ -298,9 +307,9 @@ impl Threads {
             self.wait_until(next, control, &mut seconds, &mut ends, on_second);
         }
         let last = ends.iter().map(|end| end.finished_at).max().unwrap_or(self.start);
-        let (elapsed, server_cpu, client_cpu) = meter.stop(last);
-        let tally = self.join(ends)?;
-        Ok(LoadReport { tally, elapsed, server_cpu, client_cpu, applied_writes: None })
+        let mut report = meter.stop(last);
+        report.tally = self.join(ends)?;
+        Ok(report)
     }
 
     /// Waits, with a look every second, until the time has come or all threads have ended.
@@ -394,6 +403,7 @@ struct Meter {
     pid: Option<u32>,
     server: Option<Duration>,
     client: Option<Duration>,
+    machine: Option<Duration>,
     start: Instant,
 }
 
@@ -401,16 +411,26 @@ impl Meter {
     fn start(pid: Option<u32>) -> Self {
         let stats = ProcessStats::default();
         let server = pid.and_then(|pid| stats.cpu_of_tree(pid));
-        let client = stats.own_cpu();
-        Self { stats, pid, server, client, start: time::now() }
+        let (client, machine) = (stats.own_cpu(), stats.machine_cpu());
+        Self { stats, pid, server, client, machine, start: time::now() }
     }
 
-    /// The time until `end`, and the CPU times of server and client until now.
-    fn stop(&self, end: Instant) -> (Duration, Option<Duration>, Option<Duration>) {
-        let server = self.pid.and_then(|pid| self.stats.cpu_of_tree(pid));
+    /// The time until `end`, and the CPU times until now; nothing of latencies yet.
+    fn stop(&self, end: Instant) -> LoadReport {
         let since = |now: Option<Duration>, then: Option<Duration>| now?.checked_sub(then?);
-        let elapsed = end.saturating_duration_since(self.start);
-        (elapsed, since(server, self.server), since(self.stats.own_cpu(), self.client))
+        let server_cpu = since(self.pid.and_then(|pid| self.stats.cpu_of_tree(pid)), self.server);
+        let client_cpu = since(self.stats.own_cpu(), self.client);
+        let machine = since(self.stats.machine_cpu(), self.machine);
+        // Without the server's share nobody knows whose time it was.
+        let ours = server_cpu.zip(client_cpu).map(|(server, client)| server + client);
+        LoadReport {
+            tally: Tally::default(),
+            elapsed: end.saturating_duration_since(self.start),
+            server_cpu,
+            client_cpu,
+            others_cpu: machine.zip(ours).map(|(machine, ours)| machine.saturating_sub(ours)),
+            applied_writes: None,
+        }
     }
 }
 
@@ -537,6 +557,7 @@ mod tests {
             elapsed: Duration::from_secs(1),
             server_cpu: None,
             client_cpu: None,
+            others_cpu: None,
             applied_writes: Some((5, 5)),
         };
         assert_eq!(report.fault(), None);

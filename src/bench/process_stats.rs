@@ -76,6 +76,13 @@ impl ProcessStats {
         parse_stat(&stat).map(|stat| self.duration(stat.ticks))
     }
 
+    /// CPU time that the whole machine has used, interrupts and a hypervisor's share included; `None` when the system
+    /// has no `/proc`.
+    pub(crate) fn machine_cpu(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(self.proc.join("stat")).ok()?;
+        parse_machine(&stat).map(|ticks| self.duration(ticks))
+    }
+
     fn duration(&self, ticks: u64) -> Duration {
         Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / self.ticks_per_second.max(1)))
     }
@@ -115,6 +122,16 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat { pid, parent, ticks })
 }
 
+/// The first line of `/proc/stat` without idle time, which stands in columns 4 and 5, and without guests' time, which is
+/// part of the others.
+fn parse_machine(stat: &str) -> Option<u64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks = line.split_ascii_whitespace().map(str::parse::<u64>);
+    let ticks = ticks.collect::<Result<Vec<u64>, _>>().ok()?;
+    let idle: u64 = ticks.get(3..5)?.iter().sum();
+    Some(ticks.iter().take(8).sum::<u64>().saturating_sub(idle))
+}
+
 /// VmRSS and Threads of `/proc/PID/status`; `None` for a kernel thread or a process that has ended.
 fn parse_memory(status: &str) -> Option<Memory> {
     let value_of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
@@ -148,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn the_machine_is_busy_with_all_but_idle_time() {
+        let stat = "cpu  10 20 30 1000 500 1 2 4 100 100\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_machine(stat), Some(67));
+        assert_eq!(parse_machine("intr 5"), None);
+    }
+
+    #[test]
     fn memory_is_read_in_bytes() {
         let status = "Name:\tx\nVmPeak:\t  99 kB\nVmRSS:\t   1024 kB\nThreads:\t7\n";
         assert_eq!(parse_memory(status), Some(Memory { resident: 1024 * 1024, threads: 7 }));
@@ -160,7 +184,7 @@ mod tests {
         let stats = ProcessStats::default();
         let memory = stats.memory_of_tree(std::process::id()).unwrap();
         assert!(memory.resident > 0 && memory.threads > 0);
-        assert!(stats.own_cpu().is_some());
+        assert!(stats.own_cpu().is_some() && stats.machine_cpu().is_some());
         assert_eq!(stats.cpu_of_tree(u32::MAX), None);
     }
 }

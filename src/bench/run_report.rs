@@ -27,8 +27,10 @@ pub(crate) fn table(report: &LoadReport) -> String {
         table.line(line);
     }
     let cpu = |cpu| report.micros_per_operation(cpu).map_or("unknown".into(), number);
+    let disturbance = report.disturbance().map_or("unknown".into(), number);
     format!(
-        "{}CPU time per operation: client {} us, server {} us; failed replies: {}\n",
+        "{}CPU time per operation: client {} us, server {} us; others used {disturbance} % of the machine; \
+         failed replies: {}\n",
         table.render(),
         cpu(report.client_cpu),
         cpu(report.server_cpu),
@@ -57,6 +59,7 @@ pub(crate) fn to_json(report: &LoadReport) -> Json {
             "server_cpu_us_per_op".to_owned(),
             Json::optional(report.micros_per_operation(report.server_cpu)),
         ),
+        ("others_cpu_percent".to_owned(), Json::optional(report.disturbance())),
         (
             "client_cpu_us_per_op".to_owned(),
             Json::optional(report.micros_per_operation(report.client_cpu)),

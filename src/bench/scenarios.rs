@@ -73,6 +73,12 @@ pub(crate) fn cell(
     };
     figures.extend(cpu(Section::ServerCpu, Better::Lower, report.server_cpu));
     figures.extend(cpu(Section::Client, Better::Neither, report.client_cpu));
+    let others = report.disturbance();
+    figures.extend(
+        others.map(|percent| {
+            figure(Section::Disturbance, name, "% of CPUs", Better::Neither, percent)
+        }),
+    );
     for (kind, latencies) in [("read", &report.tally.reads), ("write", &report.tally.writes)] {
         if latencies.count() > 0 {
             let name = if mix.reads > 0 && mix.writes > 0 {

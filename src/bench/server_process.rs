@@ -315,6 +315,22 @@ pub(crate) fn pause(duration: Duration) {
     let _over = never::<()>().recv_timeout(duration);
 }
 
+/// Waits until the whole machine has been nearly idle for a second, but not longer than `at_most`.
+pub(crate) fn wait_for_quiet_machine(at_most: Duration) {
+    const WINDOW: Duration = Duration::from_secs(1);
+    const BUSY: Duration = Duration::from_millis(150);
+    let stats = ProcessStats::default();
+    let start = time::now();
+    while start.elapsed() < at_most {
+        let before = stats.machine_cpu();
+        pause(WINDOW);
+        let used = stats.machine_cpu().zip(before).map(|(now, then)| now.saturating_sub(then));
+        if used.is_none_or(|used| used < BUSY) {
+            return;
+        }
+    }
+}
+
 /// Lets this process and those it starts open as many files as the system allows. Returns how many, if there is a limit.
 pub(crate) fn raise_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
