@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use zookeeper_server::bench;
+use zookeeper_server::client::four_letter_word_main;
 use zookeeper_server::command_line::CommandLine;
 use zookeeper_server::logging::{self, LogTo};
 use zookeeper_server::server::exit_code::ExitCode;
@@ -23,6 +24,7 @@ Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
   server CONFIG | PORT DATADIR [TICKTIME] [MAXCNXNS]
                                         serve
   bench run|compare|probe|null ...      load a server, compare servers, measure the machine
+  4lw HOST PORT WORD                    ask a server with a four-letter word
   version                               print which release this is
 ";
 
@@ -49,6 +51,9 @@ fn run(line: CommandLine) -> ExitCode {
             quorum_peer_main::main(&line.args, line.properties.clone(), &mut err, stop_on_signals)
         }
         Some("bench") => bench::main(&line.args, &mut io::stdout()),
+        Some("4lw") => {
+            four_letter_word_main::main(&line.args, &mut io::stdout(), &mut io::stderr())
+        }
         Some("version") => print(&format!("{}\n", version::version_info())),
         Some("help") => print(USAGE),
         _ => refuse(&line),

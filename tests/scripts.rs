@@ -8,9 +8,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
+
+use zookeeper_server::common::time;
 
 /// An installation of its own: configuration, data and a stand-in for the binary; removed at the
 /// end.
@@ -372,4 +376,88 @@ fn flags_of_a_jvm_are_named_in_one_line_of_the_log() {
     assert!(line.ends_with("There is no JVM: -Xmx1g -XX:+UseG1GC has no effect"), "{line}");
     // 2026-01-01 12:00:00,000 [myid:] - WARN  [main:Main@42] - ..
     assert!(line.contains(",") && line.contains(" [myid:] - WARN  [main:Main@"), "{line}");
+}
+
+/// A port that nobody listens at now.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+impl Installation {
+    /// A script with the real binary.
+    fn real(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = self.command(script, args);
+        command.env("ZOOKEEPER_BIN", env!("CARGO_BIN_EXE_zookeeper"));
+        command
+    }
+
+    /// Asks for the status until the server serves.
+    fn wait_until_it_serves(&self) -> Output {
+        let deadline = time::now() + Duration::from_secs(60);
+        loop {
+            let status = self.real("zkServer.sh", &["status"]).output().unwrap();
+            if status.status.success() {
+                return status;
+            }
+            assert!(time::now() < deadline, "the server does not serve: {}", self.log());
+        }
+    }
+
+    /// What the server has written.
+    fn log(&self) -> String {
+        let files = fs::read_dir(self.path("logs")).unwrap();
+        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+        texts.collect()
+    }
+}
+
+#[test]
+fn the_real_server_starts_tells_its_mode_and_stops() {
+    let here = Installation::new("real");
+    let port = free_port();
+    here.config(&format!(
+        "clientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false"
+    ));
+    let started = here.real("zkServer.sh", &["start"]).output().unwrap();
+    assert_ends(&started, 0, "STARTED");
+
+    let status = here.wait_until_it_serves();
+    assert_ends(&status, 0, "Mode: standalone\n");
+    assert_ends(&status, 0, &format!("Client port found: {port}. Client address: 127.0.0.1."));
+    assert!(here.log().contains("Reading configuration from: "), "{}", here.log());
+
+    assert_ends(&here.real("zkServer.sh", &["stop"]).output().unwrap(), 0, "STOPPED");
+    TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+    assert_ends(&here.real("zkServer.sh", &["status"]).output().unwrap(), 1, "Error contacting");
+    assert!(here.data_dir().join("version-2").is_dir());
+}
+
+#[test]
+fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
+    let here = Installation::new("foreground");
+    here.config(&format!("clientPort={}\nadmin.enableServer=false", free_port()));
+    fs::create_dir_all(here.path("logs")).unwrap();
+    let log = fs::File::create(here.path("logs/out")).unwrap();
+    let mut server = here.real("zkServer.sh", &["start-foreground"]).stdout(log).spawn().unwrap();
+    here.wait_until_it_serves();
+    // The script has become the server: the signal needs no detour.
+    Command::new("kill").arg(server.id().to_string()).output().unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0), "{}", here.log());
+}
+
+#[test]
+fn the_real_server_refuses_a_wrong_configuration_with_javas_exit_code() {
+    let here = Installation::new("refuses");
+    for (more, text) in [
+        ("tickTime=fast", "/conf/zoo.cfg:2: tickTime=fast: a whole number"),
+        ("secureClientPort=2281", "not supported yet: line 2: secureClientPort (TLS;"),
+        ("server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:3:4", "initLimit is not set"),
+    ] {
+        here.config(more);
+        let output = here.real("zkServer.sh", &["start-foreground"]).output().unwrap();
+        assert_ends(&output, 2, text);
+    }
+    here.config("clientPort=2181\nserverCnxnFactory=my.Factory");
+    let output = here.real("zkServer.sh", &["start-foreground"]).output().unwrap();
+    assert_ends(&output, 2, "zookeeper.serverCnxnFactory");
 }

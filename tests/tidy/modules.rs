@@ -58,6 +58,11 @@ fn level(module: &[String]) -> Level {
         ["server", "quorum", ..] => Level::Quorum,
         // Counters know nothing; the providers of `metrics` hand them out, as in Java.
         ["server", "metric", ..] => Level::Records,
+        // Providers that serve or know all providers stand above the server, as in Java, where they
+        // are packages apart.
+        ["metrics", "prometheus", ..] | ["metrics", "impls", "metrics_provider_bootstrap", ..] => {
+            Level::Server
+        }
         ["server", "util", name, ..] if SERVER_UTIL.contains(name) => Level::Server,
         ["server", name, ..] if STORAGE.contains(name) => Level::Storage,
         ["server", _, ..] => Level::Server,

@@ -1,3 +1,5 @@
+//! Tests of the text for Prometheus and of its server.
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
