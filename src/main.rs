@@ -41,14 +41,15 @@ fn main() -> process::ExitCode {
 
 fn run(line: CommandLine) -> ExitCode {
     let log_to = if line.word.as_deref() == Some("server") { LogTo::Stdout } else { LogTo::Stderr };
-    let _log_context = logging::init(&line.properties, log_to);
+    let log_context = logging::init(&line.properties, log_to);
     if let Some(notice) = line.notice() {
         warn!(target: LOG, "{notice}");
     }
     match line.word.as_deref() {
         Some("server") => {
             let mut err = io::stderr();
-            quorum_peer_main::main(&line.args, line.properties.clone(), &mut err, stop_on_signals)
+            let properties = line.properties.clone();
+            quorum_peer_main::main(&line.args, properties, &log_context, &mut err, stop_on_signals)
         }
         Some("bench") => bench::main(&line.args, &mut io::stdout()),
         Some("4lw") => {

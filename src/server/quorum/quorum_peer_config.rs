@@ -393,6 +393,21 @@ impl QuorumPeerConfig {
         Err(ConfigError::NotSupported { file: self.config_file.clone().unwrap_or_default(), items })
     }
 
+    /// Says what is set and does nothing, so that nobody relies on it.
+    pub fn warn_of_what_has_no_effect(&self) {
+        for what in self.without_effect() {
+            warn!(target: LOG, "{what}");
+        }
+    }
+
+    fn without_effect(&self) -> Vec<&'static str> {
+        let mut said = Vec::new();
+        if self.jvm_pause_monitor.enabled {
+            said.push("jvm.pause.monitor has no effect: there is no JVM that pauses");
+        }
+        said
+    }
+
     fn check_quorum_auth(&self, file: &Path) -> Result<(), ConfigError> {
         let auth = &self.quorum_auth;
         let (disabled, key) = if !auth.enable_sasl && auth.server_require_sasl {

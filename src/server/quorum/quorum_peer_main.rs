@@ -11,28 +11,38 @@ use log::{error, info, warn};
 use super::quorum_peer_config::QuorumPeerConfig;
 use crate::common::config_exception::ConfigError;
 use crate::common::zk_config::SystemProperties;
+use crate::environment;
+use crate::logging::LogContext;
 use crate::server::exit_code::ExitCode;
 use crate::server::server_config::ServerConfig;
 use crate::server::zookeeper_server_main;
+use crate::zookeeper_banner;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 const USAGE: &str = "Usage: zookeeper server configfile | port datadir [ticktime] [maxcnxns]";
 
-/// Runs a server with these arguments until somebody wants it to stop. `started` is told how to ask for that.
+/// The logger of what a server says of itself at start.
+const SERVER_LOG: &str = "org.apache.zookeeper.server.ZooKeeperServer";
+
+/// Runs a server with these arguments until somebody wants it to stop. `started` is told how to ask
+/// for that; the lines of the log carry the id in `myid`, if there is one.
 pub fn main(
     args: &[String],
     mut properties: SystemProperties,
+    log_context: &LogContext,
     err: &mut dyn Write,
     started: impl FnOnce(Sender<ExitCode>),
 ) -> ExitCode {
-    match read_config(args, &mut properties) {
+    match read_config(args, &mut properties, log_context) {
         Ok(config) => {
             warn!(
                 target: LOG,
                 "Either no config or no quorum defined in config, running in standalone mode"
             );
+            zookeeper_banner::print_banner(SERVER_LOG);
+            environment::log_env("Server environment:", SERVER_LOG);
             zookeeper_server_main::run_from_config(&config, &properties, started)
         }
         Err(problem) => {
@@ -48,11 +58,16 @@ pub fn main(
 fn read_config(
     args: &[String],
     properties: &mut SystemProperties,
+    log_context: &LogContext,
 ) -> Result<ServerConfig, ConfigError> {
     match args {
         [file] => {
             let config = QuorumPeerConfig::parse(Path::new(file), properties)?;
+            if let Some(myid) = config.server_id {
+                log_context.set_myid(myid);
+            }
             config.check_supported(properties)?;
+            config.warn_of_what_has_no_effect();
             Ok(config.server_config())
         }
         _ => ServerConfig::parse_args(args),

@@ -279,6 +279,13 @@ fn several_addresses_are_allowed_from_either_place_and_the_file_wins() {
     parse_with_properties(&format!("{text}multiAddress.enabled=false"), &mut on()).unwrap_err();
 }
 
+#[test]
+fn a_setting_that_does_nothing_is_spoken_of() {
+    assert!(parse(DATA).unwrap().without_effect().is_empty());
+    let said = parse(&format!("{DATA}jvm.pause.monitor=true")).unwrap().without_effect();
+    assert_eq!(said, ["jvm.pause.monitor has no effect: there is no JVM that pauses"]);
+}
+
 /// A generator that a seed determines (splitmix64).
 struct Random(u64);
 
