@@ -117,8 +117,8 @@ impl SyncRequestProcessor {
             queue: RankedMutex::new(Rank::SyncQueue, "queue of the log", Queue::default()),
             wake: RankedCondvar::new(),
             worker: RankedMutex::new(
-                Rank::TxnLog,
-                "transaction log",
+                Rank::SyncProcessor,
+                "right to write transactions",
                 Worker { log, to_flush: Vec::new(), failed: false },
             ),
             snapshot_in_progress: Arc::new(AtomicBool::new(false)),
@@ -280,7 +280,8 @@ impl SyncRequestProcessor {
         }
     }
 
-    fn start_snapshot(&self, server: &Arc<ZooKeeperServer>) {
+    /// Has a snapshot written by a thread of its own, unless one is being written.
+    pub fn start_snapshot(&self, server: &Arc<ZooKeeperServer>) {
         if self.snapshot_in_progress.swap(true, Ordering::AcqRel) {
             warn!(target: LOG, "Too busy to snap, skipping");
             return;
@@ -288,7 +289,7 @@ impl SyncRequestProcessor {
         let in_progress = Arc::clone(&self.snapshot_in_progress);
         let server = Arc::clone(server);
         let thread = zookeeper_thread::spawn("Snapshot Thread", None, move || {
-            let result = server.take_snapshot(false).map(|_| ());
+            let result = server.take_snapshot().map(|_| ());
             in_progress.store(false, Ordering::Release);
             result
         });

@@ -3,15 +3,21 @@
 //! Threads: none. Locks: the tree's; the log belongs to whoever writes it.
 
 use std::fmt;
-use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::info;
 
-use super::data_tree::{DataTree, DataTreeConfig, DataTreeParts};
-use super::persistence::file_txn_log::{FileTxnLog, TailCheck};
-use super::persistence::txn_log::{FileTxnLogConfig, PersistenceMetrics, TxnLogError};
+use super::data_tree::{
+    DataTree, DataTreeConfig, DataTreeParts, SnapshotCursor, TreeReplaced, ZxidDigest,
+};
+use super::persistence::file_txn_snap_log::{
+    DatadirError, FileTxnSnapLog, FileTxnSnapLogConfig, RestoreError,
+};
+use super::persistence::snap_shot::{RestoreTarget, SnapError, SnapshotDigest, SnapshotSource};
+use super::persistence::txn_log::{PersistenceMetrics, TxnLogError};
 use super::request::Request;
 use super::server_metrics::ServerMetrics;
 use super::server_stats::ServerStats;
@@ -23,11 +29,12 @@ use super::watch::watch_manager_factory::{
 };
 use super::zookeeper_server::settings::{ServerSettings, SnapSettings};
 use crate::audit::zk_audit_provider::ZKAuditProvider;
-use crate::common::time::Clock;
+use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
-use crate::ids::Zxid;
+use crate::ids::{SessionId, Zxid};
+use crate::jute::{BinaryInputArchive, InputError};
+use crate::txn::{TxnDigest, TxnHeader};
 use crate::util::lock_rank::{Rank, RankedRwLock};
-use crate::zoo_defs::OpCode;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
@@ -75,31 +82,42 @@ impl PersistenceMetrics for DatabaseMetrics {
     }
 }
 
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// A directory cannot be used.
+    #[error(transparent)]
+    Datadir(#[from] DatadirError),
+    /// The table of watches cannot be made.
+    #[error(transparent)]
+    Watches(#[from] WatchManagerError),
+}
+
 /// The tree and its files.
 pub struct ZKDatabase {
     tree: RankedRwLock<DataTree>,
     sessions: SessionsWithTimeouts,
-    snap_dir: PathBuf,
-    data_log_dir: PathBuf,
-    log_config: FileTxnLogConfig,
-    counts: Arc<DatabaseMetrics>,
+    snap_log: Arc<FileTxnSnapLog>,
+    metrics: Arc<ServerMetrics>,
 }
 
 impl ZKDatabase {
     /// An empty database over these directories.
     ///
     /// # Errors
-    /// When a directory cannot be used.
+    /// When a directory cannot be used, or a setting names no table of watches.
     pub fn open(
         data_log_dir: &Path,
         snap_dir: &Path,
         properties: &SystemProperties,
         settings: &ServerSettings,
         reports: &DatabaseReports,
-    ) -> Result<Self, crate::server::zookeeper_server_main::StartError> {
+    ) -> Result<Self, DatabaseError> {
         let DatabaseReports { clock, metrics, stats, audit } = reports;
         let counts =
             Arc::new(DatabaseMetrics { metrics: Arc::clone(metrics), stats: Arc::clone(stats) });
+        let config = FileTxnSnapLogConfig::from_properties(properties);
+        let snap_log = Arc::new(FileTxnSnapLog::new(data_log_dir, snap_dir, config, counts)?);
         let watches = WatchManagerConfig::from_properties(properties);
         let mut parts = DataTreeParts::new(
             create_watch_manager(&watches, metrics)?,
@@ -108,110 +126,245 @@ impl ZKDatabase {
         parts.metrics = Arc::clone(metrics);
         parts.audit = Arc::clone(audit);
         parts.clock = Arc::clone(clock);
-        let tree =
-            DataTree::new(DataTreeConfig::from_properties(properties, settings.limits), parts);
-        let data_log_dir = data_log_dir.join("version-2");
-        let snap_dir = snap_dir.join("version-2");
-        fs::create_dir_all(&data_log_dir)?;
-        fs::create_dir_all(&snap_dir)?;
+        let config = DataTreeConfig::from_properties(properties, settings.limits);
+        let tree = DataTree::new(config, parts);
         Ok(Self {
             tree: RankedRwLock::new(Rank::DataTree, "data tree", tree),
             sessions: SessionsWithTimeouts::default(),
-            snap_dir,
-            data_log_dir,
-            log_config: FileTxnLogConfig::from_properties(properties),
-            counts,
+            snap_log,
+            metrics: Arc::clone(metrics),
         })
     }
 
     /// The tree.
+    #[must_use]
     pub const fn tree(&self) -> &RankedRwLock<DataTree> {
         &self.tree
     }
 
     /// Where snapshots are (`version-2` of the data directory).
+    #[must_use]
     pub fn snap_dir(&self) -> &Path {
-        &self.snap_dir
+        self.snap_log.snap_dir()
     }
 
     /// Where logs are (`version-2` of the log's directory).
+    #[must_use]
     pub fn data_log_dir(&self) -> &Path {
-        &self.data_log_dir
+        self.snap_log.data_log_dir()
+    }
+
+    /// The files.
+    #[must_use]
+    pub const fn snap_log(&self) -> &Arc<FileTxnSnapLog> {
+        &self.snap_log
     }
 
     /// The newest transaction in the tree.
+    #[must_use]
     pub fn last_processed_zxid(&self) -> Zxid {
         self.tree.read().last_processed_zxid()
     }
 
     /// Sessions and their timeouts, shared with the session tracker.
+    #[must_use]
     pub fn sessions_with_timeouts(&self) -> SessionsWithTimeouts {
         self.sessions.clone()
     }
 
-    /// Loads.
-    pub fn load(&self) -> Result<Zxid, TxnLogError> {
-        let log = FileTxnLog::new(&self.data_log_dir, self.log_config, self.counts.clone());
+    /// Restores tree and sessions from the files; returns the highest zxid (Java: loadDataBase).
+    ///
+    /// # Errors
+    /// When the files are damaged or something is missing.
+    pub fn load_data_base(&self) -> Result<Zxid, RestoreError> {
+        let start = time::now();
+        let mut sessions = self.sessions.to_map();
         let mut tree = self.tree.write();
-        let mut iterator = log.read(Zxid(1), true, TailCheck::Recovery)?;
-        while iterator.header().is_some() {
-            let entry = iterator.entry()?;
-            match (OpCode::try_from(entry.header.r#type), &entry.txn) {
-                (Ok(OpCode::CreateSession), Some(TxnBody::CreateSession(txn))) => {
-                    self.sessions.insert(entry.header.client_id, txn.time_out);
-                }
-                (Ok(OpCode::CloseSession), _) => {
-                    self.sessions.remove(entry.header.client_id);
-                }
-                _ => {}
-            }
-            tree.process_txn_with_digest(&entry.header, entry.txn, entry.digest.as_ref());
-            if !iterator.advance()? {
-                break;
-            }
-        }
-        info!(target: LOG, "highest zxid is {}", tree.last_processed_zxid());
-        Ok(tree.last_processed_zxid())
+        // Without an ensemble nobody asks for the committed log.
+        let zxid = self.snap_log.restore(&mut *tree, &mut sessions, |_| {})?;
+        self.sessions.replace(sessions);
+        let load_time = time::millis(start.elapsed());
+        self.metrics.db_init_time.add(load_time);
+        info!(
+            target: LOG,
+            "Snapshot loaded in {load_time} ms, highest zxid is {zxid}, digest is {}",
+            tree.tree_digest()
+        );
+        Ok(zxid)
     }
 
-    /// Kill.
-    pub fn kill_sessions_without_timeout(&self) {}
+    /// Removes what sessions have left that nobody knows any more (Java: within ZooKeeperServer.loadData).
+    pub fn kill_dead_sessions(&self) {
+        let mut tree = self.tree.write();
+        let dead: Vec<SessionId> =
+            tree.sessions().filter(|id| self.sessions.timeout_ms(*id).is_none()).collect();
+        let zxid = tree.last_processed_zxid();
+        for session_id in dead {
+            tree.kill_session(session_id, zxid, None);
+        }
+    }
+
+    /// Writes a snapshot; the tree is held for a piece at a time (Java: FileTxnSnapLog.save).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
+        let cursor = None;
+        self.snap_log.save(&mut TreeSnapshot { database: self, cursor })
+    }
 
     /// The log, to write.
+    #[must_use]
     pub fn appender(&self, snap: SnapSettings) -> Box<dyn TxnAppender> {
-        let log = FileTxnLog::new(&self.data_log_dir, self.log_config, self.counts.clone());
-        Box::new(Appender { log, snap, count: 0 })
+        let mut appender = Appender {
+            snap_log: Arc::clone(&self.snap_log),
+            snap,
+            txn_count: 0,
+            random: RandomState::new(),
+            rand_roll: 0,
+            rand_size: 0,
+        };
+        appender.reset_snapshot_stats();
+        Box::new(appender)
+    }
+}
+
+/// A snapshot of the tree that is being written.
+struct TreeSnapshot<'a> {
+    database: &'a ZKDatabase,
+    cursor: Option<SnapshotCursor>,
+}
+
+impl SnapshotSource for TreeSnapshot<'_> {
+    type Error = TreeReplaced;
+
+    fn begin(&mut self) -> Zxid {
+        let tree = self.database.tree.read();
+        self.cursor = Some(SnapshotCursor::new(&tree));
+        tree.last_processed_zxid()
+    }
+
+    fn sessions(&mut self) -> Vec<(SessionId, i32)> {
+        self.database.sessions.to_map().into_iter().collect()
+    }
+
+    fn next_chunk(&mut self, out: &mut Vec<u8>, about_bytes: usize) -> Result<bool, TreeReplaced> {
+        let tree = self.database.tree.read();
+        let cursor = self.cursor.get_or_insert_with(|| SnapshotCursor::new(&tree));
+        cursor.next_chunk(&tree, out, about_bytes)
+    }
+
+    fn digest(&mut self) -> Option<SnapshotDigest> {
+        let tree = self.database.tree.read();
+        tree.last_processed_zxid_digest().map(|digest| SnapshotDigest {
+            zxid: digest.zxid,
+            digest_version: digest.digest_version,
+            digest: digest.digest,
+        })
+    }
+
+    fn last_processed_zxid(&mut self) -> Zxid {
+        self.database.last_processed_zxid()
+    }
+}
+
+impl RestoreTarget for DataTree {
+    fn deserialize<R: Read>(
+        &mut self,
+        archive: &mut BinaryInputArchive<R>,
+    ) -> Result<(), InputError> {
+        self.deserialize(archive)
+    }
+
+    fn serialize(&self, out: &mut Vec<u8>) {
+        self.serialize(out);
+    }
+
+    fn set_snapshot_digest(&mut self, digest: Option<SnapshotDigest>, start_zxid: Zxid) {
+        if let Some(SnapshotDigest { zxid, digest_version, digest }) = digest {
+            let digest = ZxidDigest { zxid, digest_version, digest };
+            self.set_snapshot_digest(digest, start_zxid);
+        }
+    }
+
+    fn snapshot_digest_zxid(&self) -> Option<Zxid> {
+        self.digest_from_loaded_snapshot().map(|digest| digest.zxid)
+    }
+
+    fn compare_snapshot_digests(&mut self, zxid: Zxid) {
+        self.compare_snapshot_digests(zxid);
+    }
+
+    fn last_processed_zxid(&self) -> Zxid {
+        self.last_processed_zxid()
+    }
+
+    fn set_last_processed_zxid(&mut self, zxid: Zxid) {
+        self.set_last_processed_zxid(zxid);
+    }
+
+    fn process_txn(
+        &mut self,
+        header: &TxnHeader,
+        txn: Option<TxnBody>,
+        digest: Option<&TxnDigest>,
+    ) -> i32 {
+        self.process_txn_with_digest(header, txn, digest).err
     }
 }
 
 /// The log and how much went into it since the last snapshot.
 struct Appender {
-    log: FileTxnLog,
+    snap_log: Arc<FileTxnSnapLog>,
     snap: SnapSettings,
-    count: u32,
+    txn_count: u32,
+    random: RandomState,
+    /// Where in the upper half of the limits the next snapshot comes, so that the members of an ensemble do not all take
+    /// theirs at the same time.
+    rand_roll: u32,
+    rand_size: u64,
+}
+
+impl Appender {
+    /// Java: resetSnapshotStats.
+    fn reset_snapshot_stats(&mut self) {
+        self.rand_roll =
+            u32::try_from(self.random(u64::from(self.snap.snap_count / 2))).unwrap_or_default();
+        self.rand_size = self.random(self.snap.snap_size_bytes.unwrap_or(0) / 2);
+    }
+
+    /// A number below `end`, or 0.
+    fn random(&mut self, end: u64) -> u64 {
+        self.random = RandomState::new(); // each has keys of its own
+        self.random.hash_one(0).checked_rem(end).unwrap_or(0)
+    }
 }
 
 impl TxnAppender for Appender {
     fn append(&mut self, request: &Request) -> Result<bool, TxnLogError> {
         let Some(hdr) = &request.hdr else { return Ok(false) };
-        self.log.append(hdr, &request.txn_bytes)?;
-        self.count += 1;
+        self.snap_log.append(hdr, &request.txn_bytes)?;
+        self.txn_count += 1;
         Ok(true)
     }
 
     fn commit(&mut self) -> Result<(), TxnLogError> {
-        self.log.commit()
+        self.snap_log.commit()
     }
 
     fn roll_log(&mut self) -> Result<(), TxnLogError> {
-        self.count = 0;
-        self.log.roll_log()
+        self.snap_log.roll_log()?;
+        self.txn_count = 0;
+        self.snap_log.set_total_log_size(0);
+        self.reset_snapshot_stats();
+        Ok(())
     }
 
     fn should_snapshot(&mut self) -> bool {
-        self.count > self.snap.snap_count
+        self.txn_count > self.snap.snap_count / 2 + self.rand_roll
+            || self
+                .snap
+                .snap_size_bytes
+                .is_some_and(|limit| self.snap_log.total_log_size() > limit / 2 + self.rand_size)
     }
 }
-
-#[expect(dead_code, reason = "x")]
-fn unused(_: WatchManagerError) {}

@@ -337,18 +337,6 @@ impl ZooKeeperServer {
         "standalone"
     }
 
-    /// Loads the tree, removes what dead sessions have left, and writes a first snapshot (Java: loadData).
-    ///
-    /// # Errors
-    /// When the files are not what they must be, or cannot be written.
-    pub fn load_data(&self) -> Result<(), snapshots::LoadError> {
-        let zxid = self.parts.database.load()?;
-        self.set_zxid(zxid);
-        self.parts.database.kill_sessions_without_timeout();
-        self.take_snapshot(false)?;
-        Ok(())
-    }
-
     /// Starts serving with these sessions and this chain of processors (Java: startup).
     pub fn startup(
         self: &Arc<Self>,

@@ -28,8 +28,7 @@ use super::session_tracker::SessionExpirer;
 use super::session_tracker_impl::SessionTrackerImpl;
 use super::sync_request_processor::SyncRequestProcessor;
 use super::util::request_path_metrics_collector::{PathStatsConfig, RequestPathMetricsCollector};
-use super::watch::watch_manager_factory::WatchManagerError;
-use super::zk_database::{DatabaseReports, ZKDatabase};
+use super::zk_database::{DatabaseError, DatabaseReports, ZKDatabase};
 use super::zoo_trace::ZooTrace;
 use super::zookeeper_server::access::{AccessConfig, AccessControl};
 use super::zookeeper_server::settings::ServerSettings;
@@ -65,9 +64,9 @@ pub enum StartError {
     /// The data cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The table of watches cannot be made.
+    /// The database cannot be opened.
     #[error(transparent)]
-    Watches(#[from] WatchManagerError),
+    Database(#[from] DatabaseError),
     /// The audit log cannot be written.
     #[error(transparent)]
     Audit(#[from] UnknownAuditLogger),
@@ -89,7 +88,8 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Auth(_) | Self::Watches(_) | Self::Audit(_) => {
+            Self::Database(DatabaseError::Datadir(_)) => ExitCode::UnableToAccessDatadir,
+            Self::Config(_) | Self::Auth(_) | Self::Database(_) | Self::Audit(_) => {
                 ExitCode::InvalidInvocation
             }
             Self::Metrics(_) | Self::Load(_) | Self::Bind { .. } | Self::Io(_) => {
@@ -281,7 +281,7 @@ fn start_serving(
     let final_processor = Arc::new(FinalRequestProcessor::new(server));
     let log = server.zk_database().appender(server.settings().snap);
     let sync = SyncRequestProcessor::start(server, log, Some(final_processor))?;
-    let prep: Arc<dyn RequestProcessor> = Arc::new(PrepRequestProcessor::new(server, sync));
+    let prep: Arc<dyn RequestProcessor> = Arc::new(PrepRequestProcessor::new(server, sync.clone()));
     let throttling = RequestThrottlerConfig::from_properties(properties);
     if throttling.max_requests > 0 {
         let throttler = RequestThrottler::start(
@@ -294,6 +294,9 @@ fn start_serving(
     }
     server.startup(session_tracker.clone(), prep);
     session_tracker.start(server.listener())?;
+    if server.is_snapshot_due_after_start() {
+        sync.start_snapshot(server);
+    }
     Ok(())
 }
 
@@ -325,6 +328,7 @@ pub fn run_from_config(
 const fn abnormally(problem: &StartError) -> &'static str {
     match problem {
         StartError::Config(_) | StartError::Auth(_) => "Invalid config",
+        StartError::Database(DatabaseError::Datadir(_)) => "Unable to access datadir",
         _ => "Unexpected exception",
     }
 }

@@ -19,8 +19,9 @@ pub enum Rank {
     Role,
     /// Start and end of a server: its threads and processors.
     Server,
-    /// The transaction log and the right to write it; the only one that is held across disk writes. Whoever holds it
-    /// applies what it has written.
+    /// The right to write transactions; whoever holds it applies what it has written.
+    SyncProcessor,
+    /// The transaction log; with the right to write it the only one that is held across disk writes.
     TxnLog,
     /// Changes that are not applied yet (Prep).
     OutstandingChanges,

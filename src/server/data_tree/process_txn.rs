@@ -242,7 +242,7 @@ impl DataTree {
 
     /// Deletes what a session leaves: first what the transaction lists, then what this server knows of (Java:
     /// killSession).
-    pub(super) fn kill_session(
+    pub(in crate::server) fn kill_session(
         &mut self,
         session_id: SessionId,
         zxid: Zxid,
