@@ -1,15 +1,19 @@
 //! A server for the tests of commands (no Java twin).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::abstract_four_letter_command::{CommandContext, DigestLogEntry};
 use crate::common::time::ManualClock;
+use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
 use crate::metrics::metrics_provider::DumpSink;
+use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::buffer_stats::BufferStats;
 use crate::server::cnxn_stats::{CnxnStats, ConnectionInfo};
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
+use crate::zoo_defs::ids;
 
 /// A connection of the test.
 pub(crate) struct TestConnection {
@@ -26,6 +30,14 @@ pub(crate) struct TestContext {
     pub(crate) stats: ServerStats,
     pub(crate) proposal_stats: Option<Arc<BufferStats>>,
     pub(crate) connections: Vec<TestConnection>,
+    /// For the AdminServer's commands.
+    pub(crate) providers: ProviderRegistry,
+    /// For the AdminServer's commands: who may do what with the root.
+    pub(crate) root_acl: Vec<ACL>,
+    /// For the AdminServer's commands: the snapshot that is taken.
+    pub(crate) snapshot: Option<PathBuf>,
+    /// For the AdminServer's commands: whether it belongs to an ensemble.
+    pub(crate) is_member: bool,
 }
 
 impl Default for TestContext {
@@ -54,6 +66,10 @@ impl Default for TestContext {
                     stats: asking,
                 },
             ],
+            providers: ProviderRegistry::default(),
+            root_acl: ids::open_acl_unsafe(),
+            snapshot: None,
+            is_member: false,
         }
     }
 }

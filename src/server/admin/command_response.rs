@@ -1,0 +1,117 @@
+//! What a command answers (Java: server/admin/CommandResponse.java).
+
+use std::fs::File;
+
+use super::http_message::Status;
+use super::json_outputter::Json;
+
+/// The answer of a command.
+#[derive(Debug)]
+pub struct CommandResponse {
+    command: String,
+    error: Option<String>,
+    data: Vec<(String, Json)>,
+    headers: Vec<(String, String)>,
+    status: Status,
+    stream: Option<File>,
+}
+
+impl CommandResponse {
+    /// An answer without values and without an error.
+    #[must_use]
+    pub fn new(command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            error: None,
+            data: Vec::new(),
+            headers: Vec::new(),
+            status: Status::OK,
+            stream: None,
+        }
+    }
+
+    /// An answer that says what is wrong.
+    #[must_use]
+    pub fn error(command: &str, error: impl Into<String>, status: Status) -> Self {
+        Self { error: Some(error.into()), status, ..Self::new(command) }
+    }
+
+    /// Adds a value, or replaces the one of that name at its place.
+    pub fn put(&mut self, name: &str, value: impl Into<Json>) {
+        let value = value.into();
+        match self.data.iter_mut().find(|(other, _)| other == name) {
+            Some((_, old)) => *old = value,
+            None => self.data.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Adds a header.
+    pub fn add_header(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.push((name.to_owned(), value.into()));
+    }
+
+    /// Further headers.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Changes the status.
+    pub const fn set_status(&mut self, status: Status) {
+        self.status = status;
+    }
+
+    /// Answers with the bytes of a file instead of the values (Java: setInputStream).
+    pub fn set_stream(&mut self, file: File) {
+        self.stream = Some(file);
+    }
+
+    /// The file to answer with (Java: getInputStream).
+    pub const fn take_stream(&mut self) -> Option<File> {
+        self.stream.take()
+    }
+
+    /// The values, then the command and its error. Values of those names replace them, and keep
+    /// their place (Java: toMap).
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let mut entries = self.data.clone();
+        let error = self.error.as_deref().map_or(Json::Null, Json::from);
+        for (name, value) in [("command", self.command.as_str().into()), ("error", error)] {
+            if entries.iter().all(|(other, _)| other != name) {
+                entries.push((name.to_owned(), value));
+            }
+        }
+        Json::Object(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::admin::json_outputter;
+
+    #[test]
+    fn command_and_error_follow_the_values_unless_they_are_among_them() {
+        let mut response = CommandResponse::new("leader");
+        response.put("a", 1_i64);
+        response.put("b", 2_i64);
+        response.put("a", 3_i64);
+        assert_eq!(
+            json_outputter::output(&response).replace(['\n', ' '], ""),
+            r#"{"a":3,"b":2,"command":"leader","error":null}"#
+        );
+        let mut response = CommandResponse::new("leader");
+        response.put("error", "server is not initialized");
+        assert_eq!(
+            json_outputter::output(&response),
+            "{\n  \"error\" : \"server is not initialized\",\n  \"command\" : \"leader\"\n}"
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! Commands about the server's place among others (Java: IsroCommand, LeaderCommand,
+//! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and
+//! ZabStateCommand of server/admin/Commands.java).
+
+use super::super::command::{AdminContext, Kwargs, ObserversView, QuorumServerView};
+use super::super::command_response::CommandResponse;
+use super::super::json_outputter::Json;
+use super::Commands;
+
+/// `ruok`: the server serves.
+pub(super) fn are_you_ok(
+    _commands: &Commands,
+    _server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    _response: &mut CommandResponse,
+) {
+}
+
+/// `is_read_only`: whether the server takes no writes.
+pub(super) fn is_read_only(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    response.put("read_only", server.is_read_only());
+}
+
+/// `leader`: who leads.
+pub(super) fn leader(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    match server.leader() {
+        Some(view) => {
+            response.put("is_leader", view.is_leader);
+            response.put("leader_id", view.leader_id);
+            response.put("leader_ip", view.leader_address.unwrap_or_default());
+        }
+        None => response.put("error", "server is not initialized"),
+    }
+}
+
+/// `observers`: the observers that this server feeds.
+pub(super) fn observers(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    let none = ObserversView { synced_observers: 0, observers: Vec::new() };
+    let view = server.observers().unwrap_or(none);
+    response.put("synced_observers", view.synced_observers);
+    response.put("observers", Json::List(view.observers));
+}
+
+/// `observer_connection_stat_reset`: the statistics of their connections begin anew.
+pub(super) fn reset_observers(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    _response: &mut CommandResponse,
+) {
+    server.reset_observer_connection_stats();
+}
+
+/// `voting_view`: the voters.
+pub(super) fn voting_view(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    _kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    let voters = server.voting_view().into_iter().map(|(id, view)| (id.to_string(), member(view)));
+    response.put("current_config", Json::Object(voters.collect()));
+}
+
+fn member(view: QuorumServerView) -> Json {
+    let list = |texts: Vec<String>| Json::List(texts.into_iter().map(Json::from).collect());
+    Json::object([
+        ("server_addresses", list(view.server_addresses)),
+        ("election_addresses", list(view.election_addresses)),
+        ("client_address", view.client_address.into()),
+        ("learner_type", if view.is_participant { "participant" } else { "observer" }.into()),
+    ])
+}
+
+/// `zabstate`: the phase of the protocol between servers.
+pub(super) fn zab_state(
+    _commands: &Commands,
+    server: Option<&dyn AdminContext>,
+    _kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    let known = server.and_then(|server| Some((server.zab_state()?, server.last_processed_zxid())));
+    let Some((view, last_zxid)) = known else {
+        response.put("voting", false);
+        response.put("zabstate", "");
+        return;
+    };
+    response.put("myid", view.my_id);
+    response.put("is_leader", view.is_leader);
+    response.put("quorum_address", view.quorum_address);
+    response.put("election_address", view.election_address);
+    response.put("client_address", view.client_address);
+    response.put("voting", view.voting);
+    response.put("last_zxid", last_zxid.to_string());
+    response.put("zab_epoch", last_zxid.epoch());
+    response.put("zab_counter", last_zxid.counter());
+    response.put("zabstate", view.zab_state);
+}

@@ -1,0 +1,105 @@
+//! Taking and restoring snapshots (Java: SnapshotCommand and RestoreCommand of
+//! server/admin/Commands.java).
+
+use std::fs::File;
+use std::io::Read;
+
+use log::warn;
+
+use super::super::command::{AdminContext, Kwargs};
+use super::super::command_response::CommandResponse;
+use super::super::http_message::Status;
+use super::{Commands, LOG};
+
+/// `snapshot`: takes a snapshot and answers with it, or only says so with `streaming=false`.
+pub(super) fn snapshot(
+    commands: &Commands,
+    server: &dyn AdminContext,
+    kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    let metrics = &commands.parts.metrics;
+    if !commands.parts.config.snapshot_enabled {
+        response.set_status(Status::SERVICE_UNAVAILABLE);
+        warn!(target: LOG, "Snapshot command is disabled");
+        return;
+    }
+    if !server.is_serialize_last_processed_zxid_enabled() {
+        response.set_status(Status::INTERNAL_SERVER_ERROR);
+        warn!(
+            target: LOG,
+            "Snapshot command requires serializeLastProcessedZxidEnable flag is set to true"
+        );
+        return;
+    }
+    if !commands.snapshot_limiter.allow() {
+        response.set_status(Status::TOO_MANY_REQUESTS);
+        metrics.snapshot_rate_limited_count.inc();
+        warn!(target: LOG, "Snapshot request was rate limited");
+        return;
+    }
+    let streaming = kwargs.iter().find(|(name, _)| name == "streaming");
+    let streaming = streaming.is_none_or(|(_, value)| value.eq_ignore_ascii_case("true"));
+    if let Err(problem) = take(server, streaming, response) {
+        response.set_status(Status::INTERNAL_SERVER_ERROR);
+        metrics.snapshot_error_count.inc();
+        warn!(target: LOG, "Snapshot command failed: {problem}");
+    }
+}
+
+fn take(
+    server: &dyn AdminContext,
+    streaming: bool,
+    response: &mut CommandResponse,
+) -> Result<(), String> {
+    let taken = server.take_snapshot()?;
+    response.add_header("last_zxid", taken.last_zxid.to_string());
+    let cannot = |problem| format!("{}: {problem}", taken.path.display());
+    let file = File::open(&taken.path).map_err(cannot)?;
+    let size = file.metadata().map_err(cannot)?.len();
+    response.add_header("snapshot_size", size.to_string());
+    if size == 0 {
+        return Err(format!("Snapshot file {} is empty", taken.path.display()));
+    }
+    if streaming {
+        response.set_stream(file);
+    }
+    Ok(())
+}
+
+/// `restore`: replaces everything by the snapshot in the request.
+pub(super) fn restore(
+    commands: &Commands,
+    server: &dyn AdminContext,
+    body: &mut dyn Read,
+    response: &mut CommandResponse,
+) {
+    let metrics = &commands.parts.metrics;
+    if !commands.parts.config.restore_enabled {
+        response.set_status(Status::SERVICE_UNAVAILABLE);
+        warn!(target: LOG, "Restore command is disabled");
+        return;
+    }
+    if !server.is_serialize_last_processed_zxid_enabled() {
+        response.set_status(Status::INTERNAL_SERVER_ERROR);
+        warn!(
+            target: LOG,
+            "Restore command requires serializeLastProcessedZxidEnable flag is set to true"
+        );
+        return;
+    }
+    if !commands.restore_limiter.allow() {
+        response.set_status(Status::TOO_MANY_REQUESTS);
+        metrics.restore_rate_limited_count.inc();
+        warn!(target: LOG, "Restore request was rate limited");
+        return;
+    }
+    match server.restore_from_snapshot(body) {
+        Ok(last_zxid) => response.put("last_zxid", last_zxid.0),
+        Err(problem) => {
+            response.set_status(Status::INTERNAL_SERVER_ERROR);
+            metrics.restore_error_count.inc();
+            warn!(target: LOG, "Exception occurred when restore snapshot: {problem}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The AdminServer that is switched off (Java: server/admin/DummyAdminServer.java).
+
+use std::sync::Weak;
+
+use super::admin_server::{AdminServer, AdminServerError};
+use super::command::AdminContext;
+
+/// Does nothing.
+#[derive(Debug)]
+pub struct DummyAdminServer;
+
+impl AdminServer for DummyAdminServer {
+    fn start(&self) -> Result<(), AdminServerError> {
+        Ok(())
+    }
+
+    fn shutdown(&self) {}
+
+    fn set_zookeeper_server(&self, _server: Option<Weak<dyn AdminContext>>) {}
+}
