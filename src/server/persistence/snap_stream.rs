@@ -162,13 +162,19 @@ impl<R: Read> Read for CheckedInputStream<R> {
 /// # Errors
 /// When the file cannot be opened or is not compressed as its name says.
 pub fn input_stream(path: &Path) -> io::Result<CheckedInputStream<Box<dyn Read>>> {
-    let file = File::open(path)?;
-    let input: Box<dyn Read> = match mode_of(path) {
-        StreamMode::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(READ, file))),
-        StreamMode::Snappy => {
-            Box::new(SnappyReader::new(io::BufReader::with_capacity(READ, file))?)
-        }
-        StreamMode::Checked => Box::new(file),
+    decoded(File::open(path)?, mode_of(path))
+}
+
+/// Takes the compression off.
+pub(super) fn decoded<'a>(
+    input: impl Read + 'a,
+    mode: StreamMode,
+) -> io::Result<CheckedInputStream<Box<dyn Read + 'a>>> {
+    let buffered = |input| io::BufReader::with_capacity(READ, input);
+    let input: Box<dyn Read + 'a> = match mode {
+        StreamMode::Gzip => Box::new(MultiGzDecoder::new(buffered(input))),
+        StreamMode::Snappy => Box::new(SnappyReader::new(buffered(input))?),
+        StreamMode::Checked => Box::new(input),
     };
     Ok(CheckedInputStream::new(input))
 }

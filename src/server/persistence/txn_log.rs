@@ -225,8 +225,9 @@ pub enum TxnLogError {
     /// Bytes in the middle of the history are damaged.
     #[error(
         "{}: entry at offset {offset} {damage} {behind}: the log is corrupt, not torn; restore this server from its \
-         peers, or, if it stands alone, cut the log after its last good entry (txnlog --chop)",
-        path.display()
+         peers, or, if it stands alone, cut the log after zxid {last_good}, its last good one (zookeeper txnlog --chop \
+         --zxid {last_good} {})",
+        path.display(), path.display()
     )]
     CorruptEntry {
         /// The file.
@@ -237,6 +238,8 @@ pub enum TxnLogError {
         damage: Damage,
         /// Why it is no torn tail.
         behind: Behind,
+        /// The last transaction before it; [`Zxid::NONE`] when there is none.
+        last_good: Zxid,
     },
     /// An entry is longer than this server believes.
     #[error(

@@ -51,8 +51,8 @@ pub struct FileTxnIterator {
     /// The file that is read.
     reader: Option<LogReader>,
     current: Option<Current>,
-    /// The zxid of the last entry that was read.
-    last_read: Option<Zxid>,
+    /// The zxid of the last entry that was left behind, or of the last one of all.
+    last_good: Option<Zxid>,
     wanted: Zxid,
     check: TailCheck,
     format: TxnFormat,
@@ -125,7 +125,7 @@ impl FileTxnIterator {
             files,
             reader: None,
             current: None,
-            last_read: None,
+            last_good: None,
             wanted,
             check,
             format,
@@ -191,7 +191,9 @@ impl FileTxnIterator {
     /// # Errors
     /// When a file cannot be read or is damaged.
     pub fn advance(&mut self) -> Result<bool, TxnLogError> {
-        self.current = None;
+        if let Some(current) = self.current.take() {
+            self.last_good = Some(current.header.zxid);
+        }
         while let Some(reader) = &mut self.reader {
             let live_end = self.files.is_empty() && self.check == TailCheck::Live;
             match reader.next_frame()? {
@@ -216,27 +218,26 @@ impl FileTxnIterator {
         let header = TxnHeader::deserialize(&mut archive);
         match header {
             Ok(header) => {
-                self.last_read = Some(header.zxid);
                 self.current = Some(Current { header, offset, bytes });
                 Ok(true)
             }
             Err(reason) => {
                 let path = reader.path().to_owned();
                 let damage = Damage::Undecodable { reason: reason.to_string() };
-                let behind = Behind::NothingUnfinished;
-                Err(TxnLogError::CorruptEntry { path, offset, damage, behind })
+                Err(self.corrupt(path, offset, damage, Behind::NothingUnfinished))
             }
         }
     }
 
     fn undecodable(&self, reason: &dyn std::fmt::Display) -> TxnLogError {
         let (path, offset) = self.place().unwrap_or((Path::new("the end of the log"), 0));
-        TxnLogError::CorruptEntry {
-            path: path.to_owned(),
-            offset,
-            damage: Damage::Undecodable { reason: reason.to_string() },
-            behind: Behind::NothingUnfinished,
-        }
+        let damage = Damage::Undecodable { reason: reason.to_string() };
+        self.corrupt(path.to_owned(), offset, damage, Behind::NothingUnfinished)
+    }
+
+    fn corrupt(&self, path: PathBuf, offset: u64, damage: Damage, behind: Behind) -> TxnLogError {
+        let last_good = self.last_good.unwrap_or(Zxid::NONE);
+        TxnLogError::CorruptEntry { path, offset, damage, behind, last_good }
     }
 
     /// The file ends at damaged bytes: fails unless they are the rest of a write that was cut off.
@@ -250,7 +251,7 @@ impl FileTxnIterator {
         let rest = reader.read_from(offset, damage::SEARCHED)?;
         check_limit(reader, offset, &damage, &rest)?;
         if let Some(behind) = damage::judge(&rest, offset, &damage, reader.max_length()) {
-            return Err(TxnLogError::CorruptEntry { path: path.into(), offset, damage, behind });
+            return Err(self.corrupt(path.to_owned(), offset, damage, behind));
         }
         error!(target: LOG, "Last transaction was partial.");
         warn!(
@@ -274,10 +275,10 @@ impl FileTxnIterator {
         damage: Damage,
     ) -> Result<(), TxnLogError> {
         let Some(next) = self.files.last().map(|file| file.zxid) else { return Ok(()) };
-        let expected = self.last_read.map_or(self.wanted, Zxid::next).max(self.wanted);
+        let expected = self.last_good.map_or(self.wanted, Zxid::next).max(self.wanted);
         if next > expected && next.epoch() == expected.epoch() {
             let behind = Behind::Gap { expected, next };
-            return Err(TxnLogError::CorruptEntry { path, offset, damage, behind });
+            return Err(self.corrupt(path, offset, damage, behind));
         }
         Ok(())
     }

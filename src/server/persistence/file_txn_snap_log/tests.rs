@@ -1,5 +1,7 @@
 //! Tests of whole directories, those of Java servers among them (`tests/compat_data/storage`).
 
+mod damaged_files;
+
 use super::*;
 use crate::jute::{BinaryInputArchive, Limits};
 use crate::server::persistence::file_snap::{deserialize, serialize};
