@@ -3,7 +3,7 @@
 //! Threads: none of its own; whoever has brought a group of transactions to the disk applies it here, and a connection's
 //! reader answers reads of a session that has nothing under way. Differs from Java: a group is applied under one
 //! exclusive hold of the tree; reads never wait for the log of another session.
-//! Locks: the outstanding changes, then the tree; what is sent is queued under them and sent after they are let go.
+//! Locks: the tree; what is sent is queued under it and sent after it is let go.
 //!
 //! Reads are in `reads`, how answers are written in `replies`.
 
@@ -20,7 +20,6 @@ use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::sync_request_processor::GroupProcessor;
 use super::zookeeper_server::ZooKeeperServer;
-use super::zookeeper_server::outstanding_changes::OutstandingChanges;
 use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::server::util::serialize_utils::TxnBody;
@@ -42,6 +41,8 @@ pub struct FinalRequestProcessor {
 struct Afterwards {
     /// Sessions that have ended without a request of their own: their connections are closed.
     ended_sessions: Vec<SessionId>,
+    /// The last transaction that was applied.
+    applied: Option<Zxid>,
     /// Connections whose session is set up.
     connected: Vec<Arc<ServerCnxn>>,
 }
@@ -59,17 +60,17 @@ impl GroupProcessor for FinalRequestProcessor {
         let Some(server) = self.server.upgrade() else { return requests.clear() };
         let mut afterwards = Afterwards::default();
         {
-            let mut changes = server.outstanding_changes().lock();
             let mut tree = server.zk_database().tree().write();
-            let mut group = Group {
-                server: &server,
-                changes: &mut changes,
-                tree: &mut tree,
-                afterwards: &mut afterwards,
-            };
+            let mut group = Group { server: &server, tree: &mut tree, afterwards: &mut afterwards };
             for request in requests.drain(..) {
                 group.process_request(request);
             }
+        }
+        if let Some(zxid) = afterwards.applied {
+            // After the tree has them: in between Prep finds a change in both places, never in none.
+            let removed = server.outstanding_changes().lock().applied(zxid);
+            let removed = i64::try_from(removed).unwrap_or(i64::MAX);
+            server.server_metrics().outstanding_changes_removed.add(removed);
         }
         for session_id in afterwards.ended_sessions {
             server.close_cnxn_of_session(session_id, DisconnectReason::ClientClosedSession);
@@ -88,7 +89,6 @@ impl GroupProcessor for FinalRequestProcessor {
 /// A group of requests that is being applied, with what it holds.
 struct Group<'a> {
     server: &'a Arc<ZooKeeperServer>,
-    changes: &'a mut OutstandingChanges,
     tree: &'a mut DataTree,
     afterwards: &'a mut Afterwards,
 }
@@ -121,11 +121,7 @@ impl Group<'_> {
                 };
                 let digest = request.txn_digest.as_ref();
                 let result = self.tree.process_txn_with_digest(hdr, txn, digest);
-                let removed = self.changes.applied(hdr.zxid);
-                if removed > 0 {
-                    let removed = i64::try_from(removed).unwrap_or(i64::MAX);
-                    self.server.server_metrics().outstanding_changes_removed.add(removed);
-                }
+                self.afterwards.applied = Some(hdr.zxid);
                 request.txn = error.map(TxnBody::Error);
                 result
             }

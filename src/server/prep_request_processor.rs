@@ -101,16 +101,16 @@ impl PrepRequestProcessor {
         &self,
         server: &ZooKeeperServer,
         changes: &mut OutstandingChanges,
+        tree: &DataTree,
         request: &mut Request,
     ) {
         if request.is_throttled {
             return;
         }
-        let tree = server.zk_database().tree().read();
         let mut prep = Prep {
             server,
             changes,
-            tree: &tree,
+            tree,
             digest_enabled: self.digest_enabled,
             close_session_txn_enabled: self.close_session_txn_enabled,
         };
@@ -160,19 +160,28 @@ impl PrepRequestProcessor {
 }
 
 impl RequestProcessor for PrepRequestProcessor {
-    fn process_request(&self, mut request: Box<Request>) {
-        let Some(server) = self.server.upgrade() else { return };
+    fn process_request(&self, request: Box<Request>) {
+        self.process_requests(&mut vec![request]);
+    }
+
+    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        let Some(server) = self.server.upgrade() else { return requests.clear() };
         let mut changes = server.outstanding_changes().lock();
         let before = changes.len();
-        self.p_request(&server, &mut changes, &mut request);
-        request.zxid = server.zxid();
+        {
+            let tree = server.zk_database().tree().read();
+            for request in &mut *requests {
+                self.p_request(&server, &mut changes, &tree, request);
+                request.zxid = server.zxid();
+            }
+        }
         let queued = changes.len().saturating_sub(before);
         if queued > 0 {
             let queued = i64::try_from(queued).unwrap_or(i64::MAX);
             server.server_metrics().outstanding_changes_queued.add(queued);
         }
         // Under the lock, so that the next processor sees requests in the order of their zxids.
-        self.next.process_request(request);
+        self.next.process_requests(requests);
     }
 
     fn flush(&self) {

@@ -8,6 +8,13 @@ pub trait RequestProcessor: Send + Sync {
     /// sockets to [`flush`](Self::flush) or to a thread of its own.
     fn process_request(&self, request: Box<Request>);
 
+    /// Takes several, in order, and leaves the vector empty: one lock for all of them, where a stage has one.
+    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        for request in requests.drain(..) {
+            self.process_request(request);
+        }
+    }
+
     /// Does what the requests taken so far need of disk and sockets, or sees to it that a thread does. No lock is held.
     fn flush(&self);
 

@@ -324,6 +324,10 @@ impl RequestProcessor for SyncRequestProcessor {
         self.queue.lock().requests.push(request);
     }
 
+    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        self.queue.lock().requests.append(requests);
+    }
+
     fn flush(&self) {
         self.write_or_hand_over();
     }

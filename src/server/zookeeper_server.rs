@@ -412,18 +412,20 @@ impl ZooKeeperServer {
     }
 
     /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.
-    pub fn submit_requests(&self, requests: Vec<Box<Request>>) {
+    pub fn submit_requests(&self, mut requests: Vec<Box<Request>>) {
         if requests.is_empty() {
             return;
         }
-        for request in requests {
-            match self.request_throttler.get() {
-                Some(throttler) => throttler.submit_request(request),
-                None => self.submit_request_now(request),
+        match (self.request_throttler.get(), self.first_processor.get()) {
+            (Some(throttler), _) => {
+                requests.into_iter().for_each(|request| throttler.submit_request(request));
             }
-        }
-        if let Some(first) = self.first_processor.get() {
-            first.flush();
+            (None, Some(first)) => {
+                requests.retain(|request| self.admit(request));
+                first.process_requests(&mut requests);
+                first.flush();
+            }
+            (None, None) => requests.iter().for_each(|request| self.turn_away(request)),
         }
     }
 
@@ -434,33 +436,40 @@ impl ZooKeeperServer {
 
     /// Hands a request to the first processor; who calls flushes it (Java: submitRequestNow).
     pub fn submit_request_now(&self, request: Box<Request>) {
-        let cnxn = request.cnxn.clone();
+        match self.first_processor.get() {
+            Some(first) if self.admit(&request) => first.process_request(request),
+            Some(_) => {}
+            None => self.turn_away(&request),
+        }
+    }
+
+    /// Whether a request may enter the processors; it counts as being in process then. Otherwise it is done with.
+    fn admit(&self, request: &Request) -> bool {
         let is_valid = OpCode::try_from(request.op_type).is_ok_and(Request::is_valid);
-        let refused = match &cnxn {
+        let admitted = match &request.cnxn {
             Some(cnxn) if !self.touch(cnxn) => {
                 debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
-                true
+                false
             }
             Some(cnxn) if !is_valid => {
                 info!(target: LOG, "Received packet at server of unknown type {}", request.op_type);
                 cnxn.refuse_unknown(request.cxid);
-                true
+                false
             }
-            _ => !is_valid || !self.is_running(),
+            _ => is_valid && self.is_running(),
         };
-        match self.first_processor.get() {
-            Some(first) if !refused => {
-                if cnxn.is_some() {
-                    self.requests_in_process.fetch_add(1, Ordering::Relaxed);
-                }
-                first.process_request(request);
-            }
-            _ => {
-                self.request_finished(&request);
-                if let Some(cnxn) = cnxn {
-                    cnxn.abandon_pipeline_entry();
-                }
-            }
+        if !admitted {
+            self.turn_away(request);
+        } else if request.cnxn.is_some() {
+            self.requests_in_process.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    fn turn_away(&self, request: &Request) {
+        self.request_finished(request);
+        if let Some(cnxn) = &request.cnxn {
+            cnxn.abandon_pipeline_entry();
         }
     }
 
