@@ -5,6 +5,7 @@
 //! Threads: none of its own. Locks: see the parts; this file holds none across a call.
 
 pub mod access;
+pub mod admin_context;
 pub mod command_context;
 pub mod connect;
 mod containers;

@@ -9,6 +9,9 @@ use std::sync::{Arc, Weak};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
 
+use super::admin::admin_server::{AdminServer, AdminServerError};
+use super::admin::admin_server_factory::create_admin_server;
+use super::admin::command::AdminContext;
 use super::auth::provider_registry::{AuthConfigError, ProviderRegistry};
 use super::authentication_helper::AuthenticationHelper;
 use super::blocking_server_cnxn_factory::{BlockingServerCnxnFactory, CnxnFactoryConfig};
@@ -70,6 +73,10 @@ pub enum StartError {
     /// The audit log cannot be written.
     #[error(transparent)]
     Audit(#[from] UnknownAuditLogger),
+    /// The AdminServer cannot start. It is a part of the server: as in Java, the server does not start
+    /// without it unless it is switched off.
+    #[error(transparent)]
+    AdminServer(#[from] AdminServerError),
     /// The client port cannot be used.
     #[error("cannot listen at {address}: {source}")]
     Bind {
@@ -89,6 +96,7 @@ impl StartError {
     pub const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Database(DatabaseError::Datadir(_)) => ExitCode::UnableToAccessDatadir,
+            Self::AdminServer(_) => ExitCode::ErrorStartingAdminServer,
             Self::Config(_) | Self::Auth(_) | Self::Database(_) | Self::Audit(_) => {
                 ExitCode::InvalidInvocation
             }
@@ -122,6 +130,7 @@ pub struct StandaloneServer {
     server: Arc<ZooKeeperServer>,
     cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
     container_manager: ContainerManager,
+    admin_server: Arc<dyn AdminServer>,
     metrics_provider: Arc<dyn MetricsProvider>,
     stop: (Sender<ExitCode>, Receiver<ExitCode>),
 }
@@ -133,12 +142,21 @@ impl StandaloneServer {
     /// Whatever keeps it from serving; nothing is left running then.
     pub fn start(config: &ServerConfig, properties: &SystemProperties) -> Result<Self, StartError> {
         info!(target: LOG, "Starting server");
-        let clock = SystemClock::shared();
-        let stop = bounded(1);
         let metrics_provider = metrics_provider_bootstrap::start_metrics_provider(
             &config.metrics_provider_class_name,
             &config.metrics_provider_configuration,
         )?;
+        Self::start_with(config, properties, Arc::clone(&metrics_provider))
+            .inspect_err(|_| metrics_provider.stop())
+    }
+
+    fn start_with(
+        config: &ServerConfig,
+        properties: &SystemProperties,
+        metrics_provider: Arc<dyn MetricsProvider>,
+    ) -> Result<Self, StartError> {
+        let clock = SystemClock::shared();
+        let stop = bounded(1);
         let metrics = Arc::new(ServerMetrics::new(Arc::clone(&metrics_provider)));
         let audit = Arc::new(ZKAuditProvider::from_properties(properties)?);
         let listener =
@@ -146,16 +164,10 @@ impl StandaloneServer {
         let server = new_server(config, properties, &clock, &metrics, &audit, listener.clone())?;
         // The first and only one.
         let _is_first = listener.server.set(Arc::downgrade(&server));
-        let cnxn_factory = bind(config, properties, &clock)?;
-        if let Some(factory) = &cnxn_factory {
-            factory.start()?;
-            factory.set_zookeeper_server(Some(Arc::clone(&server)));
-        }
-        let started = start_serving(&server, properties);
-        if let (Err(_), Some(factory)) = (&started, &cnxn_factory) {
-            factory.shutdown();
-        }
-        started?;
+        let trace = Arc::new(ZooTrace::default());
+        let admin_server = start_admin_server(&server, properties, &metrics, &trace, &clock)?;
+        let cnxn_factory = start_cnxn_factory(config, properties, &clock, trace, &server)
+            .inspect_err(|_| admin_server.shutdown())?;
         let container_manager = ContainerManager::new(
             ContainerManagerConfig::from_properties(properties),
             Arc::clone(&server) as _,
@@ -166,7 +178,7 @@ impl StandaloneServer {
             error!(target: LOG, "containers and TTL nodes will not be deleted: {problem}");
         }
         audit.add_zk_start_audit_log();
-        Ok(Self { server, cnxn_factory, container_manager, metrics_provider, stop })
+        Ok(Self { server, cnxn_factory, container_manager, admin_server, metrics_provider, stop })
     }
 
     /// The server.
@@ -201,6 +213,7 @@ impl StandaloneServer {
         if let Some(factory) = &self.cnxn_factory {
             factory.shutdown();
         }
+        self.admin_server.shutdown();
         self.server.shutdown();
         self.metrics_provider.stop();
     }
@@ -241,10 +254,47 @@ fn new_server(
     }))
 }
 
+/// The AdminServer, answering already: before there are clients, as in Java.
+fn start_admin_server(
+    server: &Arc<ZooKeeperServer>,
+    properties: &SystemProperties,
+    metrics: &Arc<ServerMetrics>,
+    trace: &Arc<ZooTrace>,
+    clock: &Clock,
+) -> Result<Arc<dyn AdminServer>, AdminServerError> {
+    let (metrics, trace) = (Arc::clone(metrics), Arc::clone(trace));
+    let admin_server = create_admin_server(properties, metrics, trace, Arc::clone(clock))?;
+    let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
+    admin_server.set_zookeeper_server(Some(Arc::downgrade(&context)));
+    admin_server.start()?;
+    Ok(admin_server)
+}
+
+/// The client port, with the server behind it. Nothing is left running when that fails.
+fn start_cnxn_factory(
+    config: &ServerConfig,
+    properties: &SystemProperties,
+    clock: &Clock,
+    trace: Arc<ZooTrace>,
+    server: &Arc<ZooKeeperServer>,
+) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
+    let cnxn_factory = bind(config, properties, clock, trace)?;
+    if let Some(factory) = &cnxn_factory {
+        factory.start()?;
+        factory.set_zookeeper_server(Some(Arc::clone(server)));
+    }
+    let started = start_serving(server, properties);
+    if let (Err(_), Some(factory)) = (&started, &cnxn_factory) {
+        factory.shutdown();
+    }
+    started.map(|()| cnxn_factory)
+}
+
 fn bind(
     config: &ServerConfig,
     properties: &SystemProperties,
     clock: &Clock,
+    trace: Arc<ZooTrace>,
 ) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
     let Some(address) = &config.client_port_address else { return Ok(None) };
     let failed = |source| StartError::Bind { address: address.to_string(), source };
@@ -259,7 +309,7 @@ fn bind(
         properties,
     );
     let words = FourLetterCommands::from_properties(properties);
-    let words = CommandExecutor::new(words, Arc::new(ZooTrace::default()));
+    let words = CommandExecutor::new(words, trace);
     BlockingServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)
 }
 
@@ -329,6 +379,7 @@ const fn abnormally(problem: &StartError) -> &'static str {
     match problem {
         StartError::Config(_) | StartError::Auth(_) => "Invalid config",
         StartError::Database(DatabaseError::Datadir(_)) => "Unable to access datadir",
+        StartError::AdminServer(_) => "Unable to start AdminServer",
         _ => "Unexpected exception",
     }
 }

@@ -89,9 +89,9 @@ pub struct ObserversView {
     pub observers: Vec<Json>,
 }
 
-/// A member as the configuration names it, for `voting_view` (Java: QuorumServerView).
+/// A member as the configuration names it, for `voting_view` (Java: VotingViewCommand).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuorumServerView {
+pub struct MemberView {
     /// `host:port` for learners.
     pub server_addresses: Vec<String>,
     /// `host:port` for elections.
@@ -110,7 +110,7 @@ pub struct ZabStateView {
     /// Whether it leads.
     pub is_leader: bool,
     /// Where learners connect to.
-    pub quorum_address: Json,
+    pub learner_address: Json,
     /// Where elections are held.
     pub election_address: Json,
     /// Where clients connect to.
@@ -197,7 +197,7 @@ pub trait AdminContext: CommandContext + Send + Sync {
     fn reset_observer_connection_stats(&self) {}
 
     /// The voters by their ids, on a member of an ensemble.
-    fn voting_view(&self) -> Vec<(i64, QuorumServerView)> {
+    fn voting_view(&self) -> Vec<(i64, MemberView)> {
         Vec::new()
     }
 

@@ -3,6 +3,7 @@
 pub mod ad_hash;
 pub mod auth_util;
 pub mod os_mx_bean;
+pub mod quota_metrics_utils;
 pub mod rate_limiter;
 pub mod request_path_metrics_collector;
 pub mod serialize_utils;

@@ -14,6 +14,7 @@ use crate::server::command::abstract_four_letter_command::{CommandContext, Diges
 use crate::server::digest_calculator::DIGEST_VERSION;
 use crate::server::server_cnxn::ServerCnxn;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
+use crate::server::util::quota_metrics_utils;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
 
 /// While its word is answered, a connection waits for nothing.
@@ -214,7 +215,7 @@ impl MonitorSource for ZooKeeperServer {
         0 // no TLS
     }
 
-    fn quota_values(&self, _metric: QuotaMetric) -> Vec<(String, i64)> {
-        Vec::new()
+    fn quota_values(&self, metric: QuotaMetric) -> Vec<(String, i64)> {
+        quota_metrics_utils::quota_values(&self.zk_database().tree().read(), metric)
     }
 }

@@ -83,6 +83,8 @@ pub struct ServerSettings {
     pub digest_enabled: bool,
     /// Whether the end of a session lists its ephemerals.
     pub close_session_txn_enabled: bool,
+    /// Whether snapshots say which transaction was their last.
+    pub serialize_last_processed_zxid_enabled: bool,
     /// Whether hard quotas refuse writes.
     pub enforce_quota: bool,
     /// Requests under way in the whole server above which connections wait.
@@ -125,6 +127,8 @@ impl ServerSettings {
             digest_enabled: properties.bool_or("zookeeper.digest.enabled", true),
             close_session_txn_enabled: properties
                 .bool_or("zookeeper.closeSessionTxn.enabled", true),
+            serialize_last_processed_zxid_enabled: properties
+                .bool_or("zookeeper.serializeLastProcessedZxid.enabled", true),
             enforce_quota: properties.bool("zookeeper.enforceQuota"),
             global_outstanding_limit: properties
                 .number_or("zookeeper.globalOutstandingLimit", GLOBAL_OUTSTANDING_LIMIT),

@@ -53,7 +53,8 @@ impl ZooKeeperServer {
         })
     }
 
-    fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
+    /// Writes a snapshot; a failure is the caller's (Java: takeSnapshot without isSevere).
+    pub(super) fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
         let start = time::now();
         let path = {
             let _one_at_a_time = self.snapshot_lock.lock();

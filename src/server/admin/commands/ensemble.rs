@@ -2,7 +2,7 @@
 //! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and
 //! ZabStateCommand of server/admin/Commands.java).
 
-use super::super::command::{AdminContext, Kwargs, ObserversView, QuorumServerView};
+use super::super::command::{AdminContext, Kwargs, ObserversView, MemberView};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
 use super::Commands;
@@ -77,7 +77,7 @@ pub(super) fn voting_view(
     response.put("current_config", Json::Object(voters.collect()));
 }
 
-fn member(view: QuorumServerView) -> Json {
+fn member(view: MemberView) -> Json {
     let list = |texts: Vec<String>| Json::List(texts.into_iter().map(Json::from).collect());
     Json::object([
         ("server_addresses", list(view.server_addresses)),
@@ -102,7 +102,7 @@ pub(super) fn zab_state(
     };
     response.put("myid", view.my_id);
     response.put("is_leader", view.is_leader);
-    response.put("quorum_address", view.quorum_address);
+    response.put("quorum_address", view.learner_address);
     response.put("election_address", view.election_address);
     response.put("client_address", view.client_address);
     response.put("voting", view.voting);

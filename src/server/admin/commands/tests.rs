@@ -1,3 +1,5 @@
+//! Tests of the commands, against captured answers of a Java server (no Java twin).
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,7 +10,7 @@ use crate::common::time::ManualClock;
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
 use crate::server::admin::command::{
-    LeaderView, ObserversView, QuorumServerView, TakenSnapshot, ZabStateView,
+    LeaderView, ObserversView, MemberView, TakenSnapshot, ZabStateView,
 };
 use crate::server::admin::json_outputter::{self, Json};
 use crate::server::command::test_context::TestContext;
@@ -103,8 +105,8 @@ impl AdminContext for TestContext {
         let observers = vec![Json::object([("sid", 5_i64.into())])];
         self.is_member.then_some(ObserversView { synced_observers: 1, observers })
     }
-    fn voting_view(&self) -> Vec<(i64, QuorumServerView)> {
-        let view = QuorumServerView {
+    fn voting_view(&self) -> Vec<(i64, MemberView)> {
+        let view = MemberView {
             server_addresses: vec!["h:2888".into()],
             election_addresses: vec!["h:3888".into()],
             client_address: String::new(),
@@ -116,7 +118,7 @@ impl AdminContext for TestContext {
         self.is_member.then(|| ZabStateView {
             my_id: 3,
             is_leader: true,
-            quorum_address: "h:2888".into(),
+            learner_address: "h:2888".into(),
             election_address: "h:3888".into(),
             client_address: Json::Null,
             voting: true,

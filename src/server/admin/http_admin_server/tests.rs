@@ -1,3 +1,5 @@
+//! Tests of the AdminServer over real connections (no Java twin).
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 

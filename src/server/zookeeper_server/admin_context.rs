@@ -1,0 +1,90 @@
+//! The server as the commands of the AdminServer see it (Java: what server/admin/Commands.java calls
+//! of server/ZooKeeperServer.java).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::Arc;
+
+use super::ZooKeeperServer;
+use crate::data::{ACL, Id};
+use crate::ids::{SessionId, Zxid};
+use crate::keeper_exception::KeeperError;
+use crate::server::admin::command::{AdminContext, TakenSnapshot};
+use crate::server::auth::provider_registry::ProviderRegistry;
+use crate::server::persistence::snapshot_info::SnapshotInfo;
+use crate::server::persistence::util::{SNAPSHOT_FILE_PREFIX, zxid_from_name};
+use crate::server::watch::watches_path_report::WatchesPathReport;
+use crate::server::watch::watches_report::WatchesReport;
+use crate::server::watch::watches_summary::WatchesSummary;
+use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
+
+impl AdminContext for ZooKeeperServer {
+    fn conf(&self) -> ZooKeeperServerConf {
+        self.conf()
+    }
+
+    fn initial_config(&self) -> String {
+        self.settings().initial_config.clone()
+    }
+
+    fn session_expiry_map(&self) -> BTreeMap<i64, BTreeSet<SessionId>> {
+        self.session_tracker().session_expiry_map()
+    }
+
+    fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
+        self.zk_database().tree().read().all_ephemerals()
+    }
+
+    fn watches(&self) -> WatchesReport {
+        self.zk_database().tree().read().watches()
+    }
+
+    fn watches_by_path(&self) -> WatchesPathReport {
+        self.zk_database().tree().read().watches_by_path()
+    }
+
+    fn watches_summary(&self) -> WatchesSummary {
+        self.zk_database().tree().read().watches_summary()
+    }
+
+    fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
+        self.zk_database().snap_log().last_snapshot_info()
+    }
+
+    fn is_serialize_last_processed_zxid_enabled(&self) -> bool {
+        self.settings().serialize_last_processed_zxid_enabled
+    }
+
+    fn take_snapshot(&self) -> Result<TakenSnapshot, String> {
+        let path = self.save_snapshot().map_err(|problem| problem.to_string())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let last_zxid = zxid_from_name(&name, SNAPSHOT_FILE_PREFIX);
+        Ok(TakenSnapshot { path, last_zxid })
+    }
+
+    /// Java swaps its tree while requests are under way, and they may be applied to a tree that they
+    /// were not checked against. It is refused here.
+    fn restore_from_snapshot(&self, _input: &mut dyn Read) -> Result<Zxid, String> {
+        Err("a running server does not take a snapshot in: stop it, replace the contents of its data \
+             directories by the snapshot, and start it"
+            .to_owned())
+    }
+
+    fn provider_registry(&self) -> &ProviderRegistry {
+        self.provider_registry()
+    }
+
+    fn node_acl(&self, path: &str) -> Option<Arc<[ACL]>> {
+        self.zk_database().tree().read().acl(path).ok().map(|(acl, _)| acl)
+    }
+
+    fn check_admin_acl(
+        &self,
+        acl: &[ACL],
+        perm: i32,
+        ids: &[Id],
+        path: &str,
+    ) -> Result<(), KeeperError> {
+        self.check_acl(acl, perm, ids, path, None)
+    }
+}
