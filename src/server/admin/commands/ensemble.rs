@@ -2,7 +2,7 @@
 //! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and
 //! ZabStateCommand of server/admin/Commands.java).
 
-use super::super::command::{AdminContext, Kwargs, ObserversView, MemberView};
+use super::super::command::{AdminContext, Kwargs, MemberView, ObserversView};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
 use super::Commands;

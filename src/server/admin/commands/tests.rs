@@ -10,7 +10,7 @@ use crate::common::time::ManualClock;
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
 use crate::server::admin::command::{
-    LeaderView, ObserversView, MemberView, TakenSnapshot, ZabStateView,
+    LeaderView, MemberView, ObserversView, TakenSnapshot, ZabStateView,
 };
 use crate::server::admin::json_outputter::{self, Json};
 use crate::server::command::test_context::TestContext;
