@@ -90,8 +90,9 @@ impl SystemProperties {
     }
 }
 
-/// A number as Java's Long.decode reads it.
-fn decode_number(text: &str) -> Option<i64> {
+/// A number as Java's Long.decode reads it; `None` when it is none or does not fit.
+#[must_use]
+pub fn decode_number(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

@@ -65,6 +65,10 @@ pub mod blocking_server_cnxn_factory;
 pub mod server_cnxn;
 pub mod server_cnxn_factory;
 
+pub mod datadir_cleanup_manager;
+pub mod purge_txn_log;
+pub mod snapshot_formatter;
+
 pub mod zk_database;
 pub mod zookeeper_server_main;
 

@@ -23,7 +23,7 @@ use log::{debug, info, warn};
 
 pub use file_txn_iterator::{FileTxnIterator, TailCheck, TornTail};
 pub use log_reader::TXNLOG_MAGIC;
-use log_reader::{END_OF_RECORD, checksum};
+pub(crate) use log_reader::{END_OF_RECORD, checksum};
 
 use super::file_header::FileHeader;
 use super::file_padding::FilePadding;

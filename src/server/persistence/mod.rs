@@ -16,6 +16,8 @@ pub mod file_snap;
 
 pub mod file_txn_snap_log;
 
+pub mod txn_log_toolkit;
+
 #[cfg(test)]
 pub(crate) mod test_dir;
 #[cfg(test)]

@@ -214,7 +214,7 @@ pub enum SnapError {
 }
 
 impl SnapError {
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {

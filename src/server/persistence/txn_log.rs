@@ -287,7 +287,7 @@ pub enum TxnLogError {
 }
 
 impl TxnLogError {
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
