@@ -33,6 +33,7 @@ use crate::common::atomic_file_output_stream::sync_directory;
 use crate::common::time;
 use crate::ids::Zxid;
 use crate::jute::Record;
+use crate::server::util::serialize_utils::TxnFormat;
 use crate::txn::TxnHeader;
 use crate::zoo_defs::OpCode;
 use file_txn_iterator::log_files;
@@ -333,9 +334,17 @@ impl FileTxnLog {
     /// When a file cannot be read or is damaged.
     pub fn last_logged_zxid(&self) -> Result<Zxid, TxnLogError> {
         let check = if self.current.is_some() { TailCheck::Live } else { TailCheck::Recovery };
-        let files = log_files(&self.log_dir, Zxid::ZERO)?;
-        for file in files.iter().rev() {
-            let mut iterator = self.read(file.zxid, true, check)?;
+        Self::last_zxid_in(&self.log_dir, self.config.format, check)
+    }
+
+    /// The last transaction in the files of a directory.
+    pub(super) fn last_zxid_in(
+        log_dir: &Path,
+        format: TxnFormat,
+        check: TailCheck,
+    ) -> Result<Zxid, TxnLogError> {
+        for file in log_files(log_dir, Zxid::ZERO)?.iter().rev() {
+            let mut iterator = FileTxnIterator::open(log_dir, file.zxid, true, check, format)?;
             let mut last = Zxid::NONE;
             while let Some(header) = iterator.header() {
                 last = header.zxid;

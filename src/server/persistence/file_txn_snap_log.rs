@@ -246,7 +246,9 @@ impl FileTxnSnapLog {
         self.metrics.startup_snap_load_time_ms(time::millis(start.elapsed()));
         let trust_empty_db = self.delete_initialize_file()? || self.config.db_autocreate;
         if snapshot.is_none() {
-            let last = self.last_logged_zxid()?;
+            // Nobody writes to the log yet, and whoever restores holds the tree, which comes after the log's lock.
+            let format = self.config.txn_log.format;
+            let last = FileTxnLog::last_zxid_in(&self.data_dir, format, TailCheck::Recovery)?;
             if last == Zxid::NONE {
                 return Ok(self.begin_empty(target, sessions, trust_empty_db)?);
             }
