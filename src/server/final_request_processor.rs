@@ -211,7 +211,8 @@ impl Group<'_> {
                 }
                 match body {
                     // The tree has refused what Prep had let through: the client learns it, with the body that Java sends.
-                    Ok(body) if result.err != 0 => {
+                    // A failed multi tells it in its parts.
+                    Ok(body) if result.err != 0 && op != OpCode::Multi => {
                         error!(target: LOG, "{request} failed when it was applied: {}", result.err);
                         self.send(cnxn, request, name, last_zxid, result.err, &body);
                         (name, Ok(None))
