@@ -45,6 +45,9 @@ pub mod client;
 pub mod client_cnxn;
 pub mod zookeeper;
 
+pub mod cli;
+pub mod zookeeper_main;
+
 pub mod bench;
 
 pub mod version;

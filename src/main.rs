@@ -2,7 +2,7 @@
 //!
 //! The only place that ends the process.
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, IsTerminal, Write};
 use std::process;
 
 use crossbeam::channel::Sender;
@@ -14,15 +14,19 @@ use zookeeper_server::bench;
 use zookeeper_server::client::four_letter_word_main;
 use zookeeper_server::command_line::CommandLine;
 use zookeeper_server::logging::{self, LogTo};
+use zookeeper_server::server::auth::digest_authentication_provider::DigestAuthenticationProvider;
 use zookeeper_server::server::exit_code::ExitCode;
 use zookeeper_server::server::quorum::quorum_peer_main;
 use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::version;
+use zookeeper_server::zookeeper_main;
 
 const USAGE: &str = "\
 Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
   server CONFIG | PORT DATADIR [TICKTIME] [MAXCNXNS]
                                         serve
+  cli [-server HOST:PORT] [COMMAND ...] work with a server's nodes, as zkCli.sh
+  digest USER:PASSWORD ...              print what ACLs and superDigest need of a password
   bench run|compare|probe|null ...      load a server, compare servers, measure the machine
   4lw HOST PORT WORD                    ask a server with a four-letter word
   version                               print which release this is
@@ -51,6 +55,8 @@ fn run(line: CommandLine) -> ExitCode {
             let properties = line.properties.clone();
             quorum_peer_main::main(&line.args, properties, &log_context, &mut err, stop_on_signals)
         }
+        Some("cli") => cli(&line),
+        Some("digest") => digest(&line),
         Some("bench") => bench::main(&line.args, &mut io::stdout()),
         Some("4lw") => {
             four_letter_word_main::main(&line.args, &mut io::stdout(), &mut io::stderr())
@@ -75,6 +81,30 @@ fn stop_on_signals(stop: Sender<ExitCode>) {
     });
     if let Err(error) = waiting {
         warn!(target: LOG, "signals will end the server without a shutdown: {error}");
+    }
+}
+
+fn cli(line: &CommandLine) -> ExitCode {
+    let stdin = io::stdin();
+    let is_terminal = stdin.is_terminal();
+    let input = zookeeper_main::Input { lines: Box::new(BufReader::new(stdin)), is_terminal };
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    zookeeper_main::main(&line.args, &line.properties, input, &mut out, &mut err)
+}
+
+fn digest(line: &CommandLine) -> ExitCode {
+    match DigestAuthenticationProvider::from_properties(&line.properties) {
+        Ok(provider) => {
+            let ids = line.args.iter().map(|id_password| {
+                format!("{id_password}->{}\n", provider.algorithm().generate_digest(id_password))
+            });
+            print(&ids.collect::<String>())
+        }
+        Err(error) => {
+            // Nobody is left to be told when standard error is gone.
+            let _gone = writeln!(io::stderr(), "{error}");
+            ExitCode::InvalidInvocation
+        }
     }
 }
 

@@ -163,7 +163,7 @@ impl ZooKeeper {
         acl: Vec<ACL>,
         mode: CreateMode,
     ) -> Result<String, ClientError> {
-        validate_create(path, mode)?;
+        validate_create(path, mode, &acl)?;
         let created = self.submit_create(path, data, acl, mode).wait();
         created.map(|created| self.client_path(&created.path)).map_err(|error| error.at(path))
     }
@@ -192,7 +192,7 @@ impl ZooKeeper {
         acl: Vec<ACL>,
         mode: CreateMode,
     ) -> Result<(String, Stat), ClientError> {
-        validate_create(path, mode)?;
+        validate_create(path, mode, &acl)?;
         let op = if mode.is_container() { OpCode::CreateContainer } else { OpCode::Create2 };
         let request = self.create_request(path, data, acl, mode);
         let created = self.cnxn.submit_record(op, &request, None).wait();
@@ -211,7 +211,7 @@ impl ZooKeeper {
         mode: CreateMode,
         ttl_ms: i64,
     ) -> Result<(String, Stat), ClientError> {
-        validate_create(path, mode)?;
+        validate_create(path, mode, &acl)?;
         let CreateRequest { path: server_path, data, acl, flags } =
             self.create_request(path, data, acl, mode);
         let request = CreateTTLRequest { path: server_path, data, acl, flags, ttl: ttl_ms };
@@ -359,6 +359,7 @@ impl ZooKeeper {
     /// When the path cannot be one, or the server refuses it.
     pub fn set_acl(&self, path: &str, acl: Vec<ACL>, version: i32) -> Result<Stat, ClientError> {
         validate_path(path)?;
+        validate_acl(&acl)?;
         let request = SetACLRequest { path: self.server_path(path), acl: Some(acl), version };
         let pending = self.cnxn.submit_record::<SetACLResponse>(OpCode::SetAcl, &request, None);
         pending.wait().map(|response| response.stat).map_err(|error| error.at(path))
@@ -598,11 +599,18 @@ impl ZooKeeper {
     }
 }
 
-fn validate_create(path: &str, mode: CreateMode) -> Result<(), ClientError> {
+fn validate_acl(acl: &[ACL]) -> Result<(), ClientError> {
+    if acl.is_empty() {
+        return Err(ClientError::Keeper { error: KeeperError::InvalidAcl, path: None });
+    }
+    Ok(())
+}
+
+fn validate_create(path: &str, mode: CreateMode, acl: &[ACL]) -> Result<(), ClientError> {
     if mode.is_sequential() {
         validate_sequential_path(path)?;
     } else {
         validate_path(path)?;
     }
-    Ok(())
+    validate_acl(acl)
 }

@@ -1,6 +1,7 @@
 //! The client of this repository against real servers (no Java twin).
 //!
-//! Its tests against Java prove the client, so that other tests can use it to prove the server.
+//! Its tests against Java prove the client, so that other tests can use it to prove the server; those against our server
+//! ask the same of it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -19,232 +20,246 @@ use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
 use zookeeper_server::zookeeper::MultiError;
 
+fn server(program: Program) -> Server {
+    ServerBuilder::new().program(program).property("zookeeper.extendedTypesEnabled", "true").start()
+}
+
+fn ours() -> Server {
+    server(Program::Ours)
+}
+
 fn java() -> Server {
-    ServerBuilder::new()
-        .program(Program::Java("3.9.5"))
-        .property("zookeeper.extendedTypesEnabled", "true")
-        .start()
+    server(Program::Java("3.9.5"))
 }
 
 fn open() -> Vec<ACL> {
     ids::open_acl_unsafe()
 }
 
-fn every_operation_gives_what_the_server_answers(server: &Server) {
-    let client = server.client();
-    assert_eq!(client.create("/a", Some(b"1"), open(), CreateMode::Persistent).unwrap(), "/a");
-    let (path, stat) =
-        client.create2("/a/s-", None, open(), CreateMode::PersistentSequential).unwrap();
-    assert_eq!((path.as_str(), stat.data_length), ("/a/s-0000000000", 0));
-    let (path, stat) = client.create2("/c", None, open(), CreateMode::Container).unwrap();
-    // Clients do not see the mark of a container.
-    assert_eq!((path.as_str(), stat.ephemeral_owner), ("/c", 0));
-    client.create_ttl("/t", None, open(), CreateMode::PersistentWithTtl, 60_000).unwrap();
-    client.create("/a/e", Some(b""), open(), CreateMode::Ephemeral).unwrap();
+mod bodies {
+    use super::*;
 
-    let (data, stat) = client.get_data("/a", false).unwrap();
-    assert_eq!((data.as_deref(), stat.num_children), (Some(&b"1"[..]), 2));
-    assert_eq!(client.get_data("/a/s-0000000000", false).unwrap().0, None);
-    assert_eq!(client.set_data("/a", Some(b"2"), 0).unwrap().version, 1);
-    let refused = client.set_data("/a", None, 7).unwrap_err();
-    assert_eq!(refused.to_string(), "KeeperErrorCode = BadVersion for /a");
-    assert_eq!(client.exists("/nope", false).unwrap(), None);
-    assert_eq!(client.exists("/a", false).unwrap().unwrap().version, 1);
+    pub(crate) fn every_operation_gives_what_the_server_answers(server: &mut Server) {
+        let client = server.client();
+        assert_eq!(client.create("/a", Some(b"1"), open(), CreateMode::Persistent).unwrap(), "/a");
+        let (path, stat) =
+            client.create2("/a/s-", None, open(), CreateMode::PersistentSequential).unwrap();
+        assert_eq!((path.as_str(), stat.data_length), ("/a/s-0000000000", 0));
+        let (path, stat) = client.create2("/c", None, open(), CreateMode::Container).unwrap();
+        // Clients do not see the mark of a container.
+        assert_eq!((path.as_str(), stat.ephemeral_owner), ("/c", 0));
+        client.create_ttl("/t", None, open(), CreateMode::PersistentWithTtl, 60_000).unwrap();
+        client.create("/a/e", Some(b""), open(), CreateMode::Ephemeral).unwrap();
 
-    let mut children = client.get_children("/a", false).unwrap();
-    children.sort();
-    assert_eq!(children, ["e", "s-0000000000"]);
-    assert_eq!(client.get_children2("/a", false).unwrap().1.num_children, 2);
-    assert_eq!(client.get_all_children_number("/a").unwrap(), 2);
-    assert_eq!(client.get_ephemerals("/").unwrap(), ["/a/e"]);
-    assert_eq!(client.who_am_i().unwrap()[0].auth_scheme, "ip");
-    client.sync("/").unwrap();
+        let (data, stat) = client.get_data("/a", false).unwrap();
+        assert_eq!((data.as_deref(), stat.num_children), (Some(&b"1"[..]), 2));
+        assert_eq!(client.get_data("/a/s-0000000000", false).unwrap().0, None);
+        assert_eq!(client.set_data("/a", Some(b"2"), 0).unwrap().version, 1);
+        let refused = client.set_data("/a", None, 7).unwrap_err();
+        assert_eq!(refused.to_string(), "KeeperErrorCode = BadVersion for /a");
+        assert_eq!(client.exists("/nope", false).unwrap(), None);
+        assert_eq!(client.exists("/a", false).unwrap().unwrap().version, 1);
 
-    let bad = client.create("a", None, open(), CreateMode::Persistent).unwrap_err();
-    assert_eq!(bad.to_string(), "Path must start with / character");
-    client.delete("/a/e", -1).unwrap();
-    assert_eq!(
-        client.delete("/a", -1).unwrap_err().to_string(),
-        "KeeperErrorCode = Directory not empty for /a"
-    );
-    client.close();
-    assert_eq!(client.state(), States::Closed);
-}
+        let mut children = client.get_children("/a", false).unwrap();
+        children.sort();
+        assert_eq!(children, ["e", "s-0000000000"]);
+        assert_eq!(client.get_children2("/a", false).unwrap().1.num_children, 2);
+        assert_eq!(client.get_all_children_number("/a").unwrap(), 2);
+        assert_eq!(client.get_ephemerals("/").unwrap(), ["/a/e"]);
+        assert_eq!(client.who_am_i().unwrap()[0].auth_scheme, "ip");
+        client.sync("/").unwrap();
 
-fn a_multi_does_all_or_nothing(server: &Server) {
-    let client = server.client();
-    let results = client
-        .multi(vec![
-            Op::create("/m", Some(b"x".to_vec()), open(), CreateMode::Persistent),
-            Op::create("/m/c", None, open(), CreateMode::Container),
-            Op::set_data("/m", None, 0),
-            Op::check("/m", 1),
-            Op::delete("/m/c", -1),
-        ])
-        .unwrap();
-    assert_eq!(results[0], OpResult::Create { path: "/m".into() });
-    assert!(matches!(&results[1], OpResult::Create2 { path, .. } if path == "/m/c"));
-    assert!(matches!(&results[2], OpResult::SetData { stat } if stat.version == 1));
-    assert_eq!(results[3..], [OpResult::Check, OpResult::Delete]);
-
-    let failed = client.multi(vec![
-        Op::set_data("/m", Some(b"y".to_vec()), -1),
-        Op::delete("/nope", -1),
-        Op::check("/m", 99),
-    ]);
-    let Err(MultiError::Part { error, results }) = failed else { panic!("{failed:?}") };
-    assert_eq!(error.keeper_error(), Some(KeeperError::NoNode));
-    assert_eq!(results.iter().map(OpResult::err).collect::<Vec<_>>(), [0, -101, -2]);
-    assert_eq!(client.get_data("/m", false).unwrap().1.version, 1);
-
-    let read = client.multi(vec![Op::get_data("/m"), Op::get_children("/nope")]).unwrap();
-    assert!(matches!(&read[0], OpResult::GetData { data: None, .. }));
-    assert_eq!(read[1], OpResult::Error { err: -101 });
-}
-
-fn watches_fire_and_are_set_again_after_a_broken_connection(server: &Server) {
-    let (client, other) = (server.client(), server.client());
-    other.create("/w", None, open(), CreateMode::Persistent).unwrap();
-    client.exists("/w/new", true).unwrap();
-    client.get_data("/w", true).unwrap();
-    other.set_data("/w", None, -1).unwrap();
-    let event = client.next_watch_event();
-    assert_eq!((event.event_type, event.path.as_deref()), (EventType::NodeDataChanged, Some("/w")));
-    assert_eq!(event.zxid, other.last_zxid());
-
-    client.add_watch("/w", AddWatchMode::PersistentRecursive).unwrap();
-    client.get_children("/w", true).unwrap();
-    client.cnxn().break_connection();
-    wait_until("the client is connected again", common::DEADLINE, || {
-        client.events.try_iter().any(|event| event.keeper_state == KeeperState::Disconnected)
-    });
-    assert!(client.wait_connected(common::DEADLINE));
-    client.sync("/").unwrap();
-    other.create("/w/new", None, open(), CreateMode::Persistent).unwrap();
-    client.sync("/").unwrap();
-    let mut events: Vec<_> = client
-        .watch_events()
-        .into_iter()
-        .map(|event| (event.event_type, event.path.unwrap()))
-        .collect();
-    events.sort_by_key(|(event_type, _)| event_type.code());
-    assert_eq!(
-        events,
-        [
-            (EventType::NodeCreated, "/w/new".to_owned()),
-            (EventType::NodeChildrenChanged, "/w".to_owned())
-        ]
-    );
-    client.remove_all_watches("/w", WatcherType::Any, false).unwrap();
-    assert_eq!(client.next_watch_event().event_type, EventType::PersistentWatchRemoved);
-    let none = client.remove_all_watches("/w", WatcherType::Any, false).unwrap_err();
-    assert_eq!(none.keeper_error(), Some(KeeperError::NoWatcher));
-}
-
-fn a_session_can_be_taken_up_with_its_password_only(server: &Server) {
-    let first = server.client();
-    first.create("/e", None, open(), CreateMode::Ephemeral).unwrap();
-    let (id, passwd) = (first.session_id(), first.session_passwd());
-    first.cnxn().abandon();
-    let session = Some((id, passwd.clone()));
-    let second = server.client_with(ClientConfig { session, ..client_config() });
-    assert_eq!(second.session_id(), id);
-    assert_eq!(second.exists("/e", false).unwrap().unwrap().ephemeral_owner, id.0);
-
-    let session = Some((id, vec![7; 16]));
-    let config = ClientConfig { session, ..client_config() };
-    let (thief, events) =
-        zookeeper_server::zookeeper::ZooKeeper::connect(&server.address(), config).unwrap();
-    assert!(!thief.wait_connected(common::DEADLINE));
-    assert_eq!(thief.state(), States::Closed);
-    let event = events.recv_timeout(common::DEADLINE).unwrap();
-    assert_eq!(event.keeper_state, KeeperState::Expired);
-    let refused = thief.exists("/", false).unwrap_err();
-    assert_eq!(refused.keeper_error(), Some(KeeperError::SessionExpired));
-}
-
-fn credentials_open_what_is_closed_also_after_a_reconnect(server: &Server) {
-    let (client, other) = (server.client(), server.client());
-    client.add_auth_info("digest", b"bob:secret").unwrap();
-    let auth = Id { scheme: "auth".into(), id: String::new() };
-    let own = vec![ACL { perms: perms::ALL, id: auth }];
-    client.create("/own", Some(b"x"), own, CreateMode::Persistent).unwrap();
-    let refused = other.get_data("/own", false).unwrap_err();
-    assert_eq!(refused.keeper_error(), Some(KeeperError::NoAuth));
-    client.cnxn().break_connection();
-    let again = common::wait_for(common::DEADLINE, || client.get_data("/own", false).ok());
-    assert_eq!(again.unwrap().0.as_deref(), Some(&b"x"[..]));
-    client.add_auth_info("digest", b"eve:secret").unwrap();
-    assert_eq!(client.get_acl("/own").unwrap().0[0].id.scheme, "digest");
-
-    let refused = other.add_auth_info("nonsense", b"").unwrap_err();
-    assert_eq!(refused.keeper_error(), Some(KeeperError::AuthFailed));
-    wait_until("the client is at its end", common::DEADLINE, || {
-        other.state() == States::AuthFailed
-    });
-}
-
-fn answers_come_in_order_when_many_are_on_their_way(server: &Server) {
-    let client = server.client();
-    client.create("/p", None, open(), CreateMode::Persistent).unwrap();
-    let pending: Vec<_> =
-        (0..1000_u32).map(|n| client.submit_set_data("/p", Some(&n.to_be_bytes()), -1)).collect();
-    let read = client.submit_get_data("/p", false);
-    for (version, pending) in (1..).zip(pending) {
-        assert_eq!(pending.wait().unwrap().stat.version, version);
+        let bad = client.create("a", None, open(), CreateMode::Persistent).unwrap_err();
+        assert_eq!(bad.to_string(), "Path must start with / character");
+        client.delete("/a/e", -1).unwrap();
+        assert_eq!(
+            client.delete("/a", -1).unwrap_err().to_string(),
+            "KeeperErrorCode = Directory not empty for /a"
+        );
+        client.close();
+        assert_eq!(client.state(), States::Closed);
     }
-    assert_eq!(read.wait().unwrap().data.unwrap(), 999_u32.to_be_bytes());
+
+    pub(crate) fn a_multi_does_all_or_nothing(server: &mut Server) {
+        let client = server.client();
+        let results = client
+            .multi(vec![
+                Op::create("/m", Some(b"x".to_vec()), open(), CreateMode::Persistent),
+                Op::create("/m/c", None, open(), CreateMode::Container),
+                Op::set_data("/m", None, 0),
+                Op::check("/m", 1),
+                Op::delete("/m/c", -1),
+            ])
+            .unwrap();
+        assert_eq!(results[0], OpResult::Create { path: "/m".into() });
+        assert!(matches!(&results[1], OpResult::Create2 { path, .. } if path == "/m/c"));
+        assert!(matches!(&results[2], OpResult::SetData { stat } if stat.version == 1));
+        assert_eq!(results[3..], [OpResult::Check, OpResult::Delete]);
+
+        let failed = client.multi(vec![
+            Op::set_data("/m", Some(b"y".to_vec()), -1),
+            Op::delete("/nope", -1),
+            Op::check("/m", 99),
+        ]);
+        let Err(MultiError::Part { error, results }) = failed else { panic!("{failed:?}") };
+        assert_eq!(error.keeper_error(), Some(KeeperError::NoNode));
+        assert_eq!(results.iter().map(OpResult::err).collect::<Vec<_>>(), [0, -101, -2]);
+        assert_eq!(client.get_data("/m", false).unwrap().1.version, 1);
+
+        let read = client.multi(vec![Op::get_data("/m"), Op::get_children("/nope")]).unwrap();
+        assert!(matches!(&read[0], OpResult::GetData { data: None, .. }));
+        assert_eq!(read[1], OpResult::Error { err: -101 });
+    }
+
+    pub(crate) fn watches_fire_and_are_set_again_after_a_broken_connection(server: &mut Server) {
+        let (client, other) = (server.client(), server.client());
+        other.create("/w", None, open(), CreateMode::Persistent).unwrap();
+        client.exists("/w/new", true).unwrap();
+        client.get_data("/w", true).unwrap();
+        other.set_data("/w", None, -1).unwrap();
+        let event = client.next_watch_event();
+        assert_eq!(
+            (event.event_type, event.path.as_deref()),
+            (EventType::NodeDataChanged, Some("/w"))
+        );
+        assert_eq!(event.zxid, other.last_zxid());
+
+        client.add_watch("/w", AddWatchMode::PersistentRecursive).unwrap();
+        client.get_children("/w", true).unwrap();
+        client.cnxn().break_connection();
+        wait_until("the client is connected again", common::DEADLINE, || {
+            client.events.try_iter().any(|event| event.keeper_state == KeeperState::Disconnected)
+        });
+        assert!(client.wait_connected(common::DEADLINE));
+        client.sync("/").unwrap();
+        other.create("/w/new", None, open(), CreateMode::Persistent).unwrap();
+        client.sync("/").unwrap();
+        let mut events: Vec<_> = client
+            .watch_events()
+            .into_iter()
+            .map(|event| (event.event_type, event.path.unwrap()))
+            .collect();
+        events.sort_by_key(|(event_type, _)| event_type.code());
+        assert_eq!(
+            events,
+            [
+                (EventType::NodeCreated, "/w/new".to_owned()),
+                (EventType::NodeChildrenChanged, "/w".to_owned())
+            ]
+        );
+        client.remove_all_watches("/w", WatcherType::Any, false).unwrap();
+        assert_eq!(client.next_watch_event().event_type, EventType::PersistentWatchRemoved);
+        let none = client.remove_all_watches("/w", WatcherType::Any, false).unwrap_err();
+        assert_eq!(none.keeper_error(), Some(KeeperError::NoWatcher));
+    }
+
+    pub(crate) fn a_session_can_be_taken_up_with_its_password_only(server: &mut Server) {
+        let first = server.client();
+        first.create("/e", None, open(), CreateMode::Ephemeral).unwrap();
+        let (id, passwd) = (first.session_id(), first.session_passwd());
+        first.cnxn().abandon();
+        let session = Some((id, passwd.clone()));
+        let second = server.client_with(ClientConfig { session, ..client_config() });
+        assert_eq!(second.session_id(), id);
+        assert_eq!(second.exists("/e", false).unwrap().unwrap().ephemeral_owner, id.0);
+
+        let session = Some((id, vec![7; 16]));
+        let config = ClientConfig { session, ..client_config() };
+        let (thief, events) =
+            zookeeper_server::zookeeper::ZooKeeper::connect(&server.address(), config).unwrap();
+        assert!(!thief.wait_connected(common::DEADLINE));
+        assert_eq!(thief.state(), States::Closed);
+        let event = events.recv_timeout(common::DEADLINE).unwrap();
+        assert_eq!(event.keeper_state, KeeperState::Expired);
+        let refused = thief.exists("/", false).unwrap_err();
+        assert_eq!(refused.keeper_error(), Some(KeeperError::SessionExpired));
+    }
+
+    pub(crate) fn credentials_open_what_is_closed_also_after_a_reconnect(server: &mut Server) {
+        let (client, other) = (server.client(), server.client());
+        client.add_auth_info("digest", b"bob:secret").unwrap();
+        let auth = Id { scheme: "auth".into(), id: String::new() };
+        let own = vec![ACL { perms: perms::ALL, id: auth }];
+        client.create("/own", Some(b"x"), own, CreateMode::Persistent).unwrap();
+        let refused = other.get_data("/own", false).unwrap_err();
+        assert_eq!(refused.keeper_error(), Some(KeeperError::NoAuth));
+        client.cnxn().break_connection();
+        let again = common::wait_for(common::DEADLINE, || client.get_data("/own", false).ok());
+        assert_eq!(again.unwrap().0.as_deref(), Some(&b"x"[..]));
+        client.add_auth_info("digest", b"eve:secret").unwrap();
+        assert_eq!(client.get_acl("/own").unwrap().0[0].id.scheme, "digest");
+
+        let refused = other.add_auth_info("nonsense", b"").unwrap_err();
+        assert_eq!(refused.keeper_error(), Some(KeeperError::AuthFailed));
+        wait_until("the client is at its end", common::DEADLINE, || {
+            other.state() == States::AuthFailed
+        });
+    }
+
+    pub(crate) fn answers_come_in_order_when_many_are_on_their_way(server: &mut Server) {
+        let client = server.client();
+        client.create("/p", None, open(), CreateMode::Persistent).unwrap();
+        let pending: Vec<_> = (0..1000_u32)
+            .map(|n| client.submit_set_data("/p", Some(&n.to_be_bytes()), -1))
+            .collect();
+        let read = client.submit_get_data("/p", false);
+        for (version, pending) in (1..).zip(pending) {
+            assert_eq!(pending.wait().unwrap().stat.version, version);
+        }
+        assert_eq!(read.wait().unwrap().data.unwrap(), 999_u32.to_be_bytes());
+    }
+
+    pub(crate) fn a_chroot_is_not_seen_by_its_client(server: &mut Server) {
+        let root = server.client();
+        root.create("/app", None, open(), CreateMode::Persistent).unwrap();
+        let client = server.client_below("/app", client_config());
+        assert_eq!(client.create("/x", None, open(), CreateMode::Persistent).unwrap(), "/x");
+        client.get_data("/x", true).unwrap();
+        root.set_data("/app/x", None, -1).unwrap();
+        assert_eq!(client.next_watch_event().path.as_deref(), Some("/x"));
+        assert_eq!(client.get_children("/", false).unwrap(), ["x"]);
+    }
+
+    pub(crate) fn a_client_without_a_server_loses_its_operations_and_comes_back(
+        server: &mut Server,
+    ) {
+        let client = server.client();
+        let session = client.session_id();
+        server.kill9();
+        let lost = client.get_children("/", false).unwrap_err();
+        assert_eq!(lost.keeper_error(), Some(KeeperError::ConnectionLoss));
+        server.start_again();
+        let back = common::wait_for(common::DEADLINE, || client.get_children("/", false).ok());
+        assert!(back.is_some());
+        assert_eq!(client.session_id(), session);
+        assert_ne!(session, SessionId(0));
+    }
 }
 
-fn a_chroot_is_not_seen_by_its_client(server: &Server) {
-    let root = server.client();
-    root.create("/app", None, open(), CreateMode::Persistent).unwrap();
-    let client = server.client_below("/app", client_config());
-    assert_eq!(client.create("/x", None, open(), CreateMode::Persistent).unwrap(), "/x");
-    client.get_data("/x", true).unwrap();
-    root.set_data("/app/x", None, -1).unwrap();
-    assert_eq!(client.next_watch_event().path.as_deref(), Some("/x"));
-    assert_eq!(client.get_children("/", false).unwrap(), ["x"]);
-}
+macro_rules! against_both {
+    ($( $body:ident, $java:ident; )*) => {$(
+        #[test]
+        fn $body() {
+            bodies::$body(&mut ours());
+        }
 
-fn a_client_without_a_server_loses_its_operations_and_comes_back(server: &mut Server) {
-    let client = server.client();
-    let session = client.session_id();
-    server.kill9();
-    let lost = client.get_children("/", false).unwrap_err();
-    assert_eq!(lost.keeper_error(), Some(KeeperError::ConnectionLoss));
-    server.start_again();
-    let back = common::wait_for(common::DEADLINE, || client.get_children("/", false).ok());
-    assert!(back.is_some());
-    assert_eq!(client.session_id(), session);
-    assert_ne!(session, SessionId(0));
-}
-
-macro_rules! against_java {
-    ($( $name:ident as $body:ident; )*) => {$(
         #[test]
         #[ignore = "needs Java 3.9"]
-        fn $name() {
-            $body(&java());
+        fn $java() {
+            bodies::$body(&mut java());
         }
     )*};
 }
 
-against_java! {
-    java_answers_every_operation as every_operation_gives_what_the_server_answers;
-    java_does_a_multi_as_a_whole as a_multi_does_all_or_nothing;
-    java_fires_watches_also_after_a_broken_connection
-        as watches_fire_and_are_set_again_after_a_broken_connection;
-    java_gives_a_session_back_for_its_password_only
-        as a_session_can_be_taken_up_with_its_password_only;
-    java_opens_for_credentials_what_is_closed
-        as credentials_open_what_is_closed_also_after_a_reconnect;
-    java_answers_in_order as answers_come_in_order_when_many_are_on_their_way;
-    java_serves_a_chroot as a_chroot_is_not_seen_by_its_client;
-}
-
-#[test]
-#[ignore = "needs Java 3.9"]
-fn java_may_die_and_come_back() {
-    a_client_without_a_server_loses_its_operations_and_comes_back(&mut java());
+against_both! {
+    every_operation_gives_what_the_server_answers, java_answers_every_operation;
+    a_multi_does_all_or_nothing, java_does_a_multi_as_a_whole;
+    watches_fire_and_are_set_again_after_a_broken_connection,
+        java_fires_watches_also_after_a_broken_connection;
+    a_session_can_be_taken_up_with_its_password_only,
+        java_gives_a_session_back_for_its_password_only;
+    credentials_open_what_is_closed_also_after_a_reconnect, java_opens_for_credentials_what_is_closed;
+    answers_come_in_order_when_many_are_on_their_way, java_answers_in_order;
+    a_chroot_is_not_seen_by_its_client, java_serves_a_chroot;
+    a_client_without_a_server_loses_its_operations_and_comes_back, java_may_die_and_come_back;
 }

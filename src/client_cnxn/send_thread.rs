@@ -383,14 +383,13 @@ fn process_auth(shared: &Shared, header: &ReplyHeader) -> Result<(), CnxnError> 
         state.states = States::AuthFailed;
     }
     drop(state);
+    if has_failed {
+        shared.tell(ClientEvent::of_state(KeeperState::AuthFailed));
+    }
     if let Some(packet) = packet {
         packet.finish(Ok(Reply { zxid: header.zxid, err: header.err, body: Vec::new() }));
     }
-    if has_failed {
-        shared.tell(ClientEvent::of_state(KeeperState::AuthFailed));
-        return Err(CnxnError::AuthFailed);
-    }
-    Ok(())
+    if has_failed { Err(CnxnError::AuthFailed) } else { Ok(()) }
 }
 
 fn notify(shared: &Shared, event: &WatcherEvent, zxid: Zxid) {

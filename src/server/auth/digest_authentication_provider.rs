@@ -4,7 +4,6 @@
 //! read as UTF-8, as Java 18 and later do; before, Java used the platform's own character set.
 
 use std::fmt;
-use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -225,21 +224,6 @@ impl AuthenticationProvider for DigestAuthenticationProvider {
     }
 }
 
-/// Prints the id of each `user:password` (Java: main), for ACLs and for the super user's setting.
-///
-/// # Errors
-/// When `out` cannot be written to.
-pub fn main(
-    algorithm: DigestAlgorithm,
-    args: &[String],
-    out: &mut dyn Write,
-) -> Result<(), io::Error> {
-    for id_password in args {
-        writeln!(out, "{id_password}->{}", algorithm.generate_digest(id_password))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::server_authentication_provider::fakes::Fake;
@@ -330,12 +314,5 @@ mod tests {
             assert_eq!(AuthenticationProvider::is_valid(&provider, id), valid, "{id:?}");
         }
         assert_eq!(AuthenticationProvider::user_name(&provider, "bob:hash"), "bob");
-    }
-
-    #[test]
-    fn the_tool_prints_what_javas_main_prints() {
-        let mut out = Vec::new();
-        main(DigestAlgorithm::Sha1, &["super:test".into()], &mut out).unwrap();
-        assert_eq!(out, b"super:test->super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n");
     }
 }

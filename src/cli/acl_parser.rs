@@ -1,0 +1,67 @@
+//! `scheme:id:perm,scheme:id:perm` (Java: cli/AclParser.java).
+
+use super::cli_command::Context;
+use crate::data::{ACL, Id};
+use crate::zoo_defs::perms;
+
+/// The entries of a text. What is none is told and left out, as in Java.
+pub fn parse(context: &mut Context<'_>, text: &str) -> Vec<ACL> {
+    let mut acls = Vec::new();
+    for entry in text.trim_end_matches(',').split(',') {
+        let parts = entry.split_once(':').and_then(|(scheme, rest)| {
+            rest.rsplit_once(':').map(|(id, letters)| (scheme, id, letters))
+        });
+        let Some((scheme, id, letters)) = parts else {
+            context.err_line(&format!("{entry} does not have the form scheme:id:perm"));
+            continue;
+        };
+        let id = Id { scheme: scheme.to_owned(), id: id.to_owned() };
+        acls.push(ACL { perms: perms_of(context, letters), id });
+    }
+    acls
+}
+
+fn perms_of(context: &mut Context<'_>, letters: &str) -> i32 {
+    let mut perms = 0;
+    for letter in letters.chars() {
+        perms |= match letter {
+            'r' => perms::READ,
+            'w' => perms::WRITE,
+            'c' => perms::CREATE,
+            'd' => perms::DELETE,
+            'a' => perms::ADMIN,
+            _ => {
+                context.err_line(&format!("Unknown perm type: {letter}"));
+                0
+            }
+        };
+    }
+    perms
+}
+
+/// The letters of permissions (Java: ZKUtil.getPermString).
+#[must_use]
+pub fn perm_string(perms: i32) -> String {
+    [
+        (perms::CREATE, 'c'),
+        (perms::DELETE, 'd'),
+        (perms::READ, 'r'),
+        (perms::WRITE, 'w'),
+        (perms::ADMIN, 'a'),
+    ]
+    .into_iter()
+    .filter_map(|(perm, letter)| (perms & perm != 0).then_some(letter))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_written_in_javas_order() {
+        assert_eq!(perm_string(perms::ALL), "cdrwa");
+        assert_eq!(perm_string(perms::READ | perms::WRITE), "rw");
+        assert_eq!(perm_string(0), "");
+    }
+}

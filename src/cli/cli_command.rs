@@ -1,0 +1,158 @@
+//! What a command is, and what it works with (Java: cli/CliCommand.java).
+
+use std::fmt;
+use std::io::Write;
+
+use crossbeam::channel::Receiver;
+
+use super::cli_exception::CliError;
+use super::command_line::{CommandLine, CommandOptions};
+use super::command_usage_helper;
+use crate::client_cnxn::ClientEvent;
+use crate::zookeeper::ZooKeeper;
+
+/// A command of the shell.
+#[derive(Clone, Copy)]
+pub struct CliCommand {
+    /// The word that calls it (Java: getCmdStr).
+    pub cmd_str: &'static str,
+    /// What may follow the word (Java: getOptionStr).
+    pub option_str: &'static str,
+    /// Its options.
+    pub options: CommandOptions,
+    /// Whether its usage explains the options.
+    pub usage_lists_options: bool,
+    /// Does it. The words are those that were typed, the command's own first.
+    pub exec: fn(&Self, &mut Context<'_>, Vec<String>) -> Result<(), CliError>,
+}
+
+impl CliCommand {
+    /// How the command is to be called (Java: getUsageStr).
+    #[must_use]
+    pub fn usage_str(&self) -> String {
+        let options = self.usage_lists_options.then_some(&self.options);
+        command_usage_helper::usage(&format!("{} {}", self.cmd_str, self.option_str), options)
+    }
+
+    /// The error of a wrong call.
+    #[must_use]
+    pub fn usage_error(&self) -> CliError {
+        CliError::new(self.usage_str())
+    }
+
+    /// Takes the words apart; there must be as many besides options, the command's own included.
+    ///
+    /// # Errors
+    /// When there is an option that the command does not have, or there are too few words.
+    pub fn parse(&self, words: &[String], at_least: usize) -> Result<CommandLine, CliError> {
+        let line = self.options.parse(words)?;
+        if line.args.len() < at_least {
+            return Err(self.usage_error());
+        }
+        Ok(line)
+    }
+
+    /// The same for commands that once took the word `watch` behind the path (Java: retainCompatibility).
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with_old_watch(
+        &self,
+        context: &mut Context<'_>,
+        mut words: Vec<String>,
+        at_least: usize,
+        new_form: &str,
+    ) -> Result<CommandLine, CliError> {
+        let line = self.parse(&words, at_least)?;
+        if line.args.len() <= 2 {
+            return Ok(line);
+        }
+        let name = self.cmd_str;
+        context.err_line(&format!(
+            "'{name} path [watch]' has been deprecated. Please use '{new_form}' instead."
+        ));
+        if let Some(word) = words.get_mut(2) {
+            "-w".clone_into(word);
+        }
+        self.options.parse(&words)
+    }
+}
+
+impl fmt::Debug for CliCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.cmd_str, self.option_str)
+    }
+}
+
+/// Where the shell prints to, and what its client is told meanwhile.
+pub struct Console<'a> {
+    /// Results.
+    pub out: &'a mut dyn Write,
+    /// Everything else.
+    pub err: &'a mut dyn Write,
+    /// What the client is told.
+    pub events: Option<Receiver<ClientEvent>>,
+    /// Whether it is printed (Java: printWatches).
+    pub print_watches: bool,
+}
+
+impl fmt::Debug for Console<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("print_watches", &self.print_watches).finish()
+    }
+}
+
+impl Console<'_> {
+    /// Prints a line of a result, after the events that came before it.
+    pub fn out_line(&mut self, line: &str) {
+        self.print_events();
+        // A reader that has gone needs no output.
+        let _reader_has_gone = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+    }
+
+    /// Prints another line.
+    pub fn err_line(&mut self, line: &str) {
+        self.print_events();
+        let _reader_has_gone = writeln!(self.err, "{line}").and_then(|()| self.err.flush());
+    }
+
+    /// Prints the events that have come.
+    pub fn print_events(&mut self) {
+        let events: Vec<ClientEvent> = match &self.events {
+            Some(events) => events.try_iter().collect(),
+            None => return,
+        };
+        for event in events {
+            self.print_event(&event);
+        }
+    }
+
+    /// Prints an event (Java: MyWatcher.process).
+    pub fn print_event(&mut self, event: &ClientEvent) {
+        if self.print_watches {
+            let text = format!("\nWATCHER::\n\n{event}");
+            let _reader_has_gone = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        }
+    }
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The client.
+    pub zk: &'a ZooKeeper,
+    /// Where to print.
+    pub console: Console<'a>,
+}
+
+impl Context<'_> {
+    /// Prints a line of a result.
+    pub fn out_line(&mut self, line: &str) {
+        self.console.out_line(line);
+    }
+
+    /// Prints another line.
+    pub fn err_line(&mut self, line: &str) {
+        self.console.err_line(line);
+    }
+}

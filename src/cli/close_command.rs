@@ -1,0 +1,20 @@
+//! `close` (Java: cli/CloseCommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::NO_OPTIONS;
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "close",
+    option_str: "",
+    options: NO_OPTIONS,
+    usage_lists_options: false,
+    exec,
+};
+
+#[expect(clippy::unnecessary_wraps, reason = "as every command")]
+fn exec(_: &CliCommand, context: &mut Context<'_>, _words: Vec<String>) -> Result<(), CliError> {
+    context.zk.close();
+    Ok(())
+}

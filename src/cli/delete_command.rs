@@ -1,0 +1,44 @@
+//! `delete [-v version] path` (Java: cli/DeleteCommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::{CliError, not_a_number};
+use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "delete",
+    option_str: "[-v version] path",
+    options: CommandOptions {
+        options: &[CommandOption::value("v", "version")],
+        choice: Choice::Any,
+    },
+    usage_lists_options: false,
+    exec,
+};
+
+/// The version after `-v`; -1, which is any, without it.
+///
+/// # Errors
+/// When it is no number.
+pub fn version(line: &CommandLine) -> Result<i32, CliError> {
+    match line.option_value("v") {
+        Some(text) => text.parse().map_err(|_| not_a_number(text)),
+        None => Ok(-1),
+    }
+}
+
+/// A version behind the path, as before 3.5, is told and not looked at, as in Java.
+fn exec(
+    command: &CliCommand,
+    context: &mut Context<'_>,
+    words: Vec<String>,
+) -> Result<(), CliError> {
+    let line = command.parse(&words, 2)?;
+    if line.args.len() > 2 {
+        context.err_line(
+            "'delete path [version]' has been deprecated. Please use 'delete [-v version] path' instead.",
+        );
+    }
+    context.zk.delete(&line.args[1], version(&line)?)?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! `getAcl [-s] path` (Java: cli/GetAclCommand.java).
+
+use super::acl_parser::perm_string;
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::{Choice, CommandOption, CommandOptions};
+use super::stat_printer;
+use crate::jute::ToStringOutputArchive;
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "getAcl",
+    option_str: "[-s] path",
+    options: CommandOptions { options: &[CommandOption::flag("s", "stats")], choice: Choice::Any },
+    usage_lists_options: false,
+    exec,
+};
+
+fn exec(
+    command: &CliCommand,
+    context: &mut Context<'_>,
+    words: Vec<String>,
+) -> Result<(), CliError> {
+    let line = command.parse(&words, 2)?;
+    let (acl, stat) = context.zk.get_acl(&line.args[1])?;
+    for entry in acl {
+        // Java's text of an id ends its line.
+        let id = ToStringOutputArchive::text_of(&entry.id);
+        context.out_line(&format!("{id}: {}", perm_string(entry.perms)));
+    }
+    if line.has_option("s") {
+        stat_printer::print(context, &stat);
+    }
+    Ok(())
+}

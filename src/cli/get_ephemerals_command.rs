@@ -1,0 +1,27 @@
+//! `getEphemerals path` (Java: cli/GetEphemeralsCommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::NO_OPTIONS;
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "getEphemerals",
+    option_str: "path",
+    options: NO_OPTIONS,
+    usage_lists_options: false,
+    exec,
+};
+
+/// Without a path: all of the session's.
+fn exec(
+    command: &CliCommand,
+    context: &mut Context<'_>,
+    words: Vec<String>,
+) -> Result<(), CliError> {
+    let line = command.parse(&words, 1)?;
+    let path = line.args.get(1).map_or("/", String::as_str);
+    let ephemerals = context.zk.get_ephemerals(path)?;
+    context.out_line(&format!("[{}]", ephemerals.join(", ")));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `setAcl [-s] [-v version] [-R] path acl` (Java: cli/SetAclCommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::{Choice, CommandOption, CommandOptions};
+use super::{acl_parser, delete_command, stat_printer, sub_tree};
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "setAcl",
+    option_str: "[-s] [-v version] [-R] path acl",
+    options: CommandOptions {
+        options: &[
+            CommandOption::flag("s", "stats"),
+            CommandOption::value("v", "version"),
+            CommandOption::flag("R", "recursive"),
+        ],
+        choice: Choice::Any,
+    },
+    usage_lists_options: false,
+    exec,
+};
+
+fn exec(
+    command: &CliCommand,
+    context: &mut Context<'_>,
+    words: Vec<String>,
+) -> Result<(), CliError> {
+    let line = command.parse(&words, 3)?;
+    let (path, zk) = (&line.args[1], context.zk);
+    let acl = acl_parser::parse(context, &line.args[2]);
+    let version = delete_command::version(&line)?;
+    if line.has_option("R") {
+        return sub_tree::visit_dfs(zk, path, false, &mut |node| {
+            // One node that refuses does not hold up the others.
+            if let Err(error) = zk.set_acl(node, acl.clone(), version) {
+                context.out_line(&error.to_string());
+            }
+            Ok(())
+        });
+    }
+    let stat = zk.set_acl(path, acl, version)?;
+    if line.has_option("s") {
+        stat_printer::print(context, &stat);
+    }
+    Ok(())
+}

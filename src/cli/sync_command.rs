@@ -1,0 +1,35 @@
+//! `sync path` (Java: cli/SyncCommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::NO_OPTIONS;
+use crate::client_cnxn::ClientError;
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "sync",
+    option_str: "path",
+    options: NO_OPTIONS,
+    usage_lists_options: false,
+    exec,
+};
+
+/// A refusal is told with its code, and is no error, as in Java.
+fn exec(
+    command: &CliCommand,
+    context: &mut Context<'_>,
+    words: Vec<String>,
+) -> Result<(), CliError> {
+    let line = command.parse(&words, 2)?;
+    let failed = match context.zk.sync(&line.args[1]) {
+        Ok(()) => None,
+        Err(ClientError::Keeper { error, .. }) => Some(error.code()),
+        Err(ClientError::UnknownCode { code, .. }) => Some(code),
+        Err(error) => return Err(error.into()),
+    };
+    match failed {
+        None => context.out_line("Sync is OK"),
+        Some(code) => context.out_line(&format!("Sync has failed. rc={code}")),
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! `whoami` (Java: cli/WhoAmICommand.java).
+
+use super::cli_command::{CliCommand, Context};
+use super::cli_exception::CliError;
+use super::command_line::NO_OPTIONS;
+
+/// The command.
+pub const COMMAND: CliCommand = CliCommand {
+    cmd_str: "whoami",
+    option_str: "",
+    options: NO_OPTIONS,
+    usage_lists_options: false,
+    exec,
+};
+
+fn exec(_: &CliCommand, context: &mut Context<'_>, _words: Vec<String>) -> Result<(), CliError> {
+    let client_infos = context.zk.who_am_i()?;
+    context.out_line("Auth scheme: User");
+    for info in client_infos {
+        context.out_line(&format!("{}: {}", info.auth_scheme, info.user));
+    }
+    Ok(())
+}
