@@ -367,9 +367,14 @@ impl ServerCnxn {
     }
 
     /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word).
+    ///
+    /// They count as a packet, and not among the sizes of answers, as in Java.
     pub fn append_raw(&self, bytes: &[u8]) {
         if self.output.append(|queued| queued.extend_from_slice(bytes)) {
-            self.note_response(bytes.len());
+            self.stats.packets_were_sent(1);
+            if let Some(server) = &self.server {
+                server.server_stats().packets_were_sent(1);
+            }
         }
     }
 

@@ -156,8 +156,10 @@ impl Started<'_> {
             now_ms,
             self.count,
         );
+        // Java counts an answer without the field of its length.
+        let length_fields = i64::from(self.count) * 4;
         let bytes = i64::try_from(self.answers.len()).unwrap_or(i64::MAX);
-        server.server_metrics().response_bytes.add(bytes / i64::from(self.count));
+        server.server_metrics().response_bytes.add(bytes - length_fields);
         cnxn.append_replies(&self.answers, self.count, self.numbered);
         self.answers.clear();
         (self.count, self.numbered) = (0, 0);

@@ -269,6 +269,9 @@ impl ServerCnxn {
             argument = Some(mask);
         }
         self.stats.packet_received();
+        if let Some(server) = &self.server {
+            server.server_stats().packet_received(LEN_FIELD);
+        }
         info!(
             target: LOG,
             "Processing {} command from /{}",
