@@ -116,7 +116,11 @@ impl<R: Read> BinaryInputArchive<R> {
         self.input
     }
 
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], InputError> {
+    /// A fixed number of bytes: numbers that stand one behind the other can be read at once.
+    ///
+    /// # Errors
+    /// When the input has ended or failed.
+    pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], InputError> {
         let mut bytes = [0; N];
         self.input.read_exact(&mut bytes).map_err(|error| InputError::from_io(error, what))?;
         Ok(bytes)
@@ -159,9 +163,36 @@ impl<R: Read> BinaryInputArchive<R> {
     /// # Errors
     /// When the input has ended or failed, or the length is negative or above the limit.
     pub fn read_buffer(&mut self, tag: &'static str) -> Result<Option<Vec<u8>>, InputError> {
+        self.read_buffer_with_room(tag, 0)
+    }
+
+    /// As [`read_buffer`](Self::read_buffer), with room for so many bytes more at the end.
+    ///
+    /// # Errors
+    /// As [`read_buffer`](Self::read_buffer).
+    pub fn read_buffer_with_room(
+        &mut self,
+        tag: &'static str,
+        room: usize,
+    ) -> Result<Option<Vec<u8>>, InputError> {
+        let mut bytes = Vec::new();
+        Ok(self.read_buffer_into(tag, &mut bytes, room)?.then_some(bytes))
+    }
+
+    /// Puts the bytes of a buffer in the place of what is in `bytes`, with room for so many more; false for null.
+    ///
+    /// # Errors
+    /// As [`read_buffer`](Self::read_buffer).
+    pub fn read_buffer_into(
+        &mut self,
+        tag: &'static str,
+        bytes: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<bool, InputError> {
+        bytes.clear();
         let len = self.read_int()?;
         if len == -1 {
-            return Ok(None);
+            return Ok(false);
         }
         let wanted = match usize::try_from(len) {
             Ok(wanted) if wanted <= self.max_length => wanted,
@@ -171,18 +202,19 @@ impl<R: Read> BinaryInputArchive<R> {
             }
         };
         if wanted <= CHUNK {
-            let mut bytes = vec![0; wanted];
-            let read = self.input.read_exact(&mut bytes);
+            bytes.reserve_exact(wanted + room);
+            bytes.resize(wanted, 0);
+            let read = self.input.read_exact(bytes);
             read.map_err(|error| InputError::from_io(error, tag))?;
-            return Ok(Some(bytes));
+            return Ok(true);
         }
-        let mut bytes = Vec::with_capacity(CHUNK);
-        let read = self.input.by_ref().take(wanted as u64).read_to_end(&mut bytes);
+        bytes.reserve_exact(CHUNK);
+        let read = self.input.by_ref().take(wanted as u64).read_to_end(bytes);
         if read.map_err(|error| InputError::from_io(error, tag))? < wanted {
             return Err(InputError::EndOfInput { what: tag });
         }
-        bytes.shrink_to_fit();
-        Ok(Some(bytes))
+        bytes.shrink_to(wanted + room);
+        Ok(true)
     }
 
     /// A length field and text of as many bytes; `None` for length -1. Bytes that are not text become U+FFFD.

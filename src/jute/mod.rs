@@ -9,7 +9,7 @@ pub mod binary_input_archive;
 pub mod binary_output_archive;
 pub mod to_string_output_archive;
 
-pub use binary_input_archive::{BinaryInputArchive, InputError, Limits};
+pub use binary_input_archive::{BinaryInputArchive, InputError, Limits, decode_text};
 pub use binary_output_archive::BinaryOutputArchive;
 pub use record::{JuteField, OutputArchive, Record};
 pub use to_string_output_archive::ToStringOutputArchive;

@@ -30,11 +30,19 @@ impl NodeId {
 /// Set in `path_len` when the data is null.
 const NULL_DATA: u32 = 1 << 31;
 
-/// Data, state and neighbours of a node.
+/// Data, state and neighbours of a node. What finding it reads stands together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct DataNode {
     /// The data, and behind it the path.
     bytes: Box<[u8]>,
+    /// Of the path, in bytes; and [`NULL_DATA`].
+    path_len: u32,
+    pub(super) acl: AclKey,
+    /// Of path, data and state, as it is in the tree's digest now.
+    pub(super) digest: u32,
+    /// Of the path.
+    pub(super) hash: u32,
     czxid: Zxid,
     mzxid: Zxid,
     pzxid: Zxid,
@@ -44,13 +52,6 @@ pub(super) struct DataNode {
     version: i32,
     cversion: i32,
     aversion: i32,
-    /// Of the path, in bytes; and [`NULL_DATA`].
-    path_len: u32,
-    pub(super) acl: AclKey,
-    /// Of path, data and state, as it is in the tree's digest now.
-    pub(super) digest: u32,
-    /// Of the path.
-    pub(super) hash: u32,
     pub(super) parent: NodeId,
     pub(super) first_child: NodeId,
     pub(super) next_sibling: NodeId,

@@ -4,18 +4,18 @@
 //!
 //! Differs from Java, for memory and speed:
 //! * Nodes lie in chunks that never move and are known by number. A deleted node's place is used again.
-//! * The index holds numbers only; the path is compared with the node's own. It is in shards that grow one by one: with
-//!   ten million nodes no single growth takes long, and only a shard is there twice meanwhile.
+//! * The [index](path_index) holds numbers only; the path is compared with the node's own.
 //! * The children of a node are a chain, newest first. So a child that is created while the chain is walked is never met:
 //!   snapshots depend on it.
 //! * The root is not in the index twice: `/` and the empty path lead to it, and [`NodeHashMap::len`] counts it twice as
 //!   Java does.
 
+mod path_index;
+
 use std::hash::{BuildHasher, RandomState};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
-use hashbrown::HashTable;
 
 use crate::common::path_utils::java_length;
 use crate::data::StatPersisted;
@@ -24,15 +24,12 @@ use super::data_node::{DataNode, NodeId};
 use super::reference_counted_acl_cache::AclKey;
 use super::util::ad_hash::AdHash;
 
+use path_index::PathIndex;
+
 /// Nodes in a chunk: 56 KiB, which is what an empty tree takes.
 const CHUNK: usize = 512;
 const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
 const _: () = assert!(CHUNK.is_power_of_two());
-
-/// Shards of the index, chosen by the highest bits of a path's hash.
-const SHARDS: usize = 64;
-const SHARD_SHIFT: u32 = u32::BITS - SHARDS.trailing_zeros();
-const _: () = assert!(SHARDS.is_power_of_two());
 
 /// The nodes, their index and the sums over all of them.
 pub(super) struct NodeHashMap {
@@ -41,7 +38,7 @@ pub(super) struct NodeHashMap {
     free: NodeId,
     /// Without the root's second name.
     count: usize,
-    index: Box<[HashTable<NodeId>]>,
+    index: PathIndex,
     hasher: SeedableRandomState,
     digest_enabled: bool,
     digest: AdHash,
@@ -52,12 +49,12 @@ impl NodeHashMap {
     /// No node, not even a root.
     pub(super) fn new(digest_enabled: bool) -> Self {
         // Clients choose the paths: the seed must be none that they can guess.
-        let seed = RandomState::new().hash_one(SHARDS);
+        let seed = RandomState::new().hash_one(CHUNK);
         Self {
             chunks: Vec::new(),
             free: NodeId::NONE,
             count: 0,
-            index: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            index: PathIndex::new(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
             digest_enabled,
             digest: AdHash::new(),
@@ -70,7 +67,7 @@ impl NodeHashMap {
         self.chunks = Vec::new();
         self.free = NodeId::NONE;
         self.count = 0;
-        self.index.iter_mut().for_each(|shard| *shard = HashTable::new());
+        self.index = PathIndex::new();
         self.digest.clear();
         self.data_size = 0;
     }
@@ -99,17 +96,13 @@ impl NodeHashMap {
             return (self.count > 0).then_some(NodeId::ROOT);
         }
         let hash = self.hash_of(path);
-        let is_it = |id: &NodeId| {
-            let node = self.node(*id);
-            node.hash == hash && node.path_bytes() == path.as_bytes()
-        };
-        self.index[shard_of(hash)].find(spread(hash), is_it).copied()
+        self.index.find(hash, |id| self.node(id).path_bytes() == path.as_bytes())
     }
 
     /// The node of a number that is in use.
     #[inline]
     pub(super) fn node(&self, id: NodeId) -> &DataNode {
-        &self.chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)]
+        node_in(&self.chunks, id)
     }
 
     #[inline]
@@ -127,6 +120,22 @@ impl NodeHashMap {
         stat: &StatPersisted,
     ) -> NodeId {
         debug_assert!(self.get(path).is_none(), "{path} is there already");
+        let id = self.insert_unindexed(parent, path, data, acl, stat);
+        if id != NodeId::ROOT {
+            self.index.insert(self.node(id).hash, id);
+        }
+        id
+    }
+
+    /// As [`insert`](Self::insert), but the node is not found before [`index_all`](Self::index_all).
+    pub(super) fn insert_unindexed(
+        &mut self,
+        parent: Option<NodeId>,
+        path: &str,
+        data: Option<Vec<u8>>,
+        acl: AclKey,
+        stat: &StatPersisted,
+    ) -> NodeId {
         let mut node = DataNode::new(path, data, acl, stat);
         node.hash = self.hash_of(path);
         if self.digest_enabled {
@@ -135,35 +144,50 @@ impl NodeHashMap {
         }
         self.data_size += node_size(&node);
         self.count += 1;
-        let hash = node.hash;
         let id = self.place(node);
         match parent {
             None => assert!(id == NodeId::ROOT, "the root is the first node"),
-            Some(parent) => {
-                let (chunks, shard) = (&self.chunks, &mut self.index[shard_of(hash)]);
-                shard.insert_unique(spread(hash), id, |id| {
-                    spread(chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)].hash)
-                });
-                self.link(parent, id);
-            }
+            Some(parent) => self.link(parent, id),
         }
         id
     }
 
+    /// Makes all nodes found that were only inserted unindexed. Of two with one path the later is not: such pairs are
+    /// returned.
+    pub(super) fn index_all(&mut self) -> Vec<(NodeId, NodeId)> {
+        let Self { chunks, index, .. } = self;
+        let numbers = (0..).map(NodeId);
+        let hashes = chunks.iter().flatten().map(|node| node.hash).zip(numbers);
+        let path = |id: NodeId| node_in(chunks, id).path_bytes();
+        index.extend(hashes.skip(1), |there, id| path(there) == path(id))
+    }
+
+    /// Removes the later of two nodes with one path, which is not in the index; its children become the other's.
+    pub(super) fn merge(&mut self, there: NodeId, later: NodeId) {
+        while let Some(child) = self.node(later).first_child.some() {
+            self.unlink(child);
+            self.node_mut(child).next_sibling = NodeId::NONE;
+            self.node_mut(child).previous_sibling = NodeId::NONE;
+            self.link(there, child);
+        }
+        self.remove_unindexed(later);
+    }
+
     /// Removes a node that has no children.
     pub(super) fn remove(&mut self, id: NodeId) {
+        self.index.remove(self.node(id).hash, id);
+        self.remove_unindexed(id);
+    }
+
+    fn remove_unindexed(&mut self, id: NodeId) {
         assert!(id != NodeId::ROOT, "the root is never removed");
         self.unlink(id);
         let node = self.node(id);
         assert!(node.child_count == 0, "children go before their parent");
-        let (hash, digest, size) = (node.hash, node.digest, node_size(node));
+        let (digest, size) = (node.digest, node_size(node));
         self.digest.remove_digest(digest.into());
         self.data_size -= size;
         self.count -= 1;
-        if let Ok(found) = self.index[shard_of(hash)].find_entry(spread(hash), |other| *other == id)
-        {
-            found.remove();
-        }
         let free = self.free;
         let node = self.node_mut(id);
         node.release();
@@ -282,13 +306,9 @@ impl NodeHashMap {
     }
 }
 
-const fn shard_of(hash: u32) -> usize {
-    (hash >> SHARD_SHIFT) as usize
-}
-
-/// The table takes its buckets from the low bits and its tags from the high ones.
-const fn spread(hash: u32) -> u64 {
-    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+#[inline]
+fn node_in(chunks: &[Vec<DataNode>], id: NodeId) -> &DataNode {
+    &chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)]
 }
 
 /// Java: DataTree.getNodeSize.

@@ -15,13 +15,13 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::common::path_utils::split_last;
 use crate::data::StatPersisted;
-use crate::ids::Zxid;
-use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
+use crate::jute::{
+    BinaryInputArchive, BinaryOutputArchive, InputError, Limits, OutputArchive, Record, decode_text,
+};
 use crate::server::data_node::NodeId;
 use crate::server::node_hash_map::NodeHashMap;
-use crate::server::reference_counted_acl_cache::SnapshotAcls;
+use crate::server::reference_counted_acl_cache::{AclKey, SnapshotAcls};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 use super::DataTree;
@@ -197,69 +197,107 @@ impl DataTree {
         &mut self,
         archive: &mut BinaryInputArchive<R>,
     ) -> Result<(), InputError> {
-        let mut acls = self.acl_cache.deserialize(archive)?;
-        let mut previous = None;
+        let mut loading = Loading {
+            acls: self.acl_cache.deserialize(archive)?,
+            previous: None,
+            is_indexed: false,
+        };
+        let mut bytes = Vec::new();
         loop {
-            let path = archive.read_string("path")?.ok_or(InputError::Null { tag: "path" })?;
+            if !archive.read_buffer_into("path", &mut bytes, 0)? {
+                return Err(InputError::Null { tag: "path" });
+            }
+            let path = decode_text(&bytes);
             if path == END_OF_NODES {
                 break;
             }
-            previous = Some(self.deserialize_node(&path, previous, &mut acls, archive)?);
+            let id = self.deserialize_node(&path, &mut loading, archive)?;
+            loading.previous = Some(id);
         }
-        if previous.is_none() {
+        if loading.previous.is_none() {
             return Err(invalid("Invalid Datatree, it has no root".to_owned()));
         }
+        self.index_loaded(&mut loading);
         Ok(())
     }
 
     fn deserialize_node<R: Read>(
         &mut self,
         path: &str,
-        previous: Option<NodeId>,
-        acls: &mut SnapshotAcls,
+        loading: &mut Loading,
         archive: &mut BinaryInputArchive<R>,
     ) -> Result<NodeId, InputError> {
-        let data = archive.read_buffer("data")?;
+        let data = archive.read_buffer_with_room("data", path.len())?;
         let acl_id = archive.read_long()?;
         let stat = read_stat(archive)?;
         let owner = stat.ephemeral_owner;
         let kind = self.config.ephemeral_types.of(owner);
         let kind = kind.map_err(|problem| invalid(format!("{problem} of {path}")))?;
-        let parent = match split_last(path) {
-            Some((parent_path, _)) => {
-                Some(self.parent_of(parent_path, previous).ok_or_else(|| {
-                    invalid(format!(
-                        "Invalid Datatree, unable to find parent {parent_path} of path {path}"
-                    ))
-                })?)
-            }
+        let parent = match path.rfind('/') {
+            Some(end) => Some(self.parent_of(&path[..end], loading).ok_or_else(|| {
+                let parent_path = &path[..end];
+                invalid(format!(
+                    "Invalid Datatree, unable to find parent {parent_path} of path {path}"
+                ))
+            })?),
             None if path.is_empty() => None,
             None => return Err(invalid(format!("Invalid Datatree, {path} is no path"))),
         };
-        let acl = self.acl_cache.convert_id(acl_id, acls);
-        if let Some(twice) = self.nodes.get(path) {
-            // The later one counts, as in Java.
-            let node = self.nodes.node(twice);
-            let (old_acl, old_owner) = (node.acl, node.ephemeral_owner());
-            let old_kind = self.config.ephemeral_types.of_or_normal(old_owner);
-            self.ephemerals.remove(old_kind, old_owner, twice);
-            self.acl_cache.remove_usage(old_acl);
-            self.nodes.set_acl(twice, acl);
-            self.nodes.change(twice, |node| {
-                node.set_data(data);
-                node.set_stat(&stat);
-            });
-            self.ephemerals.add(kind, owner, twice);
+        let acl = self.acl_cache.convert_id(acl_id, &mut loading.acls);
+        let twice =
+            if loading.is_indexed || parent.is_none() { self.nodes.get(path) } else { None };
+        if let Some(twice) = twice {
+            self.replace(twice, data, acl, &stat);
             return Ok(twice);
         }
-        let id = self.nodes.insert(parent, path, data, acl, &stat);
+        let id = if loading.is_indexed {
+            self.nodes.insert(parent, path, data, acl, &stat)
+        } else {
+            self.nodes.insert_unindexed(parent, path, data, acl, &stat)
+        };
         self.ephemerals.add(kind, owner, id);
         Ok(id)
     }
 
-    /// In a snapshot the parent is the node before, or one of those above that.
-    fn parent_of(&self, parent_path: &str, previous: Option<NodeId>) -> Option<NodeId> {
-        let mut candidate = previous;
+    /// Puts what was read later in the place of a node with the same path: the later one counts, as in Java.
+    fn replace(&mut self, id: NodeId, data: Option<Vec<u8>>, acl: AclKey, stat: &StatPersisted) {
+        let types = self.config.ephemeral_types;
+        let node = self.nodes.node(id);
+        let (old_acl, old_owner) = (node.acl, node.ephemeral_owner());
+        self.ephemerals.remove(types.of_or_normal(old_owner), old_owner, id);
+        self.acl_cache.remove_usage(old_acl);
+        self.nodes.set_acl(id, acl);
+        self.nodes.change(id, |node| {
+            node.set_data(data);
+            node.set_stat(stat);
+        });
+        let owner = stat.ephemeral_owner;
+        self.ephemerals.add(types.of_or_normal(owner), owner, id);
+    }
+
+    /// Makes what was loaded so far be found.
+    fn index_loaded(&mut self, loading: &mut Loading) {
+        if std::mem::replace(&mut loading.is_indexed, true) {
+            return;
+        }
+        for (there, later) in self.nodes.index_all() {
+            let node = self.nodes.node(later);
+            let (data, acl, stat) =
+                (node.data().map(<[u8]>::to_vec), node.acl, node.stat_persisted());
+            let owner = stat.ephemeral_owner;
+            let kind = self.config.ephemeral_types.of_or_normal(owner);
+            self.ephemerals.remove(kind, owner, later);
+            self.nodes.merge(there, later);
+            self.replace(there, data, acl, &stat);
+            if loading.previous == Some(later) {
+                loading.previous = Some(there);
+            }
+        }
+    }
+
+    /// In a snapshot the parent is the node before, or one of those above that. Only where it is not, it is looked for.
+    fn parent_of(&mut self, parent_path: &str, loading: &mut Loading) -> Option<NodeId> {
+        let mut candidate = loading.previous;
         while let Some(id) = candidate {
             let node = self.nodes.node(id);
             let candidate_path = node.path_bytes();
@@ -271,23 +309,25 @@ impl DataTree {
             }
             candidate = node.parent.some();
         }
+        self.index_loaded(loading);
         self.nodes.get(parent_path)
     }
 }
 
+/// How far loading a tree has come.
+struct Loading {
+    acls: SnapshotAcls,
+    /// The node that was read last.
+    previous: Option<NodeId>,
+    /// Whether nodes are found by path. As long as the order is that of snapshots, that can wait to the end.
+    is_indexed: bool,
+}
+
 /// A whole state at once: loading a tree is mostly this.
 fn read_stat<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<StatPersisted, InputError> {
-    Ok(StatPersisted {
-        czxid: Zxid(archive.read_long()?),
-        mzxid: Zxid(archive.read_long()?),
-        ctime: archive.read_long()?,
-        mtime: archive.read_long()?,
-        version: archive.read_int()?,
-        cversion: archive.read_int()?,
-        aversion: archive.read_int()?,
-        ephemeral_owner: archive.read_long()?,
-        pzxid: Zxid(archive.read_long()?),
-    })
+    let bytes: [u8; 60] = archive.array("the state of a node")?;
+    let mut stat = BinaryInputArchive::new(&bytes[..], Limits::default());
+    StatPersisted::deserialize(&mut stat)
 }
 
 fn invalid(problem: String) -> InputError {

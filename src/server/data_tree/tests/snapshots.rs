@@ -245,9 +245,27 @@ fn nodes_may_come_in_any_order_with_parents_before_children() {
 
 #[test]
 fn of_two_nodes_with_one_path_the_later_one_counts() {
-    let nodes = [("", 0), ("/a", 7), ("/a/b", 0), ("/a", i64::MIN), ("", 0)];
-    let tree = load(&of_nodes(&nodes), extended()).unwrap();
-    check_tree(&tree);
-    assert_eq!((tree.node_count(), tree.containers()), (4, vec!["/a".to_owned()]));
-    assert_eq!(tree.ephemerals_count(), 0);
+    // In the order of snapshots, and in one where parents have to be looked for.
+    for nodes in [
+        &[("", 0), ("/a", 7), ("/a/b", 0), ("/a", i64::MIN), ("/a/b", 9), ("/a/c", 0), ("", 0)][..],
+        &[("", 0), ("/a", 7), ("/a/b", 9), ("/x", 0), ("/a/c", 0), ("/a", i64::MIN), ("", 0)],
+        &[
+            ("", 0),
+            ("/a", 7),
+            ("/a", i64::MIN),
+            ("/a/b", 9),
+            ("/a", i64::MIN),
+            ("/a/c", 0),
+            ("/x", 0),
+        ],
+        &[("", 0), ("/a", 7), ("/a", i64::MIN), ("/x", 0), ("/a/c", 0), ("/x", 0), ("/a/b", 9)],
+    ] {
+        let tree = load(&of_nodes(nodes), extended()).unwrap();
+        check_tree(&tree);
+        let has_x = usize::from(tree.node("/x").is_some());
+        assert_eq!((tree.node_count(), tree.containers()), (5 + has_x, vec!["/a".to_owned()]));
+        assert_eq!(tree.ephemerals_count(), 1);
+        assert_eq!(tree.ephemerals(SessionId(9)), ["/a/b"]);
+        assert_eq!(tree.node("/a").unwrap().child_count(), 2);
+    }
 }
