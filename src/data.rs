@@ -1,16 +1,65 @@
 //! The records that requests, transactions and snapshots share (Java: package org.apache.zookeeper.data).
 
-use crate::ids::Zxid;
+use std::io::Read;
 
-crate::record! {
-    /// Whom an ACL entry or a connection names.
-    pub struct Id {
-        /// The authentication scheme.
-        scheme: String,
-        /// Whom it names within its scheme.
-        id: String,
+use crate::ids::Zxid;
+use crate::jute::{BinaryInputArchive, InputError, JuteField, OutputArchive, Record};
+
+/// The scheme where it does not matter whom the id names: whoever asks.
+const AUTH: &str = "auth";
+
+/// Whom an ACL entry or a connection names.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Id {
+    /// The authentication scheme.
+    pub scheme: String,
+    /// Whom it names within its scheme.
+    pub id: String,
+}
+
+impl Record for Id {
+    const NAME: &'static str = "Id";
+
+    fn fields() -> Vec<(&'static str, String)> {
+        vec![("scheme", String::jute_type()), ("id", String::jute_type())]
     }
 
+    fn serialize<A: OutputArchive + ?Sized>(&self, archive: &mut A) {
+        self.write(archive, "");
+    }
+
+    /// Of the scheme `auth` an id may be null, which some clients send for an empty text.
+    fn deserialize<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Self, InputError> {
+        let scheme = String::read(archive, "scheme")?;
+        match archive.read_string("id")? {
+            Some(id) => Ok(Self { scheme, id }),
+            None if scheme == AUTH => Ok(Self { scheme, id: String::new() }),
+            None => Err(InputError::Null { tag: "id" }),
+        }
+    }
+}
+
+impl JuteField for Id {
+    fn jute_type() -> String {
+        Self::NAME.into()
+    }
+
+    fn write<A: OutputArchive + ?Sized>(&self, archive: &mut A, tag: &'static str) {
+        archive.start_record(tag);
+        self.scheme.write(archive, "scheme");
+        self.id.write(archive, "id");
+        archive.end_record(tag);
+    }
+
+    fn read<R: Read>(
+        archive: &mut BinaryInputArchive<R>,
+        _tag: &'static str,
+    ) -> Result<Self, InputError> {
+        Self::deserialize(archive)
+    }
+}
+
+crate::record! {
     /// One entry of an access control list.
     pub struct ACL {
         /// Bits of [`Perms`](crate::zoo_defs::perms).
@@ -73,5 +122,24 @@ crate::record! {
         auth_scheme: String,
         /// Whom it names, without secrets.
         user: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jute::Limits;
+
+    #[test]
+    fn an_id_may_be_null_where_it_does_not_matter_and_nowhere_else() {
+        let read = |scheme: &str| {
+            let mut bytes = Vec::new();
+            let mut archive = crate::jute::BinaryOutputArchive::new(&mut bytes);
+            archive.write_string(Some(scheme), "scheme");
+            archive.write_string(None, "id");
+            Id::deserialize(&mut BinaryInputArchive::new(&bytes[..], Limits::default()))
+        };
+        assert_eq!(read("auth").unwrap(), Id { scheme: "auth".into(), id: String::new() });
+        assert!(matches!(read("world"), Err(InputError::Null { tag: "id" })));
     }
 }

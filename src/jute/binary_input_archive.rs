@@ -98,12 +98,23 @@ const CHUNK: usize = 64 * 1024;
 pub struct BinaryInputArchive<R> {
     input: R,
     max_length: usize,
+    has_null_vector: bool,
 }
 
 impl<R: Read> BinaryInputArchive<R> {
     /// An archive over `input` that believes no length above `limits`.
     pub fn new(input: R, limits: Limits) -> Self {
-        Self { input, max_length: limits.max_length() }
+        Self { input, max_length: limits.max_length(), has_null_vector: false }
+    }
+
+    /// Whether a null vector was read as an empty one.
+    #[must_use]
+    pub const fn has_null_vector(&self) -> bool {
+        self.has_null_vector
+    }
+
+    pub(super) const fn note_null_vector(&mut self) {
+        self.has_null_vector = true;
     }
 
     /// The input, for what is not jute.

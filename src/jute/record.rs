@@ -182,7 +182,11 @@ impl<T: JuteField> JuteField for Vec<T> {
         archive: &mut BinaryInputArchive<R>,
         tag: &'static str,
     ) -> Result<Self, InputError> {
-        Ok(archive.read_vector(tag)?.unwrap_or_default())
+        let elements = archive.read_vector(tag)?;
+        if elements.is_none() {
+            archive.note_null_vector();
+        }
+        Ok(elements.unwrap_or_default())
     }
 }
 

@@ -301,8 +301,11 @@ impl DataTree {
     /// The number of nodes below a path; 0 when it is not there.
     #[must_use]
     pub fn all_children_number(&self, path: &str) -> usize {
-        if path == "/" {
-            return self.nodes.len().saturating_sub(2);
+        match path {
+            "/" => return self.nodes.len().saturating_sub(2),
+            // Java's other name of the root: there it counts the first one.
+            "" => return self.nodes.len().saturating_sub(1),
+            _ => {}
         }
         self.nodes.get(path).map_or(0, |id| self.nodes.subtree(id).count() - 1)
     }

@@ -203,38 +203,31 @@ impl Prep<'_> {
         };
         match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
-                let record = self.read::<CreateRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<CreateRequest>(request, op)?;
                 self.create(request, op, create::NewNode::from(record))?;
             }
             OpCode::CreateTtl => {
-                let record = self.read::<CreateTTLRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<CreateTTLRequest>(request, op)?;
                 self.create(request, op, create::NewNode::from(record))?;
             }
             OpCode::DeleteContainer => {
-                let record = self.read::<DeleteContainerRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<DeleteContainerRequest>(request, op)?;
                 self.delete_container(request, &record.path)?;
             }
             OpCode::Delete => {
-                let record = self.read::<DeleteRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<DeleteRequest>(request, op)?;
                 self.delete(request, &record)?;
             }
             OpCode::SetData => {
-                let record = self.read::<SetDataRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<SetDataRequest>(request, op)?;
                 self.set_data(request, record)?;
             }
             OpCode::Reconfig => {
-                let record = self.read::<ReconfigRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<ReconfigRequest>(request, op)?;
                 self.reconfig(request, &record)?;
             }
             OpCode::SetAcl => {
-                let record = self.read::<SetACLRequest>(request)?;
-                self.begin(request, op);
+                let record = self.begin_with::<SetACLRequest>(request, op)?;
                 self.set_acl(request, record)?;
             }
             OpCode::Multi => self.multi(request)?,
@@ -258,6 +251,27 @@ impl Prep<'_> {
 
     fn read<T: Record>(&self, request: &Request) -> Result<T, InputError> {
         request.read_request_record(self.server.limits())
+    }
+
+    /// Decodes the request and takes a zxid for it. A null where there must be a value takes one, too: Java finds it
+    /// only when it looks at the value.
+    fn begin_with<T: Record>(&mut self, request: &mut Request, op: OpCode) -> Result<T, PrepError> {
+        let record = self.read::<T>(request);
+        match record {
+            Ok(record) => {
+                self.begin(request, op);
+                Ok(record)
+            }
+            Err(InputError::Null { tag }) => {
+                self.begin(request, op);
+                Err(match (op, tag) {
+                    (OpCode::SetData | OpCode::SetAcl, "path") => KeeperError::BadArguments.into(),
+                    (_, "scheme") => KeeperError::InvalidAcl.into(),
+                    _ => InputError::Null { tag }.into(),
+                })
+            }
+            Err(problem) => Err(problem.into()),
+        }
     }
 
     /// Takes a zxid for the request: from here on it is a transaction, if only an error.

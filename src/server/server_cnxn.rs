@@ -313,10 +313,16 @@ impl ServerCnxn {
 
     /// Counts a reply that was appended.
     fn note_response(&self, len: usize) {
-        self.stats.packets_were_sent(1);
+        self.note_packets_sent(1);
         if let Some(server) = &self.server {
-            server.server_stats().packets_were_sent(1);
             server.server_stats().update_client_response_size(len);
+        }
+    }
+
+    fn note_packets_sent(&self, packets: i64) {
+        self.stats.packets_were_sent(packets);
+        if let Some(server) = &self.server {
+            server.server_stats().packets_were_sent(packets);
         }
     }
 
@@ -366,15 +372,11 @@ impl ServerCnxn {
         }
     }
 
-    /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word).
-    ///
-    /// They count as a packet, and not among the sizes of answers, as in Java.
-    pub fn append_raw(&self, bytes: &[u8]) {
+    /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word), which count as so many
+    /// packets.
+    pub fn append_raw(&self, bytes: &[u8], packets: usize) {
         if self.output.append(|queued| queued.extend_from_slice(bytes)) {
-            self.stats.packets_were_sent(1);
-            if let Some(server) = &self.server {
-                server.server_stats().packets_were_sent(1);
-            }
+            self.note_packets_sent(i64::try_from(packets).unwrap_or(i64::MAX));
         }
     }
 

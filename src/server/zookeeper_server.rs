@@ -535,7 +535,13 @@ impl ZooKeeperServer {
         }
         let bytes = |len: Option<usize>| i64::try_from(len.unwrap_or(0)).unwrap_or(i64::MAX);
         let count_diff = i64::from(op == OpCode::Create);
-        for violation in tree.quota_violations(path, bytes(len) - bytes(last_len), count_diff) {
+        let violations = tree
+            .quota_violations(path, bytes(len) - bytes(last_len), count_diff)
+            .map_err(|invalid| {
+                error!(target: LOG, "the quota of {path} cannot be checked: {invalid}");
+                KeeperError::MarshallingError
+            })?;
+        for violation in violations {
             self.quota_logger.rate_limit_log(&violation.message, None);
             if violation.hard {
                 if let Some(namespace) = path_utils::top_namespace(path) {

@@ -56,6 +56,8 @@ def normalise(text):
     text = re.sub(r"127\.0\.0\.1:\d+", "SERVER", text)
     text = re.sub(r"ephemeralOwner = 0x[0-9a-f]{8,}", "ephemeralOwner = SESSION", text)
     text = re.sub(r"(?m)^\[(.*?)\]", lambda m: f"[{', '.join(sorted(m[1].split(', ')))}]", text)
+    # Java keeps a client's ids in a hash set.
+    text = re.sub(r"(?m)(^(?:ip|digest): .*\n)+", lambda m: "".join(sorted(m[0].splitlines(True))), text)
     lines = [line for line in text.splitlines() if line not in ("", "WATCHER::")]
     events = [line for line in lines if line.startswith("WatchedEvent ")]
     return [line for line in lines if not line.startswith("WatchedEvent ")] + events

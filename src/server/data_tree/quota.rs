@@ -2,8 +2,8 @@
 //!
 //! Usage is counted by every server for itself when it applies transactions; it is in no transaction and in no digest.
 //!
-//! Differs from Java: a quota node whose text cannot be read, or a limit without a path, is logged and ignored; Java
-//! throws out of the thread that applies transactions.
+//! Differs from Java: when transactions are applied, a quota node whose text cannot be read, or a limit without a path, is
+//! logged and ignored; Java throws out of the thread that applies them, which ends the server.
 
 use log::{debug, error, warn};
 
@@ -11,7 +11,7 @@ use crate::quotas::{
     LIMIT_NODE, PROC_ZOOKEEPER, QUOTA_ZOOKEEPER, STAT_NODE, limit_path, stat_path, trim_quota_path,
 };
 use crate::server::data_node::NodeId;
-use crate::stats_track::StatsTrack;
+use crate::stats_track::{InvalidStats, StatsTrack};
 
 use super::{DataTree, LOG};
 
@@ -36,34 +36,33 @@ impl DataTree {
 
     /// Which limits a change of the path would pass: of nodes, then of bytes; a hard one is the last (Java: checkQuota,
     /// which this leaves to the server's `enforceQuota`).
-    #[must_use]
+    ///
+    /// # Errors
+    /// When the text of a quota node that matters cannot be read: then Java lets nothing be changed.
     pub fn quota_violations(
         &self,
         path: &str,
         bytes_diff: i64,
         count_diff: i64,
-    ) -> Vec<QuotaViolation> {
+    ) -> Result<Vec<QuotaViolation>, InvalidStats> {
         let mut violations = Vec::new();
-        let Some(prefix) = self.max_prefix_with_quota(path) else { return violations };
+        let Some(prefix) = self.max_prefix_with_quota(path) else { return Ok(violations) };
         debug!(
             target: LOG,
             "checkQuota: lastPrefix={prefix}, bytesDiff={bytes_diff}, countDiff={count_diff}"
         );
-        let Some(limits) = self.quota_stats(&limit_path(&prefix), "Missing limit node for quota")
-        else {
-            return violations;
-        };
+        let limits = self.readable_stats(&limit_path(&prefix), "Missing limit node for quota")?;
+        let Some(limits) = limits else { return Ok(violations) };
         let limit = |soft: i64, hard: i64| if hard > -1 { (hard, true) } else { (soft, false) };
         let (count_limit, count_is_hard) = limit(limits.count(), limits.count_hard_limit());
         let (byte_limit, byte_is_hard) = limit(limits.bytes(), limits.byte_hard_limit());
         let check_count = count_diff != 0 && count_limit > -1;
         let check_bytes = bytes_diff != 0 && byte_limit > -1;
         if !check_count && !check_bytes {
-            return violations;
+            return Ok(violations);
         }
-        let Some(usage) = self.quota_stats(&stat_path(&prefix), "Missing node for stat") else {
-            return violations;
-        };
+        let usage = self.readable_stats(&stat_path(&prefix), "Missing node for stat")?;
+        let Some(usage) = usage else { return Ok(violations) };
         let mut check = |what: &str, kind: &str, new: i64, limit: i64, hard: bool| {
             if new > limit {
                 let word = if hard { "hard" } else { "soft" };
@@ -77,27 +76,35 @@ impl DataTree {
         };
         let new_count = usage.count().wrapping_add(count_diff);
         if check_count && check("count", "Count", new_count, count_limit, count_is_hard) {
-            return violations;
+            return Ok(violations);
         }
         if check_bytes {
             let new_bytes = usage.bytes().wrapping_add(bytes_diff);
             check("bytes", "Byte", new_bytes, byte_limit, byte_is_hard);
         }
-        violations
+        Ok(violations)
+    }
+
+    fn readable_stats(
+        &self,
+        path: &str,
+        missing: &str,
+    ) -> Result<Option<StatsTrack>, InvalidStats> {
+        let Some(id) = self.nodes.get(path) else {
+            error!(target: LOG, "{missing} {path}");
+            return Ok(None);
+        };
+        let Some(data) = self.nodes.node(id).data() else {
+            return Err(InvalidStats("null".into()));
+        };
+        StatsTrack::from_data(Some(data)).map(Some)
     }
 
     fn quota_stats(&self, path: &str, missing: &str) -> Option<StatsTrack> {
-        let Some(id) = self.nodes.get(path) else {
-            error!(target: LOG, "{missing} {path}");
-            return None;
-        };
-        match StatsTrack::from_data(self.nodes.node(id).data()) {
-            Ok(stats) => Some(stats),
-            Err(invalid) => {
-                error!(target: LOG, "{path}: {invalid}; the quota is ignored");
-                None
-            }
-        }
+        self.readable_stats(path, missing).unwrap_or_else(|invalid| {
+            error!(target: LOG, "{path}: {invalid}; the quota is ignored");
+            None
+        })
     }
 
     /// Counts a change of a path that may be in a subtree with a quota (Java: updateQuotaStat).

@@ -20,9 +20,8 @@ use crate::multi_response::MultiResponse;
 use crate::op::Op;
 use crate::op_result::OpResult;
 use crate::proto::{
-    AddWatchRequest, CheckWatchesRequest, ErrorResponse, GetACLResponse, GetEphemeralsRequest,
-    GetEphemeralsResponse, RemoveWatchesRequest, SetWatches, SetWatches2, SyncResponse,
-    WhoAmIResponse,
+    ErrorResponse, GetACLResponse, GetEphemeralsRequest, GetEphemeralsResponse, SetWatches,
+    SetWatches2, WhoAmIResponse,
 };
 use crate::server::data_tree::{DataTree, NodeView};
 use crate::server::reference_counted_acl_cache::AclKey;
@@ -38,11 +37,19 @@ use crate::zoo_defs::{OpCode, perms};
 /// So many bytes of answers are appended at once at the most; then the output gets them.
 const ANSWERS_AT_ONCE: usize = 64 << 10;
 
+/// The bytes of a frame before its body: length, xid, zxid and err.
+const REPLY_HEADER: usize = 4 + 4 + 8 + 4;
+
+/// Java watches a null path like any other, and shows it so; no node has this name.
+const NULL_PATH: &str = "null";
+
 /// Why a read has no body to answer with.
 #[derive(Debug)]
 enum ReadError {
     Answer(KeeperError),
     Malformed(InputError),
+    /// As that, but what has been made of the body until then goes along, as from Java.
+    MalformedAfter(InputError),
 }
 
 impl From<KeeperError> for ReadError {
@@ -205,10 +212,11 @@ impl Read<'_> {
         write_frame(bytes, xid, zxid, 0, |body| {
             (name, result) = self.body(op, payload, body);
         });
+        let keeps_body = matches!(result, Err(ReadError::MalformedAfter(_)));
         let err = match result {
             Ok(()) => return name,
             Err(ReadError::Answer(answer)) => answer,
-            Err(ReadError::Malformed(problem)) => {
+            Err(ReadError::Malformed(problem) | ReadError::MalformedAfter(problem)) => {
                 error!(
                     target: LOG,
                     "Failed to process {} of session {}: {problem}",
@@ -218,8 +226,9 @@ impl Read<'_> {
                 KeeperError::MarshallingError
             }
         };
+        let body = if keeps_body { bytes.split_off(start + REPLY_HEADER) } else { Vec::new() };
         bytes.truncate(start);
-        write_frame(bytes, xid, zxid, err.code(), |_| {});
+        write_frame(bytes, xid, zxid, err.code(), |bytes| bytes.extend(body));
         name
     }
 
@@ -248,6 +257,20 @@ impl Read<'_> {
 
     fn record<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
         T::deserialize(&mut BinaryInputArchive::new(payload, self.server.limits()))
+    }
+
+    /// For records whose lists may not be null.
+    fn record_without_nulls<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
+        let mut archive = BinaryInputArchive::new(payload, self.server.limits());
+        let record = T::deserialize(&mut archive)?;
+        if archive.has_null_vector() { Err(InputError::Null { tag: "list" }) } else { Ok(record) }
+    }
+
+    /// A path, which may be null, and the number behind it.
+    fn watched_path<'p>(&self, payload: &'p [u8]) -> Result<(Cow<'p, str>, i32), InputError> {
+        let (path, rest) = nullable_path_and_rest(payload, self.server.limits())?;
+        let number = BinaryInputArchive::new(rest, self.server.limits()).read_int()?;
+        Ok((path.unwrap_or(Cow::Borrowed(NULL_PATH)), number))
     }
 
     fn watcher(&self, watch: bool) -> Option<WatcherRef> {
@@ -319,9 +342,8 @@ impl Read<'_> {
     }
 
     fn sync(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
-        let (path, _) = path_and_rest(payload, self.server.limits())?;
-        let response = SyncResponse { path: path.into_owned() };
-        response.serialize(&mut BinaryOutputArchive::new(body));
+        let (path, _) = nullable_path_and_rest(payload, self.server.limits())?;
+        BinaryOutputArchive::new(body).write_string(path.as_deref(), "path");
         Ok(())
     }
 
@@ -337,7 +359,8 @@ impl Read<'_> {
                         std::io::ErrorKind::InvalidData,
                         "Invalid type of readOp",
                     );
-                    return Err(InputError::Io(problem).into());
+                    MultiResponse { results }.serialize(&mut BinaryOutputArchive::new(body));
+                    return Err(ReadError::MalformedAfter(InputError::Io(problem)));
                 }
             };
             results.push(result.unwrap_or_else(|error| OpResult::Error { err: error.code() }));
@@ -359,7 +382,7 @@ impl Read<'_> {
     }
 
     fn set_watches(&self, payload: &[u8]) -> ReadResult {
-        let record: SetWatches = self.record(payload)?;
+        let record: SetWatches = self.record_without_nulls(payload)?;
         self.set(&SetWatches2 {
             relative_zxid: record.relative_zxid,
             data_watches: record.data_watches,
@@ -370,7 +393,7 @@ impl Read<'_> {
     }
 
     fn set_watches2(&self, payload: &[u8]) -> ReadResult {
-        self.set(&self.record(payload)?)
+        self.set(&self.record_without_nulls(payload)?)
     }
 
     fn set(&self, watches: &SetWatches2) -> ReadResult {
@@ -380,28 +403,28 @@ impl Read<'_> {
     }
 
     fn add_watch(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
-        let record: AddWatchRequest = self.record(payload)?;
+        let (path, mode) = self.watched_path(payload)?;
         let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
-        self.tree.add_watch(&record.path, &watcher, record.mode)?;
+        self.tree.add_watch(&path, &watcher, mode)?;
         ErrorResponse { err: 0 }.serialize(&mut BinaryOutputArchive::new(body));
         Ok(())
     }
 
     fn check_watches(&self, payload: &[u8]) -> ReadResult {
-        let record: CheckWatchesRequest = self.record(payload)?;
-        let kind = WatcherType::from_code(record.r#type)?;
+        let (path, kind) = self.watched_path(payload)?;
+        let kind = WatcherType::from_code(kind)?;
         let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
-        if !self.tree.contains_watcher(&record.path, kind, &watcher)? {
+        if !self.tree.contains_watcher(&path, kind, &watcher)? {
             return Err(KeeperError::NoWatcher.into());
         }
         Ok(())
     }
 
     fn remove_watches(&self, payload: &[u8]) -> ReadResult {
-        let record: RemoveWatchesRequest = self.record(payload)?;
-        let kind = WatcherType::from_code(record.r#type)?;
+        let (path, kind) = self.watched_path(payload)?;
+        let kind = WatcherType::from_code(kind)?;
         let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
-        if !self.tree.remove_watch(&record.path, kind, &watcher)? {
+        if !self.tree.remove_watch(&path, kind, &watcher)? {
             return Err(KeeperError::NoWatcher.into());
         }
         Ok(())
@@ -437,17 +460,26 @@ impl Read<'_> {
 
 /// The path that a payload starts with, without a copy, and what follows it.
 fn path_and_rest(payload: &[u8], limits: Limits) -> Result<(Cow<'_, str>, &[u8]), InputError> {
+    let (path, rest) = nullable_path_and_rest(payload, limits)?;
+    Ok((path.ok_or(InputError::Null { tag: "path" })?, rest))
+}
+
+/// The same where null is as good as any other path.
+fn nullable_path_and_rest(
+    payload: &[u8],
+    limits: Limits,
+) -> Result<(Option<Cow<'_, str>>, &[u8]), InputError> {
     const END: InputError = InputError::EndOfInput { what: "path" };
     let (field, rest) = payload.split_first_chunk::<4>().ok_or(END)?;
     let len = i32::from_be_bytes(*field);
     if len == -1 {
-        return Err(InputError::Null { tag: "path" });
+        return Ok((None, rest));
     }
     let limit = limits.max_length();
     match usize::try_from(len) {
         Ok(len) if len <= limit => {
             let (path, rest) = rest.split_at_checked(len).ok_or(END)?;
-            Ok((decode_text(path), rest))
+            Ok((Some(decode_text(path)), rest))
         }
         _ => Err(InputError::UnreasonableLength { what: "path", len, limit }),
     }

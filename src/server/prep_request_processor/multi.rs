@@ -32,6 +32,12 @@ impl Prep<'_> {
                 Some(_) => Err(PrepError::Answer(KeeperError::RuntimeInconsistency)),
             };
             txns.push(match result {
+                // Nothing that a part can be answered with: it fails the whole, as what cannot be decoded.
+                Err(PrepError::Answer(KeeperError::MarshallingError)) => {
+                    self.roll_back(zxid, &mut pending);
+                    request.txn_digest = None;
+                    return Err(KeeperError::MarshallingError.into());
+                }
                 Ok(()) => {
                     let data = request.txn.as_ref().map(|txn| txn.to_bytes());
                     Txn { r#type: sub_type.code(), data }

@@ -32,6 +32,9 @@ const SMALL_READS_TO_SHRINK: u32 = 64;
 /// The bytes of a frame's length field.
 const LEN_FIELD: usize = 4;
 
+/// The answer to a four-letter word counts as packets of so many bytes, as Java's writer cuts it.
+const WORD_PACKET: usize = 8192;
+
 /// The bytes of a RequestHeader: xid and type.
 const REQUEST_HEADER: usize = 8;
 
@@ -268,9 +271,9 @@ impl ServerCnxn {
             let Some(mask) = bytes.map(|mask| i64::from_be_bytes(*mask)) else { return Ok(false) };
             argument = Some(mask);
         }
-        self.stats.packet_received();
-        if let Some(server) = &self.server {
-            server.server_stats().packet_received(LEN_FIELD);
+        match self.server() {
+            Some(server) => self.note_packet_received(server, LEN_FIELD),
+            None => self.stats.packet_received(),
         }
         info!(
             target: LOG,
@@ -282,7 +285,7 @@ impl ServerCnxn {
         let Some(answer) = factory.four_letter_word(word, argument) else {
             return Err(InputState::Close(DisconnectReason::IoException));
         };
-        self.append_raw(answer.as_bytes());
+        self.append_raw(answer.as_bytes(), answer.len().div_ceil(WORD_PACKET));
         self.output.close_when_sent();
         Err(InputState::Done)
     }
@@ -340,7 +343,9 @@ impl ServerCnxn {
                 }
                 OpCode::Sasl => {
                     reads.finish();
-                    server.process_sasl(self, xid);
+                    if let Some(state) = server.process_sasl(self, xid, payload) {
+                        return state;
+                    }
                 }
                 _ if !server.enforce_authentication(self, xid) => return InputState::Done,
                 _ if Request::is_write(op) || !Request::is_valid(op) => {

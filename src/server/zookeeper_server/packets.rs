@@ -9,9 +9,9 @@ use log::{error, info, warn};
 use super::{LOG, ZooKeeperServer};
 use crate::data::Id;
 use crate::ids::{SessionId, Zxid};
-use crate::jute::{BinaryInputArchive, BinaryOutputArchive, Record};
+use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, Record};
 use crate::keeper_exception::KeeperError;
-use crate::proto::{AuthPacket, SetSASLResponse};
+use crate::proto::{AuthPacket, GetSASLRequest, SetSASLResponse};
 use crate::server::auth::authentication_provider::{AuthConnection, AuthOutcome};
 use crate::server::auth::server_authentication_provider::{AuthServer, EnsembleAuth, ServerObjs};
 use crate::server::server_cnxn::{DisconnectReason, InputState, ServerCnxn};
@@ -31,6 +31,10 @@ impl ZooKeeperServer {
             self.limits(),
         )) {
             Ok(packet) => packet,
+            Err(InputError::Null { .. }) => {
+                warn!(target: LOG, "No authentication provider for scheme: null");
+                return Some(self.refuse_auth(cnxn, xid));
+            }
             Err(problem) => {
                 warn!(target: LOG, "Close of session {}: not an AuthPacket: {problem}", cnxn.session_id());
                 return Some(InputState::Close(DisconnectReason::IoException));
@@ -39,29 +43,37 @@ impl ZooKeeperServer {
         let objs = ServerObjs { server: self, cnxn: &**cnxn };
         match self.parts.access.authenticate(&packet, objs) {
             AuthOutcome::Accepted => {
-                info!(
-                    target: LOG,
-                    "Session {}: auth success for scheme {} and address /{remote}",
-                    cnxn.session_id(),
-                    packet.scheme
-                );
                 cnxn.append_reply(xid, Zxid::ZERO, 0, |_| {});
                 None
             }
-            AuthOutcome::Refused => {
-                self.server_stats().increment_auth_failed_count();
-                cnxn.append_reply(xid, Zxid::ZERO, KeeperError::AuthFailed.code(), |_| {});
-                cnxn.send_close_session();
-                Some(InputState::Done)
-            }
+            AuthOutcome::Refused => Some(self.refuse_auth(cnxn, xid)),
             AuthOutcome::WrongEnsemble => {
                 Some(InputState::Close(DisconnectReason::ConnectionCloseForced))
             }
         }
     }
 
-    /// A SASL token on a server without a SASL login: Java answers with no token and goes on.
-    pub(in crate::server) fn process_sasl(&self, cnxn: &Arc<ServerCnxn>, xid: i32) {
+    fn refuse_auth(&self, cnxn: &Arc<ServerCnxn>, xid: i32) -> InputState {
+        self.server_stats().increment_auth_failed_count();
+        cnxn.append_reply(xid, Zxid::ZERO, KeeperError::AuthFailed.code(), |_| {});
+        cnxn.send_close_session();
+        InputState::Done
+    }
+
+    /// A SASL token on a server without a SASL login: Java answers with no token and goes on. Returns what to do with the
+    /// connection when there is no token in the packet.
+    pub(in crate::server) fn process_sasl(
+        &self,
+        cnxn: &Arc<ServerCnxn>,
+        xid: i32,
+        payload: &[u8],
+    ) -> Option<InputState> {
+        let mut archive = BinaryInputArchive::new(payload, self.limits());
+        let token = GetSASLRequest::deserialize(&mut archive).ok().and_then(|packet| packet.token);
+        if token.is_none() {
+            warn!(target: LOG, "Close of session {}: a SASL packet without a token", cnxn.session_id());
+            return Some(InputState::Close(DisconnectReason::IoException));
+        }
         error!(
             target: LOG,
             "cnxn.saslServer is null: cnxn object did not initialize its saslServer properly."
@@ -69,6 +81,7 @@ impl ZooKeeperServer {
         cnxn.append_reply(xid, Zxid::ZERO, 0, |body| {
             SetSASLResponse { token: None }.serialize(&mut BinaryOutputArchive::new(body));
         });
+        None
     }
 
     /// Whether the client may ask for anything but to authenticate; if not, it is told and the connection closes (Java:

@@ -86,7 +86,7 @@ fn limits_are_checked_nodes_before_bytes_and_hard_before_soft() {
     let mut server = Server::new();
     server.create("/a", b"12345");
     set_quota(&mut server, "/a", "count=1,bytes=5=;byteHardLimit=8");
-    let violations = |bytes, count| server.tree.quota_violations("/a/b", bytes, count);
+    let violations = |bytes, count| server.tree.quota_violations("/a/b", bytes, count).unwrap();
     assert_eq!(violations(3, 0), []);
     let soft = QuotaViolation {
         message: "Quota exceeded: /a [current count=2, softCountLimit=1]".into(),
@@ -99,23 +99,25 @@ fn limits_are_checked_nodes_before_bytes_and_hard_before_soft() {
     assert_eq!(violations(3, 1), std::slice::from_ref(&soft));
     assert_eq!(violations(4, 1), [soft, hard.clone()]);
     assert_eq!(violations(4, 0), [hard]);
-    assert_eq!(server.tree.quota_violations("/b", 1000, 1000), []);
+    assert_eq!(server.tree.quota_violations("/b", 1000, 1000), Ok(vec![]));
     server.set_data(&limit_path("/a"), Some(b"count=5,bytes=5=;countHardLimit=1"));
-    let violations = server.tree.quota_violations("/a/b", 100, 1);
+    let violations = server.tree.quota_violations("/a/b", 100, 1).unwrap();
     assert_eq!(violations.len(), 1);
     assert!(violations[0].hard && violations[0].message.contains("hardCountLimit=1"));
 }
 
 #[test]
-fn texts_that_are_no_quota_stop_nobody() {
+fn a_quota_that_cannot_be_read_stops_clients_and_no_transaction() {
     let mut server = Server::new();
     server.create("/a", b"");
     set_quota(&mut server, "/a", "count=1");
     server.set_data(&stat_path("/a"), Some(b"garbage"));
     assert_eq!(server.create("/a/b", b"").err, 0);
-    assert_eq!(server.tree.quota_violations("/a/c", 1, 1), []);
+    assert!(server.tree.quota_violations("/a/c", 1, 1).is_err(), "usage");
     server.set_data(&limit_path("/a"), Some(b"count=x"));
-    assert_eq!(server.tree.quota_violations("/a/c", 1, 1), []);
+    assert!(server.tree.quota_violations("/a/c", 1, 1).is_err(), "limits");
+    server.set_data(&limit_path("/a"), None);
+    assert!(server.tree.quota_violations("/a/c", 1, 1).is_err(), "null limits");
     server.delete(&stat_path("/a"));
     assert_eq!(server.create("/a/c", b"").err, 0);
     // A limit without a path.
