@@ -166,7 +166,6 @@ impl Shard {
 /// Where a hash belongs: the bits that have not chosen the shard, as a fraction of the length. So the order of words is
 /// nearly that of hashes.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "it is below the length")]
 fn home(hash: u32, len: usize) -> usize {
     ((u64::from(hash << SHARD_BITS) * len as u64) >> u32::BITS) as usize
 }
