@@ -135,17 +135,14 @@ impl PrepRequestProcessor {
                     Request::op_name(request.op_type),
                     request.request_digest()
                 );
-                let zxid = server.zxid();
-                let hdr = request.hdr.get_or_insert_with(|| TxnHeader {
-                    client_id: request.session_id,
-                    cxid: request.cxid,
-                    zxid,
-                    time: server.clock().wall_ms(),
-                    r#type: 0,
-                });
-                hdr.r#type = OpCode::Error.code();
-                let err = KeeperError::MarshallingError.code();
-                request.txn = Some(TxnBody::Error(ErrorTxn { err }));
+                // Java logs a second transaction with the zxid of the one before when none was taken. A log file that
+                // begins with it hides the file of the true one.
+                let answer = KeeperError::MarshallingError;
+                if let Some(hdr) = &mut request.hdr {
+                    hdr.r#type = OpCode::Error.code();
+                    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
+                }
+                request.exception = Some(answer);
             }
         }
         if let Some(hdr) = &request.hdr {

@@ -15,6 +15,7 @@ pub mod file_txn_iterator;
 mod log_reader;
 
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -190,9 +191,7 @@ impl FileTxnLog {
         info!(target: LOG, "Creating new log file: {name}");
         let path = self.log_dir.join(name);
         if path.exists() {
-            // As in Java, whose file is emptied. It holds no good entry unless zxids go back.
-            warn!(target: LOG, "{} is there already and is replaced", path.display());
-            fs::remove_file(&path).map_err(TxnLogError::io("replace", &path))?;
+            self.remove_without_entries(zxid, &path)?;
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(TxnLogError::io("create", &path))?;
@@ -202,6 +201,22 @@ impl FileTxnLog {
         self.padding.start_file(&path, position);
         self.current = Some(OpenLog { path, file, position, unsynced: true, name_synced: false });
         Ok(())
+    }
+
+    /// A file of that name may be left of a server that ended before its first commit. Differs from Java, which empties it
+    /// whatever it holds.
+    fn remove_without_entries(&self, zxid: Zxid, path: &Path) -> Result<(), TxnLogError> {
+        let file = NamedFile { zxid, path: path.to_owned() };
+        if FileTxnIterator::open_file(file, self.config.format)?.header().is_some() {
+            return Err(TxnLogError::WouldReplace { path: path.to_owned() });
+        }
+        warn!(target: LOG, "{} is there already without entries and is replaced", path.display());
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(TxnLogError::io("replace", path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_pending(&mut self) -> Result<(), TxnLogError> {

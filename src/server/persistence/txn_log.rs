@@ -258,6 +258,16 @@ pub enum TxnLogError {
         /// What is allowed, in bytes.
         limit: usize,
     },
+    /// A new file would have the name of one that holds transactions.
+    #[error(
+        "{}: a transaction would start this file, but it is there and holds transactions: zxids have gone back; restart \
+         this server, and if that does not help, restore it from its peers",
+        path.display()
+    )]
+    WouldReplace {
+        /// The file.
+        path: PathBuf,
+    },
     /// An entry without bytes (Java: IOException "Faulty serialization for header and txn").
     #[error("Faulty serialization for header and txn of zxid {zxid}: it has {length} bytes")]
     FaultySerialization {

@@ -402,3 +402,31 @@ fn after_a_failure_nothing_more_is_taken() {
         Err(TxnLogError::FaultySerialization { length: 0, .. })
     ));
 }
+
+#[test]
+fn a_file_with_transactions_is_never_replaced() {
+    let dir = TestDir::new();
+    write(&dir, [5, 6], 20);
+    let mut log = log_in(&dir);
+    let entry = set_data(5, 20);
+    let mut bytes = Vec::new();
+    serialize_txn(&entry.header, entry.txn.as_ref(), None, &mut bytes);
+    let refused = log.append(&entry.header, &bytes).unwrap_err();
+    assert!(matches!(refused, TxnLogError::WouldReplace { .. }), "{refused}");
+    assert_eq!(recover(&dir).unwrap(), [5, 6]);
+}
+
+#[test]
+fn a_file_that_never_got_a_transaction_is_replaced() {
+    for size in [0, 7, 16, 4096] {
+        let dir = TestDir::new();
+        write(&dir, [4], 20);
+        write(&dir, [5], 20);
+        change(&dir, "log.5", |bytes| {
+            bytes.truncate(16);
+            bytes.resize(size, 0);
+        });
+        write(&dir, [5, 6], 30);
+        assert_eq!(recover(&dir).unwrap(), [4, 5, 6], "{size} bytes");
+    }
+}
