@@ -24,7 +24,7 @@ use super::connection_limits::{ConnectionLimits, ConnectionSlot, max_cnxns_from_
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::zookeeper_server::ZooKeeperServer;
-use super::zookeeper_thread;
+use super::{zookeeper_critical_thread, zookeeper_thread};
 use crate::common::java_date;
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
@@ -216,6 +216,7 @@ impl BlockingServerCnxnFactory {
         let socket = SockRef::from(&stream);
         socket.set_linger(None)?;
         socket.set_keepalive(self.config.tcp_keep_alive)?;
+        let listener = server.as_ref().map(|server| server.listener());
         let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
         let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
         let cnxn = ServerCnxn::new(
@@ -232,16 +233,23 @@ impl BlockingServerCnxnFactory {
         let key = key(&cnxn);
         let mut table = self.table.lock();
         table.cnxns.insert(key, (cnxn, slot));
-        // Under the lock: the reader finds its handle there when it ends.
-        let thread = zookeeper_thread::spawn(
-            &format!("NIOWorkerThread-{remote}"),
-            Some(READER_STACK),
-            move || {
-                reader.run();
-                this.reader_ended(number);
-                Ok::<(), io::Error>(())
-            },
-        );
+        let name = format!("NIOWorkerThread-{remote}");
+        let body = move || {
+            reader.run();
+            this.reader_ended(number);
+            Ok::<(), io::Error>(())
+        };
+        // Under the lock: the reader finds its handle there when it ends. Readers prepare, write and apply requests: a
+        // panic of theirs may leave a change half made, and the server must not go on.
+        let thread = match listener {
+            Some(listener) => zookeeper_critical_thread::spawn_with_stack(
+                &name,
+                Some(READER_STACK),
+                listener,
+                body,
+            ),
+            None => zookeeper_thread::spawn(&name, Some(READER_STACK), body),
+        };
         match thread {
             Ok(thread) => {
                 table.readers.insert(number, thread);

@@ -333,8 +333,9 @@ impl ServerCnxn {
             if let Some(server) = &self.server {
                 let stats = server.server_stats();
                 stats.packets_were_sent(i64::from(count));
+                // Of several answers the average; as in Java without the field of the length.
                 let size = answers.len() / usize::try_from(count.max(1)).unwrap_or(1);
-                stats.update_client_response_size(size);
+                stats.update_client_response_size(size.saturating_sub(4));
             }
         }
         if numbered > 0 {
@@ -444,6 +445,7 @@ impl ServerCnxn {
 
     /// For the reader: waits until it may process input again. False when the connection is closed.
     pub fn wait_until_readable(&self) -> bool {
+        let mut unsent = self.output.unsent();
         while self.is_recv_stopped() {
             let mut gate = self.recv_gate.lock();
             if gate.closed {
@@ -455,6 +457,14 @@ impl ServerCnxn {
             }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
             self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
+            drop(gate);
+            // Its pings are not read now, but a client that takes answers is alive.
+            let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
+            if unsent < was_unsent
+                && let Some(server) = &self.server
+            {
+                server.touch(self);
+            }
         }
         !self.is_stale()
     }
@@ -482,12 +492,9 @@ impl ServerCnxn {
         self.pending.read_done()
     }
 
-    /// A request that was noted will not be answered; reads behind it are dropped with it, as its session is gone.
-    pub(super) fn abandon_pipeline_entry(&self) {
-        let mut next = self.pipeline_done();
-        while next.is_some() {
-            next = self.read_done();
-        }
+    /// A request was refused so that the connection or its session ends: nothing that waits is answered any more.
+    pub(super) fn abandon_pending(&self) {
+        self.pending.abandon();
     }
 
     /// Notes a request that goes into the pipeline.

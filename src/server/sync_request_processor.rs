@@ -214,8 +214,15 @@ impl SyncRequestProcessor {
 
     /// Writes what is queued and hands it on. After an error nothing is written any more.
     fn write_group(&self, worker: &mut Worker) -> Result<(), TxnLogError> {
+        if worker.failed {
+            // The server is stopping: nothing more is promised to anybody.
+            self.queue.lock().requests.clear();
+            return Ok(());
+        }
+        // It stays so when this thread panics.
+        worker.failed = true;
         let result = self.write_queued(worker);
-        worker.failed |= result.is_err();
+        worker.failed = result.is_err();
         result
     }
 
@@ -229,9 +236,6 @@ impl SyncRequestProcessor {
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let metrics = server.server_metrics();
         for request in queued.drain(..) {
-            if worker.failed {
-                return Ok(()); // the server is stopping: nothing more is promised to anybody
-            }
             if !request.is_throttled && worker.log.append(&request)? {
                 if worker.log.should_snapshot() {
                     worker.log.roll_log()?;

@@ -23,8 +23,25 @@ pub fn spawn<E: Display>(
     listener: Arc<dyn ZooKeeperServerListener>,
     body: impl FnOnce() -> Result<(), E> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    spawn_with_stack(name, None, listener, body)
+}
+
+/// As [`spawn`], with a stack of so many bytes; `None` is the platform's default.
+///
+/// # Errors
+/// When the system has no room for another thread.
+pub fn spawn_with_stack<E: Display>(
+    name: &str,
+    stack_bytes: Option<usize>,
+    listener: Arc<dyn ZooKeeperServerListener>,
+    body: impl FnOnce() -> Result<(), E> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let thread_name = name.to_owned();
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let mut builder = thread::Builder::new().name(name.to_owned());
+    if let Some(bytes) = stack_bytes {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(move || {
         let failed = match panic::catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),

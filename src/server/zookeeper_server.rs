@@ -470,7 +470,7 @@ impl ZooKeeperServer {
     fn turn_away(&self, request: &Request) {
         self.request_finished(request);
         if let Some(cnxn) = &request.cnxn {
-            cnxn.abandon_pipeline_entry();
+            cnxn.abandon_pending();
         }
     }
 

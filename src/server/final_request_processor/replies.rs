@@ -103,7 +103,10 @@ pub(super) fn audit(
     if !server.audit().is_audit_enabled() {
         return;
     }
-    let failed = request.hdr.as_ref().is_some_and(|hdr| hdr.r#type == OpCode::Error.code());
+    let failed = match &request.hdr {
+        Some(hdr) => hdr.r#type == OpCode::Error.code(),
+        None => request.exception.is_some(),
+    };
     let users = auth_util::users(server.provider_registry(), &request.auth_info);
     let host_address = cnxn.remote_socket_address().ip().to_string();
     let audited = AuditedRequest {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{DigestOp, Prep, check_and_inc_version, txn_position};
+use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::proto::DeleteRequest;
 use crate::server::ephemeral_type::EphemeralType;
@@ -32,7 +33,8 @@ impl Prep<'_> {
         Ok(())
     }
 
-    /// Asked for by the container manager: only what has no children and may go by itself.
+    /// Asked for by the container manager: only what has no children and may go by itself. A client that asks needs the
+    /// permission of any `delete` (Java: none).
     pub(super) fn delete_container(
         &mut self,
         request: &mut Request,
@@ -48,6 +50,9 @@ impl Prep<'_> {
             return Err(KeeperError::BadVersion);
         }
         let parent = self.record_for_path(parent_path)?;
+        if request.session_id != SessionId(0) {
+            self.server.check_acl(&parent.acl, perms::DELETE, &request.auth_info, path, None)?;
+        }
         self.removed(request, &parent, path);
         Ok(())
     }

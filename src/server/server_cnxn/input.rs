@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use log::{debug, info, warn};
 
-use super::{DisconnectReason, LOG, ServerCnxn};
+use super::{DisconnectReason, LOG, ServerCnxn, UNSENT_PAUSE};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, Limits};
 use crate::keeper_exception::KeeperError;
@@ -305,7 +305,7 @@ impl ServerCnxn {
         // One hold of the tree for all reads in a row.
         let mut reads = Reads::new(server, self);
         loop {
-            if self.is_recv_stopped() {
+            if self.is_recv_stopped() || self.is_output_full(&mut reads) {
                 return InputState::Stopped;
             }
             let len = match self.checked_len(input) {
@@ -335,19 +335,21 @@ impl ServerCnxn {
                 continue;
             };
             match op {
-                OpCode::Auth => {
+                OpCode::Auth | OpCode::Sasl => {
                     reads.finish();
-                    if let Some(state) = server.process_auth(self, xid, payload) {
+                    let state = if op == OpCode::Auth {
+                        server.process_auth(self, xid, payload)
+                    } else {
+                        server.process_sasl(self, xid, payload)
+                    };
+                    if let Some(state) = state {
                         return state;
                     }
                 }
-                OpCode::Sasl => {
+                _ if !server.enforce_authentication(self, xid) => {
                     reads.finish();
-                    if let Some(state) = server.process_sasl(self, xid, payload) {
-                        return state;
-                    }
+                    return InputState::Done;
                 }
-                _ if !server.enforce_authentication(self, xid) => return InputState::Done,
                 _ if Request::is_write(op) || !Request::is_valid(op) => {
                     reads.finish();
                     if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
@@ -365,6 +367,21 @@ impl ServerCnxn {
         }
     }
 
+    /// Whether more answers wait for the socket than it takes now; then the reader stops.
+    fn is_output_full(&self, reads: &mut Reads<'_>) -> bool {
+        if self.output.unsent() <= UNSENT_PAUSE {
+            return false;
+        }
+        // What the batch has gathered was not offered to the socket yet.
+        reads.finish();
+        self.flush();
+        let is_full = self.output.unsent() > UNSENT_PAUSE;
+        if is_full {
+            self.recv_stopped.store(true, Ordering::Release);
+        }
+        is_full
+    }
+
     fn request(
         self: &Arc<Self>,
         server: &ZooKeeperServer,
@@ -372,12 +389,16 @@ impl ServerCnxn {
         op_type: i32,
         payload: &[u8],
     ) -> Box<Request> {
+        let mut payload: Box<[u8]> = payload.into();
+        if op_type == OpCode::CreateSession.code() {
+            limit_session_timeout(server, &mut payload);
+        }
         let mut request = Request::new(
             Some(Arc::clone(self)),
             self.session_id(),
             xid,
             op_type,
-            Some(payload.into()),
+            Some(payload),
             self.auth_info(),
         );
         request.create_time_ms = server.clock().elapsed_ms();
@@ -413,6 +434,18 @@ impl ServerCnxn {
         debug!(target: LOG, "unknown operation on session {}", self.session_id());
         self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
         self.send_close_session();
+    }
+}
+
+/// A client that sends what only servers ask each other for gets no timeout that it could not have asked for when it
+/// connected (Java: no limit).
+fn limit_session_timeout(server: &ZooKeeperServer, payload: &mut [u8]) {
+    if let Some(bytes) = payload.first_chunk_mut::<4>() {
+        let settings = server.settings();
+        let asked_ms = i32::from_be_bytes(*bytes);
+        let timeout_ms =
+            asked_ms.max(settings.min_session_timeout_ms).min(settings.max_session_timeout_ms);
+        *bytes = timeout_ms.to_be_bytes();
     }
 }
 

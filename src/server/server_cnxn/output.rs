@@ -51,9 +51,18 @@ struct State {
     /// What the socket did not take, and how much of it it did.
     unsent: Vec<u8>,
     unsent_from: usize,
+    /// What whoever is sending has taken out, in bytes.
+    in_flight: usize,
     /// Nothing is appended after the last reply.
     last_was_queued: bool,
     closed: bool,
+}
+
+impl State {
+    /// What was appended and is not known to be sent, in bytes.
+    const fn unsent(&self) -> usize {
+        self.queued.len() + self.in_flight + self.unsent.len() - self.unsent_from
+    }
 }
 
 /// The output of one connection.
@@ -78,7 +87,7 @@ impl Output {
             return false;
         }
         write(&mut state.queued);
-        if state.queued.len() + state.unsent.len() > OUTPUT_LIMIT {
+        if state.unsent() > OUTPUT_LIMIT {
             state.queued = Vec::new();
             state.last_was_queued = true; // the next to send closes it
         }
@@ -97,6 +106,7 @@ impl Output {
         state.closed = true;
         state.queued = Vec::new();
         state.unsent = Vec::new();
+        state.unsent_from = 0;
     }
 
     /// How many bytes wait for the socket.
@@ -106,8 +116,7 @@ impl Output {
 
     fn note_unsent(&self, state: &State) {
         // A hint for the reader, who looks again: nothing follows from it.
-        let unsent = state.queued.len() + state.unsent.len() - state.unsent_from;
-        self.unsent.store(unsent, Ordering::Relaxed);
+        self.unsent.store(state.unsent(), Ordering::Relaxed);
     }
 
     /// Sends what is queued, unless somebody does already.
@@ -136,6 +145,7 @@ impl Output {
                 if state.closed {
                     return Sent::All;
                 }
+                state.in_flight = 0;
                 if from < bytes.len() {
                     // The socket is full.
                     state.unsent = bytes;
@@ -155,6 +165,7 @@ impl Output {
                         bytes.clear();
                         state.queued = bytes;
                     }
+                    self.note_unsent(&state);
                     return if close { Sent::Close } else { Sent::All };
                 } else {
                     bytes.clear();
@@ -162,6 +173,7 @@ impl Output {
                     bytes = mem::replace(&mut state.queued, spare);
                     from = 0;
                 }
+                state.in_flight = bytes.len() - from;
                 self.note_unsent(&state);
             }
             while from < bytes.len() {

@@ -22,6 +22,8 @@ struct Queue {
     entries: VecDeque<Pending>,
     /// Entries, and the read that was taken and is being answered.
     count: usize,
+    /// Nothing is answered any more.
+    abandoned: bool,
 }
 
 /// What one connection waits for.
@@ -48,6 +50,9 @@ impl PendingRequests {
     /// A request goes into the pipeline.
     pub(super) fn add_in_pipeline(&self) {
         let mut queue = self.queue.lock();
+        if queue.abandoned {
+            return;
+        }
         queue.entries.push_back(Pending::InPipeline);
         queue.count += 1;
         self.count.store(queue.count, Ordering::Release);
@@ -56,6 +61,9 @@ impl PendingRequests {
     /// A read waits; it comes back when nothing is under way any more and it may run now.
     pub(super) fn park(&self, request: Box<Request>) -> Option<Box<Request>> {
         let mut queue = self.queue.lock();
+        if queue.abandoned {
+            return None;
+        }
         if queue.count == 0 {
             return Some(request);
         }
@@ -68,6 +76,9 @@ impl PendingRequests {
     /// The request at the head, which was in the pipeline, is answered. Returns the read behind it.
     pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
         let mut queue = self.queue.lock();
+        if queue.abandoned {
+            return None;
+        }
         let head = queue.entries.pop_front();
         debug_assert!(matches!(head, Some(Pending::InPipeline)), "answers come in order");
         self.done(&mut queue)
@@ -75,7 +86,21 @@ impl PendingRequests {
 
     /// The read that was returned last is answered. Returns the next one.
     pub(super) fn read_done(&self) -> Option<Box<Request>> {
-        self.done(&mut self.queue.lock())
+        let mut queue = self.queue.lock();
+        if queue.abandoned {
+            return None;
+        }
+        self.done(&mut queue)
+    }
+
+    /// Somebody has refused a request of this connection in such a way that it ends: its reads are dropped, and it does
+    /// not matter when those in the pipeline are done. What of them is answered, is answered elsewhere.
+    pub(super) fn abandon(&self) {
+        let mut queue = self.queue.lock();
+        queue.abandoned = true;
+        queue.entries = VecDeque::new();
+        queue.count = 0;
+        self.count.store(0, Ordering::Release);
     }
 
     fn done(&self, queue: &mut Queue) -> Option<Box<Request>> {
@@ -122,6 +147,23 @@ mod tests {
         assert_eq!(cxid(pending.pipeline_done()), Some(4));
         assert!(!pending.is_idle(), "the last read is not answered yet");
         assert_eq!(cxid(pending.read_done()), None);
+        assert!(pending.is_idle());
+    }
+
+    #[test]
+    fn a_refusal_ends_all_reads_wherever_the_others_are() {
+        let pending = PendingRequests::new();
+        pending.add_in_pipeline();
+        assert_eq!(cxid(pending.park(read(1))), None);
+        assert_eq!(cxid(pending.park(read(2))), None);
+        pending.add_in_pipeline();
+        assert_eq!(cxid(pending.pipeline_done()), Some(1), "the first read is being answered");
+        pending.abandon();
+        assert_eq!(cxid(pending.read_done()), None);
+        pending.add_in_pipeline();
+        assert_eq!(cxid(pending.park(read(3))), None);
+        assert_eq!(cxid(pending.pipeline_done()), None);
+        assert_eq!(cxid(pending.pipeline_done()), None);
         assert!(pending.is_idle());
     }
 }

@@ -53,7 +53,7 @@ impl ThrottlerTarget<Box<Request>> for ZooKeeperServer {
         self.request_finished(&request);
         if let Some(cnxn) = &request.cnxn {
             cnxn.set_invalid();
-            cnxn.abandon_pipeline_entry();
+            cnxn.abandon_pending();
         }
         self.flush_list.flush();
     }
