@@ -37,6 +37,10 @@ const PIECE: u64 = 512 * 1024;
 /// What is written by one call, in bytes: the file system lets no other write pass meanwhile.
 const WRITE: usize = 64 * 1024;
 
+/// After a group of appends that is longer the file is not grown, in bytes: allocating blocks is little of the work
+/// then, and zeros would be as much to write again (break-even was measured between 128 and 256 KiB).
+const LARGE_GROUP: u64 = 128 * 1024;
+
 /// The grown size is a multiple of it, in bytes.
 const BLOCK: u64 = 4096;
 
@@ -142,9 +146,12 @@ impl FilePadding {
         }
     }
 
-    /// Has the file grown when its end is near. To be called when what was appended is on disk: zeros must not be there
-    /// before it.
-    pub fn keep_ahead(&mut self) {
+    /// Has the file grown when its end is near. To be called when `appended` bytes are on disk: zeros must not be there
+    /// before them.
+    pub fn keep_ahead(&mut self, appended: u64) {
+        if appended > LARGE_GROUP {
+            return;
+        }
         let mut state = self.shared.state.lock();
         let Some(file) = state.current.as_mut().filter(|file| !file.given_up) else { return };
         let Some(target) =
@@ -340,12 +347,23 @@ mod tests {
         fs::write(&path, [7; 100]).unwrap();
         let mut padding = FilePadding::new(64 * 1024 * 1024);
         padding.start_file(&path, 100);
-        padding.keep_ahead();
+        padding.keep_ahead(100);
         wait_for_size(&path, (100 + FIRST_STEP).next_multiple_of(BLOCK));
         let bytes = fs::read(&path).unwrap();
         assert!(bytes[..100] == [7; 100] && bytes[100..].iter().all(|byte| *byte == 0));
         padding.shutdown();
         assert_eq!(fs::read(&path).unwrap(), [7; 100]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_in_large_groups_is_not_grown() {
+        let dir = TestDir::new();
+        let path = dir.path().join("log.1");
+        fs::write(&path, [7; 100]).unwrap();
+        let mut padding = FilePadding::new(64 * 1024 * 1024);
+        padding.start_file(&path, 100);
+        padding.keep_ahead(LARGE_GROUP + 1);
+        assert!(padding.thread.is_none());
     }
 
     #[test]
@@ -362,7 +380,7 @@ mod tests {
             padding.reserve(end + bytes.len() as u64);
             file.write_all_at(&bytes, end).unwrap();
             end += bytes.len() as u64;
-            padding.keep_ahead();
+            padding.keep_ahead(100);
         }
         padding.shutdown();
         let bytes = fs::read(&path).unwrap();
@@ -376,9 +394,9 @@ mod tests {
         let path = dir.path().join("log.1");
         let mut padding = FilePadding::new(1024);
         padding.start_file(&path, 16);
-        padding.keep_ahead();
+        padding.keep_ahead(100);
         padding.reserve(10_000);
-        padding.keep_ahead();
+        padding.keep_ahead(100);
         padding.shutdown();
         assert!(!path.exists());
     }

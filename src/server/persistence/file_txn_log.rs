@@ -73,6 +73,8 @@ struct OpenLog {
     file: File,
     /// End of what was written, in bytes.
     position: u64,
+    /// End of what was committed, in bytes.
+    committed: u64,
     /// Whether something was written since the last sync.
     unsynced: bool,
     /// Whether the directory knows the file for sure.
@@ -199,7 +201,9 @@ impl FileTxnLog {
         file.write_all_at(&header, 0).map_err(TxnLogError::io("write the header of", &path))?;
         let position = header.len() as u64;
         self.padding.start_file(&path, position);
-        self.current = Some(OpenLog { path, file, position, unsynced: true, name_synced: false });
+        let committed = position;
+        let (unsynced, name_synced) = (true, false);
+        self.current = Some(OpenLog { path, file, position, committed, unsynced, name_synced });
         Ok(())
     }
 
@@ -249,10 +253,11 @@ impl FileTxnLog {
             self.note_failure(synced)?;
         }
         if let Some(mut log) = self.current.take() {
-            let synced = self.sync(&mut log);
+            let (synced, appended) = (self.sync(&mut log), log.position - log.committed);
+            log.committed = log.position;
             self.current = Some(log);
             self.note_failure(synced)?;
-            self.padding.keep_ahead();
+            self.padding.keep_ahead(appended);
         }
         let size = self.current_log_size();
         if self.config.txn_log_size_limit.is_some_and(|limit| size > limit) {

@@ -24,6 +24,7 @@ use super::snap_shot::{FileSnapConfig, RestoreTarget, SnapError, SnapshotDigest,
 use super::snapshot_info::SnapshotInfo;
 use super::txn_log::{FileTxnLogConfig, PersistenceMetrics, TxnLogError};
 use super::util::NamedFile;
+use crate::common::atomic_file_output_stream::sync_directory;
 use crate::common::time;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{SessionId, Zxid};
@@ -59,9 +60,6 @@ pub struct FileTxnSnapLogConfig {
     pub db_autocreate: bool,
     /// Whether a log without a snapshot is believed (`zookeeper.snapshot.trust.empty`, default false).
     pub trust_empty_snapshot: bool,
-    /// A snapshot is due after about half of so many bytes of log; `None` is never for that reason
-    /// (`zookeeper.snapSizeLimitInKb`, default 4194304; Java: ZooKeeperServer.getSnapSizeInBytes).
-    pub snap_size_limit: Option<u64>,
 }
 
 impl Default for FileTxnSnapLogConfig {
@@ -72,13 +70,9 @@ impl Default for FileTxnSnapLogConfig {
             datadir_autocreate: true,
             db_autocreate: true,
             trust_empty_snapshot: false,
-            snap_size_limit: Some(DEFAULT_SNAP_SIZE_LIMIT_KIB * 1024),
         }
     }
 }
-
-/// 4 GiB.
-const DEFAULT_SNAP_SIZE_LIMIT_KIB: u64 = 4 * 1024 * 1024;
 
 impl FileTxnSnapLogConfig {
     /// Reads Java's properties.
@@ -86,24 +80,12 @@ impl FileTxnSnapLogConfig {
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let trust_empty_snapshot = properties.bool("zookeeper.snapshot.trust.empty");
         info!(target: LOG, "zookeeper.snapshot.trust.empty : {trust_empty_snapshot}");
-        let limit_kib: i64 = properties.number_or("zookeeper.snapSizeLimitInKb", i64::MAX);
-        if limit_kib <= 0 {
-            info!(
-                target: LOG,
-                "zookeeper.snapSizeLimitInKb set to a non-positive value {limit_kib}; disabling feature"
-            );
-        }
-        let limit_kib = match limit_kib {
-            i64::MAX => Some(DEFAULT_SNAP_SIZE_LIMIT_KIB),
-            limit => u64::try_from(limit).ok().filter(|limit| *limit > 0),
-        };
         Self {
             txn_log: FileTxnLogConfig::from_properties(properties),
             snap: FileSnapConfig::from_properties(properties),
             datadir_autocreate: properties.bool_or("zookeeper.datadir.autocreate", true),
             db_autocreate: properties.bool_or("zookeeper.db.autocreate", true),
             trust_empty_snapshot,
-            snap_size_limit: limit_kib.map(|limit| limit.saturating_mul(1024)),
         }
     }
 }
@@ -420,6 +402,8 @@ impl FileTxnSnapLog {
             warn!(target: LOG, "truncating to {zxid}: deleting {}", path.display());
             fs::remove_file(&path).map_err(SnapError::io("delete", &path))?;
         }
+        // They must be gone for good before the log is cut.
+        sync_directory(&self.snap_dir).map_err(SnapError::io("sync", &self.snap_dir))?;
         self.txn_log.lock().truncate(zxid)?;
         Ok(())
     }

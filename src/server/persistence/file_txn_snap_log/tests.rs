@@ -425,12 +425,11 @@ fn settings_are_read_as_java_reads_them() {
         ("zookeeper.snapshot.trust.empty", "true"),
         ("zookeeper.datadir.autocreate", "false"),
         ("zookeeper.db.autocreate", "no"),
-        ("zookeeper.snapSizeLimitInKb", "-1"),
         ("zookeeper.snapshot.compression.method", "GZ"),
         ("zookeeper.serializeLastProcessedZxid.enabled", "false"),
         ("zookeeper.digest.enabled", "false"),
     ]));
     assert!(config.trust_empty_snapshot && !config.datadir_autocreate && !config.db_autocreate);
-    assert_eq!((config.snap_size_limit, config.snap.stream_mode), (None, StreamMode::Gzip));
+    assert_eq!(config.snap.stream_mode, StreamMode::Gzip);
     assert!(!config.snap.digest_enabled && !config.snap.serialize_last_processed_zxid);
 }
