@@ -16,7 +16,10 @@ use zookeeper_server::command_line::CommandLine;
 use zookeeper_server::logging::{self, LogTo};
 use zookeeper_server::server::auth::digest_authentication_provider::DigestAuthenticationProvider;
 use zookeeper_server::server::exit_code::ExitCode;
+use zookeeper_server::server::persistence::txn_log_toolkit;
+use zookeeper_server::server::purge_txn_log;
 use zookeeper_server::server::quorum::quorum_peer_main;
+use zookeeper_server::server::snapshot_formatter;
 use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::version;
 use zookeeper_server::zookeeper_main;
@@ -27,6 +30,10 @@ Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]
                                         serve
   cli [-server HOST:PORT] [COMMAND ...] work with a server's nodes, as zkCli.sh
   digest USER:PASSWORD ...              print what ACLs and superDigest need of a password
+  purge DATALOGDIR [SNAPDIR] -n COUNT   remove old snapshots and logs
+  txnlog [-d|-r|-v|-y] [-c -z ZXID] FILE
+                                        print, check, repair or cut a transaction log
+  snapshot [-d|-json] FILE              print a snapshot
   bench run|compare|probe|null ...      load a server, compare servers, measure the machine
   4lw HOST PORT WORD                    ask a server with a four-letter word
   version                               print which release this is
@@ -57,6 +64,18 @@ fn run(line: CommandLine) -> ExitCode {
         }
         Some("cli") => cli(&line),
         Some("digest") => digest(&line),
+        Some("purge") => {
+            let (mut out, mut err) = (io::stdout(), io::stderr());
+            purge_txn_log::main(&line.args, &line.properties, &mut out, &mut err)
+        }
+        Some("txnlog") => {
+            let (mut input, mut out, mut err) = (io::stdin().lock(), io::stdout(), io::stderr());
+            txn_log_toolkit::main(&line.args, &line.properties, &mut input, &mut out, &mut err)
+        }
+        Some("snapshot") => {
+            let (mut out, mut err) = (io::stdout(), io::stderr());
+            snapshot_formatter::main(&line.args, &line.properties, &mut out, &mut err)
+        }
         Some("bench") => bench::main(&line.args, &mut io::stdout()),
         Some("4lw") => {
             four_letter_word_main::main(&line.args, &mut io::stdout(), &mut io::stderr())

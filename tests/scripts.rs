@@ -461,3 +461,36 @@ fn the_real_server_refuses_a_wrong_configuration_with_javas_exit_code() {
     let output = here.real("zkServer.sh", &["start-foreground"]).output().unwrap();
     assert_ends(&output, 2, "zookeeper.serverCnxnFactory");
 }
+
+#[test]
+fn the_scripts_work_together_on_one_real_server() {
+    let here = Installation::new("together");
+    let port = free_port();
+    let server = format!("127.0.0.1:{port}");
+    let config = "autopurge.purgeInterval=1\nadmin.enableServer=false";
+    here.config(&format!("clientPort={port}\nclientPortAddress=127.0.0.1\n{config}"));
+    let run = |script: &str, args: &[&str]| here.real(script, args).output().unwrap();
+
+    assert_ends(&run("zkServer.sh", &["start"]), 0, "STARTED");
+    here.wait_until_it_serves();
+    let created = run("zkCli.sh", &["-server", &server, "create", "/scripts", "together"]);
+    assert_ends(&created, 0, "Created /scripts");
+    assert_ends(&run("zkServer.sh", &["restart"]), 0, "STARTED");
+    here.wait_until_it_serves();
+    assert_ends(&run("zkCli.sh", &["-server", &server, "get", "/scripts"]), 0, "together");
+    assert_ends(&run("zkServer.sh", &["stop"]), 0, "STOPPED");
+    assert!(here.log().contains("PurgeTask"), "{}", here.log());
+
+    let file = |prefix: &str| {
+        let files = fs::read_dir(here.data_dir().join("version-2")).unwrap();
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
+        paths.sort();
+        paths.remove(0).display().to_string()
+    };
+    assert_ends(&run("zkTxnLogToolkit.sh", &["-d", &file("log.")]), 0, "/scripts");
+    assert_ends(&run("zkSnapShotToolkit.sh", &[&file("snapshot.")]), 0, "/zookeeper");
+    assert_ends(&run("zkCleanup.sh", &["-n", "3"]), 0, "");
+    let usage = run("zkCleanup.sh", &["-n", "1"]);
+    assert_ends(&usage, 1, "count should be greater than or equal to 3");
+}

@@ -13,7 +13,9 @@ use crate::common::config_exception::ConfigError;
 use crate::common::zk_config::SystemProperties;
 use crate::environment;
 use crate::logging::LogContext;
+use crate::server::datadir_cleanup_manager::{DatadirCleanupManager, PurgeTaskStatus};
 use crate::server::exit_code::ExitCode;
+use crate::server::persistence::file_txn_snap_log::FileTxnSnapLogConfig;
 use crate::server::server_config::ServerConfig;
 use crate::server::zookeeper_server_main;
 use crate::zookeeper_banner;
@@ -36,14 +38,22 @@ pub fn main(
     started: impl FnOnce(Sender<ExitCode>),
 ) -> ExitCode {
     match read_config(args, &mut properties, log_context) {
-        Ok(config) => {
+        Ok((config, mut purge)) => {
+            if let Err(error) = purge.start() {
+                error!(target: LOG, "cannot start the purge task: {error}");
+                return ExitCode::UnexpectedError;
+            }
             warn!(
                 target: LOG,
                 "Either no config or no quorum defined in config, running in standalone mode"
             );
             zookeeper_banner::print_banner(SERVER_LOG);
             environment::log_env("Server environment:", SERVER_LOG);
-            zookeeper_server_main::run_from_config(&config, &properties, started)
+            let exit_code = zookeeper_server_main::run_from_config(&config, &properties, started);
+            if purge.purge_task_status() == PurgeTaskStatus::Started {
+                purge.shutdown();
+            }
+            exit_code
         }
         Err(problem) => {
             error!(target: LOG, "Invalid config, exiting abnormally: {problem}");
@@ -55,21 +65,36 @@ pub fn main(
     }
 }
 
+/// The settings of the server, and who purges its directories.
 fn read_config(
     args: &[String],
     properties: &mut SystemProperties,
     log_context: &LogContext,
-) -> Result<ServerConfig, ConfigError> {
-    match args {
+) -> Result<(ServerConfig, DatadirCleanupManager), ConfigError> {
+    let parsed = match args {
         [file] => {
-            let config = QuorumPeerConfig::parse(Path::new(file), properties)?;
-            if let Some(myid) = config.server_id {
+            let parsed = QuorumPeerConfig::parse(Path::new(file), properties)?;
+            if let Some(myid) = parsed.server_id {
                 log_context.set_myid(myid);
             }
-            config.check_supported(properties)?;
-            config.warn_of_what_has_no_effect();
-            Ok(config.server_config())
+            parsed.check_supported(properties)?;
+            parsed.warn_of_what_has_no_effect();
+            Some(parsed)
         }
-        _ => ServerConfig::parse_args(args),
-    }
+        _ => None,
+    };
+    let config = match &parsed {
+        Some(parsed) => parsed.server_config(),
+        None => ServerConfig::parse_args(args)?,
+    };
+    // Without a file nothing is purged: the default is no interval.
+    let parsed = parsed.unwrap_or_default();
+    let purge = DatadirCleanupManager::new(
+        &config.data_dir,
+        &config.data_log_dir,
+        usize::try_from(parsed.snap_retain_count).unwrap_or_default(),
+        parsed.purge_interval_hours,
+        FileTxnSnapLogConfig::from_properties(properties),
+    );
+    Ok((config, purge))
 }
