@@ -30,7 +30,12 @@ suite_build() {
 suite_unit() { cargo test --locked; }
 # Tests that need a peer are ignored by default.
 suite_ignored() { cargo test --locked -- --ignored; }
-suite_differential() { python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT"; }
+suite_differential() {
+    local code=0
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --random 3 || code=1
+    return "$code"
+}
 suite_clients() { python3 tests/differential/clients.py --left "$JAVA" --right "$SUBJECT"; }
 suite_kazoo() { python3 tests/kazoo/run.py --left "$JAVA" --right "$SUBJECT"; }
 suite_datadirs() { python3 tests/datadirs/run.py --subject "$SUBJECT"; }

@@ -369,6 +369,10 @@ pub fn run_from_config(
         }
         Err(problem) => {
             error!(target: LOG, "{}, exiting abnormally: {problem}", abnormally(&problem));
+            // An audit log that cannot be had may be the problem itself.
+            if let Ok(audit) = ZKAuditProvider::from_properties(properties) {
+                audit.add_server_start_failure_audit_log();
+            }
             problem.exit_code()
         }
     }

@@ -4,6 +4,7 @@
     run.py                                    Java 3.9.5 against ours, every scenario
     run.py --right java:3.8.6 acl multi       servers of one's choice, some scenarios
     run.py --show acl                         prints the transcript of the left server
+    run.py --random 20 --first-seed 100       20 scenarios made up from seeds 100 to 119
 
 Prints PASS or FAIL for every scenario; a mismatch shows the step and both sides. The transcripts
 stay in tests/.peers/work/differential.
@@ -18,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+import generate  # noqa: E402
 import script  # noqa: E402
 from compare import compare  # noqa: E402
 from executor import Executor  # noqa: E402
@@ -53,6 +55,14 @@ def run_pair(scenario, left, right, root):
     return messages, transcripts[0]
 
 
+def made_up(seed, root):
+    """The file of a scenario made up from a seed."""
+    root.mkdir(parents=True, exist_ok=True)
+    file = root / f"random-{seed}.txt"
+    file.write_text(generate.scenario(seed))
+    return file
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,6 +70,9 @@ def main():
     parser.add_argument("--right", default="ours")
     parser.add_argument("--show", action="store_true", help="print the left server's transcript")
     parser.add_argument("--max", type=int, default=20, help="mismatches to print for a scenario")
+    parser.add_argument("--random", type=int, default=0, metavar="N",
+                        help="N made-up scenarios instead of the written ones")
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("scenarios", nargs="*")
     arguments = parser.parse_args()
     require(arguments.left, arguments.right)
@@ -70,6 +83,9 @@ def main():
     if arguments.scenarios:
         files = [file for file in files if file.stem in arguments.scenarios]
     root, failed, total = work_root() / "differential", 0, 0
+    if arguments.random:
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.random)
+        files = [made_up(seed, root) for seed in seeds]
     for file in files:
         scenario, started = script.parse(file), time.monotonic()
         count = operations(scenario)

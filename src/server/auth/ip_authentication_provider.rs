@@ -10,6 +10,7 @@ use log::{trace, warn};
 use super::authentication_provider::{
     AuthConnection, AuthOutcome, AuthenticationProvider, HttpAuthRequest,
 };
+use crate::common::net_utils;
 use crate::common::zk_config::SystemProperties;
 use crate::data::Id;
 use crate::keeper_exception::KeeperError;
@@ -61,10 +62,7 @@ pub fn id_of(ip: IpAddr) -> Id {
 /// came in the form of IPv6 as IPv4.
 #[must_use]
 pub fn host_address(ip: IpAddr) -> String {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => v6.segments().map(|group| format!("{group:x}")).join(":"),
-    }
+    net_utils::host_address(ip.to_canonical())
 }
 
 fn to_address(text: &str) -> Option<IpAddr> {

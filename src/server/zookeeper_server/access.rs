@@ -235,14 +235,7 @@ impl AccessControl {
             return AuthOutcome::Refused;
         };
         let outcome = provider.handle_authentication(server_objs, packet.auth.as_deref());
-        if outcome == AuthOutcome::Accepted {
-            info!(
-                target: LOG,
-                "Session {}: auth success for scheme {scheme} and address {:?}",
-                server_objs.cnxn.session_id(),
-                server_objs.cnxn.remote_ip()
-            );
-        } else {
+        if outcome != AuthOutcome::Accepted {
             warn!(target: LOG, "Authentication failed for scheme: {scheme}");
         }
         outcome
