@@ -4,10 +4,13 @@
 
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam::channel::Sender;
 use log::warn;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use zookeeper_server::bench;
@@ -58,6 +61,7 @@ fn run(line: CommandLine) -> ExitCode {
     }
     match line.word.as_deref() {
         Some("server") => {
+            fail_at_file_size_limit();
             let mut err = io::stderr();
             let properties = line.properties.clone();
             quorum_peer_main::main(&line.args, properties, &log_context, &mut err, stop_on_signals)
@@ -83,6 +87,15 @@ fn run(line: CommandLine) -> ExitCode {
         Some("version") => print(&format!("{}\n", version::version_info())),
         Some("help") => print(USAGE),
         _ => refuse(&line),
+    }
+}
+
+/// A file that would grow beyond the process's limit is an error of that write, as in a JVM: the server says what it could
+/// not write and ends in order. Left alone, the signal ends the process without a word.
+fn fail_at_file_size_limit() {
+    // Nobody looks at the flag: that there is a handler is enough.
+    if let Err(error) = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
+        warn!(target: LOG, "a limit of the size of files will end the server at once: {error}");
     }
 }
 

@@ -13,7 +13,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored differential clients kazoo datadirs)
+SUITES=(build unit ignored crash differential clients kazoo datadirs)
 SUBJECT="${SUBJECT:-ours}"
 JAVA="java:3.9.5"
 LOGS="$TESTS_WORK_DIR/logs"
@@ -28,8 +28,9 @@ suite_build() {
     fi
 }
 suite_unit() { cargo test --locked; }
-# Tests that need a peer are ignored by default.
-suite_ignored() { cargo test --locked -- --ignored; }
+# Tests that need a peer are ignored by default, and so are long ones; those of suites of their own are left out here.
+suite_ignored() { cargo test --locked -- --ignored --skip a_hundred_kills; }
+suite_crash() { cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills; }
 suite_differential() {
     local code=0
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1

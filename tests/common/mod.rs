@@ -262,6 +262,12 @@ impl Server {
         self.dir().join("server.log")
     }
 
+    /// Another value of a `-Dkey=value`, from the next start on.
+    pub fn set_property(&mut self, key: &str, value: &str) {
+        self.properties.retain(|(other, _)| other != key);
+        self.properties.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Starts the process without waiting.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
