@@ -42,6 +42,9 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.PrepRequestProcessor";
 
+/// What a transaction has beside what the request has, in bytes: header, digest, version, a sequence number.
+const TXN_ROOM: usize = 72;
+
 /// Why a request does not become what it asks for.
 #[derive(Debug, thiserror::Error)]
 enum PrepError {
@@ -68,13 +71,6 @@ struct Prep<'a> {
     tree: &'a DataTree,
     digest_enabled: bool,
     close_session_txn_enabled: bool,
-}
-
-/// How a change moves the tree's digest (Java: DigestOpCode).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DigestOp {
-    Add,
-    Update,
 }
 
 impl PrepRequestProcessor {
@@ -146,6 +142,9 @@ impl PrepRequestProcessor {
             }
         }
         if let Some(hdr) = &request.hdr {
+            // All that the transaction repeats of the request; the rest is of fixed length.
+            let payload_len = request.payload.as_ref().map_or(0, |payload| payload.len());
+            request.txn_bytes.reserve(payload_len + TXN_ROOM);
             serialize_txn(
                 hdr,
                 request.txn.as_ref(),
@@ -324,16 +323,11 @@ impl Prep<'_> {
     }
 
     /// Adds a change of a node that stays or comes, with the digests that it makes (Java: precalculateDigest,
-    /// addChangeRecord).
-    fn add_change(&mut self, mut record: ChangeRecord, op: DigestOp) {
+    /// addChangeRecord). The record still has the digest of the node before: that of its duplicate, or 0.
+    fn add_change(&mut self, mut record: ChangeRecord) {
         if self.digest_enabled {
             let stat = record.stat.clone().unwrap_or_default();
-            let old = match op {
-                DigestOp::Add => 0,
-                DigestOp::Update => {
-                    self.record_for_path(&record.path).map_or(0, |old| old.node_digest)
-                }
-            };
+            let old = record.node_digest;
             record.node_digest =
                 digest_calculator::with_state(&record.path, record.content_digest, &stat);
             record.tree_digest = self

@@ -8,7 +8,7 @@
 //! Left to others: whether the server's id leaves room for extended types of ephemeral owners, which Java's constructor
 //! checks (`EphemeralType::validate_server_id`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 use log::{debug, info, trace};
 
 use super::expiry_queue::ExpiryQueue;
@@ -48,7 +50,7 @@ pub const fn initialize_next_session_id(sid: Sid, elapsed_ms: i64) -> SessionId 
 
 /// The tracker of a standalone server, and of a leader's global sessions.
 pub struct SessionTrackerImpl {
-    sessions_by_id: RankedRwLock<HashMap<SessionId, Arc<Session>>>,
+    sessions_by_id: RankedRwLock<HashMap<SessionId, Arc<Session>, RandomState>>,
     session_expiry_queue: ExpiryQueue<Session>,
     sessions_with_timeouts: SessionsWithTimeouts,
     next_session_id: AtomicI64,
@@ -71,7 +73,7 @@ impl SessionTrackerImpl {
         metrics: Arc<ServerMetrics>,
     ) -> Self {
         let next_session_id = initialize_next_session_id(server_id, clock.elapsed_ms());
-        let sessions = RankedRwLock::new(Rank::SessionTracker, "sessions", HashMap::new());
+        let sessions = RankedRwLock::new(Rank::SessionTracker, "sessions", HashMap::default());
         let thread = RankedMutex::new(Rank::Leaf, "thread of the session tracker", None);
         let tracker = Self {
             sessions_by_id: sessions,

@@ -17,6 +17,9 @@ use crate::server::util::auth_util;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
+/// The length of most bodies, in bytes: that of a stat.
+const BODY_ROOM: usize = 68;
+
 /// The operation's short name, as `cons` shows it, and the body of its answer.
 pub(super) fn write_body(
     op: OpCode,
@@ -24,7 +27,7 @@ pub(super) fn write_body(
 ) -> (&'static str, Result<Vec<u8>, KeeperError>) {
     let path = || result.path.clone().unwrap_or_default();
     let stat = || result.stat.clone().unwrap_or_default();
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_ROOM);
     let archive = &mut BinaryOutputArchive::new(&mut body);
     let name = match op {
         OpCode::Create => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DigestOp, Prep, create_mode, new_stat, txn_position};
+use super::{Prep, create_mode, new_stat, txn_position};
 use crate::create_mode::CreateMode;
 use crate::data::ACL;
 use crate::keeper_exception::KeeperError;
@@ -120,7 +120,7 @@ impl Prep<'_> {
         let stat = parent.stat_mut();
         stat.cversion = new_cversion;
         stat.pzxid = zxid;
-        self.add_change(parent, DigestOp::Update);
+        self.add_change(parent);
         let record = ChangeRecord {
             zxid,
             path: path.as_str().into(),
@@ -132,7 +132,7 @@ impl Prep<'_> {
             node_digest: 0,
             tree_digest: 0,
         };
-        self.add_change(record, DigestOp::Add);
+        self.add_change(record);
         let parent_c_version = new_cversion;
         request.txn = Some(match op {
             OpCode::CreateContainer => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DigestOp, Prep, check_and_inc_version, txn_position};
+use super::{Prep, check_and_inc_version, txn_position};
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::proto::DeleteRequest;
@@ -63,7 +63,7 @@ impl Prep<'_> {
         let mut parent = parent.duplicate(zxid);
         parent.child_count -= 1;
         parent.stat_mut().pzxid = zxid;
-        self.add_change(parent, DigestOp::Update);
+        self.add_change(parent);
         self.add_removal(zxid, path, -1);
         self.set_txn_digest(request);
     }

@@ -1,6 +1,6 @@
 //! `createSession` and `closeSession` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
 
-use super::{DigestOp, Prep, PrepError, txn_position};
+use super::{Prep, PrepError, txn_position};
 use crate::ids::Zxid;
 use crate::keeper_exception::KeeperError;
 use crate::server::request::Request;
@@ -37,7 +37,7 @@ impl Prep<'_> {
             let parent = self.record_for_path(self.parent_for_delete(path)?)?;
             let mut parent = parent.duplicate(zxid);
             parent.stat_mut().pzxid = zxid;
-            self.add_change(parent, DigestOp::Update);
+            self.add_change(parent);
         }
         self.add_removal(zxid, path, 0);
         Ok(())

@@ -1,6 +1,6 @@
 //! `setACL` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
 
-use super::{DigestOp, Prep, check_and_inc_version, txn_position};
+use super::{Prep, check_and_inc_version, txn_position};
 use crate::keeper_exception::KeeperError;
 use crate::proto::SetACLRequest;
 use crate::server::request::Request;
@@ -28,7 +28,7 @@ impl Prep<'_> {
         // Java leaves the old ACL in the record, so that a request behind this one is checked against what it replaces.
         // That lets a client through that has just been shut out: the new one counts from here on.
         node.acl = acl.as_slice().into();
-        self.add_change(node, DigestOp::Update);
+        self.add_change(node);
         request.txn = Some(TxnBody::SetAcl(SetACLTxn { path, acl, version: new_version }));
         self.set_txn_digest(request);
         Ok(())

@@ -1,6 +1,6 @@
 //! `setData` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
 
-use super::{DigestOp, Prep, check_and_inc_version, txn_position};
+use super::{Prep, check_and_inc_version, txn_position};
 use crate::keeper_exception::KeeperError;
 use crate::proto::SetDataRequest;
 use crate::server::request::Request;
@@ -31,7 +31,7 @@ impl Prep<'_> {
         stat.mzxid = zxid;
         node.data_len = data_len;
         node.content_digest = self.content_digest(&path, data.as_deref());
-        self.add_change(node, DigestOp::Update);
+        self.add_change(node);
         request.txn = Some(TxnBody::SetData(SetDataTxn { path, data, version: new_version }));
         self.set_txn_digest(request);
         Ok(())

@@ -4,8 +4,11 @@
 //! A request must see what those before it will have done. Pure: the lock is the server's. Differs from Java: the root has
 //! one record (Java keeps "" and "/" apart), and in the place of a node's data there is only what the digest needs of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 
 use crate::data::{ACL, StatPersisted};
 use crate::ids::{SessionId, Zxid};
@@ -55,7 +58,7 @@ impl ChangeRecord {
 #[derive(Debug, Default)]
 pub struct OutstandingChanges {
     changes: VecDeque<Arc<ChangeRecord>>,
-    for_path: HashMap<Arc<str>, Arc<ChangeRecord>>,
+    for_path: HashMap<Arc<str>, Arc<ChangeRecord>, RandomState>,
 }
 
 impl OutstandingChanges {
