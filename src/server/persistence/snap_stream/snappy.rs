@@ -19,6 +19,10 @@ const BLOCK: usize = 32 * 1024;
 /// The largest block that is believed, in bytes, compressed or not: nobody makes larger ones than 32 KiB unless told to.
 const LARGEST_BLOCK: usize = 16 * 1024 * 1024;
 
+/// No block becomes larger than this many times its compressed length: three bytes copy 64 at most. What claims more costs
+/// no memory.
+const LARGEST_RATIO: usize = 22;
+
 /// Takes the compression off.
 #[derive(Debug)]
 pub struct SnappyReader<R> {
@@ -65,7 +69,7 @@ impl<R: Read> SnappyReader<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let plain = decompress_len(&self.compressed).map_err(invalid)?;
-        if plain > LARGEST_BLOCK {
+        if plain > LARGEST_BLOCK || plain / LARGEST_RATIO > self.compressed.len() {
             return Err(invalid("a block is too large"));
         }
         self.block.resize(plain, 0);
