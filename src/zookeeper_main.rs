@@ -25,7 +25,7 @@ use crate::server::exit_code::ExitCode;
 use crate::server::zookeeper_thread;
 use crate::zookeeper::ZooKeeper;
 
-mod words;
+pub mod words;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.ZooKeeperMain";

@@ -1,27 +1,27 @@
 //! `scheme:id:perm,scheme:id:perm` (Java: cli/AclParser.java).
 
-use super::cli_command::Context;
+use super::cli_command::Console;
 use crate::data::{ACL, Id};
 use crate::zoo_defs::perms;
 
 /// The entries of a text. What is none is told and left out, as in Java.
-pub fn parse(context: &mut Context<'_>, text: &str) -> Vec<ACL> {
+pub fn parse(console: &mut Console<'_>, text: &str) -> Vec<ACL> {
     let mut acls = Vec::new();
     for entry in text.trim_end_matches(',').split(',') {
         let parts = entry.split_once(':').and_then(|(scheme, rest)| {
             rest.rsplit_once(':').map(|(id, letters)| (scheme, id, letters))
         });
         let Some((scheme, id, letters)) = parts else {
-            context.err_line(&format!("{entry} does not have the form scheme:id:perm"));
+            console.err_line(&format!("{entry} does not have the form scheme:id:perm"));
             continue;
         };
         let id = Id { scheme: scheme.to_owned(), id: id.to_owned() };
-        acls.push(ACL { perms: perms_of(context, letters), id });
+        acls.push(ACL { perms: perms_of(console, letters), id });
     }
     acls
 }
 
-fn perms_of(context: &mut Context<'_>, letters: &str) -> i32 {
+fn perms_of(console: &mut Console<'_>, letters: &str) -> i32 {
     let mut perms = 0;
     for letter in letters.chars() {
         perms |= match letter {
@@ -31,7 +31,7 @@ fn perms_of(context: &mut Context<'_>, letters: &str) -> i32 {
             'd' => perms::DELETE,
             'a' => perms::ADMIN,
             _ => {
-                context.err_line(&format!("Unknown perm type: {letter}"));
+                console.err_line(&format!("Unknown perm type: {letter}"));
                 0
             }
         };

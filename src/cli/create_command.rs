@@ -39,7 +39,7 @@ fn exec(
     let path = &line.args[1];
     let data = line.args.get(2).map(String::as_bytes);
     let acl = match line.args.get(3) {
-        Some(text) => acl_parser::parse(context, text),
+        Some(text) => acl_parser::parse(&mut context.console, text),
         None => ids::open_acl_unsafe(),
     };
     let created = match ttl_ms {

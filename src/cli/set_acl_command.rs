@@ -28,7 +28,7 @@ fn exec(
 ) -> Result<(), CliError> {
     let line = command.parse(&words, 3)?;
     let (path, zk) = (&line.args[1], context.zk);
-    let acl = acl_parser::parse(context, &line.args[2]);
+    let acl = acl_parser::parse(&mut context.console, &line.args[2]);
     let version = delete_command::version(&line)?;
     if line.has_option("R") {
         return sub_tree::visit_dfs(zk, path, false, &mut |node| {

@@ -4,7 +4,8 @@
 //! has it, a quote that is never closed is passed over, and one in the middle of a word is a letter.
 
 /// The words.
-pub(super) fn split(line: &str) -> Vec<String> {
+#[must_use]
+pub fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line;
     while let Some((word, after)) = next_word(rest) {

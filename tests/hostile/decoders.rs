@@ -1,0 +1,185 @@
+//! Everything that makes sense of bytes from outside, each as one function of these bytes (no Java twin).
+//!
+//! None may panic, loop, or reserve much more memory than its input has, whatever the input. The tests of
+//! `tests/hostile_decoders.rs` and the fuzzers of `fuzz/` share this list.
+
+#![allow(dead_code, unreachable_pub, reason = "a module of several crates")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+
+mod connection;
+mod seals;
+mod stored;
+mod temporary;
+mod texts;
+
+use std::hint::black_box;
+
+use zookeeper_server::data::{ACL, ClientInfo, Stat, StatPersisted};
+use zookeeper_server::delete_container_request::DeleteContainerRequest;
+use zookeeper_server::jute::{BinaryInputArchive, Limits, Record, ToStringOutputArchive};
+use zookeeper_server::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::multi_response::MultiResponse;
+use zookeeper_server::proto::{
+    AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, ConnectRequest,
+    ConnectResponse, Create2Response, CreateRequest, CreateResponse, CreateTTLRequest,
+    DeleteRequest, ErrorResponse, ExistsRequest, ExistsResponse, GetACLRequest, GetACLResponse,
+    GetAllChildrenNumberRequest, GetAllChildrenNumberResponse, GetChildren2Request,
+    GetChildren2Response, GetChildrenRequest, GetChildrenResponse, GetDataRequest, GetDataResponse,
+    GetEphemeralsRequest, GetEphemeralsResponse, GetMaxChildrenRequest, GetMaxChildrenResponse,
+    GetSASLRequest, MultiHeader, ReconfigRequest, RemoveWatchesRequest, ReplyHeader, RequestHeader,
+    SetACLRequest, SetACLResponse, SetDataRequest, SetDataResponse, SetMaxChildrenRequest,
+    SetSASLRequest, SetSASLResponse, SetWatches, SetWatches2, SyncRequest, SyncResponse,
+    WatcherEvent, WhoAmIResponse,
+};
+use zookeeper_server::server::persistence::file_header::FileHeader;
+use zookeeper_server::server::util::serialize_utils::{
+    TxnBody, TxnFormat, deserialize_sub_txn, deserialize_txn, serialize_txn,
+};
+use zookeeper_server::txn::{
+    CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTTLTxn,
+    CreateTxn, CreateTxnV0, DeleteTxn, ErrorTxn, MultiTxn, SetACLTxn, SetDataTxn,
+    SetMaxChildrenTxn, Txn, TxnDigest, TxnHeader,
+};
+
+pub use connection::{connection, finish, handshaken};
+pub use stored::{
+    DatabaseState, TestDatabase, data_directory, log_directory, log_file, log_tools, multi_part,
+    sealed_data_directory, snapshot_gz, snapshot_plain, snapshot_snappy, snapshot_tools,
+};
+pub use texts::{
+    auth_ids, cli_lines, connect_strings, data_directory_names, dynamic_config, http_request,
+    my_id, paths, properties, quota_texts, settings, zoo_cfg,
+};
+
+/// What reads bytes from outside.
+pub type Decoder = fn(&[u8]);
+
+/// All of them, each with its name.
+pub const DECODERS: &[(&str, Decoder)] = &[
+    // Over a client's connection.
+    ("connection", connection),
+    ("handshaken", handshaken),
+    ("requests", requests),
+    // Over a server's connection, by our client.
+    ("replies", replies),
+    // In files.
+    ("stored_records", stored_records),
+    ("transaction", transaction),
+    ("log_file", log_file),
+    ("log_directory", log_directory),
+    ("log_tools", log_tools),
+    ("snapshot_plain", snapshot_plain),
+    ("snapshot_gz", snapshot_gz),
+    ("snapshot_snappy", snapshot_snappy),
+    ("snapshot_tools", snapshot_tools),
+    ("data_directory", data_directory),
+    ("sealed_data_directory", sealed_data_directory),
+    ("data_directory_names", data_directory_names),
+    ("properties", properties),
+    ("settings", settings),
+    ("zoo_cfg", zoo_cfg),
+    ("dynamic_config", dynamic_config),
+    ("my_id", my_id),
+    // Texts in requests and nodes.
+    ("paths", paths),
+    ("quota_texts", quota_texts),
+    ("auth_ids", auth_ids),
+    ("http_request", http_request),
+    // What somebody types.
+    ("connect_strings", connect_strings),
+    ("cli_lines", cli_lines),
+];
+
+/// What is fuzzed together: the first byte of an input says which of these decoders gets the rest.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("connection", &["connection"]),
+    ("handshaken", &["handshaken"]),
+    ("records", &["requests", "replies", "stored_records", "transaction"]),
+    ("logs", &["log_file", "log_directory", "log_tools"]),
+    ("snapshots", &["snapshot_plain", "snapshot_gz", "snapshot_snappy", "snapshot_tools"]),
+    ("data_directories", &["data_directory", "sealed_data_directory", "data_directory_names"]),
+    ("configuration", &["properties", "settings", "zoo_cfg", "dynamic_config", "my_id"]),
+    ("texts", &["paths", "quota_texts", "auth_ids", "connect_strings", "cli_lines"]),
+    ("http_request", &["http_request"]),
+];
+
+/// Gives an input to the decoder of a group that it is meant for.
+pub fn fuzz_group(name: &str, input: &[u8]) {
+    let (_, names) = GROUPS.iter().find(|(known, _)| *known == name).expect("a group");
+    let Some((choice, bytes)) = input.split_first() else { return };
+    decoder(names[usize::from(*choice) % names.len()])(bytes);
+}
+
+/// The decoder of that name.
+pub fn decoder(name: &str) -> Decoder {
+    let found = DECODERS.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("there is no decoder {name}")).1
+}
+
+/// Reads one record. What was read is written as it is read again, and can be printed.
+fn record<T: Record + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+    let limits = Limits::default();
+    let Ok(record) = T::deserialize(&mut BinaryInputArchive::new(bytes, limits)) else { return };
+    let written = record.to_bytes();
+    let again = T::deserialize(&mut BinaryInputArchive::new(&written[..], limits));
+    assert_eq!(again.expect("what was written can be read"), record, "{}", T::NAME);
+    black_box(ToStringOutputArchive::text_of(&record));
+}
+
+macro_rules! each_record {
+    ($bytes:ident: $($record:ident),* $(,)?) => { $( record::<$record>($bytes); )* };
+}
+
+/// What clients send, one record after the other in place of the opcode's own.
+pub fn requests(bytes: &[u8]) {
+    each_record!(bytes:
+        ConnectRequest, RequestHeader, MultiHeader, AuthPacket, GetDataRequest, SetDataRequest,
+        ReconfigRequest, GetSASLRequest, SetSASLRequest, CreateRequest, CreateTTLRequest,
+        DeleteRequest, GetChildrenRequest, GetAllChildrenNumberRequest, GetChildren2Request,
+        CheckVersionRequest, GetMaxChildrenRequest, SetMaxChildrenRequest, SyncRequest,
+        GetACLRequest, SetACLRequest, AddWatchRequest, ExistsRequest, CheckWatchesRequest,
+        RemoveWatchesRequest, GetEphemeralsRequest, SetWatches, SetWatches2,
+        DeleteContainerRequest, MultiOperationRecord,
+    );
+}
+
+/// What servers answer.
+pub fn replies(bytes: &[u8]) {
+    each_record!(bytes:
+        ConnectResponse, ReplyHeader, SetDataResponse, SetSASLResponse, GetMaxChildrenResponse,
+        SyncResponse, SetACLResponse, WatcherEvent, ErrorResponse, CreateResponse, Create2Response,
+        ExistsResponse, GetDataResponse, GetChildrenResponse, GetAllChildrenNumberResponse,
+        GetChildren2Response, GetACLResponse, GetEphemeralsResponse, WhoAmIResponse, MultiResponse,
+    );
+}
+
+/// What logs and snapshots are made of.
+pub fn stored_records(bytes: &[u8]) {
+    each_record!(bytes:
+        ACL, Stat, StatPersisted, ClientInfo, FileHeader, TxnDigest, TxnHeader, CreateTxnV0,
+        CreateTxn, CreateTTLTxn, CreateContainerTxn, DeleteTxn, SetDataTxn, CheckVersionTxn,
+        SetACLTxn, SetMaxChildrenTxn, CreateSessionTxn, CloseSessionTxn, ErrorTxn, Txn, MultiTxn,
+    );
+}
+
+/// A transaction as it stands in a log and in a proposal, in all formats that there are.
+pub fn transaction(bytes: &[u8]) {
+    for (digest_enabled, close_session_txn_enabled) in
+        [(true, true), (true, false), (false, true), (false, false)]
+    {
+        let format =
+            TxnFormat { digest_enabled, close_session_txn_enabled, ..TxnFormat::default() };
+        let Ok(entry) = deserialize_txn(bytes, &format) else { continue };
+        if let Some(TxnBody::Multi(multi)) = &entry.txn {
+            for part in &multi.txns {
+                if let Ok(body) = deserialize_sub_txn(part, format.limits) {
+                    assert!(!body.to_bytes().is_empty(), "{body:?}");
+                }
+            }
+        }
+        let mut written = Vec::new();
+        serialize_txn(&entry.header, entry.txn.as_ref(), entry.digest.as_ref(), &mut written);
+        let again = deserialize_txn(&written, &format).expect("what was written can be read");
+        assert_eq!(again, entry, "digest {digest_enabled}, close {close_session_txn_enabled}");
+    }
+}
