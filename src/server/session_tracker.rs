@@ -101,10 +101,11 @@ impl fmt::Display for Session {
     }
 }
 
-/// Ends a session that has shown no sign of life.
+/// Ends sessions that have shown no sign of life.
 pub trait SessionExpirer: Send + Sync {
-    /// Submits the session's end. Called without a lock by the tracker's thread.
-    fn expire(&self, session: &Session);
+    /// Submits the ends of sessions, all at once: the log takes them as one group. Called without a lock by the tracker's
+    /// thread.
+    fn expire(&self, sessions: &[Arc<Session>]);
 
     /// This server's id (Java: getServerId).
     fn server_id(&self) -> Sid;

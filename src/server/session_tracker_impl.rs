@@ -35,6 +35,9 @@ use crate::util::sleeper::Sleeper;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.SessionTrackerImpl";
 
+/// How many sessions end in one request for it: the requests of others come in between.
+const EXPIRED_AT_ONCE: usize = 256;
+
 /// What an ephemeral owner of a container looks like (Java: EphemeralType.CONTAINER_EPHEMERAL_OWNER): no session has it.
 const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 
@@ -107,14 +110,16 @@ impl SessionTrackerImpl {
 
     fn run(&self) {
         while self.sleeper.sleep_until(self.session_expiry_queue.next_expiration_ms()) {
-            for session in self.session_expiry_queue.poll() {
+            for sessions in self.session_expiry_queue.poll().chunks(EXPIRED_AT_ONCE) {
                 if self.sleeper.is_stopped() {
                     break;
                 }
-                self.metrics.stale_sessions_expired.inc();
-                session.set_closing();
+                for session in sessions {
+                    self.metrics.stale_sessions_expired.inc();
+                    session.set_closing();
+                }
                 if let Some(expirer) = self.expirer.upgrade() {
-                    expirer.expire(&session);
+                    expirer.expire(sessions);
                 }
             }
         }

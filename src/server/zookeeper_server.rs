@@ -572,11 +572,15 @@ impl ZooKeeperServer {
 
     /// Asks for the end of a session (Java: closeSession).
     pub fn close_session(&self, session_id: SessionId) {
+        self.submit_request(self.close_session_request(session_id));
+    }
+
+    fn close_session_request(&self, session_id: SessionId) -> Request {
         let no_ids: Arc<[Id]> = Arc::new([]);
         let op = OpCode::CloseSession.code();
         let mut request = Request::new(None, session_id, 0, op, None, no_ids);
         request.create_time_ms = self.clock().elapsed_ms();
-        self.submit_request(request);
+        request
     }
 
     /// Closes the connection of a session that has ended.
@@ -594,14 +598,17 @@ impl ZooKeeperServer {
 }
 
 impl SessionExpirer for ZooKeeperServer {
-    fn expire(&self, session: &Session) {
-        info!(
-            target: LOG,
-            "Expiring session {}, timeout of {}ms exceeded",
-            session.id(),
-            session.timeout_ms()
-        );
-        self.close_session(session.id());
+    fn expire(&self, sessions: &[Arc<Session>]) {
+        let end = |session: &Arc<Session>| {
+            info!(
+                target: LOG,
+                "Expiring session {}, timeout of {}ms exceeded",
+                session.id(),
+                session.timeout_ms()
+            );
+            Box::new(self.close_session_request(session.id()))
+        };
+        self.submit_requests(sessions.iter().map(end).collect());
     }
 
     fn server_id(&self) -> Sid {

@@ -18,10 +18,12 @@ struct Expirer {
 }
 
 impl SessionExpirer for Expirer {
-    fn expire(&self, session: &Session) {
-        assert!(session.is_closing());
+    fn expire(&self, sessions: &[Arc<Session>]) {
         assert_eq!(thread::current().name(), Some("SessionTracker"));
-        self.expired.lock().push((session.id(), self.clock.elapsed_ms()));
+        for session in sessions {
+            assert!(session.is_closing());
+            self.expired.lock().push((session.id(), self.clock.elapsed_ms()));
+        }
     }
 
     fn server_id(&self) -> Sid {
