@@ -137,6 +137,9 @@ impl Hosted {
             ("zookeeper.forceSync", "no"),
             ("zookeeper.4lw.commands.whitelist", "*"),
             ("zookeeper.extendedTypesEnabled", "true"),
+            ("zookeeper.enforceQuota", "true"),
+            ("zookeeper.pathStats.enabled", "true"),
+            ("zookeeper.pathStats.sampleRate", "1.0"),
         ]);
         let mut config = ServerConfig::new(Some(0), dir.path());
         config.tick_time_ms = 20;

@@ -139,8 +139,14 @@ pub fn requests(bytes: &[u8]) {
         CheckVersionRequest, GetMaxChildrenRequest, SetMaxChildrenRequest, SyncRequest,
         GetACLRequest, SetACLRequest, AddWatchRequest, ExistsRequest, CheckWatchesRequest,
         RemoveWatchesRequest, GetEphemeralsRequest, SetWatches, SetWatches2,
-        DeleteContainerRequest, MultiOperationRecord,
+        DeleteContainerRequest,
     );
+    // A part with a flag that is no mode is read as another operation, as Java does, and is not to be read again.
+    let mut archive = BinaryInputArchive::new(bytes, Limits::default());
+    if let Ok(multi) = MultiOperationRecord::deserialize(&mut archive) {
+        black_box(multi.to_bytes());
+        black_box(multi.op_code());
+    }
 }
 
 /// What servers answer.
