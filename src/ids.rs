@@ -1,4 +1,4 @@
-//! The ids that run through everything: [`Zxid`], [`SessionId`], [`Sid`] (no Java twin: Java passes bare longs).
+//! The ids that run through everything: [`Zxid`], [`PeerEpoch`], [`SessionId`], [`Sid`] (no Java twin: Java passes bare longs).
 //!
 //! They are total: every bit pattern is legal, so they are fields of records. Java compares all of them as signed
 //! numbers, and so do these types.
@@ -49,6 +49,11 @@ id! {
 }
 
 id! {
+    /// How many leaders there have been; the high half of their zxids.
+    PeerEpoch
+}
+
+id! {
     /// A client's session. The high byte is the server that made it (Java: SessionTrackerImpl).
     SessionId
 }
@@ -76,6 +81,18 @@ impl Zxid {
         self.0 >> 32
     }
 
+    /// The epoch of the leader that proposed it, as its type.
+    #[must_use]
+    pub const fn peer_epoch(self) -> PeerEpoch {
+        PeerEpoch(self.epoch())
+    }
+
+    /// Where an epoch begins: no transaction has this zxid.
+    #[must_use]
+    pub const fn start_of(epoch: PeerEpoch) -> Self {
+        Self::new(epoch.0, 0)
+    }
+
     /// Its number within the epoch (Java: ZxidUtils.getCounterFromZxid).
     #[must_use]
     pub const fn counter(self) -> i64 {
@@ -100,6 +117,13 @@ impl fmt::Display for Zxid {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
+    }
+}
+
+/// As in logs and files: a decimal number.
+impl fmt::Display for PeerEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -28,7 +28,7 @@ mod watches;
 
 use std::sync::Arc;
 
-use log::error;
+use log::{error, warn};
 
 use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::path_trie::PathTrie;
@@ -163,13 +163,42 @@ impl DataTree {
             last_processed_zxid: Zxid::ZERO,
             snapshots: Arc::default(),
         };
+        tree.add_system_nodes();
+        tree
+    }
+
+    fn add_system_nodes(&mut self) {
         let stat = StatPersisted::default();
         let open = AclKey::OPEN_UNSAFE;
-        let root = tree.nodes.insert(None, "", Some(Vec::new()), open, &stat);
-        let proc = tree.nodes.insert(Some(root), PROC_ZOOKEEPER, Some(Vec::new()), open, &stat);
-        tree.nodes.insert(Some(proc), QUOTA_ZOOKEEPER, Some(Vec::new()), open, &stat);
-        tree.add_config_node();
-        tree
+        let root = self.nodes.insert(None, "", Some(Vec::new()), open, &stat);
+        let proc = self.nodes.insert(Some(root), PROC_ZOOKEEPER, Some(Vec::new()), open, &stat);
+        self.nodes.insert(Some(proc), QUOTA_ZOOKEEPER, Some(Vec::new()), open, &stat);
+        self.add_config_node();
+    }
+
+    /// Becomes the tree of a new server. Watches stay; snapshots of the old tree end with [`TreeReplaced`].
+    pub fn reset(&mut self) {
+        self.clear();
+        self.acl_cache.purge_unused();
+        self.digests = digest::Digests::new(self.parts.clock.clone());
+        self.last_processed_zxid = Zxid::ZERO;
+        self.add_system_nodes();
+    }
+
+    /// Writes the ensemble's configuration into its node (Java: ZKDatabase.initConfigInZKDatabase). Not a transaction: every
+    /// server does it by itself.
+    pub fn set_config_node(&mut self, text: &str, version: i64, time_ms: i64) {
+        if self.nodes.get(CONFIG_NODE).is_none() {
+            warn!(
+                target: LOG,
+                "configuration znode missing (should only happen during upgrade), creating the node"
+            );
+            self.add_config_node();
+        }
+        let (data, zxid) = (Some(text.as_bytes().to_vec()), Zxid(version));
+        if let Err(error) = self.set_data(CONFIG_NODE, data, -1, zxid, time_ms) {
+            error!(target: LOG, "configuration node missing - should not happen: {error}");
+        }
     }
 
     /// Puts the node of the ensemble's configuration in its place, readable by everybody. One that is there is replaced,

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use log::{debug, error};
 
 pub use self::reads::Reads;
+use super::committed_log::CommittedProposal;
 use super::data_tree::{DataTree, ProcessTxnResult};
+use super::exit_code::ExitCode;
 use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::sync_request_processor::GroupProcessor;
@@ -96,6 +98,9 @@ struct Group<'a> {
 impl Group<'_> {
     /// Java: processRequest.
     fn process_request(&mut self, mut request: Box<Request>) {
+        if !self.keep_for_learners(&request) {
+            return;
+        }
         let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
         let Some(cnxn) = request.cnxn.clone() else { return };
         self.server.dec_in_process();
@@ -107,6 +112,22 @@ impl Group<'_> {
             next = cnxn.read_done();
         }
         cnxn.queue_flush();
+    }
+
+    /// Notes a transaction in the committed log, where there is one (Java: addCommittedProposal). False when transactions
+    /// before it are missing: then it must not be applied, and the server ends.
+    fn keep_for_learners(&self, request: &Request) -> bool {
+        let (Some(log), Some(hdr)) = (self.server.zk_database().committed_log(), &request.hdr)
+        else {
+            return true;
+        };
+        let bytes = Arc::clone(&request.txn_bytes);
+        let added = log.write().add(CommittedProposal { zxid: hdr.zxid, bytes });
+        if let Err(hole) = &added {
+            error!(target: LOG, "Severe unrecoverable error, exiting: {hole}");
+            self.server.listener().notify_stopping("CommitProcessor", ExitCode::UnexpectedError);
+        }
+        added.is_ok()
     }
 
     /// Java: ZooKeeperServer.processTxn and applyRequest.

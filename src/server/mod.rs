@@ -21,6 +21,8 @@ pub mod reference_counted_acl_cache;
 
 pub mod util;
 
+pub mod committed_log;
+
 pub mod persistence;
 
 pub mod metric;
@@ -51,6 +53,7 @@ pub mod blue_throttle;
 pub mod connection_limits;
 pub mod request_throttler;
 
+pub mod server_role;
 pub mod zookeeper_server;
 
 pub mod request;

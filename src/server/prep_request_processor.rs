@@ -42,8 +42,8 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.PrepRequestProcessor";
 
-/// What a transaction has beside what the request has, in bytes: header, digest, version, a sequence number.
-const TXN_ROOM: usize = 72;
+/// A buffer that has grown beyond this is not kept, in bytes.
+const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// Why a request does not become what it asks for.
 #[derive(Debug, thiserror::Error)]
@@ -142,15 +142,13 @@ impl PrepRequestProcessor {
             }
         }
         if let Some(hdr) = &request.hdr {
-            // All that the transaction repeats of the request; the rest is of fixed length.
-            let payload_len = request.payload.as_ref().map_or(0, |payload| payload.len());
-            request.txn_bytes.reserve(payload_len + TXN_ROOM);
-            serialize_txn(
-                hdr,
-                request.txn.as_ref(),
-                request.txn_digest.as_ref(),
-                &mut request.txn_bytes,
-            );
+            let bytes = &mut changes.txn_bytes;
+            bytes.clear();
+            serialize_txn(hdr, request.txn.as_ref(), request.txn_digest.as_ref(), bytes);
+            request.txn_bytes = bytes.as_slice().into();
+            if bytes.capacity() > KEPT_CAPACITY {
+                *bytes = Vec::new();
+            }
         }
     }
 }

@@ -42,8 +42,8 @@ pub struct Request {
     pub txn: Option<TxnBody>,
     /// The tree's digest after the transaction.
     pub txn_digest: Option<TxnDigest>,
-    /// Header, record and digest as they go to the log (Java: getSerializeData); empty without a header.
-    pub txn_bytes: Vec<u8>,
+    /// Header, record and digest as they go to the log and to learners (Java: getSerializeData); empty without a header.
+    pub txn_bytes: Arc<[u8]>,
     /// The transaction's zxid, or for others the last one handed out when Prep saw the request.
     pub zxid: Zxid,
     /// Why it was refused.
@@ -80,7 +80,7 @@ impl Request {
             hdr: None,
             txn: None,
             txn_digest: None,
-            txn_bytes: Vec::new(),
+            txn_bytes: Arc::default(),
             zxid: Zxid::NONE,
             exception: None,
             is_throttled: false,

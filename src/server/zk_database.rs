@@ -2,17 +2,21 @@
 //!
 //! Threads: none. Locks: the tree's; the log belongs to whoever writes it.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::info;
+use log::{error, info, warn};
 
+use super::committed_log::{CommittedLog, CommittedProposal};
 use super::data_tree::{
     DataTree, DataTreeConfig, DataTreeParts, SnapshotCursor, TreeReplaced, ZxidDigest,
 };
+use super::persistence::file_snap::{deserialize_sessions, serialize_sessions};
 use super::persistence::file_txn_snap_log::{
     DatadirError, FileTxnSnapLog, FileTxnSnapLogConfig, RestoreError,
 };
@@ -32,12 +36,18 @@ use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{SessionId, Zxid};
-use crate::jute::{BinaryInputArchive, InputError};
+use crate::jute::{BinaryInputArchive, InputError, Limits};
 use crate::txn::{TxnDigest, TxnHeader};
 use crate::util::lock_rank::{Rank, RankedRwLock};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
+
+/// A snapshot for a learner is made in pieces of about so many bytes.
+const SNAPSHOT_CHUNK: usize = 256 * 1024;
+
+/// Java's default of `zookeeper.snapshotSizeFactor`.
+const DEFAULT_SNAPSHOT_SIZE_FACTOR: f64 = 0.33;
 
 /// What a database reports to.
 pub struct DatabaseReports {
@@ -96,6 +106,11 @@ pub enum DatabaseError {
 /// The tree and its files.
 pub struct ZKDatabase {
     tree: RankedRwLock<DataTree>,
+    /// Only members of an ensemble keep it.
+    committed_log: Option<RankedRwLock<CommittedLog>>,
+    snapshot_size_factor: f64,
+    initialized: AtomicBool,
+    limits: Limits,
     sessions: SessionsWithTimeouts,
     snap_log: Arc<FileTxnSnapLog>,
     metrics: Arc<ServerMetrics>,
@@ -130,10 +145,34 @@ impl ZKDatabase {
         let tree = DataTree::new(config, parts);
         Ok(Self {
             tree: RankedRwLock::new(Rank::DataTree, "data tree", tree),
+            committed_log: None,
+            snapshot_size_factor: snapshot_size_factor(properties),
+            initialized: AtomicBool::new(false),
+            limits: settings.limits,
             sessions: SessionsWithTimeouts::default(),
             snap_log,
             metrics: Arc::clone(metrics),
         })
+    }
+
+    /// The same, keeping the last transactions for learners: what a member of an ensemble needs.
+    #[must_use]
+    pub fn with_committed_log(mut self, properties: &SystemProperties) -> Self {
+        let log = CommittedLog::from_properties(properties);
+        self.committed_log = Some(RankedRwLock::new(Rank::CommittedLog, "committed log", log));
+        self
+    }
+
+    /// The last transactions, where they are kept. Under the tree's lock, or without it.
+    #[must_use]
+    pub const fn committed_log(&self) -> Option<&RankedRwLock<CommittedLog>> {
+        self.committed_log.as_ref()
+    }
+
+    /// Whether it was loaded and not cleared since (Java: isInitialized).
+    #[must_use]
+    pub fn is_initialized(&self) -> bool {
+        self.initialized.load(Ordering::Acquire)
     }
 
     /// The tree.
@@ -180,9 +219,32 @@ impl ZKDatabase {
         let start = time::now();
         let mut sessions = self.sessions.to_map();
         let mut tree = self.tree.write();
-        // Without an ensemble nobody asks for the committed log.
-        let zxid = self.snap_log.restore(&mut *tree, &mut sessions, |_| {})?;
+        let mut kept = VecDeque::new();
+        let zxid = match self.committed_log.as_ref().map(|log| log.read().limit()) {
+            None => self.snap_log.restore(&mut *tree, &mut sessions, |_| {})?,
+            Some(limit) => self.snap_log.restore(&mut *tree, &mut sessions, |loaded| {
+                if kept.len() >= limit {
+                    kept.pop_front();
+                }
+                kept.push_back(CommittedProposal {
+                    zxid: loaded.header.zxid,
+                    bytes: loaded.bytes.into(),
+                });
+            })?,
+        };
         self.sessions.replace(sessions);
+        if let Some(log) = &self.committed_log {
+            let mut log = log.write();
+            for proposal in kept {
+                // What is on disk already is not mended by refusing it here: learners behind the hole get a snapshot.
+                if let Err(hole) = log.add(proposal.clone()) {
+                    warn!(target: LOG, "the transaction log has a hole: {hole}");
+                    log.clear();
+                    let _first = log.add(proposal);
+                }
+            }
+        }
+        self.initialized.store(true, Ordering::Release);
         let load_time = time::millis(start.elapsed());
         self.metrics.db_init_time.add(load_time);
         info!(
@@ -202,6 +264,103 @@ impl ZKDatabase {
         for session_id in dead {
             tree.kill_session(session_id, zxid, None);
         }
+    }
+
+    /// Forgets everything that is in memory (Java: clear).
+    pub fn clear(&self) {
+        let mut tree = self.tree.write();
+        tree.reset();
+        self.sessions.replace(BTreeMap::new());
+        if let Some(log) = &self.committed_log {
+            log.write().clear();
+        }
+        self.initialized.store(false, Ordering::Release);
+    }
+
+    /// Takes away all of the history above `zxid`, on disk and in memory (Java: truncateLog).
+    ///
+    /// # Errors
+    /// When there is nothing older to start from, or the files fail.
+    pub fn truncate_log(&self, zxid: Zxid) -> Result<(), RestoreError> {
+        self.clear();
+        self.snap_log.truncate_log(zxid)?;
+        self.load_data_base()?;
+        Ok(())
+    }
+
+    /// Replaces everything in memory by what a leader sends (Java: deserializeSnapshot). The tree is held meanwhile: nobody
+    /// is served from it.
+    ///
+    /// # Errors
+    /// When the input ends, fails, or is no snapshot; then nothing is in memory.
+    pub fn deserialize_snapshot<R: Read>(
+        &self,
+        archive: &mut BinaryInputArchive<R>,
+    ) -> Result<(), InputError> {
+        self.clear();
+        let mut sessions = BTreeMap::new();
+        deserialize_sessions(archive, &mut sessions)?;
+        let loaded = self.tree.write().deserialize(archive);
+        if loaded.is_err() {
+            self.clear();
+            return loaded;
+        }
+        self.sessions.replace(sessions);
+        self.initialized.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Hands out sessions and tree, piece by piece, as a learner needs them (Java: serializeSnapshot). Transactions may be
+    /// applied meanwhile.
+    ///
+    /// # Errors
+    /// What `write` has met, or that the tree was replaced meanwhile.
+    pub fn serialize_snapshot(
+        &self,
+        mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut source = TreeSnapshot { database: self, cursor: None };
+        source.begin();
+        let mut bytes = Vec::new();
+        serialize_sessions(&source.sessions(), &mut bytes);
+        loop {
+            let more = source.next_chunk(&mut bytes, SNAPSHOT_CHUNK).map_err(io::Error::other)?;
+            write(&bytes)?;
+            bytes.clear();
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether learners may get transactions from the log on disk (Java: isTxnLogSyncEnabled).
+    #[must_use]
+    pub fn is_txn_log_sync_enabled(&self) -> bool {
+        self.snapshot_size_factor >= 0.0
+    }
+
+    /// How much of the log on disk a learner may get in the place of a snapshot, in bytes; 0 is no limit (Java:
+    /// calculateTxnLogSizeLimit).
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a limit by rule of thumb")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as above")]
+    pub fn calculate_txn_log_size_limit(&self) -> u64 {
+        let size = match self.snap_log.find_most_recent_snapshot() {
+            Ok(snapshot) => snapshot
+                .and_then(|file| std::fs::metadata(file.path).ok())
+                .map_or(0, |metadata| metadata.len()),
+            Err(problem) => {
+                error!(target: LOG, "Unable to get size of most recent snapshot: {problem}");
+                0
+            }
+        };
+        (size as f64 * self.snapshot_size_factor) as u64
+    }
+
+    /// The longest lengths that are believed.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Writes a snapshot; the tree is held for a piece at a time (Java: FileTxnSnapLog.save).
@@ -227,6 +386,31 @@ impl ZKDatabase {
         appender.reset_snapshot_stats();
         Box::new(appender)
     }
+}
+
+fn snapshot_size_factor(properties: &SystemProperties) -> f64 {
+    let text = properties.get("zookeeper.snapshotSizeFactor");
+    let factor = match text.map(|text| text.trim().parse::<f64>()) {
+        None => DEFAULT_SNAPSHOT_SIZE_FACTOR,
+        Some(Ok(factor)) if !factor.is_nan() => factor,
+        Some(_) => {
+            error!(
+                target: LOG,
+                "Error parsing zookeeper.snapshotSizeFactor, using default value {DEFAULT_SNAPSHOT_SIZE_FACTOR}"
+            );
+            DEFAULT_SNAPSHOT_SIZE_FACTOR
+        }
+    };
+    if factor > 1.0 {
+        warn!(
+            target: LOG,
+            "The configured zookeeper.snapshotSizeFactor is invalid, going to use the default \
+             {DEFAULT_SNAPSHOT_SIZE_FACTOR}"
+        );
+        return DEFAULT_SNAPSHOT_SIZE_FACTOR;
+    }
+    info!(target: LOG, "zookeeper.snapshotSizeFactor = {factor}");
+    factor
 }
 
 /// A snapshot of the tree that is being written.

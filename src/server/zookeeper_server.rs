@@ -41,6 +41,7 @@ use super::request_throttler::RequestThrottler;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_metrics::ServerMetrics;
+use super::server_role::ServerRole;
 use super::server_stats::ServerStats;
 use super::server_watcher::WatcherRef;
 use super::session_tracker::{Owner, Session, SessionExpirer, SessionTracker};
@@ -77,12 +78,14 @@ pub enum State {
 pub struct ServerParts {
     /// The settings.
     pub settings: ServerSettings,
+    /// What it does differently by its role.
+    pub role: Arc<dyn ServerRole>,
     /// The clock.
     pub clock: Clock,
     /// Told when a thread fails without which the server must not go on.
     pub listener: Arc<dyn ZooKeeperServerListener>,
     /// The tree and its files.
-    pub database: ZKDatabase,
+    pub database: Arc<ZKDatabase>,
     /// Counters.
     pub stats: Arc<ServerStats>,
     /// Metrics.
@@ -177,7 +180,7 @@ impl ZooKeeperServer {
 
     /// The tree and its files.
     #[must_use]
-    pub const fn zk_database(&self) -> &ZKDatabase {
+    pub const fn zk_database(&self) -> &Arc<ZKDatabase> {
         &self.parts.database
     }
 
@@ -335,7 +338,13 @@ impl ZooKeeperServer {
     /// The role's name, as `srvr` shows it (Java: getState).
     #[must_use]
     pub fn state_name(&self) -> &'static str {
-        "standalone"
+        self.parts.role.state_name()
+    }
+
+    /// What it does differently by its role.
+    #[must_use]
+    pub fn role(&self) -> &dyn ServerRole {
+        &*self.parts.role
     }
 
     /// Starts serving with these sessions and this chain of processors (Java: startup).

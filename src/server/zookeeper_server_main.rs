@@ -26,6 +26,7 @@ use super::request_throttler::{RequestThrottler, RequestThrottlerConfig};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_config::ServerConfig;
 use super::server_metrics::ServerMetrics;
+use super::server_role::Standalone;
 use super::server_stats::ServerStats;
 use super::session_tracker::SessionExpirer;
 use super::session_tracker_impl::SessionTrackerImpl;
@@ -242,9 +243,10 @@ fn new_server(
         ZKDatabase::open(&config.data_log_dir, &config.data_dir, properties, &settings, &reports)?;
     Ok(ZooKeeperServer::new(ServerParts {
         settings,
+        role: Arc::new(Standalone),
         clock: Arc::clone(clock),
         listener,
-        database,
+        database: Arc::new(database),
         stats,
         metrics: Arc::clone(metrics),
         access: AccessControl::new(AccessConfig::from_properties(properties), providers),

@@ -27,10 +27,10 @@ pub enum Rank {
     OutstandingChanges,
     /// The queue in front of the transaction log.
     SyncQueue,
-    /// The transactions kept for learners.
-    CommittedLog,
     /// The tree of nodes.
     DataTree,
+    /// The transactions kept for learners.
+    CommittedLog,
     /// What hangs on the tree: ACLs, ephemerals, quotas, digests.
     DataTreeParts,
     /// The watches.

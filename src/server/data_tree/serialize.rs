@@ -186,7 +186,7 @@ impl DataTree {
         result
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.snapshots = Arc::default();
         self.nodes.clear();
         self.ephemerals.clear();

@@ -1,5 +1,8 @@
 //! Java: package org.apache.zookeeper.server.quorum: the ensemble.
 
+pub mod learner_info;
+pub mod quorum_packet;
+
 pub mod quorum_peer;
 pub mod quorum_peer_config;
 

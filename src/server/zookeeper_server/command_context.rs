@@ -9,6 +9,7 @@ use super::ZooKeeperServer;
 use super::monitor::{self, MonitorSource, QuotaMetric};
 use crate::ids::Zxid;
 use crate::metrics::metrics_provider::DumpSink;
+use crate::server::buffer_stats::BufferStats;
 use crate::server::cnxn_stats::ConnectionInfo;
 use crate::server::command::abstract_four_letter_command::{CommandContext, DigestLogEntry};
 use crate::server::digest_calculator::DIGEST_VERSION;
@@ -96,7 +97,11 @@ impl CommandContext for ZooKeeperServer {
     }
 
     fn is_read_only(&self) -> bool {
-        false
+        self.role().is_read_only()
+    }
+
+    fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
+        self.role().proposal_stats()
     }
 
     fn server_stats(&self) -> &ServerStats {
@@ -132,6 +137,7 @@ impl CommandContext for ZooKeeperServer {
     fn dump_conf(&self, out: &mut String) {
         let size = |bytes| u64::try_from(bytes).unwrap_or_default();
         out.push_str(&self.conf().dump(-1, size(self.data_dir_size()), size(self.log_dir_size())));
+        self.role().dump_conf(out);
     }
 
     fn dump_sessions(&self, out: &mut String) {

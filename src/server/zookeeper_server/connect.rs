@@ -113,8 +113,7 @@ impl ZooKeeperServer {
         timeout_ms: i32,
     ) {
         if session_password::check(session_id, passwd) {
-            let valid = self.session_tracker().touch_session(session_id, timeout_ms);
-            self.finish_session_init(cnxn, valid);
+            self.role().revalidate_session(self, cnxn, session_id, timeout_ms);
         } else {
             warn!(
                 target: LOG,

@@ -59,6 +59,8 @@ impl ChangeRecord {
 pub struct OutstandingChanges {
     changes: VecDeque<Arc<ChangeRecord>>,
     for_path: HashMap<Arc<str>, Arc<ChangeRecord>, RandomState>,
+    /// Where Prep serializes a transaction: kept here so that its memory is used again.
+    pub txn_bytes: Vec<u8>,
 }
 
 impl OutstandingChanges {

@@ -1,0 +1,68 @@
+//! What a server does differently by its role (no Java twin: what the subclasses of server/ZooKeeperServer.java override).
+
+use std::sync::Arc;
+
+use super::buffer_stats::BufferStats;
+use super::request::Request;
+use super::server_cnxn::ServerCnxn;
+use super::zookeeper_server::ZooKeeperServer;
+use crate::ids::SessionId;
+use crate::keeper_exception::KeeperError;
+
+/// A role.
+pub trait ServerRole: Send + Sync {
+    /// Its name, as `srvr` shows it (Java: getState).
+    fn state_name(&self) -> &'static str;
+
+    /// Whether it takes no writes (Java: ReadOnlyZooKeeperServer).
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// A client comes back with the right password: answers it, now or when somebody else has said whether the session lives
+    /// (Java: revalidateSession).
+    fn revalidate_session(
+        &self,
+        server: &ZooKeeperServer,
+        cnxn: &Arc<ServerCnxn>,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) {
+        let valid = server.session_tracker().touch_session(session_id, timeout_ms);
+        server.finish_session_init(cnxn, valid);
+    }
+
+    /// A local session that needs to be a global one for this request: what has to go before it (Java:
+    /// QuorumZooKeeperServer.checkUpgradeSession).
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    fn check_upgrade_session(
+        &self,
+        server: &ZooKeeperServer,
+        request: &Request,
+    ) -> Result<Option<Box<Request>>, KeeperError> {
+        let _never = (server, request);
+        Ok(None)
+    }
+
+    /// Appends to the answer of `conf` (Java: dumpConf).
+    fn dump_conf(&self, out: &mut String) {
+        let _nothing = out;
+    }
+
+    /// Sizes of its proposals, on a leader.
+    fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
+        None
+    }
+}
+
+/// A server without an ensemble.
+#[derive(Clone, Copy, Debug)]
+pub struct Standalone;
+
+impl ServerRole for Standalone {
+    fn state_name(&self) -> &'static str {
+        "standalone"
+    }
+}
