@@ -25,8 +25,14 @@ pub enum Rank {
     TxnLog,
     /// Changes that are not applied yet (Prep).
     OutstandingChanges,
+    /// What a leader has proposed, and what a follower was proposed.
+    Proposals,
     /// The queue in front of the transaction log.
     SyncQueue,
+    /// Requests that wait until they are committed.
+    CommitQueue,
+    /// What one server has to say to another one.
+    PacketOutput,
     /// The tree of nodes.
     DataTree,
     /// The transactions kept for learners.

@@ -1,0 +1,170 @@
+//! `CommitProcessor`: requests wait here until they are committed, and are done in the order of commits (Java:
+//! server/quorum/CommitProcessor.java).
+//!
+//! Threads: `CommitProcessor:N`, which sleeps while whoever brings a commit can do it himself: one request at a time costs no
+//! hand-over, a busy server's commits gather while a group is applied. Differs from Java: reads do not come by (they wait
+//! with their connection for the writes of their session), so there is no pool of workers and no balance between reads
+//! and commits to set.
+//! Locks: `CommitQueue`, for a moment; none while a group is applied.
+//!
+//! What may run is decided in `session_queues`.
+
+mod session_queues;
+
+use std::mem;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use log::info;
+
+use self::session_queues::SessionQueues;
+use crate::ids::SessionId;
+use crate::server::request::Request;
+use crate::server::sync_request_processor::GroupProcessor;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::server::{zookeeper_critical_thread, zookeeper_thread};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.CommitProcessor";
+
+#[derive(Default)]
+struct State {
+    waiting: SessionQueues,
+    /// What may run, in order.
+    runnable: Vec<Box<Request>>,
+    /// Somebody applies, or was told to.
+    busy: bool,
+    /// The thread is to take over.
+    handed_over: bool,
+    stopping: bool,
+}
+
+/// The processor.
+pub struct CommitProcessor {
+    next: Arc<dyn GroupProcessor>,
+    state: RankedMutex<State>,
+    wake: RankedCondvar,
+    thread: RankedMutex<Option<JoinHandle<()>>>,
+}
+
+impl CommitProcessor {
+    /// A processor before `next`, with its thread started.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start(
+        server: &ZooKeeperServer,
+        next: Arc<dyn GroupProcessor>,
+    ) -> std::io::Result<Arc<Self>> {
+        let processor = Arc::new(Self {
+            next,
+            state: RankedMutex::new(Rank::CommitQueue, "requests to commit", State::default()),
+            wake: RankedCondvar::new(),
+            thread: RankedMutex::new(Rank::Leaf, "thread of commits", None),
+        });
+        let this = Arc::clone(&processor);
+        let name = format!("CommitProcessor:{}", server.server_id());
+        let thread = zookeeper_critical_thread::spawn(&name, server.listener(), move || {
+            this.run();
+            Ok::<(), std::io::Error>(())
+        })?;
+        *processor.thread.lock() = Some(thread);
+        Ok(processor)
+    }
+
+    /// A request that needs a commit. `request` is here already where the commit will not bring it.
+    pub fn expect(&self, session: SessionId, cxid: i32, request: Option<Box<Request>>) {
+        // Bounded by globalOutstandingLimit at the connections.
+        self.state.lock().waiting.expect(session, cxid, request);
+    }
+
+    /// A request that needs none: it is done behind those of its session that came before it. Flush after it.
+    pub fn process_request(&self, request: Box<Request>) {
+        let mut state = self.state.lock();
+        let State { waiting, runnable, .. } = &mut *state;
+        waiting.add(request, runnable);
+    }
+
+    /// The next request in the order of all is committed. Flush after it.
+    pub fn commit(&self, request: Box<Request>) {
+        let mut state = self.state.lock();
+        let State { waiting, runnable, .. } = &mut *state;
+        waiting.committed(request, runnable);
+    }
+
+    /// How many requests wait for their commit or for those before them.
+    #[must_use]
+    pub fn pending_requests(&self) -> usize {
+        self.state.lock().waiting.len()
+    }
+
+    /// Does what may run, unless somebody does already. No lock may be held.
+    pub fn flush(&self) {
+        let mut group = {
+            let mut state = self.state.lock();
+            if state.busy || state.stopping || state.runnable.is_empty() {
+                return;
+            }
+            state.busy = true;
+            mem::take(&mut state.runnable)
+        };
+        self.next.process_group(&mut group);
+        let mut state = self.state.lock();
+        if state.runnable.is_empty() {
+            state.busy = false;
+            state.runnable = group; // keeps its memory
+        } else {
+            state.handed_over = true;
+        }
+        // The thread, or who waits for the end of the work.
+        self.wake.notify_all();
+    }
+
+    fn run(&self) {
+        let mut group = Vec::new();
+        let mut state = self.state.lock();
+        loop {
+            while !state.handed_over && !state.stopping {
+                self.wake.wait(&mut state);
+            }
+            if !state.handed_over {
+                break;
+            }
+            while !state.runnable.is_empty() && !state.stopping {
+                mem::swap(&mut group, &mut state.runnable);
+                drop(state);
+                self.next.process_group(&mut group);
+                state = self.state.lock();
+            }
+            state.handed_over = false;
+            state.busy = false;
+            self.wake.notify_all();
+        }
+        drop(state);
+        info!(target: LOG, "CommitProcessor exited loop!");
+    }
+
+    /// Ends it; what waits is dropped: its clients ask another server. Then the processors behind end.
+    pub fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        {
+            let mut state = self.state.lock();
+            state.stopping = true;
+            self.wake.notify_all();
+        }
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            zookeeper_thread::join(thread);
+        }
+        let mut state = self.state.lock();
+        // One of those who bring commits may still be applying.
+        while state.busy && !state.handed_over {
+            self.wake.wait(&mut state);
+        }
+        state.waiting.clear();
+        state.runnable.clear();
+        drop(state);
+        self.next.shutdown();
+    }
+}

@@ -1,0 +1,135 @@
+//! Which requests of a session may run now (Java: pendingRequests of server/quorum/CommitProcessor.java). Pure.
+//!
+//! Requests of one session are done in the order in which they came. One that needs a commit waits for it; one that does
+//! not waits for those before it.
+
+use std::collections::VecDeque;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use crate::ids::SessionId;
+use crate::server::request::Request;
+
+/// A request in its session's queue.
+enum Slot {
+    /// Waits for the commit of the request of that number. Here it is, unless the commit brings it.
+    Awaits { cxid: i32, request: Option<Box<Request>> },
+    /// Waits for those before it.
+    Ready(Box<Request>),
+}
+
+/// The queues of all sessions that have something waiting.
+#[derive(Default)]
+pub(super) struct SessionQueues {
+    queues: HashMap<SessionId, VecDeque<Slot>, RandomState>,
+}
+
+impl SessionQueues {
+    /// A request that needs a commit, which may or may not bring the request with it.
+    pub(super) fn expect(&mut self, session: SessionId, cxid: i32, request: Option<Box<Request>>) {
+        self.queues.entry(session).or_default().push_back(Slot::Awaits { cxid, request });
+    }
+
+    /// A request that needs none: it goes to `runnable` at once, or waits for those before it.
+    pub(super) fn add(&mut self, request: Box<Request>, runnable: &mut Vec<Box<Request>>) {
+        match self.queues.get_mut(&request.session_id) {
+            Some(queue) => queue.push_back(Slot::Ready(request)),
+            None => runnable.push(request),
+        }
+    }
+
+    /// A committed request goes to `runnable`, with what waits behind it. A request of ours gets what the commit says; what
+    /// is not at the head of its session's queue came through another server, or through a connection that is gone.
+    pub(super) fn committed(
+        &mut self,
+        mut committed: Box<Request>,
+        runnable: &mut Vec<Box<Request>>,
+    ) {
+        let Entry::Occupied(mut entry) = self.queues.entry(committed.session_id) else {
+            return runnable.push(committed);
+        };
+        let queue = entry.get_mut();
+        let is_head =
+            matches!(queue.front(), Some(Slot::Awaits { cxid, .. }) if *cxid == committed.cxid);
+        if !is_head {
+            return runnable.push(committed);
+        }
+        if let Some(Slot::Awaits { request: Some(mut ours), .. }) = queue.pop_front() {
+            ours.hdr = committed.hdr.take();
+            ours.txn = committed.txn.take();
+            ours.txn_digest = committed.txn_digest.take();
+            ours.txn_bytes = committed.txn_bytes.clone();
+            ours.zxid = committed.zxid;
+            committed = ours;
+        }
+        runnable.push(committed);
+        while let Some(Slot::Ready(_)) = queue.front()
+            && let Some(Slot::Ready(next)) = queue.pop_front()
+        {
+            runnable.push(next);
+        }
+        if queue.is_empty() {
+            entry.remove();
+        }
+    }
+
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        self.queues.values().map(VecDeque::len).sum()
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.queues.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Zxid;
+    use std::sync::Arc;
+
+    fn request(session: i64, cxid: i32) -> Box<Request> {
+        Box::new(Request::new(None, SessionId(session), cxid, 1, None, Arc::new([])))
+    }
+
+    fn commit(session: i64, cxid: i32, zxid: i64) -> Box<Request> {
+        let mut request = request(session, cxid);
+        request.zxid = Zxid(zxid);
+        request
+    }
+
+    fn order(runnable: &mut Vec<Box<Request>>) -> Vec<(i32, i64)> {
+        runnable.drain(..).map(|request| (request.cxid, request.zxid.0)).collect()
+    }
+
+    #[test]
+    fn what_needs_no_commit_waits_for_those_before_it_in_its_session_alone() {
+        let (mut queues, mut runnable) = (SessionQueues::default(), Vec::new());
+        queues.expect(SessionId(1), 1, Some(request(1, 1)));
+        queues.add(request(1, 2), &mut runnable);
+        queues.expect(SessionId(1), 3, None);
+        queues.add(request(1, 4), &mut runnable);
+        queues.add(request(2, 9), &mut runnable);
+        assert_eq!(order(&mut runnable), [(9, -1)]);
+        queues.committed(commit(1, 1, 7), &mut runnable);
+        assert_eq!(order(&mut runnable), [(1, 7), (2, -1)]);
+        assert_eq!(queues.len(), 2);
+        queues.committed(commit(1, 3, 8), &mut runnable);
+        assert_eq!(order(&mut runnable), [(3, 8), (4, -1)]);
+        assert_eq!(queues.len(), 0);
+    }
+
+    #[test]
+    fn a_commit_of_another_server_passes_those_that_wait_here() {
+        let (mut queues, mut runnable) = (SessionQueues::default(), Vec::new());
+        queues.expect(SessionId(1), 5, Some(request(1, 5)));
+        queues.committed(commit(2, 5, 7), &mut runnable);
+        queues.committed(commit(1, 4, 8), &mut runnable);
+        assert_eq!(order(&mut runnable), [(5, 7), (4, 8)]);
+        assert_eq!(queues.len(), 1);
+    }
+}
