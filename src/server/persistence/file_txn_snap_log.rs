@@ -122,6 +122,21 @@ pub enum RestoreError {
         /// Why not.
         source: io::Error,
     },
+    /// Transactions are missing: a log file is not there, or was cut.
+    #[error(
+        "{}: transactions are missing: {found} follows {last}. Put back the log file that has those in between, or another \
+         copy of the data; or give up what follows with `zkTxnLogToolkit.sh --chop --zxid={last}` on this file and deleting \
+         the files after it; a member of an ensemble may also delete its data and sync from its leader",
+        path.display()
+    )]
+    Missing {
+        /// The file that has the next transaction.
+        path: PathBuf,
+        /// The last transaction before the gap.
+        last: Zxid,
+        /// The next one that is there.
+        found: Zxid,
+    },
     /// Nothing older is left to start from.
     #[error(
         "cannot truncate the history to {zxid}: all snapshots in {} are newer; delete this server's data and let it \
@@ -301,6 +316,11 @@ impl FileTxnSnapLog {
         let mut progress = Progress { loaded: 0, told: start };
         while iterator.header().is_some() {
             let TxnLogEntry { header, txn, digest } = iterator.entry()?;
+            if header.zxid > highest.next() && header.zxid.epoch() == highest.epoch() {
+                let path =
+                    iterator.place().map_or_else(|| self.data_dir.clone(), |(p, _)| p.into());
+                return Err(RestoreError::Missing { path, last: highest, found: header.zxid });
+            }
             highest = next_highest(highest, &header);
             Self::process_transaction(&header, txn, digest.as_ref(), target, sessions);
             let (bytes, digest) = (iterator.bytes(), digest.as_ref());
@@ -490,15 +510,12 @@ impl FileTxnSnapLog {
     }
 }
 
-/// The highest zxid with the next transaction in the log. As in Java it is applied whatever its zxid is.
+/// The highest zxid with the next transaction in the log; one that was there already is applied again, as in Java.
 fn next_highest(highest: Zxid, header: &TxnHeader) -> Zxid {
     let (zxid, op) = (header.zxid, header.r#type);
     if zxid < highest && highest != Zxid::ZERO {
         error!(target: LOG, "{highest}(highestZxid) > {zxid}(next log) for type {op}");
         return highest;
-    }
-    if zxid > highest.next() && zxid.epoch() == highest.epoch() {
-        warn!(target: LOG, "the log has nothing between zxid {highest} and {zxid}: transactions may be missing");
     }
     zxid
 }
