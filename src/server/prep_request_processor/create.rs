@@ -64,12 +64,12 @@ impl Prep<'_> {
         &mut self,
         request: &mut Request,
         op: OpCode,
-        node: NewNode,
+        mut node: NewNode,
     ) -> Result<(), KeeperError> {
         let mode = create_mode(node.flags)?;
         self.validate_create_request(request, mode, node.ttl_ms)?;
         let parent_path = self.parent_for_create(&node.path)?;
-        let acl = self.server.fix_acl(&request.auth_info, node.acl.clone())?;
+        let acl = self.server.fix_acl(&request.auth_info, node.acl.take())?;
         let parent = self.record_for_path(parent_path)?;
         self.server.check_acl(
             &parent.acl,
@@ -80,7 +80,7 @@ impl Prep<'_> {
         )?;
         let parent_stat = parent.stat.clone().unwrap_or_default();
         let parent_cversion = parent_stat.cversion;
-        let mut path = node.path.clone();
+        let mut path = std::mem::take(&mut node.path);
         if mode.is_sequential() {
             path = format!("{path}{parent_cversion:010}");
         }
@@ -115,6 +115,9 @@ impl Prep<'_> {
         let Created { parent, acl, owner, new_cversion } = created;
         let NewNode { path, data, flags, ttl_ms, .. } = node;
         let (zxid, time) = txn_position(request);
+        // Most nodes have the ACL of their parent: they share it.
+        let record_acl =
+            if *parent.acl == *acl { Arc::clone(&parent.acl) } else { acl.as_slice().into() };
         let mut parent = parent.duplicate(zxid);
         parent.child_count += 1;
         let stat = parent.stat_mut();
@@ -126,7 +129,7 @@ impl Prep<'_> {
             path: path.as_str().into(),
             stat: Some(new_stat(zxid, time, owner)),
             child_count: 0,
-            acl: acl.as_slice().into(),
+            acl: record_acl,
             data_len: data.as_ref().map(Vec::len),
             content_digest: self.content_digest(&path, data.as_deref()),
             node_digest: 0,
