@@ -1,5 +1,11 @@
 //! Java: package org.apache.zookeeper.server.quorum: the ensemble.
 
+pub mod election;
+pub mod flexible;
+pub mod multiple_addresses;
+pub mod synced_learner_tracker;
+pub mod vote;
+
 pub mod learner_info;
 pub mod packet_output;
 pub mod quorum_packet;

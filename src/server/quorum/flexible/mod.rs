@@ -1,0 +1,9 @@
+//! Java: package org.apache.zookeeper.server.quorum.flexible: what is a quorum.
+
+mod java_long_map_order;
+pub mod quorum_hierarchical;
+pub mod quorum_maj;
+pub mod quorum_oracle_maj;
+pub mod quorum_verifier;
+#[cfg(test)]
+pub(crate) mod test_members;

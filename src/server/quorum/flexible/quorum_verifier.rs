@@ -1,0 +1,245 @@
+//! Who belongs to the ensemble, and which of them are a quorum (Java: server/quorum/flexible/QuorumVerifier.java).
+//!
+//! A verifier never changes: another version is another verifier ([`from_members`]), where Java has setVersion.
+//!
+//! Differs from Java: an acknowledgement of somebody who does not vote never counts, where Java's majority relies on its
+//! callers for that. What the oracle decides is asked for with what is needed (are there followers?), not with Leader's parts.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::java_long_map_order::java_long_map_order;
+use super::quorum_hierarchical::QuorumHierarchical;
+use super::quorum_maj::QuorumMaj;
+use super::quorum_oracle_maj::QuorumOracleMaj;
+use crate::common::net_utils::InetSocketAddress;
+use crate::ids::Sid;
+use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
+use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
+use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
+
+/// How votes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifierKind {
+    /// More than half of the voters (Java: QuorumMaj).
+    Majority,
+    /// The same, and an oracle between two voters (Java: QuorumOracleMaj).
+    OracleMajority,
+    /// By groups and weights (Java: QuorumHierarchical).
+    Hierarchical,
+}
+
+/// A configuration of the ensemble.
+pub trait QuorumVerifier: Send + Sync + fmt::Debug {
+    /// How votes are counted.
+    fn kind(&self) -> VerifierKind;
+
+    /// All members.
+    fn members(&self) -> &QuorumMembers;
+
+    /// The ids of those who vote.
+    fn voters(&self) -> &BTreeSet<Sid>;
+
+    /// What the vote of a server weighs; a server of weight 0 never leads.
+    fn weight(&self, id: Sid) -> i64;
+
+    /// Whether these are a quorum.
+    fn contains_quorum(&self, set: &BTreeSet<Sid>) -> bool;
+
+    /// Its version, a zxid; 0 before the first change.
+    fn version(&self) -> i64 {
+        self.members().version
+    }
+
+    /// Whether that server votes (Java: getVotingMembers().containsKey).
+    fn is_voter(&self, id: Sid) -> bool {
+        self.voters().contains(&id)
+    }
+
+    /// The text that members send each other and that the configuration's node has (Java: toString).
+    fn to_text(&self) -> String {
+        to_text(self.members())
+    }
+
+    /// Whether the other one says the same (Java: equals). One of the same version does by itself.
+    fn same_as(&self, other: &dyn QuorumVerifier) -> bool {
+        let comparable = match self.kind() {
+            VerifierKind::Majority => other.kind() != VerifierKind::Hierarchical,
+            kind => other.kind() == kind,
+        };
+        comparable
+            && (self.version() == other.version() || same_members(self.members(), other.members()))
+    }
+
+    /// The file of the oracle.
+    fn oracle_path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether two voters are left to themselves, one of them alone, so that the oracle decides.
+    fn need_oracle(&self) -> bool {
+        false
+    }
+
+    /// Notes whether a leader has followers that are up to date; whether the oracle decides now.
+    fn update_need_oracle(&self, _has_forwarding_followers: bool) -> bool {
+        false
+    }
+
+    /// What the oracle says.
+    fn ask_oracle(&self) -> bool {
+        false
+    }
+
+    /// Whether a leader that has lost its quorum goes on. A leader for which this is true tries anew to commit what it has
+    /// proposed (Java: revalidateOutstandingProp).
+    fn override_quorum_decision(&self, has_forwarding_followers: bool) -> bool {
+        self.update_need_oracle(has_forwarding_followers) && self.ask_oracle()
+    }
+
+    /// Whether an election in which nobody says anything more is decided (Java: revalidateVoteset).
+    fn revalidate_voteset(&self, _votes: &SyncedLearnerTracker, _timed_out: bool) -> bool {
+        false
+    }
+}
+
+/// The verifier of a configuration: by groups and weights when it has any, else by majority, with an oracle when there is one.
+#[must_use]
+pub fn from_members(members: QuorumMembers, oracle: Option<&Path>) -> Arc<dyn QuorumVerifier> {
+    match oracle {
+        Some(oracle) => Arc::new(QuorumOracleMaj::new(members, oracle)),
+        None if members.hierarchy.is_some() => Arc::new(QuorumHierarchical::new(members)),
+        None => Arc::new(QuorumMaj::new(members)),
+    }
+}
+
+/// The ids of those who vote.
+pub(super) fn voters_of(members: &QuorumMembers) -> BTreeSet<Sid> {
+    members.voting_members().map(|server| server.id).collect()
+}
+
+fn to_text(members: &QuorumMembers) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, id: i64, value: &dyn fmt::Display| {
+        // A string takes whatever is written to it.
+        let _never_fails = writeln!(text, "{key}.{id}={value}");
+    };
+    for id in java_long_map_order(members.servers.keys().map(|sid| sid.0)) {
+        if let Some(server) = members.servers.get(&Sid(id)) {
+            line("server", id, server);
+        }
+    }
+    if let Some(hierarchy) = &members.hierarchy {
+        let servers = java_long_map_order(hierarchy.group_of.keys().map(|sid| sid.0));
+        let groups: BTreeSet<i64> = hierarchy.group_of.values().copied().collect();
+        for group in java_long_map_order(groups) {
+            let of_group =
+                servers.iter().filter(|id| hierarchy.group_of.get(&Sid(**id)) == Some(&group));
+            let ids: Vec<String> = of_group.map(i64::to_string).collect();
+            line("group", group, &ids.join(":"));
+        }
+        for id in java_long_map_order(hierarchy.weight_of.keys().map(|sid| sid.0)) {
+            if let Some(weight) = hierarchy.weight_of.get(&Sid(id)) {
+                line("weight", id, weight);
+            }
+        }
+    }
+    let _never_fails = write!(text, "version={:x}", members.version);
+    text
+}
+
+fn same_members(one: &QuorumMembers, other: &QuorumMembers) -> bool {
+    let same_server = |(mine, theirs): (&QuorumServer, &QuorumServer)| same_server(mine, theirs);
+    one.hierarchy == other.hierarchy
+        && one.servers.len() == other.servers.len()
+        && one.servers.values().zip(other.servers.values()).all(same_server)
+}
+
+/// Java: QuorumServer.equals. The order of addresses does not count, nor where the client's address was written.
+fn same_server(one: &QuorumServer, other: &QuorumServer) -> bool {
+    one.id == other.id
+        && one.learner_type == other.learner_type
+        && same_addresses(&one.addresses, &other.addresses)
+        && same_addresses(&one.election_addresses, &other.election_addresses)
+        && one.client_address == other.client_address
+}
+
+/// Whether two servers are reached at the same addresses, in whatever order.
+pub(crate) fn same_addresses(one: &[InetSocketAddress], other: &[InetSocketAddress]) -> bool {
+    one.len() == other.len() && one.iter().all(|address| other.contains(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::quorum::flexible::test_members::{majority_of, server, voters};
+    use crate::server::quorum::quorum_peer::LearnerType;
+    use crate::server::quorum::quorum_peer_config::dynamic_file::Hierarchy;
+
+    fn hierarchical() -> QuorumMembers {
+        let mut members = voters(&[1, 2, 3, 17]);
+        members.servers.insert(Sid(4), server(4, LearnerType::Observer));
+        let group_of = [(1, 1), (2, 1), (3, 2), (17, 2)].map(|(sid, group)| (Sid(sid), group));
+        let weight_of = [(1, 1), (2, 5), (3, 1), (17, 0)].map(|(sid, weight)| (Sid(sid), weight));
+        members.hierarchy =
+            Some(Hierarchy { group_of: group_of.into(), weight_of: weight_of.into() });
+        members
+    }
+
+    #[test]
+    fn a_configuration_is_written_as_java_writes_it() {
+        let mut members = voters(&[17, 2, 1]);
+        members.version = 0x1_0000_0002;
+        let server = |n: i64| format!("server.{n}=127.0.0.1:{0}1:{0}2:participant\n", n);
+        let text = server(1) + &server(17) + &server(2) + "version=100000002";
+        assert_eq!(from_members(members, None).to_text(), text);
+    }
+
+    #[test]
+    fn groups_and_weights_are_written_after_the_servers() {
+        let text = from_members(hierarchical(), None).to_text();
+        let (servers, rest) = text.split_once("group").unwrap();
+        assert_eq!(servers.lines().count(), 5);
+        assert!(servers.ends_with("server.4=127.0.0.1:41:42:observer\n"), "{servers}");
+        let weights = "weight.1=1\nweight.17=0\nweight.2=5\nweight.3=1\n";
+        assert_eq!(rest, format!(".1=1:2\ngroup.2=17:3\n{weights}version=0"));
+    }
+
+    #[test]
+    fn configurations_of_one_version_are_the_same_whatever_they_say() {
+        assert!(majority_of(&[1, 2]).same_as(&*majority_of(&[3])));
+        let newer = |mut members: QuorumMembers| {
+            members.version = 1;
+            from_members(members, None)
+        };
+        assert!(majority_of(&[1, 2]).same_as(&*newer(voters(&[1, 2]))));
+        assert!(!majority_of(&[1, 2]).same_as(&*newer(voters(&[1, 3]))));
+        assert!(!majority_of(&[1, 2]).same_as(&*newer(voters(&[1, 2, 3]))));
+        let mut moved = voters(&[1, 2]);
+        moved
+            .servers
+            .insert(Sid(2), QuorumServer { id: Sid(2), ..server(5, LearnerType::Participant) });
+        assert!(!majority_of(&[1, 2]).same_as(&*newer(moved)));
+        let mut observing = voters(&[1]);
+        observing.servers.insert(Sid(2), server(2, LearnerType::Observer));
+        assert!(!majority_of(&[1, 2]).same_as(&*newer(observing)));
+    }
+
+    #[test]
+    fn ways_of_counting_are_told_apart() {
+        let hierarchical_one = from_members(hierarchical(), None);
+        let mut other = hierarchical();
+        other.version = 1;
+        assert!(hierarchical_one.same_as(&*from_members(other.clone(), None)));
+        other.hierarchy.as_mut().unwrap().weight_of.insert(Sid(2), 4);
+        assert!(!hierarchical_one.same_as(&*from_members(other, None)));
+        let majority = majority_of(&[1, 2]);
+        assert!(!majority.same_as(&*hierarchical_one));
+        let oracle = from_members(voters(&[1, 2]), Some(Path::new("oracle")));
+        assert!(majority.same_as(&*oracle));
+        assert!(!oracle.same_as(&*majority), "as in Java");
+    }
+}

@@ -1,0 +1,111 @@
+//! Whom a server votes for, or follows (Java: server/quorum/Vote.java).
+
+use std::fmt;
+
+use super::quorum_peer::ServerState;
+use crate::ids::{PeerEpoch, Sid, Zxid};
+
+/// The round of a vote that belongs to none.
+pub const NO_ROUND: i64 = -1;
+
+/// A vote, and in which state whoever gave it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Vote {
+    /// The format of the notification that brought it; 0 is the oldest one.
+    pub version: i32,
+    /// The server that is to lead.
+    pub id: Sid,
+    /// The last transaction of that server.
+    pub zxid: Zxid,
+    /// The round of elections in which it was given (Java: electionEpoch).
+    pub election_epoch: i64,
+    /// The epoch of that server's history.
+    pub peer_epoch: PeerEpoch,
+    /// What whoever gave it was doing.
+    pub state: ServerState,
+}
+
+impl Vote {
+    /// A vote for a server, in no round.
+    #[must_use]
+    pub const fn new(id: Sid, zxid: Zxid, peer_epoch: PeerEpoch) -> Self {
+        Self::in_round(id, zxid, NO_ROUND, peer_epoch)
+    }
+
+    /// A vote for a server of whose epoch nothing is known, in no round.
+    #[must_use]
+    pub const fn of_leader(id: Sid, zxid: Zxid) -> Self {
+        Self::new(id, zxid, PeerEpoch(-1))
+    }
+
+    /// A vote in a round.
+    #[must_use]
+    pub const fn in_round(id: Sid, zxid: Zxid, election_epoch: i64, peer_epoch: PeerEpoch) -> Self {
+        Self { version: 0, id, zxid, election_epoch, peer_epoch, state: ServerState::Looking }
+    }
+
+    /// Whether the two agree (Java: equals). No equivalence: while one of them is looked for, all counts; among settled ones
+    /// neither zxid nor round do, for they depend on when a server came, and between one of the oldest format and a newer one
+    /// not even the epoch does (ZOOKEEPER-1732, -1805).
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        if self.id != other.id {
+            return false;
+        }
+        if self.state == ServerState::Looking || other.state == ServerState::Looking {
+            return self.zxid == other.zxid
+                && self.election_epoch == other.election_epoch
+                && self.peer_epoch == other.peer_epoch;
+        }
+        (self.version > 0) != (other.version > 0) || self.peer_epoch == other.peer_epoch
+    }
+}
+
+/// As in the logs: `(id, zxid, epoch)`, the last two in hexadecimal.
+impl fmt::Display for Vote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {:x}, {:x})", self.id, self.zxid, self.peer_epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(version: i32, zxid: i64, round: i64, epoch: i64) -> Vote {
+        let vote = Vote::in_round(Sid(2), Zxid(zxid), round, PeerEpoch(epoch));
+        Vote { version, state: ServerState::Following, ..vote }
+    }
+
+    #[test]
+    fn while_one_of_two_votes_is_of_an_election_all_of_them_must_be_equal() {
+        let vote = Vote::in_round(Sid(2), Zxid(7), 3, PeerEpoch(1));
+        assert!(vote.agrees_with(&vote));
+        assert!(vote.agrees_with(&settled(2, 7, 3, 1)));
+        assert!(!vote.agrees_with(&Vote { id: Sid(1), ..vote }));
+        assert!(!vote.agrees_with(&Vote { zxid: Zxid(8), ..vote }));
+        assert!(!vote.agrees_with(&settled(2, 7, 4, 1)));
+        assert!(!settled(0, 7, 3, 2).agrees_with(&vote));
+    }
+
+    #[test]
+    fn of_settled_votes_zxid_and_round_do_not_count() {
+        assert!(settled(2, 7, 3, 1).agrees_with(&settled(1, 8, 4, 1)));
+        assert!(!settled(2, 7, 3, 1).agrees_with(&settled(1, 7, 3, 2)));
+        assert!(!settled(0, 7, 3, 1).agrees_with(&settled(0, 7, 3, 2)));
+        let other = Vote { id: Sid(3), ..settled(2, 7, 3, 1) };
+        assert!(!settled(2, 7, 3, 1).agrees_with(&other));
+    }
+
+    #[test]
+    fn between_the_oldest_format_and_a_newer_one_only_the_leader_counts() {
+        assert!(settled(0, 7, 3, 1).agrees_with(&settled(1, 8, 4, 2)));
+        assert!(settled(2, 7, 3, 1).agrees_with(&settled(0, 8, 4, 2)));
+    }
+
+    #[test]
+    fn it_is_shown_as_in_javas_logs() {
+        let vote = Vote::new(Sid(11), Zxid(-1), PeerEpoch(0x1f));
+        assert_eq!(vote.to_string(), "(11, ffffffffffffffff, 1f)");
+    }
+}
