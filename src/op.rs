@@ -46,6 +46,17 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it makes an ephemeral node, if its mode is one.
+    #[must_use]
+    pub fn makes_ephemeral(&self) -> bool {
+        match self {
+            Self::Create(request) | Self::Create2(request) => {
+                CreateMode::from_flag(request.flags).is_ok_and(CreateMode::is_ephemeral)
+            }
+            _ => false,
+        }
+    }
+
     /// Creates a node. The mode decides what kind of part it becomes; the result has no state but for containers.
     pub fn create(
         path: impl Into<String>,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::buffer_stats::BufferStats;
 use super::request::Request;
-use super::server_cnxn::ServerCnxn;
+use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::zookeeper_server::ZooKeeperServer;
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
+use crate::metrics::gauge::Gauge;
+use crate::metrics::metrics_provider::DumpSink;
 
 /// A role.
 pub trait ServerRole: Send + Sync {
@@ -17,6 +19,20 @@ pub trait ServerRole: Send + Sync {
     /// Whether it takes no writes (Java: ReadOnlyZooKeeperServer).
     fn is_read_only(&self) -> bool {
         false
+    }
+
+    /// Whether a client may come back to a session here (Java: validateSession).
+    ///
+    /// # Errors
+    /// Why its connection is to be closed.
+    fn validate_session(
+        &self,
+        server: &ZooKeeperServer,
+        cnxn: &ServerCnxn,
+        session_id: SessionId,
+    ) -> Result<(), DisconnectReason> {
+        let _every_one_may = (server, cnxn, session_id);
+        Ok(())
     }
 
     /// A client comes back with the right password: answers it, now or when somebody else has said whether the session lives
@@ -46,9 +62,30 @@ pub trait ServerRole: Send + Sync {
         Ok(None)
     }
 
+    /// Notes whether a request concerns a session that only this server knows (Java: setLocalSessionFlag).
+    fn set_local_session_flag(&self, server: &ZooKeeperServer, request: &mut Request) {
+        let _there_are_none = (server, request);
+    }
+
     /// Appends to the answer of `conf` (Java: dumpConf).
     fn dump_conf(&self, out: &mut String) {
         let _nothing = out;
+    }
+
+    /// Gives out what `mntr` shows of it beside version and state (Java: dumpMonitorValues).
+    fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
+        let _nothing = sink;
+    }
+
+    /// Gauges that it has beside those of any server, asked for when the server starts (Java: registerMetrics). They must
+    /// not keep it alive.
+    fn gauges(&self) -> Vec<(&'static str, Arc<dyn Gauge>)> {
+        Vec::new()
+    }
+
+    /// Requests under way in the whole server above which connections wait (Java: getGlobalOutstandingLimit).
+    fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
+        of_settings
     }
 
     /// Sizes of its proposals, on a leader.

@@ -357,7 +357,11 @@ impl ZooKeeperServer {
             && self.first_processor.set(first_processor).is_ok();
         assert!(is_first, "a server starts once");
         let source: Weak<dyn MonitorSource> = Arc::downgrade(self) as _;
-        monitor::register_metrics(self.parts.metrics.metrics_provider().root_context(), &source);
+        let context = self.parts.metrics.metrics_provider().root_context();
+        monitor::register_metrics(context, &source);
+        for (name, gauge) in self.role().gauges() {
+            context.register_gauge(name, gauge);
+        }
         if let Err(error) = self.parts.path_stats.start() {
             error!(target: LOG, "paths are not counted: {error}");
         }
@@ -379,7 +383,11 @@ impl ZooKeeperServer {
             return;
         }
         info!(target: LOG, "Shutting down");
-        monitor::unregister_metrics(self.parts.metrics.metrics_provider().root_context());
+        let context = self.parts.metrics.metrics_provider().root_context();
+        monitor::unregister_metrics(context);
+        for (name, _) in self.role().gauges() {
+            context.unregister_gauge(name);
+        }
         if let Some(throttler) = self.request_throttler.get() {
             throttler.shutdown();
         }
@@ -418,7 +426,8 @@ impl ZooKeeperServer {
         let inflight = self.request_throttler.get().map_or(0, |throttler| throttler.inflight());
         let inflight = i64::try_from(inflight).unwrap_or(i64::MAX);
         outstanding > 0
-            && self.in_process().max(inflight) > self.parts.settings.global_outstanding_limit
+            && self.in_process().max(inflight)
+                > self.role().global_outstanding_limit(self.parts.settings.global_outstanding_limit)
     }
 
     /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.
@@ -431,7 +440,7 @@ impl ZooKeeperServer {
                 requests.into_iter().for_each(|request| throttler.submit_request(request));
             }
             (None, Some(first)) => {
-                requests.retain(|request| self.admit(request));
+                requests.retain_mut(|request| self.admit(request));
                 first.process_requests(&mut requests);
                 first.flush();
             }
@@ -445,16 +454,16 @@ impl ZooKeeperServer {
     }
 
     /// Hands a request to the first processor; who calls flushes it (Java: submitRequestNow).
-    pub fn submit_request_now(&self, request: Box<Request>) {
+    pub fn submit_request_now(&self, mut request: Box<Request>) {
         match self.first_processor.get() {
-            Some(first) if self.admit(&request) => first.process_request(request),
+            Some(first) if self.admit(&mut request) => first.process_request(request),
             Some(_) => {}
             None => self.turn_away(&request),
         }
     }
 
     /// Whether a request may enter the processors; it counts as being in process then. Otherwise it is done with.
-    fn admit(&self, request: &Request) -> bool {
+    fn admit(&self, request: &mut Request) -> bool {
         let is_valid = OpCode::try_from(request.op_type).is_ok_and(Request::is_valid);
         let admitted = match &request.cnxn {
             Some(cnxn) if !self.touch(cnxn) => {
@@ -470,10 +479,13 @@ impl ZooKeeperServer {
         };
         if !admitted {
             self.turn_away(request);
-        } else if request.cnxn.is_some() {
+            return false;
+        }
+        if request.cnxn.is_some() {
             self.requests_in_process.fetch_add(1, Ordering::Relaxed);
         }
-        admitted
+        self.role().set_local_session_flag(self, request);
+        true
     }
 
     fn turn_away(&self, request: &Request) {

@@ -15,4 +15,8 @@ pub mod commit_processor;
 pub mod quorum_peer;
 pub mod quorum_peer_config;
 
+pub mod local_session_tracker;
 pub mod quorum_peer_main;
+pub mod quorum_zookeeper_server;
+pub mod read_only_request_processor;
+pub mod upgradeable_session_tracker;

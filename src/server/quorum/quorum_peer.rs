@@ -1,7 +1,765 @@
-//! A server of an ensemble (Java: server/quorum/QuorumPeer.java). So far only what its
-//! configuration is made of; the peer itself comes with the ensemble.
+//! A server of an ensemble (Java: server/quorum/QuorumPeer.java).
+//!
+//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)` looks for a leader, then follows, leads or observes, until that ends, and
+//! begins anew. Locks: `Leaf` for what others look at (state, vote, view, epochs); the role is under `QuorumPeer`.
+//!
+//! The face. Its organs: [`states`], [`view`] (who belongs to the ensemble), [`epochs`], [`quorum_server`] (a line of the
+//! configuration). Settings are read once, into [`QuorumPeerSettings`].
+//! Left to others: elections ([`super::fast_leader_election`]), the roles ([`super::leader`], [`super::follower`],
+//! [`super::observer`]).
 
+pub mod epochs;
 pub mod quorum_server;
 pub mod states;
+pub mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+
+use crossbeam::channel::Sender;
+use log::{error, info, warn};
+
+use self::epochs::{EpochError, Epochs};
+use self::quorum_server::QuorumServer;
 pub use self::states::{LearnerType, ServerState, SyncMode, ZabState};
+use self::view::View;
+use super::flexible::quorum_verifier::QuorumVerifier;
+use super::flexible::quorum_verifier::from_members;
+use super::quorum_peer_config::QuorumPeerConfig;
+use super::quorum_peer_config::config_files;
+use super::vote::Vote;
+use crate::audit::zk_audit_provider::ZKAuditProvider;
+use crate::common::config_exception::ConfigError;
+use crate::common::net_utils::{self, InetSocketAddress};
+use crate::common::time::Clock;
+use crate::common::zk_config::SystemProperties;
+use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::jute::Limits;
+use crate::server::admin::admin_server::AdminServer;
+use crate::server::admin::command::AdminContext;
+use crate::server::auth::provider_registry::ProviderRegistry;
+use crate::server::authentication_helper::AuthenticationHelper;
+use crate::server::blocking_server_cnxn_factory::BlockingServerCnxnFactory;
+use crate::server::exit_code::ExitCode;
+use crate::server::persistence::file_txn_snap_log::RestoreError;
+use crate::server::server_cnxn::DisconnectReason;
+use crate::server::server_cnxn_factory::ServerCnxnFactory;
+use crate::server::server_metrics::ServerMetrics;
+use crate::server::server_role::ServerRole;
+use crate::server::server_stats::ServerStats;
+use crate::server::util::request_path_metrics_collector::{
+    PathStatsConfig, RequestPathMetricsCollector,
+};
+use crate::server::zk_database::ZKDatabase;
+use crate::server::zookeeper_server::access::{AccessConfig, AccessControl};
+use crate::server::zookeeper_server::settings::ServerSettings;
+use crate::server::zookeeper_server::{ServerParts, ZooKeeperServer};
+use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
+
+/// What a member is told once.
+#[derive(Clone, Debug)]
+pub struct QuorumPeerSettings {
+    /// The length of a tick, ms.
+    pub tick_time_ms: i32,
+    /// How long a learner may take to connect and to load the leader's data.
+    pub init_limit_ticks: i32,
+    /// How far a learner may fall behind.
+    pub sync_limit_ticks: i32,
+    /// How long a learner tries to reach its master; 0 means `init_limit_ticks`.
+    pub connect_to_learner_master_limit_ticks: i32,
+    /// Whether an observer writes logs and snapshots.
+    pub sync_enabled: bool,
+    /// Whether quorum and election ports are bound at all addresses.
+    pub quorum_listen_on_all_ips: bool,
+    /// How long the greeting on an election connection may take, ms (`zookeeper.quorumCnxnTimeoutMs`).
+    pub quorum_cnxn_timeout_ms: i32,
+    /// Whether sessions may be known to one server only.
+    pub local_sessions_enabled: bool,
+    /// Whether such a session may become a global one.
+    pub local_sessions_upgrading_enabled: bool,
+    /// Whether a server that is cut off serves reads (`readonlymode.enabled`).
+    pub read_only_mode_enabled: bool,
+    /// Whether the membership may change.
+    pub reconfig_enabled: bool,
+    /// The file that decides between two participants.
+    pub oracle_path: Option<PathBuf>,
+    /// zoo.cfg, beside which dynamic files are written.
+    pub config_file: Option<PathBuf>,
+}
+
+impl QuorumPeerSettings {
+    /// The settings of a configuration (Java: createFromConfig).
+    #[must_use]
+    pub fn new(config: &QuorumPeerConfig, properties: &SystemProperties) -> Self {
+        let timeout_ms = properties.number_or::<i32>("zookeeper.quorumCnxnTimeoutMs", -1);
+        info!(target: LOG, "zookeeper.quorumCnxnTimeoutMs={timeout_ms}");
+        let sync_limit_ms = config.tick_time_ms.saturating_mul(config.sync_limit_ticks);
+        let sync_enabled = match properties.get("zookeeper.observer.syncEnabled") {
+            Some(_) => properties.bool("zookeeper.observer.syncEnabled"),
+            None => config.sync_enabled,
+        };
+        Self {
+            tick_time_ms: config.tick_time_ms,
+            init_limit_ticks: config.init_limit_ticks,
+            sync_limit_ticks: config.sync_limit_ticks,
+            connect_to_learner_master_limit_ticks: config.connect_to_learner_master_limit_ticks,
+            sync_enabled,
+            quorum_listen_on_all_ips: config.quorum_listen_on_all_ips,
+            quorum_cnxn_timeout_ms: if timeout_ms > 0 { timeout_ms } else { sync_limit_ms },
+            local_sessions_enabled: config.local_sessions_enabled,
+            local_sessions_upgrading_enabled: config.local_sessions_upgrading_enabled,
+            read_only_mode_enabled: properties.bool("readonlymode.enabled"),
+            reconfig_enabled: config.reconfig_enabled,
+            oracle_path: config.oracle_path.clone(),
+            config_file: config.config_file.clone(),
+        }
+    }
+}
+
+/// What a member is built from.
+pub struct QuorumPeerParts {
+    /// Its id.
+    pub my_id: Sid,
+    /// The settings of a member.
+    pub settings: QuorumPeerSettings,
+    /// The settings of any server.
+    pub server_settings: ServerSettings,
+    /// Everything else that was set.
+    pub properties: SystemProperties,
+    /// The clock.
+    pub clock: Clock,
+    /// The tree and its files.
+    pub database: Arc<ZKDatabase>,
+    /// Counters.
+    pub stats: Arc<ServerStats>,
+    /// Metrics.
+    pub metrics: Arc<ServerMetrics>,
+    /// Where changes are told of.
+    pub audit: Arc<ZKAuditProvider>,
+    /// The schemes of authentication.
+    pub providers: Arc<ProviderRegistry>,
+    /// Who must authenticate first.
+    pub authentication: AuthenticationHelper,
+    /// Who accepts clients.
+    pub cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
+    /// Who answers the AdminServer's commands.
+    pub admin_server: Arc<dyn AdminServer>,
+    /// Whether it votes.
+    pub learner_type: LearnerType,
+    /// Who belongs to the ensemble.
+    pub verifier: Arc<dyn QuorumVerifier>,
+    /// Who is to belong to it next.
+    pub last_seen_verifier: Option<Arc<dyn QuorumVerifier>>,
+    /// Where the end of the process is asked for.
+    pub stop: Sender<ExitCode>,
+}
+
+/// Why a member cannot go on with what it has on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerLoadError {
+    /// Snapshots and logs.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The files of the epochs.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+}
+
+/// What others look at.
+struct PeerState {
+    state: ServerState,
+    zab_state: ZabState,
+    sync_mode: SyncMode,
+    learner_type: LearnerType,
+    current_vote: Option<Vote>,
+    leader_address: Option<String>,
+    leader_id: Option<Sid>,
+    /// A change of the ensemble has just been committed: no election is needed after this role.
+    reconfig_flag: bool,
+    /// Since when nobody is served, ms of the clock.
+    unavailable_since_ms: Option<i64>,
+}
+
+/// A member.
+pub struct QuorumPeer {
+    parts: QuorumPeerParts,
+    state: RankedMutex<PeerState>,
+    view: View,
+    epochs: Epochs,
+    tick: AtomicI32,
+    running: AtomicBool,
+    election_time_taken_ms: AtomicI64,
+    /// The configuration has changed in such a way that the next election starts anew.
+    shutting_down_election: AtomicBool,
+}
+
+impl QuorumPeer {
+    /// A member that is not started.
+    #[must_use]
+    pub fn new(parts: QuorumPeerParts) -> Arc<Self> {
+        let state = PeerState {
+            state: ServerState::Looking,
+            zab_state: ZabState::Election,
+            sync_mode: SyncMode::None,
+            learner_type: parts.learner_type,
+            current_vote: None,
+            leader_address: None,
+            leader_id: None,
+            reconfig_flag: false,
+            unavailable_since_ms: None,
+        };
+        let last_seen = parts.last_seen_verifier.clone();
+        let peer = Self {
+            state: RankedMutex::new(Rank::Leaf, "state of the peer", state),
+            view: View::new(parts.my_id, Arc::clone(&parts.verifier), last_seen),
+            epochs: Epochs::new(parts.database.snap_dir()),
+            tick: AtomicI32::new(0),
+            running: AtomicBool::new(true),
+            election_time_taken_ms: AtomicI64::new(-1),
+            shutting_down_election: AtomicBool::new(false),
+            parts,
+        };
+        peer.init_config_in_zk_database();
+        Arc::new(peer)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn my_id(&self) -> Sid {
+        self.parts.my_id
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub const fn settings(&self) -> &QuorumPeerSettings {
+        &self.parts.settings
+    }
+
+    /// Everything else that was set.
+    #[must_use]
+    pub const fn properties(&self) -> &SystemProperties {
+        &self.parts.properties
+    }
+
+    /// The clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// Metrics.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<ServerMetrics> {
+        &self.parts.metrics
+    }
+
+    /// The tree and its files; it outlives the roles.
+    #[must_use]
+    pub const fn database(&self) -> &Arc<ZKDatabase> {
+        &self.parts.database
+    }
+
+    /// The longest lengths that are believed.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.parts.server_settings.limits
+    }
+
+    /// The number of servers that vote (Java: getQuorumSize).
+    #[must_use]
+    pub fn quorum_size(&self) -> usize {
+        self.quorum_verifier().members().voting_members().count()
+    }
+
+    // --- state
+
+    /// What it does.
+    #[must_use]
+    pub fn peer_state(&self) -> ServerState {
+        self.state.lock().state
+    }
+
+    /// Changes what it does.
+    pub fn set_peer_state(&self, new: ServerState) {
+        {
+            let mut state = self.state.lock();
+            state.state = new;
+            if new == ServerState::Looking {
+                state.leader_address = None;
+                state.leader_id = None;
+                state.zab_state = ZabState::Election;
+            }
+        }
+        self.log_state();
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn zab_state(&self) -> ZabState {
+        self.state.lock().zab_state
+    }
+
+    /// Changes how far it is; ends the time in which nobody is served.
+    pub fn set_zab_state(&self, new: ZabState) {
+        let (unavailable, leads) = {
+            let mut state = self.state.lock();
+            state.zab_state = new;
+            let since = match new {
+                ZabState::Broadcast => state.unavailable_since_ms.take(),
+                _ => None,
+            };
+            (since, state.state == ServerState::Leading)
+        };
+        if let Some(since_ms) = unavailable {
+            let time_ms = self.clock().elapsed_ms() - since_ms;
+            self.metrics().unavailable_time.add(time_ms);
+            if leads {
+                self.metrics().leader_unavailable_time.add(time_ms);
+            }
+        }
+        self.log_state();
+    }
+
+    /// How it gets the leader's history.
+    #[must_use]
+    pub fn sync_mode(&self) -> SyncMode {
+        self.state.lock().sync_mode
+    }
+
+    /// Changes that.
+    pub fn set_sync_mode(&self, mode: SyncMode) {
+        self.state.lock().sync_mode = mode;
+        self.log_state();
+    }
+
+    fn log_state(&self) {
+        info!(target: LOG, "Peer state changed: {}", self.detailed_peer_state());
+    }
+
+    /// State, progress and way of synchronisation, as `mntr` shows them.
+    #[must_use]
+    pub fn detailed_peer_state(&self) -> String {
+        let state = self.state.lock();
+        states::detailed_peer_state(state.state, state.zab_state, state.sync_mode)
+    }
+
+    /// Whether it votes.
+    #[must_use]
+    pub fn learner_type(&self) -> LearnerType {
+        self.state.lock().learner_type
+    }
+
+    /// The vote that it gives, or the leader that it has.
+    #[must_use]
+    pub fn current_vote(&self) -> Option<Vote> {
+        self.state.lock().current_vote
+    }
+
+    /// Changes its vote.
+    pub fn set_current_vote(&self, vote: Vote) {
+        self.state.lock().current_vote = Some(vote);
+    }
+
+    /// Its vote is of that epoch now: so members that come later agree with it.
+    pub fn update_election_vote(&self, new_epoch: PeerEpoch) {
+        let mut state = self.state.lock();
+        if let Some(vote) = &mut state.current_vote {
+            vote.peer_epoch = new_epoch;
+        }
+    }
+
+    /// Notes who leads, for those who ask.
+    pub fn set_leader_address_and_id(&self, address: Option<String>, id: Option<Sid>) {
+        let mut state = self.state.lock();
+        state.leader_address = address;
+        state.leader_id = id;
+    }
+
+    /// Who leads, and where.
+    #[must_use]
+    pub fn leader_address_and_id(&self) -> (Option<String>, Option<Sid>) {
+        let state = self.state.lock();
+        (state.leader_address.clone(), state.leader_id)
+    }
+
+    /// How long the last election took; -1 before the first, ms.
+    #[must_use]
+    pub fn election_time_taken_ms(&self) -> i64 {
+        self.election_time_taken_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes how long the last election took.
+    pub fn set_election_time_taken_ms(&self, ms: i64) {
+        self.election_time_taken_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// The ticks of its leader, or of itself as leader.
+    #[must_use]
+    pub fn tick(&self) -> i32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    /// One tick is over.
+    pub fn increment_tick(&self) {
+        self.tick.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Begins to count ticks from that.
+    pub fn set_tick(&self, tick: i32) {
+        self.tick.store(tick, Ordering::Relaxed);
+    }
+
+    /// Whether it is to go on.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    // --- the ensemble
+
+    /// Who belongs to the ensemble, and what is a quorum of them.
+    #[must_use]
+    pub fn quorum_verifier(&self) -> Arc<dyn QuorumVerifier> {
+        self.view.current()
+    }
+
+    /// The newest that was proposed.
+    #[must_use]
+    pub fn last_seen_quorum_verifier(&self) -> Option<Arc<dyn QuorumVerifier>> {
+        self.view.last_seen()
+    }
+
+    /// Notes a configuration that was proposed. It is kept on disk, so that it is known after a restart.
+    pub fn set_last_seen_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>, write: bool) {
+        if !self.is_reconfig_enabled() {
+            info!(target: LOG, "Dynamic reconfig is disabled, we don't store the last seen config.");
+            return;
+        }
+        if !self.view.set_last_seen(verifier) {
+            return;
+        }
+        if write
+            && let Some(file) = self.next_dynamic_config_file()
+            && let Err(problem) =
+                config_files::write_dynamic_config(&file, &verifier.to_text(), true)
+        {
+            error!(target: LOG, "Error writing next dynamic config file to disk: {problem}");
+        }
+    }
+
+    fn next_dynamic_config_file(&self) -> Option<PathBuf> {
+        self.settings().config_file.as_deref().map(config_files::next_dynamic_config_file)
+    }
+
+    /// Reads a configuration as members write it to each other.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError> {
+        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
+        let has_oracle = self.settings().oracle_path.is_some();
+        let members = config_files::members_from_text(text, has_oracle, &|host| {
+            net_utils::resolve_host(host, prefer_ipv6)
+        })?;
+        Ok(from_members(members, self.settings().oracle_path.as_deref()))
+    }
+
+    /// Takes a configuration into effect that is newer than the one there is (Java: processReconfig). Whether the role or
+    /// the leader changes by it.
+    pub fn process_reconfig(
+        &self,
+        verifier: &Arc<dyn QuorumVerifier>,
+        suggested_leader: Option<Sid>,
+        zxid: Option<Zxid>,
+        restart_election: bool,
+    ) -> bool {
+        if !self.is_reconfig_enabled() {
+            return false;
+        }
+        let replaced = self.set_quorum_verifier(verifier);
+        self.init_config_in_zk_database();
+        if !replaced.taken || replaced.previous.same_as(&**verifier) {
+            return false;
+        }
+        if restart_election {
+            self.shutting_down_election.store(true, Ordering::Release);
+        }
+        let role_change = self.update_learner_type(&**verifier);
+        let leader_change = match suggested_leader {
+            Some(leader) => self.update_vote(leader, zxid.unwrap_or(Zxid::ZERO)),
+            None => {
+                let changed = self.leader_has_changed(&*replaced.previous, &**verifier);
+                self.state.lock().reconfig_flag = false;
+                changed
+            }
+        };
+        role_change || leader_change
+    }
+
+    fn set_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>) -> view::Replaced {
+        let replaced = self.view.set_current(verifier);
+        if replaced.taken
+            && let Some(config_file) = &self.settings().config_file
+        {
+            let me = verifier.members().servers.get(&self.my_id());
+            let erase_client_port = me.is_some_and(|server| {
+                server.client_address.is_some() && !server.is_client_address_from_static
+            });
+            let (text, version) = (verifier.to_text(), verifier.version());
+            let written = config_files::write_both(config_file, &text, version, erase_client_port);
+            if let Err(problem) = written {
+                error!(target: LOG, "the new configuration cannot be written to disk: {problem}");
+            }
+        }
+        if replaced.is_last_seen
+            && let Some(file) = self.next_dynamic_config_file()
+        {
+            config_files::delete_file(&file);
+        }
+        replaced
+    }
+
+    fn leader_has_changed(&self, old: &dyn QuorumVerifier, new: &dyn QuorumVerifier) -> bool {
+        let Some(leader) = self.current_vote().map(|vote| vote.id) else { return true };
+        let address = |verifier: &dyn QuorumVerifier| {
+            let server = verifier.members().servers.get(&leader).cloned();
+            server.filter(|server| server.learner_type == LearnerType::Participant)
+        };
+        match (address(old), address(new)) {
+            (Some(old), Some(new)) => old.addresses != new.addresses,
+            _ => true,
+        }
+    }
+
+    fn update_learner_type(&self, verifier: &dyn QuorumVerifier) -> bool {
+        let server = verifier.members().servers.get(&self.my_id());
+        let (new, what) = match server.map(|server| server.learner_type) {
+            Some(LearnerType::Observer) => (LearnerType::Observer, "an observer"),
+            Some(LearnerType::Participant) => (LearnerType::Participant, "a voting participant"),
+            None => (LearnerType::Participant, "a non-voting participant"),
+        };
+        let mut state = self.state.lock();
+        if state.learner_type == new {
+            return false;
+        }
+        state.learner_type = new;
+        state.reconfig_flag = true;
+        drop(state);
+        info!(target: LOG, "Becoming {what}");
+        true
+    }
+
+    fn update_vote(&self, leader: Sid, zxid: Zxid) -> bool {
+        let mut state = self.state.lock();
+        if state.current_vote.as_ref().is_none_or(|vote| vote.id == leader) {
+            return false;
+        }
+        state.current_vote = Some(Vote::of_leader(leader, zxid));
+        state.reconfig_flag = true;
+        drop(state);
+        warn!(target: LOG, "Suggested leader: {leader}");
+        true
+    }
+
+    /// Whether the next election is to start anew, because the configuration has changed; asked once.
+    #[must_use]
+    pub fn take_shutting_down_election(&self) -> bool {
+        self.shutting_down_election.swap(false, Ordering::AcqRel)
+    }
+
+    /// The next election starts anew.
+    pub fn set_shutting_down_election(&self) {
+        self.shutting_down_election.store(true, Ordering::Release);
+    }
+
+    /// Puts the configuration into its node.
+    pub fn init_config_in_zk_database(&self) {
+        let verifier = self.quorum_verifier();
+        let (text, version) = (verifier.to_text(), verifier.version());
+        let now_ms = self.clock().wall_ms();
+        self.database().tree().write().set_config_node(&text, version, now_ms);
+    }
+
+    /// Whether the membership may change while it runs.
+    #[must_use]
+    pub fn is_reconfig_enabled(&self) -> bool {
+        self.settings().reconfig_enabled
+    }
+
+    /// Those who vote now or next.
+    #[must_use]
+    pub fn current_and_next_config_voters(&self) -> BTreeSet<Sid> {
+        self.view.current_and_next_voters()
+    }
+
+    /// All members.
+    #[must_use]
+    pub fn view(&self) -> BTreeMap<Sid, QuorumServer> {
+        self.quorum_verifier().members().servers.clone()
+    }
+
+    /// Those who vote.
+    #[must_use]
+    pub fn voting_view(&self) -> BTreeMap<Sid, QuorumServer> {
+        let verifier = self.quorum_verifier();
+        let voters = verifier.members().voting_members();
+        voters.map(|server| (server.id, server.clone())).collect()
+    }
+
+    /// A member, with its addresses as they were looked up last.
+    #[must_use]
+    pub fn server(&self, id: Sid) -> Option<QuorumServer> {
+        self.view.server(id)
+    }
+
+    /// Where learners connect to while it leads.
+    #[must_use]
+    pub fn quorum_addresses(&self) -> Vec<InetSocketAddress> {
+        self.view.me().map(|me| me.addresses).unwrap_or_default()
+    }
+
+    /// Where it takes part in elections.
+    #[must_use]
+    pub fn election_addresses(&self) -> Vec<InetSocketAddress> {
+        self.view.me().map(|me| me.election_addresses).unwrap_or_default()
+    }
+
+    /// Looks a member's host names up again: they may have moved.
+    pub fn recreate_socket_addresses(&self, id: Sid) {
+        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
+        self.view.recreate_socket_addresses(id, &|host| net_utils::resolve_host(host, prefer_ipv6));
+    }
+
+    // --- history
+
+    /// The epoch whose history is here.
+    #[must_use]
+    pub fn current_epoch(&self) -> PeerEpoch {
+        self.epochs.current()
+    }
+
+    /// The history of that epoch is here and on disk.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn set_current_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+        self.epochs.set_current(epoch)
+    }
+
+    /// The epoch that it has promised to follow.
+    #[must_use]
+    pub fn accepted_epoch(&self) -> PeerEpoch {
+        self.epochs.accepted()
+    }
+
+    /// Promises to follow no older epoch.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+        self.epochs.set_accepted(epoch)
+    }
+
+    /// Loads tree and epochs from disk (Java: loadDataBase).
+    ///
+    /// # Errors
+    /// When something is damaged, missing, or contradicts itself.
+    pub fn load_data_base(&self) -> Result<(), PeerLoadError> {
+        self.database().load_data_base()?;
+        self.epochs.load(self.database().last_processed_zxid())?;
+        self.init_config_in_zk_database();
+        Ok(())
+    }
+
+    /// The last transaction that it has, read from disk first when memory was given up (Java: getLastLoggedZxid).
+    ///
+    /// # Errors
+    /// When the data cannot be loaded: then it must not vote.
+    pub fn last_logged_zxid(&self) -> Result<Zxid, PeerLoadError> {
+        if !self.database().is_initialized() {
+            self.load_data_base()?;
+        }
+        Ok(self.database().last_processed_zxid())
+    }
+
+    // --- the servers of its roles
+
+    /// A server of that role, over the database that all roles share.
+    #[must_use]
+    pub fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer> {
+        let parts = &self.parts;
+        let mut settings = parts.server_settings.clone();
+        settings.server_id = parts.my_id.0;
+        ZooKeeperServer::new(ServerParts {
+            settings,
+            role,
+            clock: Arc::clone(&parts.clock),
+            listener: self.listener(),
+            database: Arc::clone(&parts.database),
+            stats: Arc::clone(&parts.stats),
+            metrics: Arc::clone(&parts.metrics),
+            access: AccessControl::new(
+                AccessConfig::from_properties(&parts.properties),
+                Arc::clone(&parts.providers),
+            ),
+            authentication: parts.authentication.clone(),
+            audit: Arc::clone(&parts.audit),
+            path_stats: RequestPathMetricsCollector::new(PathStatsConfig::from_properties(
+                &parts.properties,
+            )),
+        })
+    }
+
+    /// Clients and commands talk to that server, or to none.
+    pub fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.set_zookeeper_server(server.cloned());
+            if let Some(server) = server {
+                let factory: Arc<dyn ServerCnxnFactory> = Arc::clone(factory) as _;
+                server.set_server_cnxn_factory(&factory);
+            }
+        }
+        let context = server.map(|server| {
+            let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
+            Arc::downgrade(&context)
+        });
+        self.parts.admin_server.set_zookeeper_server(context);
+    }
+
+    /// Closes the connections of all clients: they look for another member.
+    pub fn close_all_connections(&self) {
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.close_all(DisconnectReason::ServerShutdown);
+        }
+    }
+
+    /// Who is told when a thread has failed without which the process must not go on.
+    #[must_use]
+    pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
+        Arc::new(EndProcess { stop: self.parts.stop.clone() })
+    }
+
+    /// Has the process end.
+    pub fn request_exit(&self, exit_code: ExitCode) {
+        self.listener().notify_stopping("QuorumPeer", exit_code);
+    }
+}
+
+/// Has the process end when a critical thread has failed (Java: ZooKeeperServerListenerImpl, ServiceUtils).
+struct EndProcess {
+    stop: Sender<ExitCode>,
+}
+
+impl ZooKeeperServerListener for EndProcess {
+    fn notify_stopping(&self, thread_name: &str, exit_code: ExitCode) {
+        info!(target: LOG, "Thread {thread_name} exits, error code {}", exit_code.value());
+        // Somebody else has asked already when it is full.
+        let _asked_before = self.stop.try_send(exit_code);
+    }
+}

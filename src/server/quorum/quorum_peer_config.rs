@@ -9,6 +9,7 @@
 //! are only read here: writing `.bak` and dynamic files comes with the ensemble. What is not served
 //! yet is refused by name ([`QuorumPeerConfig::check_supported`]).
 
+pub mod config_files;
 pub mod dynamic_file;
 mod keys;
 
@@ -25,6 +26,7 @@ use crate::common::properties::Properties;
 use crate::common::string_utils;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::Sid;
+use crate::server::ephemeral_type::EphemeralTypes;
 use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::server_config::{JvmPauseMonitorConfig, ServerConfig};
 use dynamic_file::{QuorumMembers, Reading};
@@ -345,6 +347,21 @@ impl QuorumPeerConfig {
             reconfig_enabled: self.reconfig_enabled,
             jvm_pause_monitor: self.jvm_pause_monitor,
         }
+    }
+
+    /// Which member this is.
+    ///
+    /// # Errors
+    /// When nothing says so, or the number leaves no room for the owners of nodes with a time to live.
+    pub fn my_id(&self, properties: &SystemProperties) -> Result<Sid, ConfigError> {
+        let rule = |what: String| ConfigError::Rule {
+            place: Place { file: self.data_dir.join("myid"), line: 1 },
+            what,
+        };
+        let id = self.server_id.ok_or_else(|| rule("the N of server.N is needed".into()))?;
+        let types = EphemeralTypes::from_properties(properties);
+        types.validate_server_id(id.0).map_err(rule)?;
+        Ok(id)
     }
 
     /// The line on which a key stands.

@@ -175,6 +175,7 @@ impl CommandContext for ZooKeeperServer {
 
     fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
         monitor::dump_monitor_values(self, sink);
+        self.role().dump_monitor_values(sink);
     }
 }
 

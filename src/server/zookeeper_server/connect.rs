@@ -41,6 +41,10 @@ impl ZooKeeperServer {
                 "Connection request from old client /{remote}; will be dropped if server is in r-o mode"
             );
         }
+        if !request.read_only && self.role().is_read_only() {
+            info!(target: LOG, "Refusing session request for not-read-only client /{remote}");
+            return Err(DisconnectReason::NotReadOnlyClient);
+        }
         let last_processed = self.zk_database().last_processed_zxid();
         if request.last_zxid_seen > last_processed {
             info!(
@@ -62,6 +66,7 @@ impl ZooKeeperServer {
         if request.session_id == SessionId(0) {
             self.create_session(cnxn, timeout_ms);
         } else {
+            self.role().validate_session(self, cnxn, request.session_id)?;
             self.close_cnxn_of_session(request.session_id, DisconnectReason::ClientReconnect);
             cnxn.set_session_id(request.session_id);
             let passwd = request.passwd.as_deref().unwrap_or_default();
@@ -136,7 +141,7 @@ impl ZooKeeperServer {
         archive.write_long(if valid { session_id.0 } else { 0 }, "sessionId");
         archive.write_buffer(Some(&passwd), "passwd");
         if cnxn.is_read_only_available() {
-            archive.write_bool(false, "readOnly");
+            archive.write_bool(self.role().is_read_only(), "readOnly");
         }
         let len = u32::try_from(response.len() - 4).unwrap_or_default();
         response[..4].copy_from_slice(&len.to_be_bytes());

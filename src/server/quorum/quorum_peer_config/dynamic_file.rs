@@ -77,6 +77,14 @@ impl Reading<'_> {
         &self,
         config: &Properties,
     ) -> Result<QuorumMembers, ConfigError> {
+        self.check_keys(config)?;
+        let members = self.create_quorum_members(config)?;
+        self.check(&members)?;
+        Ok(members)
+    }
+
+    /// Refuses other keys than those of members, where there must be none.
+    pub(super) fn check_keys(&self, config: &Properties) -> Result<(), ConfigError> {
         for property in config.iter() {
             let key = string_utils::trim(&property.key);
             let known = key.starts_with("server.") || is_hierarchical(key) || key == "version";
@@ -91,9 +99,7 @@ impl Reading<'_> {
                 ));
             }
         }
-        let members = self.create_quorum_members(config)?;
-        self.check(&members)?;
-        Ok(members)
+        Ok(())
     }
 
     /// The members as written (Java: createQuorumVerifier).

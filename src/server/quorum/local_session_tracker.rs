@@ -1,0 +1,83 @@
+//! Sessions that only this server knows (Java: server/quorum/LocalSessionTracker.java).
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use crate::common::time::Clock;
+use crate::ids::{SessionId, Sid};
+use crate::server::server_metrics::ServerMetrics;
+use crate::server::session_tracker::{SessionExpirer, SessionTracker};
+use crate::server::session_tracker_impl::SessionTrackerImpl;
+use crate::server::sessions_with_timeouts::SessionsWithTimeouts;
+use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
+
+/// Tracks and expires them, with a thread of its own.
+pub struct LocalSessionTracker {
+    tracker: Arc<SessionTrackerImpl>,
+    sessions: SessionsWithTimeouts,
+}
+
+impl LocalSessionTracker {
+    /// Knows no session; nothing expires before [`start`](Self::start).
+    #[must_use]
+    pub fn new(
+        expirer: Weak<dyn SessionExpirer>,
+        tick_time_ms: i32,
+        server_id: Sid,
+        clock: Clock,
+        metrics: Arc<ServerMetrics>,
+    ) -> Self {
+        let sessions = SessionsWithTimeouts::default();
+        let tracker = SessionTrackerImpl::new(
+            expirer,
+            sessions.clone(),
+            tick_time_ms,
+            server_id,
+            clock,
+            metrics,
+        );
+        Self { tracker: Arc::new(tracker), sessions }
+    }
+
+    /// Begins to expire sessions.
+    ///
+    /// # Errors
+    /// When the system has no room for the thread.
+    pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+        self.tracker.start(listener)
+    }
+
+    /// What tracks them.
+    #[must_use]
+    pub fn tracker(&self) -> &SessionTrackerImpl {
+        &self.tracker
+    }
+
+    /// Makes a session, which is known at once.
+    #[must_use]
+    pub fn create_session(&self, timeout_ms: i32) -> SessionId {
+        let id = self.tracker.create_session(timeout_ms);
+        self.tracker.commit_session(id, timeout_ms);
+        id
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn is_local_session(&self, id: SessionId) -> bool {
+        self.tracker.is_tracking_session(id)
+    }
+
+    /// The session's timeout, which is taken away: it becomes a global one. None when somebody was first.
+    #[must_use]
+    pub fn take(&self, id: SessionId) -> Option<i32> {
+        let timeout_ms = self.sessions.remove(id)?;
+        self.tracker.remove_session(id);
+        Some(timeout_ms)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn sessions(&self) -> &SessionsWithTimeouts {
+        &self.sessions
+    }
+}

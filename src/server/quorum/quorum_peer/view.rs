@@ -1,0 +1,128 @@
+//! Who belongs to the ensemble, as this member sees it (Java: quorumVerifier, lastSeenQuorumVerifier and myAddrs of
+//! server/quorum/QuorumPeer.java, guarded by QV_LOCK).
+//!
+//! Locks: `Leaf`, for an instant. Files are written by whoever changes the view, outside the lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::common::net_utils::{InetSocketAddress, ResolveHost};
+use crate::ids::Sid;
+use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
+use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+struct State {
+    current: Arc<dyn QuorumVerifier>,
+    last_seen: Option<Arc<dyn QuorumVerifier>>,
+    /// Addresses that were resolved anew since, by server.
+    resolved: BTreeMap<Sid, QuorumServer>,
+}
+
+/// The configurations of the ensemble that this member knows.
+pub struct View {
+    my_id: Sid,
+    state: RankedMutex<State>,
+}
+
+/// What came of a new configuration.
+pub struct Replaced {
+    /// The one before.
+    pub previous: Arc<dyn QuorumVerifier>,
+    /// Whether the new one is in effect now; an older one is not taken.
+    pub taken: bool,
+    /// Whether it is the last one that was seen: nothing newer waits any more.
+    pub is_last_seen: bool,
+}
+
+impl View {
+    /// The view of a member that starts with these configurations.
+    #[must_use]
+    pub fn new(
+        my_id: Sid,
+        current: Arc<dyn QuorumVerifier>,
+        last_seen: Option<Arc<dyn QuorumVerifier>>,
+    ) -> Self {
+        let last_seen = last_seen.or_else(|| Some(Arc::clone(&current)));
+        let state = State { current, last_seen, resolved: BTreeMap::new() };
+        Self { my_id, state: RankedMutex::new(Rank::Leaf, "view of the ensemble", state) }
+    }
+
+    /// The configuration in effect.
+    #[must_use]
+    pub fn current(&self) -> Arc<dyn QuorumVerifier> {
+        Arc::clone(&self.state.lock().current)
+    }
+
+    /// The newest configuration that was proposed.
+    #[must_use]
+    pub fn last_seen(&self) -> Option<Arc<dyn QuorumVerifier>> {
+        self.state.lock().last_seen.clone()
+    }
+
+    /// Takes a configuration into effect, unless it is older than the one that is (Java: setQuorumVerifier).
+    #[must_use]
+    pub fn set_current(&self, verifier: &Arc<dyn QuorumVerifier>) -> Replaced {
+        let mut state = self.state.lock();
+        let previous = Arc::clone(&state.current);
+        let taken = verifier.version() > previous.version();
+        if taken {
+            state.current = Arc::clone(verifier);
+            state.resolved.clear();
+            if state.last_seen.as_ref().is_none_or(|seen| verifier.version() > seen.version()) {
+                state.last_seen = Some(Arc::clone(verifier));
+            }
+        }
+        let seen = state.last_seen.as_ref().map(|seen| seen.version());
+        Replaced { previous, taken, is_last_seen: seen == Some(verifier.version()) }
+    }
+
+    /// Notes a configuration that was proposed; false when that one is known (Java: setLastSeenQuorumVerifier).
+    #[must_use]
+    pub fn set_last_seen(&self, verifier: &Arc<dyn QuorumVerifier>) -> bool {
+        let mut state = self.state.lock();
+        let is_known =
+            state.last_seen.as_ref().is_some_and(|seen| seen.version() == verifier.version());
+        if !is_known {
+            state.last_seen = Some(Arc::clone(verifier));
+        }
+        !is_known
+    }
+
+    /// Those who vote now or in the configuration that was seen last.
+    #[must_use]
+    pub fn current_and_next_voters(&self) -> BTreeSet<Sid> {
+        let state = self.state.lock();
+        let last_seen = state.last_seen.iter().flat_map(|seen| seen.members().voting_members());
+        state.current.members().voting_members().chain(last_seen).map(|server| server.id).collect()
+    }
+
+    /// A member, of the configuration in effect or of the last one, with addresses as they were resolved last.
+    #[must_use]
+    pub fn server(&self, id: Sid) -> Option<QuorumServer> {
+        let state = self.state.lock();
+        if let Some(server) = state.resolved.get(&id) {
+            return Some(server.clone());
+        }
+        let in_current = state.current.members().servers.get(&id);
+        let in_last_seen =
+            state.last_seen.as_ref().and_then(|seen| seen.members().servers.get(&id));
+        in_current.or(in_last_seen).cloned()
+    }
+
+    /// This member.
+    #[must_use]
+    pub fn me(&self) -> Option<QuorumServer> {
+        self.server(self.my_id)
+    }
+
+    /// Asks for a member's host names again (Java: recreateSocketAddresses): they may have moved. Nobody is asked under the
+    /// lock.
+    pub fn recreate_socket_addresses(&self, id: Sid, resolve: ResolveHost<'_>) {
+        let Some(mut server) = self.server(id) else { return };
+        for address in server.addresses.iter_mut().chain(&mut server.election_addresses) {
+            *address = InetSocketAddress::new(&address.host, address.port, resolve);
+        }
+        self.state.lock().resolved.insert(id, server);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the servers of all roles in an ensemble have in common (Java: server/quorum/QuorumZooKeeperServer.java).
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use log::info;
+
+use super::quorum_peer::QuorumPeer;
+use super::upgradeable_session_tracker::UpgradeableSessionTracker;
+use crate::create_mode::CreateMode;
+use crate::ids::SessionId;
+use crate::jute::{Limits, Record};
+use crate::keeper_exception::KeeperError;
+use crate::multi_operation_record::MultiOperationRecord;
+use crate::op::Op;
+use crate::proto::CreateRequest;
+use crate::server::request::Request;
+use crate::txn::CreateSessionTxn;
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumZooKeeperServer";
+
+/// The request that must go before this one: a local session that makes an ephemeral node has to be a global one first
+/// (Java: checkUpgradeSession).
+///
+/// # Errors
+/// [`KeeperError::EphemeralOnLocalSession`] when local sessions stay local; [`KeeperError::BadArguments`] for a mode that
+/// is none. A request that cannot be decoded is Prep's to refuse.
+pub fn check_upgrade_session(
+    peer: &QuorumPeer,
+    tracker: &dyn UpgradeableSessionTracker,
+    limits: Limits,
+    request: &Request,
+) -> Result<Option<Box<Request>>, KeeperError> {
+    if request.is_throttled || !tracker.is_local_session(request.session_id) {
+        return Ok(None);
+    }
+    let makes_ephemeral = match OpCode::try_from(request.op_type) {
+        Ok(OpCode::Create | OpCode::Create2) => {
+            match request.read_request_record::<CreateRequest>(limits) {
+                Ok(create) => CreateMode::from_flag(create.flags)?.is_ephemeral(),
+                Err(_) => false,
+            }
+        }
+        Ok(OpCode::Multi) => match request.read_request_record::<MultiOperationRecord>(limits) {
+            Ok(multi) => multi.ops().iter().any(Op::makes_ephemeral),
+            Err(_) => false,
+        },
+        _ => false,
+    };
+    if !makes_ephemeral {
+        return Ok(None);
+    }
+    if !peer.settings().local_sessions_upgrading_enabled {
+        return Err(KeeperError::EphemeralOnLocalSession);
+    }
+    Ok(upgrade_request(tracker, request.session_id))
+}
+
+/// Tells the ensemble of a session that was local (Java: makeUpgradeRequest).
+fn upgrade_request(
+    tracker: &dyn UpgradeableSessionTracker,
+    session_id: SessionId,
+) -> Option<Box<Request>> {
+    let timeout_ms = tracker.upgrade_session(session_id)?;
+    let payload = CreateSessionTxn { time_out: timeout_ms }.to_bytes().into_boxed_slice();
+    let op = OpCode::CreateSession.code();
+    Some(Box::new(Request::new(None, session_id, 0, op, Some(payload), Arc::new([]))))
+}
+
+/// Notes whether a request makes or ends a session that only this server knows (Java: setLocalSessionFlag).
+pub fn set_local_session_flag(
+    local_sessions_enabled: bool,
+    tracker: &dyn UpgradeableSessionTracker,
+    request: &mut Request,
+) {
+    match OpCode::try_from(request.op_type) {
+        Ok(OpCode::CreateSession) => request.is_local_session = local_sessions_enabled,
+        Ok(OpCode::CloseSession) => {
+            request.is_local_session = tracker.is_local_session(request.session_id);
+            let kind = if request.is_local_session { "local" } else { "global" };
+            info!(
+                target: LOG,
+                "Submitting {kind} closeSession request for session {}", request.session_id
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Appends what `conf` shows of a member (Java: dumpConf).
+pub fn dump_conf(peer: &QuorumPeer, with_membership: bool, out: &mut String) {
+    let ports = |addresses: Vec<crate::common::net_utils::InetSocketAddress>| {
+        let mut ports: Vec<String> = Vec::new();
+        for address in addresses {
+            let port = address.port.to_string();
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        ports.join("|")
+    };
+    let settings = peer.settings();
+    let written = write!(
+        out,
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\n",
+        settings.init_limit_ticks,
+        settings.sync_limit_ticks,
+        ports(peer.election_addresses()),
+        ports(peer.quorum_addresses()),
+        peer.learner_type() as i32
+    );
+    debug_assert!(written.is_ok(), "a text takes everything");
+    if with_membership {
+        out.push_str("membership: \n");
+        out.push_str(&peer.quorum_verifier().to_text());
+    }
+}
