@@ -3,7 +3,7 @@
 //! Threads: readers share it, one writer has it alone; `ZKDatabase` holds the lock. What a read changes (watches) and
 //! what readers share among themselves (places of running snapshots) has locks of its own inside.
 //!
-//! Organs: [`process_txn`] (one function a transaction type), `changes` (what transactions do to nodes), `digest`,
+//! Organs: `process_txn` (one function a transaction type), `changes` (what transactions do to nodes), `digest`,
 //! `ephemerals`, `quota`, `serialize` (snapshots), `watches`, `node_view` (reading a node), `contents` (the whole tree as
 //! a value, to compare). Left to others: who may do what, sessions, the log.
 //!

@@ -4,7 +4,7 @@
 //! every append still allocates blocks and its fdatasync writes the file system's journal. Here a thread of its own
 //! writes real zeros ahead of the end and syncs them, so that the fdatasync of an append writes nothing but its data. Both
 //! look the same to a reader: zeros after the last entry. How far it goes ahead grows with use, from
-//! [`FIRST_STEP`] to `preAllocSize`: a small log costs little. What is left over is cut off when the file is done with.
+//! `FIRST_STEP` to `preAllocSize`: a small log costs little. What is left over is cut off when the file is done with.
 //!
 //! Threads: `LogPadding`, started with the first step; ended and joined by [`FilePadding::shutdown`].
 //! Locks: one leaf, for a few instructions; the appending thread only waits for the other when it has overtaken it, and

@@ -5,8 +5,8 @@
 //!
 //! The face. Its organs: [`states`], [`view`] (who belongs to the ensemble), [`epochs`], [`quorum_server`] (a line of the
 //! configuration). Settings are read once, into [`QuorumPeerSettings`].
-//! Left to others: elections ([`super::fast_leader_election`]), the roles ([`super::leader`], [`super::follower`],
-//! [`super::observer`]).
+//! Left to others: elections (`fast_leader_election`), the roles (`leader`, `follower`,
+//! `observer`).
 
 pub mod epochs;
 pub mod quorum_server;

@@ -1,7 +1,7 @@
 //! zoo.cfg (Java: server/quorum/QuorumPeerConfig.java).
 //!
 //! The face: reads the static file and, where it names one, the dynamic file; checks them as Java
-//! does. The keys are in [`keys`], the members of the ensemble in [`dynamic_file`].
+//! does. The keys are in `keys`, the members of the ensemble in [`dynamic_file`].
 //!
 //! Differs from Java: errors name file and line; a key that is written twice, a tick below 1 and
 //! members of a group about whom nothing is known are spoken of; `multiAddress.enabled` in zoo.cfg
