@@ -67,6 +67,11 @@ pub trait ServerRole: Send + Sync {
         let _there_are_none = (server, request);
     }
 
+    /// Whether a client's `sync` goes the way of writes: somebody has to say that all before it is committed.
+    fn orders_syncs(&self) -> bool {
+        false
+    }
+
     /// Appends to the answer of `conf` (Java: dumpConf).
     fn dump_conf(&self, out: &mut String) {
         let _nothing = out;

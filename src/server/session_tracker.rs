@@ -38,6 +38,8 @@ pub struct Session {
     is_closing: AtomicBool,
     owner: AtomicU64,
     expiry: Expiry,
+    /// The table of touches that has it: a learner tells its leader once for each, however often a client asks.
+    noted_in: AtomicU64,
 }
 
 impl Session {
@@ -50,7 +52,17 @@ impl Session {
             is_closing: AtomicBool::new(false),
             owner: AtomicU64::new(Owner::NONE.0),
             expiry: Expiry::new(),
+            noted_in: AtomicU64::new(0),
         }
+    }
+
+    /// Whether the table of touches of that number has it.
+    pub(super) fn is_noted_in(&self, table: u64) -> bool {
+        self.noted_in.load(Ordering::Relaxed) == table
+    }
+
+    pub(super) fn set_noted_in(&self, table: u64) {
+        self.noted_in.store(table, Ordering::Relaxed);
     }
 
     /// Its id.

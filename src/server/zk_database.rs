@@ -255,6 +255,33 @@ impl ZKDatabase {
         Ok(zxid)
     }
 
+    /// Applies what is in the log and not in the tree: after a role has ended, what was proposed and not committed (Java:
+    /// fastForwardDataBase). Nobody may append meanwhile; the next transaction starts a new file.
+    ///
+    /// # Errors
+    /// When the log cannot be read or has a hole. Then what is in memory must not be used any more.
+    pub fn fast_forward_data_base(&self) -> Result<Zxid, RestoreError> {
+        self.snap_log.close()?;
+        let mut sessions = self.sessions.to_map();
+        let mut tree = self.tree.write();
+        let mut hole = None;
+        let zxid = self.snap_log.fast_forward_from_edits(&mut *tree, &mut sessions, |loaded| {
+            if let Some(log) = &self.committed_log {
+                let bytes = loaded.bytes.into();
+                let added = log.write().add(CommittedProposal { zxid: loaded.header.zxid, bytes });
+                hole = hole.or(added.err());
+            }
+        })?;
+        self.sessions.replace(sessions);
+        if let (Some(hole), Some(log)) = (hole, &self.committed_log) {
+            // Learners that lack what is before it get it from the log on disk, or a snapshot.
+            warn!(target: LOG, "the committed log has a hole: {hole}");
+            log.write().clear();
+        }
+        self.initialized.store(true, Ordering::Release);
+        Ok(zxid)
+    }
+
     /// Removes what sessions have left that nobody knows any more (Java: within ZooKeeperServer.loadData).
     pub fn kill_dead_sessions(&self) {
         let mut tree = self.tree.write();

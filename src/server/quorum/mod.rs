@@ -20,3 +20,14 @@ pub mod quorum_peer_main;
 pub mod quorum_zookeeper_server;
 pub mod read_only_request_processor;
 pub mod upgradeable_session_tracker;
+
+pub mod follower;
+mod follower_request_processor;
+mod follower_zookeeper_server;
+pub mod learner;
+pub mod learner_session_tracker;
+mod learner_zookeeper_server;
+pub mod observer;
+mod observer_request_processor;
+mod observer_zookeeper_server;
+mod send_ack_request_processor;

@@ -9,6 +9,7 @@
 //! `observer`).
 
 pub mod epochs;
+mod learner_peer;
 pub mod quorum_server;
 pub mod states;
 pub mod view;

@@ -350,7 +350,7 @@ impl ServerCnxn {
                     reads.finish();
                     return InputState::Done;
                 }
-                _ if Request::is_write(op) || !Request::is_valid(op) => {
+                _ if enters_pipeline(server, op) => {
                     reads.finish();
                     if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
                         return close;
@@ -435,6 +435,14 @@ impl ServerCnxn {
         self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
         self.send_close_session();
     }
+}
+
+/// Whether a request goes through the processors: what changes something, what is refused there, and a `sync` where somebody
+/// has to say that all before it is committed.
+fn enters_pipeline(server: &ZooKeeperServer, op: OpCode) -> bool {
+    Request::is_write(op)
+        || !Request::is_valid(op)
+        || op == OpCode::Sync && server.role().orders_syncs()
 }
 
 /// A client that sends what only servers ask each other for gets no timeout that it could not have asked for when it

@@ -1,0 +1,237 @@
+//! A member that follows, and has a vote (Java: server/quorum/Follower.java).
+//!
+//! Threads: the peer's. Whatever has arrived together is handled as one batch: proposals of it are logged as one group, what
+//! is committed is applied as one. Locks: none of its own.
+//!
+//! Differs from Java: a proposal that leaves a hole, and a commit of something that was never proposed, end the connection
+//! (Java warns): what is acknowledged must be whole. Left out so far: the ObserverMaster.
+
+use std::sync::Arc;
+
+use log::{debug, error, info, warn};
+
+use super::follower_zookeeper_server::{FollowerZooKeeperServer, PendingTxns};
+use super::learner::leader_input::LeaderInput;
+use super::learner::learner_txn::{LearnerTxn, follows};
+use super::learner::{Learner, LearnerError, LearnerPeer, Synced, address_text};
+use super::learner_zookeeper_server::FOLLOWER;
+use super::quorum_packet::{PacketType, QuorumPacket};
+use super::quorum_peer::ZabState;
+use super::quorum_peer::quorum_server::QuorumServer;
+use crate::ids::{Sid, Zxid};
+use crate::server::exit_code::ExitCode;
+use crate::server::util::serialize_utils::TxnFormat;
+use crate::server::zookeeper_server::ZooKeeperServer;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Follower";
+
+/// A follower: for one connection to one leader.
+pub struct Follower {
+    learner: Learner,
+}
+
+/// A follower that serves.
+struct Serving<'a> {
+    learner: &'a Learner,
+    server: FollowerZooKeeperServer,
+    pending: PendingTxns,
+    format: TxnFormat,
+}
+
+impl Follower {
+    /// A follower of whom the peer has voted for.
+    #[must_use]
+    pub fn new<P: LearnerPeer + 'static>(peer: &Arc<P>) -> Arc<Self> {
+        let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
+        Arc::new(Self { learner: Learner::new(peer, FOLLOWER) })
+    }
+
+    /// Its server, which serves once the histories are one.
+    #[must_use]
+    pub fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
+        self.learner.zookeeper_server()
+    }
+
+    /// Follows until that ends; it never ends well.
+    ///
+    /// # Errors
+    /// Why it has ended. Whoever calls logs it, and ends the follower.
+    pub fn follow_leader(&self) -> Result<(), LearnerError> {
+        self.learner.live(|| self.follow())
+    }
+
+    fn follow(&self) -> Result<(), LearnerError> {
+        let learner = &self.learner;
+        let peer = learner.peer();
+        peer.set_zab_state(ZabState::Discovery);
+        let leader = learner.find_leader()?;
+        let mut input = learner.connect_to_leader(&leader)?;
+        let connected_ms = peer.clock().elapsed_ms();
+        let mut synced = false;
+        let ended = self.follow_connected(&leader, &mut input, &mut synced);
+        learner.log_disconnect(&leader, connected_ms, synced);
+        ended
+    }
+
+    fn follow_connected(
+        &self,
+        leader: &QuorumServer,
+        input: &mut LeaderInput,
+        synced: &mut bool,
+    ) -> Result<(), LearnerError> {
+        let learner = &self.learner;
+        let peer = learner.peer();
+        let zxid = learner.register_with_leader(input, PacketType::FollowerInfo)?;
+        if peer.is_reconfig_state_change() {
+            return Err(LearnerError::Reconfig);
+        }
+        let (new, accepted) = (zxid.peer_epoch(), peer.accepted_epoch());
+        if new < accepted {
+            error!(target: LOG, "Proposed leader epoch {new} is less than our accepted epoch {accepted}");
+            return Err(LearnerError::OldEpoch { leader: new, accepted });
+        }
+        let start_ms = peer.clock().elapsed_ms();
+        peer.set_leader_address_and_id(Some(address_text(leader)), Some(leader.id));
+        peer.set_zab_state(ZabState::Synchronization);
+        let history = learner.sync_with_leader(input, zxid)?;
+        let mut serving = self.serve(history, zxid)?;
+        peer.set_zab_state(ZabState::Broadcast);
+        *synced = true;
+        peer.metrics().follower_sync_time.add(peer.clock().elapsed_ms() - start_ms);
+        while learner.is_running() {
+            let packet = {
+                let server = &serving.server;
+                input.packet(&|| server.flush(learner))?
+            };
+            serving.process_packet(packet)?;
+        }
+        Err(LearnerError::Stopped)
+    }
+
+    /// Begins to serve, and takes up what has come since NEWLEADER (Java: the end of syncWithLeader).
+    fn serve(&self, history: Synced, new_leader: Zxid) -> Result<Serving<'_>, LearnerError> {
+        let learner = &self.learner;
+        let Synced { tracker, proposals, committed, last_queued } = history;
+        // Java acknowledges the epoch a second time here; a leader counts it once.
+        learner.link().queue_ack(new_leader);
+        let server = learner.start(|| FollowerZooKeeperServer::start(learner, &tracker))?;
+        // So that members that come later, and ask, hear the same of all.
+        learner.peer().update_election_vote(new_leader.peer_epoch());
+        let before = proposals.front().map_or(last_queued, |first| Zxid(first.zxid().0 - 1));
+        let pending = PendingTxns::after(before);
+        let mut serving = Serving { learner, server, pending, format: learner.txn_format() };
+        let count = proposals.len();
+        let zxids: Vec<Zxid> = proposals.iter().take(committed).map(LearnerTxn::zxid).collect();
+        for txn in proposals {
+            serving.server.log_request(&mut serving.pending, txn);
+        }
+        info!(target: LOG, "{count} txns have been logged asynchronously");
+        for zxid in zxids {
+            serving.commit(zxid)?;
+        }
+        info!(target: LOG, "{committed} txns have been committed");
+        serving.server.flush(learner);
+        learner.peer().set_active_server(Some(learner.zookeeper_server()));
+        Ok(serving)
+    }
+
+    /// Ends it, with all of its threads; whoever calls. A second call is harmless.
+    pub fn shutdown(&self) {
+        info!(target: LOG, "shutdown Follower");
+        self.learner.shutdown();
+    }
+}
+
+impl Serving<'_> {
+    fn process_packet(&mut self, packet: QuorumPacket) -> Result<(), LearnerError> {
+        match packet.packet_type() {
+            Some(PacketType::Ping) => self.ping(&packet),
+            Some(PacketType::Proposal) => self.propose(&packet)?,
+            Some(PacketType::Commit) => {
+                self.learner.peer().metrics().learner_commit_received_count.add(1);
+                self.commit(packet.zxid)?;
+            }
+            Some(PacketType::CommitAndActivate) => self.commit_and_activate(&packet)?,
+            Some(PacketType::UpToDate) => {
+                error!(target: LOG, "Received an UPTODATE message after Follower started");
+            }
+            Some(PacketType::Revalidate) => self.learner.revalidate(&packet),
+            Some(PacketType::Sync) => self.server.sync(self.learner),
+            _ => warn!(
+                target: LOG,
+                "Unknown packet type: {} with zxid {}", packet.r#type, packet.zxid
+            ),
+        }
+        Ok(())
+    }
+
+    fn ping(&self, packet: &QuorumPacket) {
+        self.learner.answer_ping(packet);
+    }
+
+    fn propose(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        let metrics = self.learner.peer().metrics();
+        metrics.learner_proposal_received_count.add(1);
+        let zxid = packet.zxid;
+        let data = packet.data.as_deref();
+        let data = data.ok_or(LearnerError::NoData { packet_type: packet.r#type, zxid })?;
+        let txn = LearnerTxn::read(data, zxid, &self.format)?;
+        let (zxid, last) = (txn.zxid(), self.pending.last());
+        if !follows(last, zxid) {
+            warn!(target: LOG, "Got zxid {zxid} expected {}", last.next());
+            return Err(LearnerError::Discontinuous { zxid, last });
+        }
+        if let Some(config) = txn.config() {
+            self.learner.peer().propose_config(&config)?;
+        }
+        let latency = self.learner.peer().clock().wall_ms() - txn.header.time;
+        if latency >= 0 {
+            metrics.proposal_latency.add(latency);
+        }
+        self.server.log_request(&mut self.pending, txn);
+        Ok(())
+    }
+
+    /// The next proposal is committed. Another one than the next cannot be: this server would lose its way, and ends.
+    fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
+        let time = self.pending.first().map(|txn| txn.header.time);
+        match self.server.commit(&mut self.pending, zxid) {
+            Ok(None) => debug!(target: LOG, "{zxid} was committed before"),
+            Ok(Some(_)) => {
+                let peer = self.learner.peer();
+                let latency = peer.clock().wall_ms() - time.unwrap_or(i64::MAX);
+                if latency >= 0 {
+                    peer.metrics().commit_propagation_latency.add(latency);
+                }
+            }
+            Err(problem) => {
+                if let LearnerError::Unmatched { pending: Some(_), .. } = problem {
+                    error!(target: LOG, "{problem}");
+                    self.learner.peer().request_exit(ExitCode::UnmatchedTxnCommit);
+                }
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// A new configuration of the ensemble takes effect.
+    fn commit_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        let zxid = packet.zxid;
+        let (leader, _): (Sid, _) = super::learner::suggested_leader(packet)?;
+        let next = self.pending.first().filter(|txn| txn.zxid() == zxid);
+        let mut major_change = false;
+        if let Some(config) = next.and_then(LearnerTxn::config) {
+            let peer = self.learner.peer();
+            major_change = peer.activate_config(&config, Some(leader), Some(zxid))?;
+        }
+        self.commit(zxid)?;
+        if major_change {
+            // What is committed is applied before this server looks for its new place.
+            self.server.flush(self.learner);
+            return Err(LearnerError::Reconfig);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! `FollowerRequestProcessor`: the first processor of followers (Java: server/quorum/FollowerRequestProcessor.java).
+//!
+//! Threads: none of its own, see `request_forwarder`. Locks: none of its own.
+
+use std::sync::Arc;
+
+use log::info;
+
+use super::commit_processor::CommitProcessor;
+use super::learner::request_forwarder::RequestForwarder;
+use super::learner_zookeeper_server::LearnerRole;
+use crate::server::request::Request;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::sync_request_processor::SyncRequestProcessor;
+use crate::server::zookeeper_server::ZooKeeperServer;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.FollowerRequestProcessor";
+
+/// The first processor of the chain.
+pub(super) struct FollowerRequestProcessor {
+    forwarder: RequestForwarder,
+    commit_processor: Arc<CommitProcessor>,
+    sync_processor: Arc<SyncRequestProcessor>,
+}
+
+impl FollowerRequestProcessor {
+    pub(super) fn new(
+        server: &Arc<ZooKeeperServer>,
+        role: &Arc<LearnerRole>,
+        commit_processor: &Arc<CommitProcessor>,
+        sync_processor: &Arc<SyncRequestProcessor>,
+    ) -> Self {
+        Self {
+            forwarder: RequestForwarder::new(server, role, commit_processor, LOG),
+            commit_processor: Arc::clone(commit_processor),
+            sync_processor: Arc::clone(sync_processor),
+        }
+    }
+}
+
+impl RequestProcessor for FollowerRequestProcessor {
+    fn process_request(&self, request: Box<Request>) {
+        self.forwarder.process_request(request);
+    }
+
+    fn flush(&self) {
+        self.forwarder.flush();
+    }
+
+    /// First what was proposed is brought to the log: an election is about what is there.
+    fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        self.sync_processor.shutdown();
+        self.commit_processor.shutdown();
+    }
+}

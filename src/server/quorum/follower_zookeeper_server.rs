@@ -1,0 +1,166 @@
+//! The server of a follower (Java: server/quorum/FollowerZooKeeperServer.java).
+//!
+//! `FollowerRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, and beside it `SyncRequestProcessor` >
+//! `SendAckRequestProcessor` for what the leader proposes. Threads: those of its processors; what is proposed and committed
+//! comes on the peer's. Locks: none of its own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use log::warn;
+
+use super::commit_processor::CommitProcessor;
+use super::follower_request_processor::FollowerRequestProcessor;
+use super::learner::learner_txn::{LearnerTxn, sync_request};
+use super::learner::{Learner, LearnerError};
+use super::learner_session_tracker::LearnerSessionTracker;
+use super::send_ack_request_processor::SendAckRequestProcessor;
+use crate::ids::Zxid;
+use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::request::Request;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::sync_request_processor::SyncRequestProcessor;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.FollowerZooKeeperServer";
+
+/// What was proposed and is not committed, in order (Java: pendingTxns). Pure.
+#[derive(Default)]
+pub(super) struct PendingTxns {
+    txns: VecDeque<LearnerTxn>,
+    last: Zxid,
+}
+
+impl PendingTxns {
+    /// Nothing, after that transaction.
+    pub(super) const fn after(last: Zxid) -> Self {
+        Self { txns: VecDeque::new(), last }
+    }
+
+    /// The last one that was proposed.
+    pub(super) const fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// The next one to be committed.
+    pub(super) fn first(&self) -> Option<&LearnerTxn> {
+        self.txns.front()
+    }
+
+    fn push(&mut self, txn: LearnerTxn) {
+        self.last = txn.zxid();
+        self.txns.push_back(txn);
+    }
+
+    /// The next one, which must be that. None when nothing is pending and it was proposed before: then it is committed
+    /// already.
+    ///
+    /// # Errors
+    /// When something else is next, or it was never proposed.
+    fn take(&mut self, zxid: Zxid) -> Result<Option<LearnerTxn>, LearnerError> {
+        let pending = self.first().map(LearnerTxn::zxid);
+        match pending {
+            Some(pending) if pending == zxid => Ok(self.txns.pop_front()),
+            None if zxid <= self.last => Ok(None),
+            _ => Err(LearnerError::Unmatched { zxid, pending }),
+        }
+    }
+}
+
+/// The server.
+pub(super) struct FollowerZooKeeperServer {
+    commit_processor: Arc<CommitProcessor>,
+    sync_processor: Arc<SyncRequestProcessor>,
+}
+
+impl FollowerZooKeeperServer {
+    /// Starts serving (Java: setupRequestProcessors, startup).
+    ///
+    /// # Errors
+    /// When the system has no room for its threads; then none is left.
+    pub(super) fn start(
+        learner: &Learner,
+        tracker: &Arc<LearnerSessionTracker>,
+    ) -> io::Result<Self> {
+        let (server, role) = (learner.zookeeper_server(), learner.role());
+        let final_processor = Arc::new(FinalRequestProcessor::new(server));
+        let commit_processor = CommitProcessor::start(server, final_processor)?;
+        let send_ack = Arc::new(SendAckRequestProcessor::new(
+            Arc::clone(learner.link()),
+            Arc::clone(server.clock()),
+            Arc::clone(server.shared_metrics()),
+        ));
+        let log = server.zk_database().appender(server.settings().snap);
+        let sync_processor = SyncRequestProcessor::start(server, log, Some(send_ack))
+            .inspect_err(|_| commit_processor.shutdown())?;
+        let first = FollowerRequestProcessor::new(server, role, &commit_processor, &sync_processor);
+        let first = Arc::new(first);
+        role.startup(server, tracker, Arc::clone(&first) as _).inspect_err(|_| first.shutdown())?;
+        Ok(Self { commit_processor, sync_processor })
+    }
+
+    /// Has a proposal logged and acknowledged (Java: logRequest). Flush after it.
+    pub(super) fn log_request(&self, pending: &mut PendingTxns, txn: LearnerTxn) {
+        self.sync_processor.process_request(txn.log_request());
+        pending.push(txn);
+    }
+
+    /// The next proposal is committed: it is applied. Flush after it.
+    ///
+    /// # Errors
+    /// When the next proposal is another one.
+    pub(super) fn commit(
+        &self,
+        pending: &mut PendingTxns,
+        zxid: Zxid,
+    ) -> Result<Option<Zxid>, LearnerError> {
+        let Some(txn) = pending.take(zxid)? else {
+            warn!(target: LOG, "Committing {zxid} without seeing txn");
+            return Ok(None);
+        };
+        let request: Box<Request> = txn.commit_request();
+        self.commit_processor.commit(request);
+        Ok(Some(zxid))
+    }
+
+    /// The leader has committed everything before a client's `sync`. Flush after it.
+    pub(super) fn sync(&self, learner: &Learner) {
+        if let Some((session_id, cxid)) = learner.link().take_sync() {
+            self.commit_processor.commit(sync_request(session_id, cxid));
+        }
+    }
+
+    /// Sends, applies, logs and acknowledges what has gathered. What is committed comes before the disk: clients wait for it.
+    pub(super) fn flush(&self, learner: &Learner) {
+        learner.link().flush();
+        self.commit_processor.flush();
+        self.sync_processor.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+    use crate::txn::TxnHeader;
+
+    fn txn(zxid: i64) -> LearnerTxn {
+        let header =
+            TxnHeader { client_id: SessionId(1), cxid: 1, zxid: Zxid(zxid), time: 0, r#type: -11 };
+        LearnerTxn { header, txn: None, digest: None, bytes: Arc::default() }
+    }
+
+    #[test]
+    fn proposals_are_committed_in_their_order_alone() {
+        let mut pending = PendingTxns::after(Zxid(4));
+        pending.push(txn(5));
+        pending.push(txn(6));
+        let error = pending.take(Zxid(6)).unwrap_err();
+        assert!(matches!(error, LearnerError::Unmatched { pending: Some(Zxid(5)), .. }), "{error}");
+        assert_eq!(pending.take(Zxid(5)).unwrap().unwrap().zxid(), Zxid(5));
+        assert_eq!(pending.take(Zxid(6)).unwrap().unwrap().zxid(), Zxid(6));
+        assert!(pending.take(Zxid(6)).unwrap().is_none(), "committed already");
+        assert!(pending.take(Zxid(7)).is_err(), "never proposed");
+    }
+}

@@ -1,0 +1,128 @@
+//! What a learner reads from its leader (no Java twin: a BufferedInputStream there).
+//!
+//! Before it waits for more, it lets the learner finish what has come so far: packets that arrive together are one batch
+//! for the log, the tree and the socket. Threads: the peer's. Locks: none.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::jute::Limits;
+use crate::server::quorum::quorum_packet::{PacketError, QuorumPacket, read_packet};
+
+/// How much is read at once, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// The connection to the leader, as far as it is read from.
+pub(in crate::server::quorum) struct LeaderInput {
+    stream: TcpStream,
+    limits: Limits,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl LeaderInput {
+    /// Reads from that connection.
+    pub(super) fn new(stream: TcpStream, limits: Limits) -> Self {
+        Self { stream, limits, buffer: vec![0; BUFFER].into(), start: 0, end: 0 }
+    }
+
+    /// How long the leader may be silent.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    pub(super) fn set_timeout(&self, timeout_ms: i64) -> io::Result<()> {
+        // Nothing at all would be for ever.
+        let timeout_ms = u64::try_from(timeout_ms).unwrap_or(1).max(1);
+        self.stream.set_read_timeout(Some(Duration::from_millis(timeout_ms)))
+    }
+
+    /// The next packet. `finish` is called before the leader is waited for.
+    ///
+    /// # Errors
+    /// When the connection ends, fails, is silent for too long, or brings what is no packet.
+    pub(in crate::server::quorum) fn packet(
+        &mut self,
+        finish: &dyn Fn(),
+    ) -> Result<QuorumPacket, PacketError> {
+        let limits = self.limits;
+        read_packet(Finishing { input: self, finish }, limits)
+    }
+
+    /// The bytes themselves, as of a snapshot.
+    pub(super) fn bytes(&mut self) -> impl Read + '_ {
+        Finishing { input: self, finish: &|| {} }
+    }
+}
+
+struct Finishing<'a> {
+    input: &'a mut LeaderInput,
+    finish: &'a dyn Fn(),
+}
+
+impl Read for Finishing<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let LeaderInput { stream, buffer, start, end, .. } = &mut *self.input;
+        if start == end {
+            (self.finish)();
+            (*start, *end) = (0, 0);
+            *end = loop {
+                match stream.read(buffer) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        return Err(io::Error::new(ErrorKind::TimedOut, "Read timed out"));
+                    }
+                    other => break other?,
+                }
+            };
+        }
+        let n = out.len().min(*end - *start);
+        out[..n].copy_from_slice(&buffer[*start..*start + n]);
+        *start += n;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Zxid;
+    use crate::jute::Record;
+    use crate::server::quorum::quorum_packet::PacketType;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    fn pair() -> (LeaderInput, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (LeaderInput::new(here, Limits::default()), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_batch_is_finished_before_the_leader_is_waited_for() {
+        let (mut input, mut there) = pair();
+        let packets: Vec<_> =
+            (0..3).map(|n| QuorumPacket::new(PacketType::Commit, Zxid(n), None)).collect();
+        let bytes: Vec<u8> = packets.iter().flat_map(Record::to_bytes).collect();
+        there.write_all(&bytes).unwrap();
+        drop(there);
+        let waits = Cell::new(0);
+        let finish = || waits.set(waits.get() + 1);
+        for packet in &packets {
+            assert_eq!(&input.packet(&finish).unwrap(), packet);
+        }
+        assert_eq!(waits.get(), 1, "all three came at once");
+        assert!(input.packet(&finish).is_err());
+        assert_eq!(waits.get(), 2);
+    }
+
+    #[test]
+    fn a_leader_that_is_silent_for_too_long_is_given_up() {
+        let (mut input, _there) = pair();
+        input.set_timeout(5).unwrap();
+        let error = input.packet(&|| {}).unwrap_err();
+        assert!(error.to_string().contains("Read timed out"), "{error}");
+    }
+}

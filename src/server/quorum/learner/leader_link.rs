@@ -1,0 +1,249 @@
+//! What a learner says to its leader, and whom the answers are for (Java: the queues of server/quorum/Learner.java and
+//! ZooKeeperServer.pendingSyncs).
+//!
+//! Shared by the learner, its processors and its role. Threads: any. Locks: `Proposals`, so that the queue of syncs has the
+//! order in which they leave; `Leaf`, for an instant.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use log::{debug, info, warn};
+
+use crate::ids::{SessionId, Zxid};
+use crate::jute::Record;
+use crate::server::quorum::packet_output::PacketOutput;
+use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use crate::server::request::Request;
+use crate::server::server_cnxn::ServerCnxn;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
+
+/// The name of the thread that waits for a leader that does not read.
+const SENDER_THREAD: &str = "LearnerSender";
+
+/// A request by its session and its number there.
+pub(in crate::server::quorum) type RequestKey = (SessionId, i32);
+
+/// The connection to the leader, as far as it is written to.
+pub(in crate::server::quorum) struct LeaderLink {
+    output: OnceLock<Arc<PacketOutput>>,
+    pending_syncs: RankedMutex<VecDeque<RequestKey>>,
+    pending_revalidations: RankedMutex<HashMap<SessionId, Arc<ServerCnxn>, RandomState>>,
+}
+
+impl LeaderLink {
+    /// No connection yet: what is said before there is one is lost.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            output: OnceLock::new(),
+            pending_syncs: RankedMutex::new(Rank::Proposals, "syncs of clients", VecDeque::new()),
+            pending_revalidations: RankedMutex::new(
+                Rank::Leaf,
+                "sessions to revalidate",
+                HashMap::default(),
+            ),
+        })
+    }
+
+    /// Speaks on that connection from now on.
+    ///
+    /// # Errors
+    /// When the system has no room for the thread that waits for the socket.
+    pub(super) fn open(&self, stream: TcpStream) -> std::io::Result<()> {
+        let output = PacketOutput::new(stream);
+        output.start(SENDER_THREAD)?;
+        let is_first = self.output.set(output).is_ok();
+        assert!(is_first, "a learner connects once");
+        Ok(())
+    }
+
+    /// Queues a packet; the caller flushes.
+    pub(in crate::server::quorum) fn queue(&self, packet: &QuorumPacket) {
+        match self.output.get() {
+            Some(output) => output.queue(packet),
+            None => debug!(target: LOG, "no connection to a leader: a packet is lost"),
+        }
+    }
+
+    /// Acknowledges a transaction, or an epoch by its first zxid; the caller flushes.
+    pub(in crate::server::quorum) fn queue_ack(&self, zxid: Zxid) {
+        self.queue(&QuorumPacket::new(PacketType::Ack, zxid, None));
+    }
+
+    /// Sends what is queued, as far as the socket takes it now.
+    pub(in crate::server::quorum) fn flush(&self) {
+        if let Some(output) = self.output.get() {
+            output.flush();
+        }
+    }
+
+    /// A client's request as its leader gets it (Java: within request).
+    pub(super) fn request_packet(request: &Request) -> QuorumPacket {
+        let payload = request.payload.as_deref().unwrap_or_default();
+        let mut data = Vec::with_capacity(16 + payload.len());
+        data.extend_from_slice(&request.session_id.0.to_be_bytes());
+        data.extend_from_slice(&request.cxid.to_be_bytes());
+        data.extend_from_slice(&request.op_type.to_be_bytes());
+        data.extend_from_slice(payload);
+        let mut packet = QuorumPacket::new(PacketType::Request, Zxid::NONE, Some(data));
+        packet.authinfo = Some(request.auth_info.to_vec());
+        packet
+    }
+
+    /// Sends a client's `sync`; the leader's answers come in the order of the questions.
+    pub(super) fn queue_sync(&self, key: RequestKey, packet: &QuorumPacket) {
+        // Bounded by globalOutstandingLimit at the connections.
+        let mut syncs = self.pending_syncs.lock();
+        syncs.push_back(key);
+        self.queue(packet);
+    }
+
+    /// The `sync` that the leader has answered now.
+    pub(in crate::server::quorum) fn take_sync(&self) -> Option<RequestKey> {
+        let sync = self.pending_syncs.lock().pop_front();
+        if sync.is_none() {
+            warn!(target: LOG, "Not expecting a sync.");
+        }
+        sync
+    }
+
+    /// Asks whether the session of a client that has come back lives (Java: validateSession).
+    pub(in crate::server::quorum) fn validate_session(
+        &self,
+        cnxn: &Arc<ServerCnxn>,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) {
+        info!(target: LOG, "Revalidating client: {session_id}");
+        let mut data = session_id.0.to_be_bytes().to_vec();
+        data.extend_from_slice(&timeout_ms.to_be_bytes());
+        let before = self.pending_revalidations.lock().insert(session_id, Arc::clone(cnxn));
+        drop(before);
+        self.queue(&QuorumPacket::new(PacketType::Revalidate, Zxid::NONE, Some(data)));
+        self.flush();
+    }
+
+    /// The leader's answer: whose connection it is for, and whether the session lives (Java: revalidate). None when it is
+    /// for nobody, or is no answer.
+    pub(in crate::server::quorum) fn revalidated(
+        &self,
+        data: Option<&[u8]>,
+    ) -> Option<(Arc<ServerCnxn>, bool)> {
+        let (id, rest) = data.unwrap_or_default().split_first_chunk::<8>()?;
+        let valid = *rest.first()? != 0;
+        let session_id = SessionId(i64::from_be_bytes(*id));
+        let cnxn = self.pending_revalidations.lock().remove(&session_id);
+        if cnxn.is_none() {
+            warn!(target: LOG, "Missing session {session_id} for validation");
+        }
+        cnxn.map(|cnxn| (cnxn, valid))
+    }
+
+    /// Nobody will answer any more.
+    pub(super) fn forget_questions(&self) {
+        let cnxns = mem::take(&mut *self.pending_revalidations.lock());
+        drop(cnxns);
+        self.pending_syncs.lock().clear();
+    }
+
+    /// Ends the connection, with its thread.
+    pub(super) fn close(&self) {
+        if let Some(output) = self.output.get() {
+            output.close();
+        }
+    }
+
+    /// Answers a PING with the sessions that were touched (Java: ping).
+    pub(in crate::server::quorum) fn queue_ping(
+        &self,
+        ping: &QuorumPacket,
+        touched: &[(SessionId, i32)],
+    ) {
+        let mut data = Vec::with_capacity(touched.len() * 12);
+        for (id, timeout_ms) in touched {
+            data.extend_from_slice(&id.0.to_be_bytes());
+            data.extend_from_slice(&timeout_ms.to_be_bytes());
+        }
+        let mut answer = QuorumPacket::new(PacketType::Ping, ping.zxid, Some(data));
+        answer.authinfo.clone_from(&ping.authinfo);
+        self.queue(&answer);
+    }
+}
+
+/// A learner's introduction (Java: within registerWithLeader).
+pub(super) fn greeting(
+    packet_type: PacketType,
+    accepted: crate::ids::PeerEpoch,
+    info: &crate::server::quorum::learner_info::LearnerInfo,
+) -> QuorumPacket {
+    QuorumPacket::new(packet_type, Zxid::start_of(accepted), Some(info.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Id;
+    use crate::jute::Limits;
+    use crate::server::quorum::quorum_packet::read_packet;
+    use std::net::TcpListener;
+
+    fn linked() -> (Arc<LeaderLink>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let link = LeaderLink::new();
+        link.open(here).unwrap();
+        (link, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_request_is_its_session_number_code_and_body() {
+        let ids: Arc<[Id]> = Arc::new([Id { scheme: "ip".into(), id: "::1".into() }]);
+        let body = Some(vec![7, 8].into_boxed_slice());
+        let request = Request::new(None, SessionId(0x0102), 3, 9, body, ids);
+        let packet = LeaderLink::request_packet(&request);
+        let data = [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 3, 0, 0, 0, 9, 7, 8];
+        assert_eq!(packet.data.as_deref(), Some(&data[..]));
+        assert_eq!((packet.zxid, packet.authinfo.unwrap().len()), (Zxid::NONE, 1));
+    }
+
+    #[test]
+    fn syncs_are_answered_in_the_order_in_which_they_left() {
+        let (link, mut there) = linked();
+        let packet = QuorumPacket::new(PacketType::Request, Zxid::NONE, None);
+        link.queue_sync((SessionId(1), 5), &packet);
+        link.queue_sync((SessionId(2), 6), &packet);
+        link.flush();
+        assert_eq!(read_packet(&mut there, Limits::default()).unwrap(), packet);
+        assert_eq!(link.take_sync(), Some((SessionId(1), 5)));
+        assert_eq!(link.take_sync(), Some((SessionId(2), 6)));
+        assert_eq!(link.take_sync(), None);
+        link.close();
+    }
+
+    #[test]
+    fn a_ping_is_answered_with_its_zxid_and_who_was_touched() {
+        let (link, mut there) = linked();
+        let ping = QuorumPacket::new(PacketType::Ping, Zxid(0x9), None);
+        link.queue_ping(&ping, &[(SessionId(1), 2)]);
+        link.flush();
+        let answer = read_packet(&mut there, Limits::default()).unwrap();
+        assert_eq!((answer.packet_type(), answer.zxid), (Some(PacketType::Ping), Zxid(0x9)));
+        assert_eq!(answer.data.unwrap(), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
+        link.close();
+    }
+
+    #[test]
+    fn an_answer_for_nobody_and_half_an_answer_are_passed_over() {
+        let link = LeaderLink::new();
+        let answer = [0, 0, 0, 0, 0, 0, 0, 1, 1];
+        assert!(link.revalidated(Some(&answer)).is_none());
+        assert!(link.revalidated(Some(&answer[..8])).is_none());
+        assert!(link.revalidated(None).is_none());
+    }
+}

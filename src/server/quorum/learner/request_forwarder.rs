@@ -1,0 +1,166 @@
+//! What clients of a learner want goes to its leader from here (Java: what server/quorum/FollowerRequestProcessor.java and
+//! ObserverRequestProcessor.java have in common).
+//!
+//! Threads: none; whoever brings requests sends them on. Java has a thread for it, which one client after the other waits
+//! for. Requests of one session come from one thread, and keep their order; the order of syncs is kept by the link. Locks: the
+//! commit processor's, the link's, one after the other.
+
+use std::sync::Arc;
+
+use log::warn;
+
+use super::leader_link::LeaderLink;
+use crate::data::ACL;
+use crate::keeper_exception::KeeperError;
+use crate::server::data_tree::DataTree;
+use crate::server::quorum::commit_processor::CommitProcessor;
+use crate::server::quorum::learner_zookeeper_server::LearnerRole;
+use crate::server::request::Request;
+use crate::server::server_role::ServerRole;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::server::zookeeper_server::access::AclSource;
+use crate::zoo_defs::OpCode;
+
+/// Sends requests on.
+pub(in crate::server::quorum) struct RequestForwarder {
+    server: std::sync::Weak<ZooKeeperServer>,
+    role: Arc<LearnerRole>,
+    commit_processor: Arc<CommitProcessor>,
+    /// The Java class in whose place it stands.
+    log_target: &'static str,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The leader has it committed.
+    Leader,
+    /// The leader says when everything before it is committed.
+    Sync,
+    /// It waits for those of its session that came before it.
+    Here,
+}
+
+fn way_of(request: &Request) -> Way {
+    if request.is_throttled {
+        return Way::Here;
+    }
+    match OpCode::try_from(request.op_type) {
+        Ok(OpCode::Sync) => Way::Sync,
+        Ok(OpCode::CreateSession | OpCode::CloseSession) if request.is_local_session => Way::Here,
+        Ok(OpCode::Check) => Way::Leader,
+        Ok(op) if Request::is_write(op) => Way::Leader,
+        _ => Way::Here,
+    }
+}
+
+impl RequestForwarder {
+    pub(in crate::server::quorum) fn new(
+        server: &Arc<ZooKeeperServer>,
+        role: &Arc<LearnerRole>,
+        commit_processor: &Arc<CommitProcessor>,
+        log_target: &'static str,
+    ) -> Self {
+        Self {
+            server: Arc::downgrade(server),
+            role: Arc::clone(role),
+            commit_processor: Arc::clone(commit_processor),
+            log_target,
+        }
+    }
+
+    /// Takes a request, with the one that has to go before it.
+    pub(in crate::server::quorum) fn process_request(&self, mut request: Box<Request>) {
+        let Some(server) = self.server.upgrade() else { return };
+        match self.role.check_upgrade_session(&server, &request) {
+            Ok(None) => {}
+            Ok(Some(upgrade)) => self.forward(upgrade),
+            Err(refusal) => {
+                warn!(target: self.log_target, "Error creating upgrade request: {refusal}");
+                request.exception = Some(refusal);
+            }
+        }
+        if request.exception.is_none()
+            && let Err(refusal) = auth_write_request(&server, &request)
+        {
+            // Answered here, in its turn.
+            request.exception = Some(refusal);
+            return self.commit_processor.process_request(request);
+        }
+        self.forward(request);
+    }
+
+    fn forward(&self, request: Box<Request>) {
+        let link = self.role.link();
+        let key = (request.session_id, request.cxid);
+        match way_of(&request) {
+            Way::Here => self.commit_processor.process_request(request),
+            Way::Leader => {
+                let packet = LeaderLink::request_packet(&request);
+                // Before it leaves: the answer must find it.
+                self.commit_processor.expect(key.0, key.1, Some(request));
+                link.queue(&packet);
+            }
+            Way::Sync => {
+                let packet = LeaderLink::request_packet(&request);
+                self.commit_processor.expect(key.0, key.1, Some(request));
+                link.queue_sync(key, &packet);
+            }
+        }
+    }
+
+    /// Sends what was taken.
+    pub(in crate::server::quorum) fn flush(&self) {
+        self.role.link().flush();
+        self.commit_processor.flush();
+    }
+}
+
+/// Whether the ACLs that are known here leave the request a chance (Java: authWriteRequest).
+fn auth_write_request(server: &ZooKeeperServer, request: &Request) -> Result<(), KeeperError> {
+    let access = server.access();
+    if !access.is_eager_acl_check_enabled() {
+        return Ok(());
+    }
+    let (Ok(op), Some(payload)) = (OpCode::try_from(request.op_type), &request.payload) else {
+        return Ok(());
+    };
+    let tree = server.zk_database().tree().read();
+    access.check_eagerly(op, payload, server.limits(), &request.auth_info, &TreeAcls(&tree))
+}
+
+struct TreeAcls<'a>(&'a DataTree);
+
+impl AclSource for TreeAcls<'_> {
+    fn acl_of(&self, path: &str) -> Option<Arc<[ACL]>> {
+        self.0.node(path).map(|node| Arc::clone(node.acl()))
+    }
+
+    fn is_special_path(&self, path: &str) -> bool {
+        DataTree::is_special_path(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+
+    #[test]
+    fn the_leader_gets_what_changes_something_and_what_waits_for_that() {
+        let way = |op: OpCode, is_local_session, is_throttled| {
+            let mut request = Request::new(None, SessionId(1), 1, op.code(), None, Arc::new([]));
+            request.is_local_session = is_local_session;
+            request.is_throttled = is_throttled;
+            way_of(&request)
+        };
+        for op in [OpCode::Create, OpCode::Multi, OpCode::Reconfig, OpCode::CreateSession] {
+            assert_eq!(way(op, false, false), Way::Leader, "{op:?}");
+            assert_eq!(way(op, false, true), Way::Here, "{op:?} that is throttled");
+        }
+        assert_eq!(way(OpCode::Sync, false, false), Way::Sync);
+        assert_eq!(way(OpCode::CloseSession, true, false), Way::Here);
+        assert_eq!(way(OpCode::Create, true, false), Way::Leader);
+        assert_eq!(way(OpCode::GetData, false, false), Way::Here);
+    }
+}

@@ -1,0 +1,520 @@
+//! How a learner takes over its leader's history (Java: syncWithLeader of server/quorum/Learner.java).
+//!
+//! Whatever the leader's version is, an epoch is acknowledged in this order: the transactions that are committed before it
+//! are on disk; they are in the tree; `currentEpoch` is on disk; then the ACK of NEWLEADER leaves. Transactions that are
+//! proposed and not committed are logged and acknowledged once the learner serves, like any others.
+//!
+//! - DIFF: what is committed is kept until NEWLEADER, then logged and synced as one group, then applied.
+//! - TRUNC: the log is cut, the tree loaded again; then as DIFF, and a snapshot.
+//! - SNAP: the leader's tree replaces this one; what is committed after it goes to the tree alone, and a snapshot, which is
+//!   on disk before the ACK, holds all of it. A learner that ends before that reads its old history from disk again.
+//!   What the log has above the snapshot is taken away: it belongs to a history that was given up.
+//!
+//! Differs from Java, all for the sake of safety: a hole between the history on disk and the first transaction is an error (Java
+//! checks from the second one on); transactions that are here already are passed over (Java logs them twice); a log
+//! that ends before the place to which the leader cuts it is an error (Java believes the leader); a log that fails ends the
+//! process before anything of it is applied or acknowledged; an observer logs and applies at NEWLEADER, as a
+//! follower does.
+//!
+//! Threads: the peer's. Locks: the tree and the committed log, while a group is applied.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use log::{debug, error, info, warn};
+
+use super::leader_input::LeaderInput;
+use super::learner_txn::{LearnerTxn, follows};
+use super::{LOG, Learner, LearnerError};
+use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::jute::BinaryInputArchive;
+use crate::server::committed_log::CommittedProposal;
+use crate::server::exit_code::ExitCode;
+use crate::server::persistence::txn_log::TxnLogError;
+use crate::server::quorum::learner_session_tracker::LearnerSessionTracker;
+use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use crate::server::quorum::quorum_peer::SyncMode;
+use crate::server::session_tracker::SessionTracker;
+use crate::server::util::serialize_utils::{TxnBody, TxnFormat};
+use crate::txn::TxnHeader;
+use crate::zoo_defs::OpCode;
+
+/// What a leader puts behind its tree.
+const SIGNATURE: &str = "BenWasHere";
+
+/// What is left to do when the learner may serve.
+pub(in crate::server::quorum) struct Synced {
+    /// The sessions, for the server.
+    pub(in crate::server::quorum) tracker: Arc<LearnerSessionTracker>,
+    /// Transactions that are not logged yet, in order.
+    pub(in crate::server::quorum) proposals: VecDeque<LearnerTxn>,
+    /// How many of them, from the first, are committed.
+    pub(in crate::server::quorum) committed: usize,
+    /// The last transaction that is here or among them.
+    pub(in crate::server::quorum) last_queued: Zxid,
+}
+
+/// What a snapshot must be written for before an epoch can be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    /// Nothing: the log has it all.
+    Log,
+    /// The log was cut.
+    CutLog,
+    /// The tree did not come from this disk.
+    Tree,
+    /// There is no snapshot yet (an upgrade from 3.4): the first one.
+    NoSnapshot,
+}
+
+impl Base {
+    /// Whether transactions go to the tree alone until the snapshot is written.
+    const fn needs_no_log(self) -> bool {
+        matches!(self, Self::Tree | Self::NoSnapshot)
+    }
+}
+
+struct Sync<'a> {
+    learner: &'a Learner,
+    tracker: Arc<LearnerSessionTracker>,
+    format: TxnFormat,
+    epoch: PeerEpoch,
+    base: Base,
+    /// The last transaction that was here when it began.
+    known: Zxid,
+    last_queued: Zxid,
+    proposals: VecDeque<LearnerTxn>,
+    committed: usize,
+    /// The configuration that came with NEWLEADER.
+    config: Option<String>,
+    acknowledged: bool,
+}
+
+impl Learner {
+    /// Takes over the leader's history; returns when it says that this server may serve.
+    ///
+    /// # Errors
+    /// Whatever keeps the histories from being one. What is on disk then, is what an election may be told of.
+    pub(in crate::server::quorum) fn sync_with_leader(
+        &self,
+        input: &mut LeaderInput,
+        new_leader_zxid: Zxid,
+    ) -> Result<Synced, LearnerError> {
+        let header = self.packet(input)?;
+        let base = self.take_base(input, &header)?;
+        self.peer.init_config_in_zk_database();
+        let known = self.peer.database().last_processed_zxid();
+        let mut sync = Sync {
+            learner: self,
+            tracker: self.role.create_session_tracker(&self.server),
+            format: self.txn_format(),
+            epoch: new_leader_zxid.peer_epoch(),
+            base,
+            known,
+            last_queued: known,
+            proposals: VecDeque::new(),
+            committed: 0,
+            config: None,
+            acknowledged: false,
+        };
+        while self.is_running() {
+            let packet = self.packet(input)?;
+            if sync.process_packet(input, packet)? {
+                let Sync { tracker, proposals, committed, last_queued, .. } = sync;
+                return Ok(Synced { tracker, proposals, committed, last_queued });
+            }
+        }
+        Err(LearnerError::Stopped)
+    }
+
+    /// How transactions are read.
+    pub(in crate::server::quorum) fn txn_format(&self) -> TxnFormat {
+        let mut format = self.peer.database().snap_log().config().txn_log.format;
+        format.limits = self.peer.limits();
+        format
+    }
+
+    /// Makes the history that all the rest is added to.
+    fn take_base(
+        &self,
+        input: &mut LeaderInput,
+        header: &QuorumPacket,
+    ) -> Result<Base, LearnerError> {
+        let zxid = header.zxid;
+        match header.packet_type() {
+            Some(PacketType::Diff) => {
+                info!(target: LOG, "Getting a diff from the leader {zxid}");
+                self.peer.set_sync_mode(SyncMode::Diff);
+                let snap_log = self.peer.database().snap_log();
+                if snap_log.should_force_write_initial_snapshot_after_leader_election() {
+                    info!(
+                        target: LOG,
+                        "Forcing a snapshot write as part of upgrading from an older Zookeeper. This should only happen \
+                         while upgrading."
+                    );
+                    return Ok(Base::NoSnapshot);
+                }
+                Ok(Base::Log)
+            }
+            Some(PacketType::Snap) => {
+                self.peer.set_sync_mode(SyncMode::Snap);
+                info!(target: LOG, "Getting a snapshot from leader {zxid}");
+                self.set_unsaved(true);
+                self.load_tree(input)?;
+                self.peer.database().tree().write().set_last_processed_zxid(zxid);
+                Ok(Base::Tree)
+            }
+            Some(PacketType::Trunc) => {
+                self.peer.set_sync_mode(SyncMode::Trunc);
+                warn!(target: LOG, "Truncating log to get in sync with the leader {zxid}");
+                self.truncate(zxid)?;
+                Ok(Base::CutLog)
+            }
+            _ => {
+                let packet_type = header.r#type;
+                error!(
+                    target: LOG,
+                    "Got unexpected packet from leader: type {packet_type}, zxid {zxid}, exiting ... "
+                );
+                self.peer.request_exit(ExitCode::QuorumPacketError);
+                Err(LearnerError::Unexpected { packet_type, zxid })
+            }
+        }
+    }
+
+    fn load_tree(&self, input: &mut LeaderInput) -> Result<(), LearnerError> {
+        let mut archive = BinaryInputArchive::new(input.bytes(), self.peer.limits());
+        let database = self.peer.database();
+        database.deserialize_snapshot(&mut archive).map_err(LearnerError::LeaderSnapshot)?;
+        let signature = archive.read_string("signature").map_err(LearnerError::LeaderSnapshot)?;
+        if signature.as_deref() != Some(SIGNATURE) {
+            return Err(LearnerError::Signature(signature));
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, zxid: Zxid) -> Result<(), LearnerError> {
+        let database = self.peer.database();
+        if let Err(source) = database.truncate_log(zxid) {
+            error!(target: LOG, "Not able to truncate the log {zxid}: {source}");
+            self.set_unsaved(true);
+            self.peer.request_exit(ExitCode::QuorumPacketError);
+            return Err(LearnerError::Truncate { zxid, source });
+        }
+        let found = database.last_processed_zxid();
+        if found < zxid && zxid.counter() != 0 {
+            // What is in memory is what is on disk: the leader is told so next time.
+            return Err(LearnerError::TooShort { zxid, found });
+        }
+        // Where an epoch begins there is no transaction.
+        database.tree().write().set_last_processed_zxid(zxid);
+        Ok(())
+    }
+}
+
+impl Sync<'_> {
+    /// True when the learner may serve.
+    fn process_packet(
+        &mut self,
+        input: &LeaderInput,
+        packet: QuorumPacket,
+    ) -> Result<bool, LearnerError> {
+        let zxid = packet.zxid;
+        match packet.packet_type() {
+            Some(PacketType::Proposal) => {
+                let txn = self.read_txn(packet.data.as_deref(), &packet)?;
+                if let Some(config) = txn.config() {
+                    self.learner.peer.propose_config(&config)?;
+                }
+                self.queue(txn)?;
+            }
+            Some(PacketType::Commit) => self.commit(zxid)?,
+            Some(PacketType::CommitAndActivate) => self.commit_and_activate(&packet)?,
+            Some(PacketType::Inform) => {
+                let txn = self.read_txn(packet.data.as_deref(), &packet)?;
+                self.inform(txn)?;
+            }
+            Some(PacketType::InformAndActivate) => self.inform_and_activate(&packet)?,
+            Some(PacketType::NewLeader) => self.new_leader(input, &packet)?,
+            Some(PacketType::UpToDate) => {
+                info!(target: LOG, "Learner received UPTODATE message");
+                self.up_to_date()?;
+                return Ok(true);
+            }
+            // As in Java.
+            _ => debug!(target: LOG, "a packet of type {} is passed over", packet.r#type),
+        }
+        Ok(false)
+    }
+
+    fn read_txn(
+        &self,
+        data: Option<&[u8]>,
+        packet: &QuorumPacket,
+    ) -> Result<LearnerTxn, LearnerError> {
+        let data =
+            data.ok_or(LearnerError::NoData { packet_type: packet.r#type, zxid: packet.zxid })?;
+        LearnerTxn::read(data, packet.zxid, &self.format)
+    }
+
+    /// Keeps a transaction until it is logged (Java: enforceContinuousProposal, packetsNotLogged).
+    fn queue(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
+        let (zxid, last) = (txn.zxid(), self.last_queued);
+        if zxid <= self.known && last == self.known {
+            debug!(target: LOG, "{zxid} is here already");
+            return Ok(());
+        }
+        if !follows(last, zxid) {
+            error!(target: LOG, "sync got proposal {zxid}, last queued {last}, expected {}", last.next());
+            return Err(LearnerError::Discontinuous { zxid, last });
+        }
+        if zxid != last.next() {
+            warn!(target: LOG, "sync got new epoch proposal {zxid}, last queued {last}");
+        }
+        self.last_queued = zxid;
+        self.proposals.push_back(txn);
+        Ok(())
+    }
+
+    /// The next transaction is committed.
+    fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
+        let pending = self.proposals.get(self.committed).map(LearnerTxn::zxid);
+        if pending == Some(zxid) {
+            self.committed += 1;
+            if self.applies_at_once() {
+                self.apply_committed()?;
+            }
+            return Ok(());
+        }
+        let is_here = match pending {
+            Some(pending) => zxid < pending,
+            None => zxid <= self.last_queued,
+        };
+        if is_here {
+            debug!(target: LOG, "{zxid} is committed already");
+            return Ok(());
+        }
+        warn!(target: LOG, "Committing {zxid}, but next proposal is {pending:?}");
+        Err(LearnerError::Unmatched { zxid, pending })
+    }
+
+    fn commit_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        let zxid = packet.zxid;
+        let next = self.proposals.get(self.committed).filter(|txn| txn.zxid() == zxid);
+        if let Some(config) = next.and_then(LearnerTxn::config) {
+            let (leader, _) = suggested_leader(packet)?;
+            self.activate(&config, Some(leader), Some(zxid))?;
+        }
+        self.commit(zxid)
+    }
+
+    fn inform(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
+        let zxid = txn.zxid();
+        // An old leader may have proposed it to an observer before.
+        let is_queued =
+            self.proposals.get(self.committed).is_some_and(|pending| pending.zxid() == zxid);
+        if !is_queued {
+            self.queue(txn)?;
+        }
+        self.commit(zxid)
+    }
+
+    fn inform_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        let (leader, data) = suggested_leader(packet)?;
+        let txn = self.read_txn(Some(data), packet)?;
+        if let Some(config) = txn.config() {
+            self.activate(&config, Some(leader), Some(packet.zxid))?;
+        }
+        self.inform(txn)
+    }
+
+    fn activate(
+        &self,
+        config: &str,
+        leader: Option<Sid>,
+        zxid: Option<Zxid>,
+    ) -> Result<(), LearnerError> {
+        if self.learner.peer.activate_config(config, leader, zxid)? {
+            return Err(LearnerError::Reconfig);
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot will hold what is applied now.
+    const fn applies_at_once(&self) -> bool {
+        !self.acknowledged && self.base.needs_no_log()
+    }
+
+    fn new_leader(
+        &mut self,
+        input: &LeaderInput,
+        packet: &QuorumPacket,
+    ) -> Result<(), LearnerError> {
+        info!(target: LOG, "Learner received NEWLEADER message");
+        if let Some(data) = packet.data.as_deref().filter(|data| data.len() > 1) {
+            let text = String::from_utf8_lossy(data).into_owned();
+            match self.learner.peer.propose_config(&text) {
+                Ok(()) => self.config = Some(text),
+                Err(problem) => {
+                    warn!(target: LOG, "the leader's configuration is passed over: {problem}");
+                }
+            }
+        }
+        self.make_durable()?;
+        let learner = self.learner;
+        let peer = &learner.peer;
+        self.note_epoch()?;
+        let settings = peer.learner_settings();
+        input
+            .set_timeout(settings.ticks_ms(settings.sync_limit_ticks))
+            .map_err(LearnerError::io("cannot limit the time to read"))?;
+        peer.set_sync_mode(SyncMode::None);
+        self.acknowledged = true;
+        let zxid = Zxid::start_of(self.epoch);
+        learner.link.queue_ack(zxid);
+        learner.link.flush();
+        info!(target: LOG, "Sent NEWLEADER ack to leader with zxid {zxid}");
+        Ok(())
+    }
+
+    fn note_epoch(&self) -> Result<(), LearnerError> {
+        let noted = self.learner.peer.set_current_epoch(self.epoch);
+        noted.map_err(LearnerError::io("cannot note the epoch"))?;
+        info!(target: LOG, "Set the current epoch to {}", self.epoch);
+        Ok(())
+    }
+
+    /// What is committed before the epoch is on disk, and in the tree, when this returns.
+    fn make_durable(&mut self) -> Result<(), LearnerError> {
+        let learner = self.learner;
+        if !self.base.needs_no_log() {
+            self.log_committed()?;
+            self.apply_committed()?;
+        }
+        if self.base != Base::Log {
+            learner.server.take_snapshot()?;
+        }
+        if self.base == Base::Tree {
+            self.forget_other_history()?;
+            learner.set_unsaved(false);
+        }
+        Ok(())
+    }
+
+    /// Logs and syncs what is committed, as one group.
+    fn log_committed(&self) -> Result<(), LearnerError> {
+        if self.committed == 0 || !self.learner.role.writes_log() {
+            return Ok(());
+        }
+        let peer = &self.learner.peer;
+        let start_ms = peer.clock().elapsed_ms();
+        let snap_log = peer.database().snap_log();
+        let logged = || -> Result<(), TxnLogError> {
+            for txn in self.proposals.range(..self.committed) {
+                snap_log.append(&txn.header, &txn.bytes)?;
+            }
+            snap_log.commit()
+        };
+        if let Err(problem) = logged() {
+            self.learner.log_has_failed(&problem);
+            return Err(problem.into());
+        }
+        info!(
+            target: LOG,
+            "It took {}ms to persist {} committed txns. {} outstanding txns left",
+            peer.clock().elapsed_ms() - start_ms,
+            self.committed,
+            self.proposals.len() - self.committed
+        );
+        Ok(())
+    }
+
+    /// Applies what is committed, sessions and all, and keeps it for other learners.
+    fn apply_committed(&mut self) -> Result<(), LearnerError> {
+        let committed: Vec<LearnerTxn> = self.proposals.drain(..self.committed).collect();
+        self.committed = 0;
+        let database = self.learner.peer.database();
+        let applied = {
+            let mut tree = database.tree().write();
+            let mut apply = |txn: LearnerTxn| -> Result<(), LearnerError> {
+                let LearnerTxn { header, txn, digest, bytes } = txn;
+                let zxid = header.zxid;
+                if let Some(log) = database.committed_log() {
+                    log.write().add(CommittedProposal { zxid, bytes }).map_err(|hole| {
+                        LearnerError::Discontinuous { zxid: hole.zxid, last: hole.last }
+                    })?;
+                }
+                self.note_session(&header, txn.as_ref());
+                // Errors are expected: the leader's tree may hold what comes later.
+                tree.process_txn_with_digest(&header, txn, digest.as_ref());
+                Ok(())
+            };
+            committed.into_iter().try_for_each(&mut apply)
+        };
+        if applied.is_err() {
+            // The log has what the tree lacks.
+            self.learner.set_unsaved(true);
+        }
+        applied
+    }
+
+    /// Java: processTxnForSessionEvents.
+    fn note_session(&self, header: &TxnHeader, txn: Option<&TxnBody>) {
+        let id = header.client_id;
+        match txn {
+            Some(TxnBody::CreateSession(session)) => {
+                let is_new = self.tracker.commit_session(id, session.time_out);
+                debug!(target: LOG, "session {id} committed, new: {is_new}");
+            }
+            _ if header.r#type == OpCode::CloseSession.code() => self.tracker.remove_session(id),
+            _ => {}
+        }
+    }
+
+    /// After a snapshot from the leader: what the log has above it was never part of this history.
+    fn forget_other_history(&self) -> Result<(), LearnerError> {
+        let learner = self.learner;
+        let database = learner.peer.database();
+        let (snap_log, zxid) = (database.snap_log(), database.last_processed_zxid());
+        let forget = || -> Result<(), LearnerError> {
+            // What comes next does not follow what is in the file.
+            snap_log.close()?;
+            let last = snap_log.last_logged_zxid()?;
+            if last > zxid {
+                warn!(target: LOG, "the log has {last}, the leader's history ends at {zxid}: cutting the log");
+                snap_log
+                    .truncate_log(zxid)
+                    .map_err(|source| LearnerError::Truncate { zxid, source })?;
+            }
+            Ok(())
+        };
+        forget().inspect_err(|problem| {
+            error!(target: LOG, "Severe unrecoverable error, the transaction log cannot be cut: {problem}");
+            learner.peer.request_exit(ExitCode::UnexpectedError);
+        })
+    }
+
+    fn up_to_date(&mut self) -> Result<(), LearnerError> {
+        if let Some(config) = &self.config {
+            self.activate(config, None, None)?;
+        }
+        if !self.acknowledged {
+            // A leader from before 3.4 has said NEWLEADER in the place of LEADERINFO.
+            self.make_durable()?;
+            self.note_epoch()?;
+            self.acknowledged = true;
+        }
+        Ok(())
+    }
+}
+
+/// The designated leader, and what follows it.
+pub(in crate::server::quorum) fn suggested_leader(
+    packet: &QuorumPacket,
+) -> Result<(Sid, &[u8]), LearnerError> {
+    let data = packet.data.as_deref().unwrap_or_default();
+    let (sid, rest) = data
+        .split_first_chunk::<8>()
+        .ok_or(LearnerError::NoData { packet_type: packet.r#type, zxid: packet.zxid })?;
+    Ok((Sid(i64::from_be_bytes(*sid)), rest))
+}

@@ -1,0 +1,182 @@
+//! What the servers of followers and observers have in common (Java: server/quorum/LearnerZooKeeperServer.java).
+//!
+//! Threads and locks: none of its own.
+
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
+
+use log::{debug, warn};
+
+use super::learner::LearnerPeer;
+use super::learner::leader_link::LeaderLink;
+use super::learner_session_tracker::{LearnerSessionTracker, LearnerSessionTrackerParts};
+use super::upgradeable_session_tracker::UpgradeableSessionTracker;
+use crate::ids::SessionId;
+use crate::keeper_exception::KeeperError;
+use crate::server::request::Request;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
+use crate::server::server_cnxn::ServerCnxn;
+use crate::server::server_role::ServerRole;
+use crate::server::session_tracker::SessionExpirer;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerZooKeeperServer";
+
+/// The state's name of a follower.
+pub(super) const FOLLOWER: &str = "follower";
+
+/// The state's name of an observer.
+pub(super) const OBSERVER: &str = "observer";
+
+/// What a learner's server does differently from others.
+pub(super) struct LearnerRole {
+    peer: Arc<dyn LearnerPeer>,
+    link: Arc<LeaderLink>,
+    state_name: &'static str,
+    tracker: OnceLock<Arc<LearnerSessionTracker>>,
+}
+
+impl LearnerRole {
+    pub(super) fn new(
+        peer: Arc<dyn LearnerPeer>,
+        link: Arc<LeaderLink>,
+        state_name: &'static str,
+    ) -> Arc<Self> {
+        Arc::new(Self { peer, link, state_name, tracker: OnceLock::new() })
+    }
+
+    pub(super) const fn link(&self) -> &Arc<LeaderLink> {
+        &self.link
+    }
+
+    pub(super) fn tracker(&self) -> Option<&Arc<LearnerSessionTracker>> {
+        self.tracker.get()
+    }
+
+    /// Whether transactions are logged here.
+    pub(super) fn writes_log(&self) -> bool {
+        self.state_name == FOLLOWER || self.peer.learner_settings().sync_enabled
+    }
+
+    /// Tracks the sessions of the history that was just taken over (Java: createSessionTracker).
+    pub(super) fn create_session_tracker(
+        &self,
+        server: &Arc<ZooKeeperServer>,
+    ) -> Arc<LearnerSessionTracker> {
+        let create = || {
+            let expirer: Weak<dyn SessionExpirer> = Arc::downgrade(server) as _;
+            LearnerSessionTracker::new(LearnerSessionTrackerParts {
+                expirer,
+                sessions_with_timeouts: server.zk_database().sessions_with_timeouts(),
+                tick_time_ms: server.settings().tick_time_ms,
+                server_id: self.peer.my_id(),
+                local_sessions_enabled: self.peer.learner_settings().local_sessions_enabled,
+                clock: Arc::clone(server.clock()),
+                metrics: Arc::clone(server.shared_metrics()),
+            })
+        };
+        Arc::clone(self.tracker.get_or_init(create))
+    }
+
+    /// Starts the server with its first processor.
+    ///
+    /// # Errors
+    /// When the system has no room for its threads. Then it has not started.
+    pub(super) fn startup(
+        &self,
+        server: &Arc<ZooKeeperServer>,
+        tracker: &Arc<LearnerSessionTracker>,
+        first: Arc<dyn RequestProcessor>,
+    ) -> io::Result<()> {
+        tracker.start(server.listener())?;
+        let throttling = RequestThrottlerConfig::from_properties(self.peer.properties());
+        if throttling.max_requests > 0 {
+            let throttler = RequestThrottler::start(
+                throttling,
+                Arc::clone(server.clock()),
+                Arc::clone(server),
+                server.listener(),
+            )?;
+            server.set_request_throttler(throttler);
+        }
+        server.startup(Arc::clone(tracker) as _, first);
+        Ok(())
+    }
+}
+
+impl ServerRole for LearnerRole {
+    fn state_name(&self) -> &'static str {
+        self.state_name
+    }
+
+    /// Only the leader knows whether a global session lives.
+    fn revalidate_session(
+        &self,
+        server: &ZooKeeperServer,
+        cnxn: &Arc<ServerCnxn>,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) {
+        if self.tracker().is_some_and(|tracker| tracker.is_local_session(session_id)) {
+            let valid = server.session_tracker().touch_session(session_id, timeout_ms);
+            server.finish_session_init(cnxn, valid);
+        } else {
+            self.link.validate_session(cnxn, session_id, timeout_ms);
+        }
+    }
+
+    fn check_upgrade_session(
+        &self,
+        _server: &ZooKeeperServer,
+        request: &Request,
+    ) -> Result<Option<Box<Request>>, KeeperError> {
+        match self.tracker() {
+            Some(tracker) => self.peer.check_upgrade_session(&**tracker, request),
+            None => Ok(None),
+        }
+    }
+
+    /// Java: QuorumZooKeeperServer.setLocalSessionFlag.
+    fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
+        let Some(tracker) = self.tracker() else {
+            return warn!(target: LOG, "a request before there are sessions");
+        };
+        match OpCode::try_from(request.op_type) {
+            // One without a connection makes a local session a global one.
+            Ok(OpCode::CreateSession) if request.cnxn.is_some() => {
+                request.is_local_session = self.peer.learner_settings().local_sessions_enabled;
+            }
+            Ok(OpCode::CloseSession) => {
+                request.is_local_session = tracker.is_local_session(request.session_id);
+                let kind = if request.is_local_session { "local" } else { "global" };
+                debug!(
+                    target: LOG,
+                    "Submitting {kind} closeSession request for session {}", request.session_id
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// A follower's part of what its leader takes (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit).
+    fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
+        let voters = i64::try_from(self.peer.quorum_size()).unwrap_or(i64::MAX);
+        if self.state_name == FOLLOWER && voters > 2 {
+            of_settings / (voters - 1)
+        } else {
+            of_settings
+        }
+    }
+
+    /// The leader knows when everything before a `sync` is committed.
+    fn orders_syncs(&self) -> bool {
+        true
+    }
+
+    fn dump_conf(&self, out: &mut String) {
+        self.peer.dump_conf(out);
+    }
+}

@@ -1,0 +1,212 @@
+//! A member that follows, and has no vote (Java: server/quorum/Observer.java).
+//!
+//! Threads: the peer's. Whatever has arrived together is handled as one batch. Locks: none of its own.
+//!
+//! Differs from Java: a transaction that leaves a hole ends the connection. Left out so far: an ObserverMaster in the place
+//! of the leader.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use log::{error, info, warn};
+
+use super::learner::leader_input::LeaderInput;
+use super::learner::learner_txn::{LearnerTxn, follows};
+use super::learner::{Learner, LearnerError, LearnerPeer, Synced, address_text, suggested_leader};
+use super::learner_zookeeper_server::OBSERVER;
+use super::observer_zookeeper_server::ObserverZooKeeperServer;
+use super::quorum_packet::{PacketType, QuorumPacket};
+use super::quorum_peer::ZabState;
+use super::quorum_peer::quorum_server::QuorumServer;
+use crate::ids::Zxid;
+use crate::server::util::serialize_utils::TxnFormat;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::util::sleeper::Sleeper;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Observer";
+
+/// Java's default of `zookeeper.observer.election.DelayMs`.
+const ELECTION_DELAY_MS: i64 = 200;
+
+/// An observer: for one connection to one leader.
+pub struct Observer {
+    learner: Learner,
+    election_delay_ms: i64,
+}
+
+/// An observer that serves.
+struct Serving<'a> {
+    learner: &'a Learner,
+    server: ObserverZooKeeperServer,
+    last: Zxid,
+    format: TxnFormat,
+}
+
+impl Observer {
+    /// An observer of whom the members have voted for.
+    #[must_use]
+    pub fn new<P: LearnerPeer + 'static>(peer: &Arc<P>) -> Arc<Self> {
+        let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
+        let election_delay_ms =
+            peer.properties().number_or("zookeeper.observer.election.DelayMs", ELECTION_DELAY_MS);
+        Arc::new(Self { learner: Learner::new(peer, OBSERVER), election_delay_ms })
+    }
+
+    /// Its server, which serves once the histories are one.
+    #[must_use]
+    pub fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
+        self.learner.zookeeper_server()
+    }
+
+    /// Follows until that ends; it never ends well.
+    ///
+    /// # Errors
+    /// Why it has ended. Whoever calls logs it, and ends the observer.
+    pub fn observe_leader(&self) -> Result<(), LearnerError> {
+        self.learner.live(|| self.observe())
+    }
+
+    fn observe(&self) -> Result<(), LearnerError> {
+        let learner = &self.learner;
+        let peer = learner.peer();
+        peer.set_zab_state(ZabState::Discovery);
+        let leader = learner.find_leader()?;
+        info!(target: LOG, "Observing new leader sid={} addr={}", leader.id, address_text(&leader));
+        let mut input = learner.connect_to_leader(&leader)?;
+        let connected_ms = peer.clock().elapsed_ms();
+        let mut synced = false;
+        let ended = self.observe_connected(&leader, &mut input, &mut synced);
+        learner.log_disconnect(&leader, connected_ms, synced);
+        ended
+    }
+
+    fn observe_connected(
+        &self,
+        leader: &QuorumServer,
+        input: &mut LeaderInput,
+        synced: &mut bool,
+    ) -> Result<(), LearnerError> {
+        let learner = &self.learner;
+        let peer = learner.peer();
+        let zxid = learner.register_with_leader(input, PacketType::ObserverInfo)?;
+        if peer.is_reconfig_state_change() {
+            return Err(LearnerError::Reconfig);
+        }
+        let start_ms = peer.clock().elapsed_ms();
+        peer.set_leader_address_and_id(Some(address_text(leader)), Some(leader.id));
+        peer.set_zab_state(ZabState::Synchronization);
+        let history = learner.sync_with_leader(input, zxid)?;
+        let mut serving = self.serve(history, zxid)?;
+        peer.set_zab_state(ZabState::Broadcast);
+        *synced = true;
+        peer.metrics().observer_sync_time.add(peer.clock().elapsed_ms() - start_ms);
+        while learner.is_running() {
+            let packet = {
+                let server = &serving.server;
+                input.packet(&|| server.flush(learner))?
+            };
+            serving.process_packet(&packet)?;
+        }
+        Err(LearnerError::Stopped)
+    }
+
+    /// Begins to serve, and takes up what has come since NEWLEADER (Java: the end of syncWithLeader).
+    fn serve(&self, history: Synced, new_leader: Zxid) -> Result<Serving<'_>, LearnerError> {
+        let learner = &self.learner;
+        let Synced { tracker, proposals, committed, last_queued } = history;
+        learner.link().queue_ack(new_leader);
+        let server = learner.start(|| ObserverZooKeeperServer::start(learner, &tracker))?;
+        learner.peer().update_election_vote(new_leader.peer_epoch());
+        // An old leader may have proposed what it will send again when it is committed.
+        let last = match proposals.get(committed) {
+            Some(not_committed) => Zxid(not_committed.zxid().0 - 1),
+            None => last_queued,
+        };
+        for txn in proposals.into_iter().take(committed) {
+            server.commit_request(txn);
+        }
+        info!(target: LOG, "{committed} txns have been committed");
+        server.flush(learner);
+        learner.peer().set_active_server(Some(learner.zookeeper_server()));
+        Ok(Serving { learner, server, last, format: learner.txn_format() })
+    }
+
+    /// Ends it, with all of its threads; whoever calls. A second call is harmless.
+    pub fn shutdown(&self) {
+        info!(target: LOG, "shutdown Observer");
+        self.learner.shutdown();
+    }
+
+    /// Waits a little, at random, before the next election: so that not all observers ask the members at once (Java:
+    /// waitForObserverElectionDelay).
+    pub fn wait_for_observer_election_delay(&self) {
+        let Ok(limit) = u64::try_from(self.election_delay_ms) else { return };
+        let Some(delay) = RandomState::new().hash_one(0).checked_rem(limit) else { return };
+        info!(target: LOG, "Waiting for {delay} ms before reconnecting with the leader");
+        let clock = self.learner.peer().clock();
+        let end_ms = clock.elapsed_ms() + i64::try_from(delay).unwrap_or(0);
+        // Nobody stops it: it is short.
+        let _over = Sleeper::new(Arc::clone(clock)).sleep_until(end_ms);
+    }
+}
+
+impl Serving<'_> {
+    fn process_packet(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        match packet.packet_type() {
+            Some(PacketType::Ping) => self.learner.answer_ping(packet),
+            Some(PacketType::Proposal) => warn!(target: LOG, "Ignoring proposal"),
+            Some(PacketType::Commit) => warn!(target: LOG, "Ignoring commit"),
+            Some(PacketType::UpToDate) => {
+                error!(target: LOG, "Received an UPTODATE message after Observer started");
+            }
+            Some(PacketType::Revalidate) => self.learner.revalidate(packet),
+            Some(PacketType::Sync) => self.server.sync(self.learner),
+            Some(PacketType::Inform) => {
+                let data = packet.data.as_deref().unwrap_or_default();
+                let txn = LearnerTxn::read(data, packet.zxid, &self.format)?;
+                self.commit(txn)?;
+            }
+            Some(PacketType::InformAndActivate) => self.inform_and_activate(packet)?,
+            _ => warn!(
+                target: LOG,
+                "Unknown packet type: {} with zxid {}", packet.r#type, packet.zxid
+            ),
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
+        let peer = self.learner.peer();
+        peer.metrics().learner_commit_received_count.add(1);
+        let (zxid, last) = (txn.zxid(), self.last);
+        if !follows(last, zxid) {
+            warn!(target: LOG, "Got zxid {zxid} expected {}", last.next());
+            return Err(LearnerError::Discontinuous { zxid, last });
+        }
+        let latency = peer.clock().wall_ms() - txn.header.time;
+        if latency >= 0 {
+            peer.metrics().commit_propagation_latency.add(latency);
+        }
+        self.last = zxid;
+        self.server.commit_request(txn);
+        Ok(())
+    }
+
+    fn inform_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
+        let (leader, data) = suggested_leader(packet)?;
+        let txn = LearnerTxn::read(data, packet.zxid, &self.format)?;
+        let mut major_change = false;
+        if let Some(config) = txn.config() {
+            let peer = self.learner.peer();
+            major_change = peer.activate_config(&config, Some(leader), Some(packet.zxid))?;
+        }
+        self.commit(txn)?;
+        if major_change {
+            // What is committed is applied before this server looks for its new place.
+            self.server.flush(self.learner);
+            return Err(LearnerError::Reconfig);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The server of an observer (Java: server/quorum/ObserverZooKeeperServer.java).
+//!
+//! `ObserverRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, and beside it `SyncRequestProcessor` unless
+//! `syncEnabled` is false. Threads: those of its processors; what is committed comes on the peer's. Locks: none of its own.
+
+use std::io;
+use std::sync::Arc;
+
+use log::info;
+
+use super::commit_processor::CommitProcessor;
+use super::learner::Learner;
+use super::learner::learner_txn::{LearnerTxn, sync_request};
+use super::learner_session_tracker::LearnerSessionTracker;
+use super::observer_request_processor::ObserverRequestProcessor;
+use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::sync_request_processor::SyncRequestProcessor;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.ObserverZooKeeperServer";
+
+/// The server.
+pub(super) struct ObserverZooKeeperServer {
+    commit_processor: Arc<CommitProcessor>,
+    sync_processor: Option<Arc<SyncRequestProcessor>>,
+}
+
+impl ObserverZooKeeperServer {
+    /// Starts serving (Java: setupRequestProcessors, startup).
+    ///
+    /// # Errors
+    /// When the system has no room for its threads; then none is left.
+    pub(super) fn start(
+        learner: &Learner,
+        tracker: &Arc<LearnerSessionTracker>,
+    ) -> io::Result<Self> {
+        let (server, role) = (learner.zookeeper_server(), learner.role());
+        info!(target: LOG, "syncEnabled ={}", role.writes_log());
+        let final_processor = Arc::new(FinalRequestProcessor::new(server));
+        let commit_processor = CommitProcessor::start(server, final_processor)?;
+        let sync_processor = if role.writes_log() {
+            let log = server.zk_database().appender(server.settings().snap);
+            let started = SyncRequestProcessor::start(server, log, None);
+            Some(started.inspect_err(|_| commit_processor.shutdown())?)
+        } else {
+            None
+        };
+        let (commit, sync) = (&commit_processor, sync_processor.clone());
+        let first = Arc::new(ObserverRequestProcessor::new(server, role, commit, sync));
+        role.startup(server, tracker, Arc::clone(&first) as _).inspect_err(|_| first.shutdown())?;
+        Ok(Self { commit_processor, sync_processor })
+    }
+
+    /// Logs and applies a transaction that is committed (Java: commitRequest). Flush after it.
+    pub(super) fn commit_request(&self, txn: LearnerTxn) {
+        if let Some(sync_processor) = &self.sync_processor {
+            sync_processor.process_request(txn.log_request());
+        }
+        self.commit_processor.commit(txn.commit_request());
+    }
+
+    /// The leader has committed everything before a client's `sync`. Flush after it.
+    pub(super) fn sync(&self, learner: &Learner) {
+        if let Some((session_id, cxid)) = learner.link().take_sync() {
+            self.commit_processor.commit(sync_request(session_id, cxid));
+        }
+    }
+
+    /// Sends, applies and logs what has gathered.
+    pub(super) fn flush(&self, learner: &Learner) {
+        learner.link().flush();
+        self.commit_processor.flush();
+        if let Some(sync_processor) = &self.sync_processor {
+            sync_processor.flush();
+        }
+    }
+}
