@@ -406,7 +406,6 @@ fn a_client_of_a_follower_is_served_through_the_leader_in_its_order() {
     let mut raw = RawConnection::open(member.client_port);
     let connect =
         ConnectRequest { time_out: 20_000, passwd: Some(vec![0; 16]), ..ConnectRequest::default() };
-    // Nobody is answered before the server serves.
     raw.send_frame(&connect.to_bytes());
     let packet = leader.expect(PacketType::Request);
     let (session, cxid, op, _) = request_of(&packet);

@@ -369,6 +369,9 @@ impl Connection {
         self.expect_ack(start);
         self.send(&up_to_date());
         self.expect_ack(start);
+        // It acknowledges before it has started; a PING is answered after that.
+        self.send(&bare(PacketType::Ping, start));
+        self.expect(PacketType::Ping);
     }
 }
 
