@@ -127,6 +127,8 @@ pub struct ElectionSettings {
     pub listen_on_all_ips: bool,
     /// Whether "all addresses" are those of IPv4 (`java.net.preferIPv4Stack`).
     pub prefer_ipv4_stack: bool,
+    /// Which address of a host counts (`java.net.preferIPv6Addresses`).
+    pub prefer_ipv6: bool,
     /// Connections that may be opened, and greetings that may be awaited, at once (`quorum.cnxn.threads.size`).
     pub cnxn_threads_size: usize,
     /// Several addresses for a server.
@@ -181,6 +183,7 @@ impl ElectionSettings {
                 .number_or("zookeeper.electionPortBindRetry", PORT_BIND_MAX_RETRY),
             listen_on_all_ips: false,
             prefer_ipv4_stack: properties.bool("java.net.preferIPv4Stack"),
+            prefer_ipv6: properties.bool("java.net.preferIPv6Addresses"),
             cnxn_threads_size: CNXN_THREADS_SIZE,
             multi_address: MultiAddressConfig::default(),
         }

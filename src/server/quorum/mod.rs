@@ -1,8 +1,10 @@
 //! Java: package org.apache.zookeeper.server.quorum: the ensemble.
 
 pub mod election;
+pub mod fast_leader_election;
 pub mod flexible;
 pub mod multiple_addresses;
+pub mod quorum_cnx_manager;
 pub mod synced_learner_tracker;
 pub mod vote;
 

@@ -170,7 +170,7 @@ fn client_address(
 }
 
 /// What colons separate, brackets around the first respected (Java: ConfigUtils.getHostAndPort).
-fn host_and_port(text: &str) -> Result<Vec<&str>, QuorumServerError> {
+pub(crate) fn host_and_port(text: &str) -> Result<Vec<&str>, QuorumServerError> {
     let Some(rest) = text.strip_prefix('[') else {
         return Ok(string_utils::split(text, ':'));
     };

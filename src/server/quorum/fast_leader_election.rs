@@ -1,0 +1,463 @@
+//! Electing a leader (Java: server/quorum/FastLeaderElection.java).
+//!
+//! Everybody says for whom he votes, and changes his vote when he hears of a server with more history: a later epoch, a later
+//! transaction, or else the larger id. Whoever hears a quorum vote as he does, waits a little, and has a leader. Whoever comes
+//! late is told by those who have one.
+//!
+//! Threads: [`look_for_leader`](Election::look_for_leader) runs on the peer's; [`messenger`] has its own. Locks: `Leaf`.
+//!
+//! The face and the rounds. [`votes`] counts, [`notification`] is the form on the wire.
+//!
+//! Differs from Java: queues are bounded, and the oldest notifications go, for everybody repeats his. A leader is followed for
+//! an oracle's silence only if it speaks for itself.
+
+mod messenger;
+pub mod notification;
+mod votes;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+
+use self::messenger::ToSend;
+use self::votes::{Votes, check_leader, is_better, vote_tracker};
+use super::election::{Election, ElectionPeer, ElectionSettings, FINALIZE_WAIT};
+use super::flexible::quorum_verifier::VerifierKind;
+use super::quorum_cnx_manager::QuorumCnxManager;
+use super::quorum_peer::{LearnerType, ServerState};
+use super::synced_learner_tracker::SyncedLearnerTracker;
+use super::vote::Vote;
+use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::server::zookeeper_thread;
+use crate::util::circular_blocking_queue::CircularBlockingQueue;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.FastLeaderElection";
+
+/// Notifications that wait, in or out.
+const QUEUE_CAPACITY: usize = 1_000;
+
+/// What somebody who does not vote says in the place of an id, a zxid and an epoch.
+const NO_VOTE: i64 = i64::MIN;
+
+/// What another server has said.
+#[derive(Clone, Debug)]
+struct Notification {
+    version: i32,
+    leader: Sid,
+    zxid: Zxid,
+    election_epoch: i64,
+    state: ServerState,
+    /// The sender.
+    sid: Sid,
+    peer_epoch: PeerEpoch,
+}
+
+impl Notification {
+    /// The vote for its leader, without the sender's state.
+    fn candidate(&self) -> Vote {
+        Vote::in_round(self.leader, self.zxid, self.election_epoch, self.peer_epoch)
+    }
+}
+
+/// Elections of one server.
+pub struct FastLeaderElection {
+    me: Weak<Self>,
+    peer: Arc<dyn ElectionPeer>,
+    manager: Arc<QuorumCnxManager>,
+    my_id: Sid,
+    settings: ElectionSettings,
+    recv_queue: CircularBlockingQueue<Notification>,
+    send_queue: CircularBlockingQueue<ToSend>,
+    /// The round (Java: logicalclock).
+    logical_clock: AtomicI64,
+    /// For whom this server votes now, in no round.
+    proposal: RankedMutex<Vote>,
+    is_stopped: AtomicBool,
+    threads: RankedMutex<Vec<JoinHandle<()>>>,
+}
+
+/// One run of [`Election::look_for_leader`].
+struct Round {
+    /// This server's own vote, from which it starts.
+    initial: Vote,
+    /// Votes of this round (Java: recvset).
+    received: Votes,
+    /// What servers that follow or lead have said, of any round (Java: outofelection).
+    out_of_election: Votes,
+    /// The last count of this round.
+    tally: Option<SyncedLearnerTracker>,
+}
+
+impl FastLeaderElection {
+    /// Elections over that manager's connections. Keeps the peer until it is let go; the peer lets it go when it ends.
+    #[must_use]
+    pub fn new(peer: Arc<dyn ElectionPeer>, manager: Arc<QuorumCnxManager>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            my_id: peer.my_id(),
+            settings: peer.election_settings(),
+            recv_queue: CircularBlockingQueue::new(QUEUE_CAPACITY),
+            send_queue: CircularBlockingQueue::new(QUEUE_CAPACITY),
+            logical_clock: AtomicI64::new(0),
+            proposal: RankedMutex::new(
+                Rank::Leaf,
+                "proposed leader",
+                Vote::of_leader(Sid(-1), Zxid::NONE),
+            ),
+            is_stopped: AtomicBool::new(false),
+            threads: RankedMutex::new(Rank::Leaf, "threads of the election", Vec::new()),
+            peer,
+            manager,
+        })
+    }
+
+    /// Begins to send and to receive notifications. From now on this server answers others.
+    ///
+    /// # Errors
+    /// When the system has no room for the threads.
+    pub fn start(&self) -> io::Result<()> {
+        self.spawn("WorkerSender", |this| this.run_sender())?;
+        self.spawn("WorkerReceiver", |this| this.run_receiver())?;
+        Ok(())
+    }
+
+    fn spawn(&self, name: &str, body: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
+        let Some(this) = self.me.upgrade() else { return Ok(()) };
+        let name = format!("{name}[myid={}]", self.my_id);
+        let thread = zookeeper_thread::spawn(&name, None, move || {
+            body(&this);
+            Ok::<(), io::Error>(())
+        })?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// The round (Java: getLogicalClock).
+    #[must_use]
+    pub fn logical_clock(&self) -> i64 {
+        self.logical_clock.load(Ordering::Acquire)
+    }
+
+    /// For whom this server votes now, in no round (Java: getVote).
+    #[must_use]
+    pub fn proposal(&self) -> Vote {
+        *self.proposal.lock()
+    }
+
+    /// The connections (Java: getCnxManager).
+    #[must_use]
+    pub const fn cnx_manager(&self) -> &Arc<QuorumCnxManager> {
+        &self.manager
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// Has everybody end, without waiting.
+    fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.recv_queue.close();
+        self.send_queue.close();
+    }
+
+    /// Whether a server votes now or next.
+    fn is_valid_voter(&self, sid: Sid) -> bool {
+        self.peer.current_and_next_config_voters().contains(&sid)
+    }
+
+    /// The vote from which this server starts; who does not vote names nobody.
+    fn initial_vote(&self) -> Result<Vote, String> {
+        let is_voter = self.peer.quorum_verifier().is_voter(self.my_id);
+        let id = if is_voter { self.my_id } else { Sid(NO_VOTE) };
+        if self.peer.learner_type() != LearnerType::Participant {
+            return Ok(Vote::new(id, Zxid(NO_VOTE), PeerEpoch(NO_VOTE)));
+        }
+        let zxid = self.peer.last_logged_zxid()?;
+        Ok(Vote::new(id, zxid, self.peer.current_epoch()))
+    }
+
+    fn update_proposal(&self, new: &Vote) {
+        let new = Vote::new(new.id, new.zxid, new.peer_epoch);
+        let old = std::mem::replace(&mut *self.proposal.lock(), new);
+        debug!(
+            target: LOG,
+            "Updating proposal: {} (newleader), 0x{:x} (newzxid), {} (oldleader), 0x{:x} (oldzxid)",
+            new.id,
+            new.zxid,
+            old.id,
+            old.zxid
+        );
+    }
+
+    /// Its vote, in this round.
+    fn proposal_of_round(&self) -> Vote {
+        let proposal = self.proposal();
+        Vote::in_round(proposal.id, proposal.zxid, self.logical_clock(), proposal.peer_epoch)
+    }
+
+    /// Tells all voters for whom this server votes (Java: sendNotifications).
+    fn send_notifications(&self) {
+        let vote = self.proposal_of_round();
+        for sid in self.peer.current_and_next_config_voters() {
+            debug!(
+                target: LOG,
+                "Sending Notification: {} (n.leader), 0x{:x} (n.zxid), 0x{:x} (n.peerEpoch), 0x{:x} \
+                 (n.round), {sid} (recipient), {} (myid) ",
+                vote.id,
+                vote.zxid,
+                vote.peer_epoch,
+                vote.election_epoch,
+                self.my_id
+            );
+            self.send_queue.offer(ToSend {
+                leader: vote.id,
+                zxid: vote.zxid,
+                election_epoch: vote.election_epoch,
+                state: ServerState::Looking,
+                peer_epoch: vote.peer_epoch,
+                sid,
+            });
+        }
+    }
+
+    /// The election is over: this server leads, follows or observes.
+    fn decide(&self, vote: Vote, votes: Option<SyncedLearnerTracker>) -> Vote {
+        let state = if vote.id == self.my_id {
+            ServerState::Leading
+        } else if self.peer.learner_type() == LearnerType::Participant {
+            ServerState::Following
+        } else {
+            ServerState::Observing
+        };
+        if let (ServerState::Leading, Some(votes)) = (state, votes) {
+            self.peer.set_leading_vote_set(votes);
+        }
+        self.peer.set_peer_state(state);
+        debug!(
+            target: LOG,
+            "About to leave FLE instance: leader={}, zxid=0x{:x}, my id={}, my state={state}",
+            vote.id,
+            vote.zxid,
+            self.my_id
+        );
+        self.recv_queue.clear();
+        vote
+    }
+
+    fn run_round(&self, initial: Vote) -> Option<Vote> {
+        let mut round =
+            Round { initial, received: Votes::new(), out_of_election: Votes::new(), tally: None };
+        let mut timeout = self.settings.min_notification_interval;
+        while self.peer.peer_state() == ServerState::Looking && !self.is_stopped() {
+            let decided = match self.recv_queue.poll(timeout) {
+                Some(notification) => self.process(&mut round, &notification),
+                None if self.is_stopped() => break,
+                None => {
+                    timeout = (timeout * 2).min(self.settings.max_notification_interval);
+                    self.silence(&round, timeout)
+                }
+            };
+            if let ControlFlow::Break(vote) = decided {
+                return Some(vote);
+            }
+        }
+        None
+    }
+
+    /// Nobody has said anything for a while.
+    fn silence(&self, round: &Round, timeout: Duration) -> ControlFlow<Vote> {
+        if self.manager.have_delivered() {
+            self.send_notifications();
+        } else {
+            self.manager.connect_all();
+        }
+        let verifier = self.peer.quorum_verifier();
+        if verifier.kind() == VerifierKind::OracleMajority
+            && let Some(tally) = &round.tally
+            && verifier
+                .revalidate_voteset(tally, timeout != self.settings.min_notification_interval)
+        {
+            let vote = self.decide(self.proposal_of_round(), Some(tally.clone()));
+            return ControlFlow::Break(vote);
+        }
+        info!(target: LOG, "Notification time out: {} ms", timeout.as_millis());
+        ControlFlow::Continue(())
+    }
+
+    fn process(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
+        let (sid, leader) = (notification.sid, notification.leader);
+        let (is_voter, is_leader_voter) = (self.is_valid_voter(sid), self.is_valid_voter(leader));
+        if !is_leader_voter {
+            warn!(
+                target: LOG,
+                "Ignoring notification for non-cluster member sid {leader} from sid {sid}"
+            );
+        }
+        if !is_voter {
+            warn!(
+                target: LOG,
+                "Ignoring notification for sid {leader} from non-quorum member sid {sid}"
+            );
+        }
+        if !is_voter || !is_leader_voter {
+            return ControlFlow::Continue(());
+        }
+        match notification.state {
+            ServerState::Looking => self.process_looking(round, notification),
+            ServerState::Observing => {
+                debug!(target: LOG, "Notification from observer: {sid}");
+                ControlFlow::Continue(())
+            }
+            ServerState::Following => self.process_following(round, notification),
+            ServerState::Leading => self.process_leading(round, notification),
+        }
+    }
+
+    fn process_looking(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
+        if round.initial.zxid == Zxid::NONE || notification.zxid == Zxid::NONE {
+            debug!(target: LOG, "Ignoring notification of {}: a zxid is -1", notification.sid);
+            return ControlFlow::Continue(());
+        }
+        let candidate = notification.candidate();
+        let verifier = self.peer.quorum_verifier();
+        let my_round = self.logical_clock();
+        if candidate.election_epoch < my_round {
+            debug!(
+                target: LOG,
+                "Notification election epoch is smaller than logicalclock. n.electionEpoch = 0x{:x}, \
+                 logicalclock=0x{my_round:x}",
+                candidate.election_epoch
+            );
+            return ControlFlow::Continue(());
+        }
+        if candidate.election_epoch > my_round {
+            self.logical_clock.store(candidate.election_epoch, Ordering::Release);
+            round.received.clear();
+            let candidate_is_better = is_better(&*verifier, &candidate, &round.initial);
+            self.update_proposal(if candidate_is_better { &candidate } else { &round.initial });
+            self.send_notifications();
+        } else if is_better(&*verifier, &candidate, &self.proposal()) {
+            self.update_proposal(&candidate);
+            self.send_notifications();
+        }
+        debug!(
+            target: LOG,
+            "Adding vote: from={}, proposed leader={}, proposed zxid=0x{:x}, proposed election \
+             epoch=0x{:x}",
+            notification.sid,
+            candidate.id,
+            candidate.zxid,
+            candidate.election_epoch
+        );
+        round.received.insert(notification.sid, candidate);
+        let tally = vote_tracker(&*self.peer, &round.received, &self.proposal_of_round());
+        let is_quorum = tally.has_all_quorums();
+        round.tally = Some(tally.clone());
+        if !is_quorum || self.is_outvoted() {
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(self.decide(self.proposal_of_round(), Some(tally)))
+    }
+
+    /// Waits a little; whether somebody knows of a better leader meanwhile, or everything is over.
+    fn is_outvoted(&self) -> bool {
+        let verifier = self.peer.quorum_verifier();
+        while let Some(notification) = self.recv_queue.poll(FINALIZE_WAIT) {
+            if is_better(&*verifier, &notification.candidate(), &self.proposal()) {
+                self.recv_queue.offer(notification);
+                return true;
+            }
+        }
+        self.is_stopped()
+    }
+
+    /// Somebody has a leader. If a quorum has the same, and the leader says so itself, this server joins them.
+    fn process_following(
+        &self,
+        round: &mut Round,
+        notification: &Notification,
+    ) -> ControlFlow<Vote> {
+        let candidate = notification.candidate();
+        let leader = candidate.id;
+        let settled =
+            Vote { version: notification.version, state: notification.state, ..candidate };
+        let of_round = candidate.election_epoch;
+        if of_round == self.logical_clock() {
+            let received = Vote { state: notification.state, ..candidate };
+            round.received.insert(notification.sid, received);
+            let tally = vote_tracker(&*self.peer, &round.received, &settled);
+            if tally.has_all_quorums() && self.check_leader(&round.received, leader, of_round) {
+                return ControlFlow::Break(self.decide(candidate, Some(tally)));
+            }
+        }
+        round.out_of_election.insert(notification.sid, settled);
+        let tally = vote_tracker(&*self.peer, &round.out_of_election, &settled);
+        if tally.has_all_quorums() && self.check_leader(&round.out_of_election, leader, of_round) {
+            self.logical_clock.store(of_round, Ordering::Release);
+            return ControlFlow::Break(self.decide(candidate, Some(tally)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn check_leader(&self, votes: &Votes, leader: Sid, of_round: i64) -> bool {
+        check_leader(votes, leader, of_round, self.my_id, self.logical_clock())
+    }
+
+    /// A leader has spoken. Of two servers the one that comes back has no quorum: when the oracle is not for it, it is for the
+    /// other one.
+    fn process_leading(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
+        self.process_following(round, notification)?;
+        let verifier = self.peer.quorum_verifier();
+        let speaks_for_itself =
+            notification.leader == notification.sid && notification.leader != self.my_id;
+        if !verifier.need_oracle() || !speaks_for_itself {
+            return ControlFlow::Continue(());
+        }
+        if verifier.ask_oracle() {
+            info!(target: LOG, "Oracle indicates not to follow");
+            return ControlFlow::Continue(());
+        }
+        info!(target: LOG, "Oracle indicates to follow");
+        ControlFlow::Break(self.decide(notification.candidate(), round.tally.clone()))
+    }
+}
+
+impl Election for FastLeaderElection {
+    fn look_for_leader(&self) -> Option<Vote> {
+        let initial = match self.initial_vote() {
+            Ok(initial) => initial,
+            Err(problem) => {
+                error!(target: LOG, "cannot vote: {problem}");
+                return None;
+            }
+        };
+        self.logical_clock.fetch_add(1, Ordering::AcqRel);
+        self.update_proposal(&initial);
+        info!(
+            target: LOG,
+            "New election. My id = {}, proposed zxid=0x{:x}",
+            self.my_id,
+            initial.zxid
+        );
+        self.send_notifications();
+        self.run_round(initial)
+    }
+
+    fn shutdown(&self) {
+        self.stop();
+        debug!(target: LOG, "Shutting down connection manager");
+        self.manager.halt();
+        debug!(target: LOG, "Shutting down messenger");
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.into_iter().for_each(zookeeper_thread::join);
+        debug!(target: LOG, "FLE is down");
+    }
+}

@@ -1,0 +1,119 @@
+//! Connecting and reading with a limit of time, and an end when somebody says so (no Java twin: Socket.connect and
+//! setSoTimeout).
+
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+
+use crate::common::time;
+
+/// How often an attempt looks whether it is still wanted.
+const LOOK_AROUND: Duration = Duration::from_millis(50);
+
+/// Connects, unless it takes longer than `timeout` or is not wanted any more.
+///
+/// # Errors
+/// When there is no connection.
+pub(super) fn connect(
+    address: SocketAddr,
+    timeout: Duration,
+    is_stopped: &dyn Fn() -> bool,
+) -> io::Result<TcpStream> {
+    let deadline = time::now() + timeout;
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1);
+    let mut stream = mio::net::TcpStream::connect(address)?;
+    poll.registry().register(&mut stream, Token(0), Interest::WRITABLE)?;
+    loop {
+        let left = deadline.saturating_duration_since(time::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "connect timed out"));
+        }
+        if is_stopped() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "not wanted any more"));
+        }
+        match poll.poll(&mut events, Some(left.min(LOOK_AROUND))) {
+            Err(problem) if problem.kind() != io::ErrorKind::Interrupted => return Err(problem),
+            _ => {}
+        }
+        if events.is_empty() {
+            continue;
+        }
+        if let Some(problem) = stream.take_error()? {
+            return Err(problem);
+        }
+        if stream.peer_addr().is_ok() {
+            poll.registry().deregister(&mut stream)?;
+            let stream = TcpStream::from(stream);
+            stream.set_nonblocking(false)?;
+            return Ok(stream);
+        }
+    }
+}
+
+/// Reads from a socket until a moment, however slowly the bytes come.
+pub(super) struct DeadlineReader<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl<'a> DeadlineReader<'a> {
+    pub(super) fn new(stream: &'a TcpStream, timeout: Duration) -> Self {
+        Self { stream, deadline: time::now() + timeout }
+    }
+}
+
+impl Read for DeadlineReader<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(time::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "read timed out"));
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut stream = self.stream;
+        stream.read(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_blocks_again_once_it_is_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let timeout = Duration::from_secs(10);
+        let mut here = connect(listener.local_addr().unwrap(), timeout, &|| false).unwrap();
+        let mut there = listener.accept().unwrap().0;
+        there.write_all(b"hello").unwrap();
+        let mut bytes = [0; 5];
+        here.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"hello");
+    }
+
+    #[test]
+    fn a_closed_port_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let problem = connect(address, Duration::from_secs(10), &|| false).unwrap_err();
+        assert_eq!(problem.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn silence_ends_a_reader() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let there = listener.accept().unwrap().0;
+        here.write_all(b"he").unwrap();
+        let mut bytes = [0; 5];
+        let mut reader = DeadlineReader::new(&there, Duration::from_millis(50));
+        let problem = reader.read_exact(&mut bytes).unwrap_err();
+        let kinds = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+        assert!(kinds.contains(&problem.kind()), "{problem}");
+    }
+}

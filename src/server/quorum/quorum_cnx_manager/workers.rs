@@ -1,0 +1,247 @@
+//! Speaking and listening on one connection (Java: SendWorker and RecvWorker of server/quorum/QuorumCnxManager.java).
+//!
+//! Threads: `SendWorker:SID`, `RecvWorker:SID`. When one of them ends, the other one does. Locks: the manager's table.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use byteorder::{BigEndian, ReadBytesExt};
+use log::{debug, warn};
+
+use super::{LOG, MAX_STRANGERS, Message, PACKET_MAX_SIZE, QuorumCnxManager, Table};
+use crate::common::net_utils::{self, InetSocketAddress};
+use crate::ids::Sid;
+use crate::server::quorum::multiple_addresses::MultipleAddresses;
+
+/// How long the host of a connection is asked whether it is still there.
+const VALIDATION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A connection to another server.
+pub(super) struct Connection {
+    pub(super) sid: Sid,
+    stream: TcpStream,
+    is_running: AtomicBool,
+    /// Its host is being asked (Java: ongoingAsyncValidation).
+    is_validated: AtomicBool,
+}
+
+impl Connection {
+    fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Acquire)
+    }
+
+    /// Ends it: both workers notice.
+    pub(super) fn close(&self) {
+        self.is_running.store(false, Ordering::Release);
+        shut_down(&self.stream);
+    }
+
+    /// Says something, in one piece.
+    fn send(&self, message: &[u8]) -> io::Result<()> {
+        let length = i32::try_from(message.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a message is too long"))?;
+        let mut stream = &self.stream;
+        stream.write_all(&[&length.to_be_bytes()[..], message].concat())
+    }
+}
+
+/// Ends a socket in both directions.
+pub(super) fn shut_down(stream: &TcpStream) {
+    if let Err(problem) = stream.shutdown(Shutdown::Both) {
+        debug!(target: LOG, "Exception while closing: {problem}");
+    }
+}
+
+impl QuorumCnxManager {
+    /// Uses a connection from now on, in the place of the one before.
+    pub(super) fn start_workers(&self, sid: Sid, stream: TcpStream) {
+        let is_member = self.is_member(sid);
+        if let Err(problem) = stream.set_read_timeout(None) {
+            warn!(target: LOG, "Error while accessing socket for {sid}: {problem}");
+            return;
+        }
+        let connection = Arc::new(Connection {
+            sid,
+            stream,
+            is_running: AtomicBool::new(true),
+            is_validated: AtomicBool::new(false),
+        });
+        let replaced = {
+            let mut table = self.table.lock();
+            if table.is_halted {
+                return;
+            }
+            if !is_member && self.strangers(&table, sid) >= MAX_STRANGERS {
+                drop(table);
+                warn!(
+                    target: LOG,
+                    "server {sid} is no member of the ensemble, and there are connections to \
+                     {MAX_STRANGERS} such servers already: closing its connection"
+                );
+                connection.close();
+                return;
+            }
+            let replaced =
+                table.peers.entry(sid).or_default().connection.replace(Arc::clone(&connection));
+            self.changed.notify_all();
+            self.spawn_workers(&mut table, &connection);
+            replaced
+        };
+        if let Some(replaced) = replaced {
+            replaced.close();
+        }
+    }
+
+    fn spawn_workers(&self, table: &mut Table, connection: &Arc<Connection>) {
+        let sid = connection.sid;
+        let (sending, receiving) = (Arc::clone(connection), Arc::clone(connection));
+        let both = self
+            .spawn(table, &format!("SendWorker:{sid}"), move |this| this.run_send(&sending))
+            && self.spawn(table, &format!("RecvWorker:{sid}"), move |this| {
+                this.run_receive(&receiving);
+            });
+        if !both {
+            connection.close();
+            if let Some(peer) = table.peers.get_mut(&sid) {
+                peer.connection = None;
+            }
+        }
+    }
+
+    fn strangers(&self, table: &Table, but: Sid) -> usize {
+        let members = self.peer.quorum_verifier();
+        let members = &members.members().servers;
+        let is_stranger = |sid: &Sid| *sid != but && !members.contains_key(sid);
+        let connected = table.peers.iter().filter(|(_, peer)| peer.connection.is_some());
+        connected.filter(|(sid, _)| is_stranger(sid)).count()
+    }
+
+    fn run_send(&self, connection: &Arc<Connection>) {
+        let (sid, my_id) = (connection.sid, self.my_id);
+        debug!(target: LOG, "SendWorker thread started towards {sid}. myId: {my_id}");
+        let mut is_first = true;
+        while let Some(message) = self.next_message(connection, is_first) {
+            is_first = false;
+            if let Err(problem) = connection.send(&message) {
+                warn!(
+                    target: LOG,
+                    "Exception when using channel: for id {sid} my id = {my_id}: {problem}"
+                );
+                break;
+            }
+        }
+        self.finish(connection);
+        warn!(target: LOG, "Send worker leaving thread id {sid} my id = {my_id}");
+    }
+
+    /// What is to be said next; on a new connection what was said last, unless there is something newer. Nothing when the
+    /// connection is to end.
+    fn next_message(&self, connection: &Arc<Connection>, is_first: bool) -> Option<Arc<[u8]>> {
+        let mut table = self.table.lock();
+        loop {
+            if table.is_halted || !connection.is_running() {
+                return None;
+            }
+            let peer = table.peers.get_mut(&connection.sid)?;
+            if !peer.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection)) {
+                return None;
+            }
+            if let Some(message) = peer.next.take() {
+                peer.last_sent = Some(Arc::clone(&message));
+                return Some(message);
+            }
+            if is_first && let Some(last) = &peer.last_sent {
+                debug!(target: LOG, "Attempting to send lastMessage to sid={}", connection.sid);
+                return Some(Arc::clone(last));
+            }
+            self.changed.wait(&mut table);
+        }
+    }
+
+    fn run_receive(&self, connection: &Arc<Connection>) {
+        let (sid, my_id) = (connection.sid, self.my_id);
+        debug!(target: LOG, "RecvWorker thread towards {sid} started. myId: {my_id}");
+        let mut input = BufReader::new(&connection.stream);
+        while connection.is_running() && !self.is_halted() {
+            match read_message(&mut input) {
+                Ok(bytes) => self.recv_queue.offer(Message { bytes, sid }),
+                Err(problem) => {
+                    if !self.is_halted() {
+                        warn!(
+                            target: LOG,
+                            "Connection broken for id {sid}, my id = {my_id}: {problem}"
+                        );
+                    }
+                    break;
+                }
+            }
+        }
+        debug!(
+            target: LOG,
+            "Interrupting SendWorker thread from RecvWorker. sid: {sid}. myId: {my_id}"
+        );
+        self.finish(connection);
+    }
+
+    /// Ends a connection, and has its other worker end.
+    pub(super) fn finish(&self, connection: &Arc<Connection>) {
+        connection.close();
+        let is_member = self.is_member(connection.sid);
+        let mut table = self.table.lock();
+        if let Some(peer) = table.peers.get_mut(&connection.sid)
+            && peer.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection))
+        {
+            peer.connection = None;
+            if !is_member {
+                table.peers.remove(&connection.sid);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Ends a connection if its host does not answer any more, so that another of the server's addresses is tried; another
+    /// thread asks (Java: asyncValidateIfSocketIsStillReachable).
+    pub(super) fn validate(&self, table: &mut Table, connection: &Arc<Connection>) {
+        let sid = connection.sid;
+        if connection.is_validated.swap(true, Ordering::AcqRel) {
+            debug!(target: LOG, "the host of the connection to sid {sid} is being asked already");
+            return;
+        }
+        let connection = Arc::clone(connection);
+        self.spawn(table, &format!("QuorumConnectionValidation:{sid}"), move |this| {
+            if is_host_reachable(&connection.stream) {
+                connection.is_validated.store(false, Ordering::Release);
+                return;
+            }
+            warn!(
+                target: LOG,
+                "destination address not reachable anymore, shutting down the SendWorker for sid {sid}"
+            );
+            this.finish(&connection);
+        });
+    }
+}
+
+fn is_host_reachable(stream: &TcpStream) -> bool {
+    let Ok(remote) = stream.peer_addr() else { return false };
+    let host = net_utils::host_address(remote.ip().to_canonical());
+    let address = InetSocketAddress::new(&host, remote.port(), &|_| None);
+    MultipleAddresses::new([address], VALIDATION_TIMEOUT).reachable_address().is_some()
+}
+
+fn read_message(input: &mut impl Read) -> io::Result<Arc<[u8]>> {
+    let length = input.read_i32::<BigEndian>()?;
+    let bytes = match usize::try_from(length) {
+        Ok(bytes) if bytes > 0 && length <= PACKET_MAX_SIZE => bytes,
+        _ => {
+            let what = format!("Received packet with invalid packet: {length}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+    };
+    let mut message = vec![0; bytes];
+    input.read_exact(&mut message)?;
+    Ok(message.into())
+}
