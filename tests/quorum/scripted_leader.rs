@@ -119,13 +119,28 @@ impl Member {
     pub fn over(dir: Arc<TempDir>, history: &[Zxid]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let leader_port = listener.local_addr().unwrap().port();
+        let servers = format!(
+            "server.1=127.0.0.1:{leader_port}:1\nserver.2=127.0.0.1:2:3\nserver.3=127.0.0.1:4:5"
+        );
+        Self::of(dir, &servers, listener, history)
+    }
+
+    /// Server 2 of an ensemble of others, which has voted for that leader.
+    pub fn among(dir: Arc<TempDir>, servers: &str, leader: Sid) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let member = Self::of(dir, servers, listener, &[]);
+        member.elect(leader);
+        member
+    }
+
+    fn of(dir: Arc<TempDir>, servers: &str, listener: TcpListener, history: &[Zxid]) -> Self {
         let client_port = free_port();
         let data_dir = dir.path().join("data");
         fs::create_dir_all(&data_dir).unwrap();
         fs::write(data_dir.join("myid"), "2").unwrap();
         let config = format!(
             "dataDir={}\ntickTime=1000\ninitLimit=60\nsyncLimit=60\nclientPort={client_port}\n\
-             server.1=127.0.0.1:{leader_port}:1\nserver.2=127.0.0.1:2:3\nserver.3=127.0.0.1:4:5\n",
+             {servers}\n",
             data_dir.display()
         );
         let file = dir.path().join("zoo.cfg");
@@ -144,8 +159,7 @@ impl Member {
             peer.set_accepted_epoch(last.peer_epoch()).unwrap();
             peer.set_current_epoch(last.peer_epoch()).unwrap();
         }
-        peer.set_current_vote(Vote::new(Sid(1), Zxid::ZERO, PeerEpoch(0)));
-        Self {
+        let member = Self {
             dir,
             peer,
             client_port,
@@ -155,11 +169,24 @@ impl Member {
             role: None,
             thread: None,
             ended: None,
-        }
+        };
+        member.elect(Sid(1));
+        member
+    }
+
+    /// It votes for that server.
+    pub fn elect(&self, leader: Sid) {
+        self.peer.set_current_vote(Vote::new(leader, Zxid::ZERO, PeerEpoch(0)));
     }
 
     /// Lets it follow; gives the leader's end of the connection.
     pub fn follow(&mut self, what: As) -> Connection {
+        self.start(what);
+        Connection::new(self.listener.accept().unwrap().0)
+    }
+
+    /// Lets it follow whom it votes for.
+    pub fn start(&mut self, what: As) {
         let (sender, ended) = bounded(1);
         let role = Arc::new(match what {
             As::Follower => Role::Follower(Follower::new(&self.peer)),
@@ -177,7 +204,6 @@ impl Member {
         self.thread = Some(thread.unwrap());
         self.ended = Some(ended);
         self.role = Some(role);
-        Connection::new(self.listener.accept().unwrap().0)
     }
 
     /// Lets it follow, and leads it to where its history is looked at.

@@ -1,0 +1,183 @@
+//! A follower and an observer of ours behind Java leaders of every line (Java: Learner.java against Leader.java and
+//! LearnerHandler.java). Elections are Java's: our member is told who leads.
+//!
+//! Needs the Java servers that `tests/peers/install.sh` installs: `cargo test --test quorum_learner_java -- --ignored`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+
+mod common;
+#[path = "quorum/scripted_leader.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod scripted_leader;
+
+use std::fs;
+use std::sync::Arc;
+
+use common::{
+    Client, DEADLINE, Program, Server, ServerBuilder, TempDir, client_config, free_port, wait_for,
+    wait_until,
+};
+use scripted_leader::{As, Member};
+use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::ids::{Sid, Zxid};
+use zookeeper_server::zoo_defs::ids;
+use zookeeper_server::zookeeper::ZooKeeper;
+
+/// Two Java servers, 1 and 3, that are a quorum of three.
+struct Ensemble {
+    servers: [Server; 2],
+    lines: String,
+}
+
+impl Ensemble {
+    fn start(version: &'static str) -> Self {
+        let line = |n| format!("server.{n}=127.0.0.1:{}:{}", free_port(), free_port());
+        let lines: Vec<String> = (1..=3).map(line).collect();
+        let server = |id: &str| {
+            let mut builder = ServerBuilder::new().program(Program::Java(version));
+            for line in ["tickTime=500", "initLimit=40", "syncLimit=20"] {
+                builder = builder.config(line);
+            }
+            builder = lines.iter().fold(builder, |builder, line| builder.config(line));
+            let mut server = builder.prepare();
+            fs::write(server.dir().join("data/myid"), id).unwrap();
+            server.spawn();
+            server
+        };
+        let ensemble = Self { servers: [server("1"), server("3")], lines: lines.join("\n") };
+        wait_until("the Java servers serve", DEADLINE, || {
+            ensemble.servers.iter().all(Server::serves)
+        });
+        ensemble
+    }
+
+    fn leader(&self) -> (&Server, Sid) {
+        let leads = |server: &&Server| {
+            server.four_letter_word("srvr").is_some_and(|answer| answer.contains("Mode: leader"))
+        };
+        let found = wait_for(DEADLINE, || self.servers.iter().position(|server| leads(&server)));
+        let at = found.expect("somebody leads");
+        (&self.servers[at], if at == 0 { Sid(1) } else { Sid(3) })
+    }
+}
+
+fn client_of(member: &Member) -> Client {
+    let address = format!("127.0.0.1:{}", member.client_port);
+    let (zk, events) = ZooKeeper::connect(&address, client_config()).unwrap();
+    assert!(zk.wait_connected(DEADLINE), "our member serves");
+    Client { zk, events }
+}
+
+fn create(client: &Client, path: &str) {
+    let acl = ids::open_acl_unsafe();
+    client.zk.create(path, Some(path.as_bytes()), acl, CreateMode::Persistent).unwrap();
+}
+
+/// Data and stat of all nodes that are no system's own, by path.
+fn tree(client: &Client) -> Vec<String> {
+    client.zk.sync("/").unwrap();
+    let mut paths = vec!["/".to_owned()];
+    let mut nodes = Vec::new();
+    while let Some(path) = paths.pop() {
+        let (data, stat) = client.zk.get_data(&path, false).unwrap();
+        nodes.push(format!("{path} {data:?} {stat:?}"));
+        let mut children = client.zk.get_children(&path, false).unwrap();
+        children.sort();
+        let below = |child| format!("{}/{child}", if path == "/" { "" } else { &path });
+        paths.extend(children.iter().filter(|child| *child != "zookeeper").map(below));
+    }
+    nodes
+}
+
+#[track_caller]
+fn expect_same(java: &Client, ours: &Client) {
+    assert_eq!(tree(java), tree(ours));
+}
+
+/// A member that comes with nothing, comes back behind, comes back far behind, and starts again.
+fn comes_and_goes(version: &'static str, what: As) {
+    let ensemble = Ensemble::start(version);
+    let (leader, sid) = ensemble.leader();
+    let java = leader.client();
+    (0..20).for_each(|n| create(&java, &format!("/before{n}")));
+    let dir = Arc::new(TempDir::new("learner-java"));
+    let mut member = Member::among(Arc::clone(&dir), &ensemble.lines, sid);
+    member.start(what);
+    let ours = client_of(&member);
+    expect_same(&java, &ours);
+    (0..20).for_each(|n| create(&ours, &format!("/through{n}")));
+    let ephemeral = (ids::open_acl_unsafe(), CreateMode::Ephemeral);
+    ours.zk.create("/ephemeral", None, ephemeral.0, ephemeral.1).unwrap();
+    ours.zk.delete("/before3", -1).unwrap();
+    assert!(ours.zk.delete("/before3", -1).is_err());
+    assert!(
+        ours.zk.create("/through1", None, ids::open_acl_unsafe(), CreateMode::Persistent).is_err()
+    );
+    (0..20).for_each(|n| create(&java, &format!("/beside{n}")));
+    expect_same(&java, &ours);
+    ours.zk.close();
+    wait_until("the session's node is gone", DEADLINE, || {
+        java.zk.exists("/ephemeral", false).unwrap().is_none()
+    });
+    for (round, txns) in [(1, 5), (2, 700)] {
+        member.role().shutdown();
+        member.ended();
+        (0..txns).for_each(|n| create(&java, &format!("/round{round}-{n}")));
+        member.start(what);
+        let ours = client_of(&member);
+        expect_same(&java, &ours);
+        create(&ours, &format!("/again{round}"));
+        expect_same(&java, &ours);
+    }
+    member.role().shutdown();
+    member.ended();
+    let last = member.peer.last_logged_zxid().unwrap();
+    drop(member);
+    let mut member = Member::among(dir, &ensemble.lines, sid);
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), last, "what was applied was on disk");
+    assert!(last > Zxid::ZERO && member.exit_code().is_none());
+    member.start(what);
+    expect_same(&java, &client_of(&member));
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_9() {
+    comes_and_goes("3.9.5", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_8() {
+    comes_and_goes("3.8.6", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_6() {
+    comes_and_goes("3.6.4", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_5() {
+    comes_and_goes("3.5.10", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_4() {
+    comes_and_goes("3.4.14", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn an_observer_of_java_3_9() {
+    comes_and_goes("3.9.5", As::Observer);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn an_observer_of_java_3_4() {
+    comes_and_goes("3.4.14", As::Observer);
+}
