@@ -7,7 +7,6 @@
 
 mod common;
 #[path = "quorum/scripted_leader.rs"]
-#[allow(dead_code, reason = "a part of it is used")]
 mod scripted_leader;
 
 use std::fs;

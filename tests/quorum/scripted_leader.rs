@@ -1,7 +1,8 @@
 //! A member of ours that follows a leader which a test plays: what is on its disk, and what it says, at every step.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
-#![allow(unreachable_pub, reason = "a module of a test crate")]
+#![allow(unreachable_pub, reason = "a module of several test crates")]
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::fs;
 use std::io::{BufReader, Write};
