@@ -31,6 +31,8 @@ class Connection:
         self.password = bytes(16)
         self.timeout_ms = 0
         self.established = False
+        # Events that came while a reply was awaited.
+        self.events = []
 
     def send(self, data):
         """Sends bytes. That the server has closed shows when its answer is read."""
@@ -115,7 +117,7 @@ class Connection:
     # What follows is the easy way, for tests that are not about the protocol.
 
     def call(self, name, **fields):
-        """Sends one request, waits for its reply, ignores events: (error code, record or None)."""
+        """Sends one request, waits for its reply, keeps events: (error code, record or None)."""
         code, request, response = protocol.OPS[name]
         xid = protocol.SPECIAL_XIDS.get(name) or self.next_xid()
         self.send_request(xid, code, encode(request, fields))
@@ -134,6 +136,16 @@ class Connection:
             header, reader = protocol.parse_reply(self.receive())
             if header["xid"] == xid:
                 return header, reader
+            if header["xid"] == protocol.EVENT_XID:
+                self.events.append(reader.value("WatcherEvent"))
+
+    def next_event(self):
+        """The oldest event of a watch that was not taken yet."""
+        while not self.events:
+            header, reader = protocol.parse_reply(self.receive())
+            if header["xid"] == protocol.EVENT_XID:
+                self.events.append(reader.value("WatcherEvent"))
+        return self.events.pop(0)
 
     def ok(self, name, **fields):
         """As `call`, where an error is a fault of the test."""
@@ -143,9 +155,9 @@ class Connection:
         return record
 
 
-def four_letter_word(port, word, deadline_s=REPLY_DEADLINE_S):
+def four_letter_word(port, word, deadline_s=REPLY_DEADLINE_S, host="127.0.0.1"):
     """The answer to a four-letter word, up to the server's closing. OSError: nobody listens."""
-    with socket.create_connection(("127.0.0.1", port), timeout=deadline_s) as sock:
+    with socket.create_connection((host, port), timeout=deadline_s) as sock:
         sock.sendall(word if isinstance(word, bytes) else word.encode())
         out = b""
         while True:

@@ -1,0 +1,340 @@
+"""What an ensemble must do, whoever its members are. Each function takes an ensemble that serves, and
+raises AssertionError, StartFailed or TimeoutError when it does not.
+
+They leave the ensemble as they found it: all members run, with the same tree.
+"""
+
+import time
+
+from harness.client import Closed, Timeout, four_letter_word
+from harness.ensemble import (
+    CATCH_UP_LOGS, StartFailed, all_at_once, close, compare_trees, is_34, tree_of,
+)
+from harness.load import Load, Session
+from harness.protocol import OPEN_ACL, acl_entry, error_name
+from harness.servers import wait_until
+
+# More than the transactions that a leader keeps in memory: a learner that lacks so many gets a
+# snapshot, when the leader does not read them from its log.
+MORE_THAN_COMMITTED_LOG = 620
+KILLS = 3
+
+
+def everywhere(ensemble):
+    """A session on each member."""
+    return [member.connect() for member in ensemble.members]
+
+
+def make(connection, path, data=b"", flags=0):
+    return connection.ok("create", path=path, data=data, acl=OPEN_ACL, flags=flags)["path"]
+
+
+def read(connection, path):
+    connection.ok("sync", path=path)
+    error, answer = connection.call("getData", path=path, watch=False)
+    return None if error else answer["data"]
+
+
+def unique(name, used={}):
+    used[name] = used.get(name, 0) + 1
+    return f"/{name}{used[name]}"
+
+
+def roles(ensemble):
+    """One leads, the other voters follow, observers observe."""
+    for member in ensemble.members:
+        wanted = ("observer",) if member.observer else ("leader", "follower")
+        if member.mode() not in wanted:
+            raise AssertionError(f"{member} is {member.mode()}, not {' or '.join(wanted)}")
+    if ensemble.leader() is None:
+        raise AssertionError("not one leader")
+
+
+def serves(ensemble):
+    """Writes through each member are read through every other; watches, versions, multis, ACLs and
+    quotas work through all."""
+    roles(ensemble)
+    sessions = everywhere(ensemble)
+    for member, session in zip(ensemble.members, sessions):
+        path = unique("through")
+        for other in sessions:
+            error, _ = other.call("exists", path=path, watch=True)
+            if error != -101:
+                raise AssertionError(f"exists {path}: {error_name(error)}")
+        make(session, path, b"by %d" % member.sid)
+        for other, other_member in zip(sessions, ensemble.members):
+            event = other.next_event()
+            if (event["type"], event["path"]) != (1, path):
+                raise AssertionError(f"{other_member}: {event} of {path}")
+            if read(other, path) != b"by %d" % member.sid:
+                raise AssertionError(f"{other_member} does not show what {member} has written")
+        make(session, f"{path}/acl")
+        acl = [acl_entry("world", "anyone", 17), acl_entry("ip", "127.0.0.1")]
+        session.ok("setACL", path=f"{path}/acl", acl=acl, version=0)
+        error, results = session.multi([
+            ("setData", {"path": path, "data": b"multi", "version": 0}),
+            ("create", {"path": f"{path}/m", "data": b"m", "acl": OPEN_ACL, "flags": 0}),
+            ("check", {"path": f"{path}/m", "version": 0}),
+        ])
+        if error or any(name == "error" for name, _ in results):
+            raise AssertionError(f"multi through {member}: {error} {results}")
+        error, _ = session.multi([
+            ("delete", {"path": f"{path}/m", "version": -1}),
+            ("check", {"path": path, "version": 77}),
+        ])
+        for other in sessions:
+            if read(other, f"{path}/m") is None:
+                raise AssertionError(f"a half of a multi is done: {error}")
+        error, _ = session.call("setData", path=path, data=b"", version=0)
+        if error != -103:
+            raise AssertionError(f"setData of an old version: {error_name(error)}")
+        names = [make(session, f"{path}/s-", flags=2) for _ in range(3)]
+        if names != sorted(names):
+            raise AssertionError(f"sequential nodes are {names}")
+    all_modes(ensemble, sessions)
+    for session in sessions:
+        close(session)
+    compare_trees(ensemble)
+
+
+def all_modes(ensemble, sessions):
+    """Containers and nodes with a time to live, where no member is of 3.4 (it cannot read them)."""
+    if any(is_34(member.kind) for member in ensemble.members):
+        return
+    for session in sessions:
+        path = unique("box")
+        session.ok("createContainer", path=path, data=b"", acl=OPEN_ACL, flags=4)
+        session.ok("create2", path=f"{path}/x", data=b"", acl=OPEN_ACL, flags=0)
+
+
+def ephemerals(ensemble):
+    """Ephemeral nodes are seen everywhere, live as long as their session, also when it moves to
+    another member, and go with it, whether it is closed or expires."""
+    sessions = everywhere(ensemble)
+    for member in ensemble.members:
+        path = unique("eph")
+        owner = Session([(member.host, member.port)])
+        owner.connect()
+        owner.send("create", path=path, data=b"", acl=OPEN_ACL, flags=1)
+        expect_everywhere(sessions, path, True)
+        owner.drop()
+        owner.addresses = [a for a in ensemble.addresses() if a[1] != member.port]
+        owner.connect()
+        error, answer, _ = owner.send("exists", path=path, watch=False)
+        if error or answer["stat"]["ephemeralOwner"] != owner.id:
+            raise AssertionError(f"{path} after its session has moved: {error} {answer}")
+        if not owner.close():
+            raise AssertionError("closeSession has no answer")
+        expect_everywhere(sessions, path, False)
+    # The leader expires a session that nobody touches, whichever member it was on.
+    paths, forgotten = [], []
+    for member in ensemble.members:
+        lost = member.connect(timeout_ms=4000)
+        paths.append(make(lost, unique("expiring"), flags=1))
+        forgotten.append(lost)
+    for lost in forgotten:
+        lost.close()
+
+    def gone():
+        for session in sessions:
+            session.call("ping")
+        return all(read(session, path) is None for session in sessions for path in paths)
+    wait_until(f"{paths} expire", gone, 30)
+    for session in sessions:
+        close(session)
+    compare_trees(ensemble)
+
+
+def expect_everywhere(sessions, path, there):
+    for session in sessions:
+        if (read(session, path) is not None) != there:
+            raise AssertionError(f"{path} is {'not there' if there else 'still there'}")
+
+
+def checked(ensemble, load):
+    """After the load: all trees are the same, and hold what was acknowledged."""
+    compare_trees(ensemble)
+    connection = ensemble.leader().connect()
+    load.check(tree_of(connection))
+    close(connection)
+
+
+def killed(ensemble, choose, name):
+    """`kill -9` of a member under load, again and again."""
+    with Load(ensemble.addresses(), name=unique(name)[1:]) as load:
+        for _ in range(KILLS):
+            load.wait_answers(100)
+            victim = choose(ensemble)
+            victim.kill()
+            if len([m for m in ensemble.voters if m.running()]) >= ensemble.majority():
+                ensemble.wait_leader(deadline_s=60)
+                load.wait_answers(50)
+            victim.start()
+            ensemble.wait_serving()
+        load.wait_answers(50)
+    checked(ensemble, load)
+    return f"{load.answers()} answers, {load.lost()} lost, longest pause {load.longest_pause_s():.1f} s"
+
+
+def leader_killed(ensemble):
+    """The leader is killed under load; another leads; nothing that was acknowledged is lost."""
+    return killed(ensemble, lambda e: e.wait_leader(), "lk")
+
+
+def follower_killed(ensemble):
+    """A follower is killed under load."""
+    return killed(ensemble, lambda e: e.followers()[0], "fk")
+
+
+def all_killed(ensemble):
+    """All members are killed at once under load."""
+    with Load(ensemble.addresses(), name=unique("ak")[1:]) as load:
+        load.wait_answers(200)
+        for member in ensemble.members:
+            member.process.kill()
+        for member in ensemble.members:
+            member.kill()
+            member.start()
+        ensemble.wait_serving()
+        load.wait_answers(50)
+    checked(ensemble, load)
+
+
+def write_some(ensemble, count):
+    connection = ensemble.wait_leader().connect()
+    root = make(connection, unique("some"))
+    for _ in range(count):
+        make(connection, f"{root}/n-", b"x" * 100, 2)
+    close(connection)
+
+
+def catch_up(ensemble, member, way):
+    """Starts it; it must say that it catches up in that way."""
+    member.start()
+    ensemble.wait_serving()
+    log = member.log_text()
+    ways = [name for name, words in CATCH_UP_LOGS.items() if words in log]
+    if ways != [way]:
+        raise AssertionError(f"{member} has caught up by {ways}, not by {way}")
+    compare_trees(ensemble)
+
+
+def laggards(ensemble):
+    """A follower, and an observer when there is one."""
+    return [member for mode in ("follower", "observer")
+            for member in ensemble.members if member.mode() == mode][:1] + [
+        member for member in ensemble.members if member.observer][:1]
+
+
+def diff(ensemble):
+    """A learner that lacks a few transactions gets them."""
+    # What the leader has kept must reach back to something that all have.
+    write_some(ensemble, 5)
+    compare_trees(ensemble)
+    for member in dict.fromkeys(laggards(ensemble)):
+        member.stop()
+        write_some(ensemble, 50)
+        catch_up(ensemble, member, "DIFF")
+
+
+def snap(ensemble):
+    """A learner that lacks more than the leader has at hand gets a snapshot."""
+    for member in dict.fromkeys(laggards(ensemble)):
+        member.stop()
+        write_some(ensemble, MORE_THAN_COMMITTED_LOG)
+        catch_up(ensemble, member, "SNAP")
+
+
+ATTEMPTS = 4
+
+
+def lose_proposals(ensemble):
+    """A leader writes to its log what nobody else has seen, and is gone. (It, where it wrote.)"""
+    leader = ensemble.wait_leader()
+    # On a session that exists already: a new one would need the quorum.
+    connection = leader.connect()
+    root = make(connection, unique("lost"))
+    compare_trees(ensemble)
+    others = [member for member in ensemble.members if member is not leader]
+    for member in others:
+        member.process.kill()
+    # The leader stands for half a tick or so until it gives up.
+    for _ in range(5):
+        connection.send_request(connection.next_xid(), 1, encoded_create(f"{root}/lost-"))
+    # What it has read it logs before it goes.
+    time.sleep(0.3)
+    leader.kill()
+    connection.close()
+    for member in others:
+        member.kill()
+        member.start()
+    ensemble.wait_serving(others)
+    return leader, root
+
+
+def left_of(member, root):
+    session = member.connect()
+    left = session.ok("getChildren", path=root, watch=False)["children"]
+    close(session)
+    return left
+
+
+def trunc(ensemble):
+    """A leader that was lost with proposals that nobody else has seen is told to forget them."""
+    for _ in range(ATTEMPTS):
+        leader, root = lose_proposals(ensemble)
+        leader.start()
+        ensemble.wait_serving()
+        left = left_of(leader, root)
+        compare_trees(ensemble)
+        if CATCH_UP_LOGS["TRUNC"] in leader.log_text():
+            if left:
+                raise AssertionError(f"truncated, and {left} are there")
+            return
+    raise AssertionError(f"no TRUNC in {ATTEMPTS} attempts")
+
+
+def other_history(ensemble):
+    """The same, where the others have gone on meanwhile: Java's leader sends a snapshot then."""
+    leader, root = lose_proposals(ensemble)
+    write_some(ensemble, 20)
+    leader.start()
+    ensemble.wait_serving()
+    left = left_of(leader, root)
+    if left:
+        raise AssertionError(f"{left} were never committed, and are there")
+    compare_trees(ensemble)
+
+
+def encoded_create(path):
+    from harness.jute import encode
+    return encode("CreateRequest", {"path": path, "data": b"", "acl": OPEN_ACL, "flags": 2})
+
+
+def minority_refuses(ensemble):
+    """Without a majority nobody serves; with it all go on."""
+    leader = ensemble.leader()
+    downed = [member for member in ensemble.voters if member is not leader]
+    downed = downed[: len(ensemble.voters) - ensemble.majority() + 1]
+    all_at_once(*[member.kill for member in downed])
+    left = [member for member in ensemble.members if member.running()]
+
+    def silent():
+        return all(member.mode() is None for member in left)
+    wait_until("nobody serves without a majority", silent, 30)
+    for member in left:
+        text = four_letter_word(member.port, "srvr", 5, member.host)
+        if "not currently serving requests" not in text:
+            raise AssertionError(f"{member} answers {text!r} to srvr")
+    for member in downed:
+        member.start()
+    ensemble.wait_serving()
+    write_some(ensemble, 5)
+    compare_trees(ensemble)
+
+
+SCENARIOS = {f.__name__: f for f in (
+    serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed, minority_refuses, all_killed,
+)}
+
+__all__ = ["SCENARIOS", "StartFailed"]

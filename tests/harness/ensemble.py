@@ -1,0 +1,355 @@
+"""Ensembles: members of any kind and role, started, killed, stopped and replaced; and whether all of
+them show the same tree.
+
+A member is written `KIND` or `KIND:observer`, where KIND is what `servers.py` takes: `ours`,
+`java:3.4.14`, `java:3.9.5:observer`. Server ids count from 1 in the order of the list, so that the
+last voter leads when all are started together with empty data (see `start`).
+"""
+
+import atexit
+import signal
+import sys
+import threading
+
+from .client import Closed, Connection, Timeout, four_letter_word
+from .jute import encode
+from .protocol import OPS
+from .servers import Server, StartFailed, free_port, fresh_dir, wait_until
+
+JOIN_DEADLINE_S = 60.0
+TICK_MS = 1000
+
+# What the learners of every release log when the leader has decided how they catch up.
+CATCH_UP_LOGS = {
+    "DIFF": "Getting a diff from the leader",
+    "SNAP": "Getting a snapshot from leader",
+    "TRUNC": "Truncating log to get in sync with the leader",
+}
+
+
+def parse_member(text):
+    """(kind, whether it is an observer)."""
+    kind, observer = (text[: -len(":observer")], True) if text.endswith(":observer") else (text, False)
+    if kind != "ours" and not kind.startswith("java:"):
+        raise SystemExit(f"{text}: a member is `ours` or `java:VERSION`, with `:observer` perhaps")
+    return kind, observer
+
+
+def parse_members(text):
+    """A list as it stands on a command line, separated by commas."""
+    return [parse_member(member.strip()) for member in text.split(",")]
+
+
+def end_on_signals():
+    """SIGTERM ends the program in order, as SIGINT does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def is_34(kind):
+    return kind.startswith("java:3.4.")
+
+
+class Member(Server):
+    """One member. `host` is its address, which the others and the clients use."""
+
+    def __init__(self, sid, kind, observer, workdir, host="127.0.0.1", settings=None,
+                 properties=None):
+        self.sid, self.observer, self.host = sid, observer, host
+        self.quorum_port, self.election_port = free_port(), free_port()
+        # Words in front of the command, to start it in a network of its own.
+        self.prefix = []
+        self.paused = False
+        self.starts = 0
+        flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
+        super().__init__(kind, workdir, {
+            "tickTime": TICK_MS, "initLimit": 10, "syncLimit": 4, "maxSessionTimeout": 60000,
+            "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
+            **({"peerType": "observer"} if observer else {}),
+        }, flags)
+
+    def line(self):
+        role = ":observer" if self.observer else ""
+        return f"{self.host}:{self.quorum_port}:{self.election_port}{role}"
+
+    def command(self):
+        line, environment = super().command()
+        return [*self.prefix, *line], environment
+
+    def start(self, wait=False):
+        self.data.mkdir(exist_ok=True)
+        (self.data / "myid").write_text(f"{self.sid}\n")
+        self.paused = False
+        self.starts += 1
+        # Java's logger begins its file anew: each start has a file of its own.
+        self.log = self.workdir / f"server-{self.starts}.log"
+        return super().start(wait)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def mode(self):
+        """`leader`, `follower`, `observer`, or None when it does not serve."""
+        if not self.running() or self.paused:
+            return None
+        try:
+            answer = four_letter_word(self.port, "srvr", 2, self.host)
+        except OSError:
+            return None
+        for line in answer.splitlines():
+            if line.startswith("Mode: "):
+                return line[6:].strip()
+        return None
+
+    def zxid(self):
+        answer = four_letter_word(self.port, "srvr", 5, self.host)
+        return int(next(l for l in answer.splitlines() if l.startswith("Zxid: "))[6:], 16)
+
+    def _serving(self):
+        if not self.running():
+            raise StartFailed(f"{self} ended with {self.process.returncode}\n{self.log_tail()}")
+        return self.mode()
+
+    def pause(self):
+        """SIGSTOP: its connections stay, nothing answers."""
+        self.process.send_signal(signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self):
+        if self.running():
+            self.process.send_signal(signal.SIGCONT)
+        self.paused = False
+
+    def kill(self):
+        super().kill()
+        self.paused = False
+
+    def connect(self, timeout_ms=10000, **fields):
+        """A new session on this member."""
+        connection = Connection(self.port, self.host)
+        answer = connection.connect(timeout_ms=timeout_ms, **fields)
+        if not connection.established:
+            connection.close()
+            raise Closed(f"{self} refuses the session: {answer}")
+        return connection
+
+    def log_text(self):
+        """What it has logged since its start."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def __str__(self):
+        role = " (observer)" if self.observer else ""
+        return f"member {self.sid} {self.kind}{role}"
+
+
+class Ensemble:
+    """Members on one machine. To be used in a `with`, which kills what is left at the end."""
+
+    def __init__(self, members, workdir, settings=None, properties=None, hosts=None):
+        workdir = fresh_dir(workdir)
+        self.members = [
+            Member(sid, kind, observer, workdir / f"member-{sid}",
+                   hosts[sid - 1] if hosts else "127.0.0.1", settings, properties)
+            for sid, (kind, observer) in enumerate(members, 1)
+        ]
+        self.write_lines()
+        # No member outlives the program, however that ends.
+        atexit.register(self.__exit__)
+
+    def write_lines(self):
+        for member in self.members:
+            for other in self.members:
+                member.settings[f"server.{other.sid}"] = other.line()
+
+    @property
+    def voters(self):
+        return [member for member in self.members if not member.observer]
+
+    def majority(self):
+        return len(self.voters) // 2 + 1
+
+    def start(self):
+        """Starts all. The last voter leads: a majority that ends with it starts first."""
+        first = self.voters[-self.majority():]
+        for member in first:
+            member.start()
+        self.wait_serving(first)
+        for member in self.members:
+            if member not in first:
+                member.start()
+        self.wait_serving()
+        return self
+
+    def wait_serving(self, members=None, deadline_s=JOIN_DEADLINE_S):
+        """Waits until these members serve, and one of all leads."""
+        members = self.members if members is None else members
+        for member in members:
+            try:
+                wait_until(f"{member} serves", member._serving, deadline_s)
+            except TimeoutError as error:
+                raise StartFailed(f"{error}\n{self.log_tails()}") from None
+        wait_until("there is a leader", self.leader, deadline_s)
+
+    def leader(self):
+        """The member that leads, or None."""
+        leaders = [member for member in self.members if member.mode() == "leader"]
+        return leaders[0] if len(leaders) == 1 else None
+
+    def wait_leader(self, other_than=None, deadline_s=JOIN_DEADLINE_S):
+        def look():
+            leader = self.leader()
+            return leader if leader is not other_than else None
+        try:
+            return wait_until("there is a leader", look, deadline_s)
+        except TimeoutError as error:
+            raise StartFailed(f"{error}\n{self.log_tails()}") from None
+
+    def followers(self):
+        return [member for member in self.members if member.mode() == "follower"]
+
+    def addresses(self):
+        return [(member.host, member.port) for member in self.members]
+
+    def replace(self, member, kind, data="keep"):
+        """Stops a member and starts another kind in its place, on its data or on none."""
+        member.stop()
+        member.kind = kind
+        if data == "fresh":
+            fresh_dir(member.data)
+        member.start()
+        self.wait_serving()
+
+    def log_tails(self, lines=15):
+        return "\n".join(f"--- {member}: {member.log}\n{member.log_tail(lines)}"
+                         for member in self.members)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for member in self.members:
+            member.kill()
+
+
+# --- the same tree everywhere ---
+
+# What each release puts there differs; nothing of a client's is in it.
+OWN = "/zookeeper"
+NO_NODE = -101
+
+
+# How many nodes are asked for at once.
+BATCH = 200
+
+
+def tree_of(connection):
+    """path -> (data, stat, ACL), with all that the session's server knows, after a sync."""
+    connection.ok("sync", path="/")
+    tree, todo = {}, ["/"]
+    while todo:
+        batch, todo = todo[:BATCH], todo[BATCH:]
+        for path, children, node in look_at(connection, batch):
+            tree[path] = node
+            below = (f"{path.rstrip('/')}/{name}" for name in children)
+            todo += [child for child in below if child != OWN]
+    return tree
+
+
+def look_at(connection, paths):
+    """(path, names of children, node) of those that are there. The requests go out together."""
+    questions = ("getData", "getChildren2", "getACL")
+    asked = []
+    out = b""
+    for path in paths:
+        for name in questions:
+            code, request, _ = OPS[name]
+            xid = connection.next_xid()
+            frame = encode("RequestHeader", {"xid": xid, "type": code}) + encode(
+                request, {"path": path, "watch": False})
+            out += len(frame).to_bytes(4, "big") + frame
+            asked.append((path, name, xid))
+    connection.send(out)
+    found = []
+    for path, name, xid in asked:
+        header, reader = connection.reply(xid)
+        # An ephemeral node or a container may go at any time.
+        if header["err"] not in (0, NO_NODE):
+            raise AssertionError(f"{name} {path}: error {header['err']}")
+        found.append(None if header["err"] else reader.value(OPS[name][2]))
+    for path, data, children, acl in zip(paths, found[::3], found[1::3], found[2::3]):
+        if data and children and acl:
+            entries = sorted((e["perms"], e["id"]["scheme"], e["id"]["id"]) for e in acl["acl"])
+            yield path, children["children"], (data["data"], data["stat"], entries)
+
+
+def describe(node):
+    data, stat, acl = node
+    shown = data if data is None or len(data) < 60 else data[:60] + b".."
+    return f"{shown!r} {stat} {acl}"
+
+
+def tree_differences(left, right):
+    """What two trees differ in, as texts."""
+    out = [f"{path} is only on the first" for path in sorted(left.keys() - right.keys())]
+    out += [f"{path} is only on the second" for path in sorted(right.keys() - left.keys())]
+    for path in sorted(left.keys() & right.keys()):
+        if left[path] != right[path]:
+            out.append(f"{path}:\n    {describe(left[path])}\n    {describe(right[path])}")
+    return out
+
+
+def compare_trees(ensemble, deadline_s=20.0):
+    """The number of nodes, which every member that runs shows alike.
+
+    A node may come or go between two looks (a session expires): differences count when they last.
+    """
+    members = [member for member in ensemble.members if member.running()]
+
+    def look(member):
+        connection = member.connect()
+        try:
+            return tree_of(connection)
+        finally:
+            close(connection)
+
+    found = []
+
+    def same():
+        trees = [look(member) for member in members]
+        found[:] = [f"{members[0]} and {member}: {difference}"
+                    for member, tree in zip(members[1:], trees[1:])
+                    for difference in tree_differences(trees[0], tree)]
+        return None if found else len(trees[0])
+
+    try:
+        return wait_until("all members show the same tree", same, deadline_s)
+    except TimeoutError as error:
+        text = "\n".join(found[:10])
+        raise AssertionError(f"{error}: {len(found)} differences\n{text}") from None
+
+
+def close(connection):
+    """Ends the session when that is still possible."""
+    try:
+        connection.call("closeSession")
+    except (Closed, Timeout, OSError, EOFError):
+        pass
+    connection.close()
+
+
+def all_at_once(*tasks):
+    """Runs the functions beside each other; the first error of any is raised."""
+    errors = []
+
+    def run(task):
+        try:
+            task()
+        except BaseException as error:  # Raised below.
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
