@@ -6,7 +6,7 @@
 #
 #     tests/peers/install.sh             everything
 #     tests/peers/install.sh java 3.9.5  only that version of Java ZooKeeper
-#     tests/peers/install.sh kazoo | c | go | programs
+#     tests/peers/install.sh kazoo | c | go | checker | programs
 #
 # Ends non-zero, with a message that names the peer, when one cannot be had.
 set -euo pipefail
@@ -142,6 +142,25 @@ install_go() {
     fi
 }
 
+# The checker of the histories that tests/chaos writes.
+install_checker() {
+    need go golang-go
+    mkdir -p "$PEERS_DIR/bin"
+    local binary="$PEERS_DIR/bin/chaos_checker"
+    if [ -e "$binary" ] && [ -z "$(find "$TESTS_DIR/chaos/checker" -newer "$binary")" ]; then
+        return 0
+    fi
+    echo "install: the checker of histories"
+    (
+        cd "$TESTS_DIR/chaos/checker"
+        retry "porcupine" go mod download
+        go test ./... || die "tests/chaos/checker fails its own tests"
+        go build -buildvcs=false -o "$binary" . || die "tests/chaos/checker does not compile"
+    )
+    # Where nothing has changed, Go leaves the file as it is.
+    touch "$binary"
+}
+
 install_programs() {
     need_jdk
     local classes="$PEERS_DIR/classes" source
@@ -162,12 +181,13 @@ all)
     install_kazoo
     install_c
     install_go
+    install_checker
     echo "install: every peer is in $PEERS_DIR"
     ;;
 java)
     for version in "${@:2}"; do install_java "$version"; done
     ;;
-kazoo | c | go | programs)
+kazoo | c | go | checker | programs)
     "install_$1"
     ;;
 *)

@@ -1,0 +1,261 @@
+"""What goes wrong, in an order that a seed decides. Each fault is over, and undone, when its function
+returns: all members run, and all reach all. Whether they serve again is left to the next wait.
+"""
+
+import random
+import shutil
+import time
+
+from harness.load import Session, SessionLost
+from harness.client import Closed
+
+HEADER = 16
+PREFIX = 12
+SHORTEST_S, LONGEST_S = 0.5, 6.0
+CALM_S = 3.0
+
+
+class Nemesis:
+    """`network` may be None: then nothing is cut off."""
+
+    def __init__(self, ensemble, network, seed, say):
+        self.ensemble, self.network, self.random, self.say = ensemble, network, random.Random(seed), say
+        faults = [self.kill_one, self.kill_one, self.kill_leader, self.kill_leader, self.kill_majority,
+                  self.kill_all, self.restart_one, self.stop_one, self.stop_leader, self.stop_leader,
+                  self.stop_majority, self.tear_one, self.tear_all]
+        if network:
+            faults += [self.isolate_one, self.isolate_leader, self.isolate_leader, self.deafen_one,
+                       self.silence_leader, self.split, self.bridge, self.cut_some_ways]
+        self.faults = faults
+        self.done = {}
+
+    def run(self, stop):
+        """One fault after the other, calm in between, until `stop` is set."""
+        while not stop.wait(self.random.uniform(0.5, CALM_S)):
+            fault = self.random.choice(self.faults)
+            self.done[fault.__name__] = self.done.get(fault.__name__, 0) + 1
+            fault()
+            self.heal()
+            self.wait_leader(stop)
+
+    def wait_leader(self, stop):
+        """Faults without a pause would only show that nothing works without a leader."""
+        deadline = time.monotonic() + 15
+        while not stop.wait(0.1) and time.monotonic() < deadline:
+            if self.ensemble.leader():
+                return
+
+    def last(self):
+        time.sleep(self.random.uniform(SHORTEST_S, LONGEST_S))
+
+    def heal(self):
+        if self.network and self.network.cuts:
+            self.network.heal()
+        for member in self.ensemble.members:
+            if member.paused:
+                member.resume()
+            if not member.running():
+                member.kill()
+                member.start()
+
+    def one(self):
+        return self.random.choice(self.ensemble.members)
+
+    def leader(self):
+        return self.ensemble.leader() or self.one()
+
+    def some(self):
+        """A majority of the voters."""
+        return self.random.sample(self.ensemble.voters, self.ensemble.majority())
+
+    # Processes.
+
+    def kill(self, *members):
+        self.say("kill", *members)
+        for member in members:
+            member.process.kill()
+        for member in members:
+            member.kill()
+
+    def kill_one(self):
+        self.kill(self.one())
+        self.last()
+
+    def kill_leader(self):
+        self.kill(self.leader())
+        self.last()
+
+    def kill_majority(self):
+        self.kill(*self.some())
+        self.last()
+
+    def kill_all(self):
+        self.kill(*self.ensemble.members)
+
+    def restart_one(self):
+        member = self.one()
+        self.say("stop in order", member)
+        member.stop()
+
+    def stop_them(self, *members):
+        self.say("pause", *members)
+        for member in members:
+            member.pause()
+        self.last()
+
+    def stop_one(self):
+        self.stop_them(self.one())
+
+    def stop_leader(self):
+        self.stop_them(self.leader())
+
+    def stop_majority(self):
+        self.stop_them(*self.some())
+
+    # Disks: what a machine leaves that fails while it writes.
+
+    def tear_one(self):
+        member = self.one()
+        self.kill(member)
+        self.say("tear", member)
+        tear(self.random, member)
+
+    def tear_all(self):
+        self.kill(*self.ensemble.members)
+        self.say("tear", *self.ensemble.members)
+        for member in self.ensemble.members:
+            tear(self.random, member)
+
+    # Networks. Clients go on reaching all members.
+
+    def numbers(self):
+        return [member.sid for member in self.ensemble.members]
+
+    def isolate(self, member):
+        self.say("isolate", member)
+        self.network.cut_between([member.sid], [n for n in self.numbers() if n != member.sid])
+        self.last()
+
+    def isolate_one(self):
+        self.isolate(self.one())
+
+    def isolate_leader(self):
+        self.isolate(self.leader())
+
+    def deafen_one(self):
+        """What the others send does not reach it."""
+        member = self.one()
+        self.say("deafen", member)
+        for number in self.numbers():
+            if number != member.sid:
+                self.network.cut(number, member.sid)
+        self.last()
+
+    def silence_leader(self):
+        """What the leader sends reaches nobody."""
+        member = self.leader()
+        self.say("silence", member)
+        for number in self.numbers():
+            if number != member.sid:
+                self.network.cut(member.sid, number)
+        self.last()
+
+    def split(self):
+        numbers = self.numbers()
+        self.random.shuffle(numbers)
+        at = self.random.randrange(1, len(numbers))
+        self.say("split", numbers[:at], numbers[at:])
+        self.network.cut_between(numbers[:at], numbers[at:])
+        self.last()
+
+    def bridge(self):
+        """Only one member reaches all."""
+        numbers = self.numbers()
+        self.random.shuffle(numbers)
+        middle = (len(numbers) - 1) // 2
+        self.say("bridge", numbers[0], "between", numbers[1 : 1 + middle], numbers[1 + middle :])
+        self.network.cut_between(numbers[1 : 1 + middle], numbers[1 + middle :])
+        self.last()
+
+    def cut_some_ways(self):
+        ways = [(a, b) for a in self.numbers() for b in self.numbers() if a != b]
+        cut = self.random.sample(ways, self.random.randrange(1, len(ways)))
+        self.say("cut", *cut)
+        for way in cut:
+            self.network.cut(*way)
+        self.last()
+
+
+def logs(member):
+    """The member's log files, the newest first."""
+    found = (member.data / "version-2").glob("log.*")
+    return sorted(found, key=lambda path: int(path.suffix[1:], 16), reverse=True)
+
+
+def entries(log):
+    """Where each whole entry starts, and where the last one ends."""
+    at, starts = HEADER, [HEADER]
+    while at + PREFIX <= len(log):
+        length = int.from_bytes(log[at + 8 : at + 12], "big", signed=True)
+        end = at + PREFIX + length
+        if length <= 0 or log[end : end + 1] != b"B":
+            break
+        at = end + 1
+        starts.append(at)
+    return starts
+
+
+def tear(random, member):
+    """The next write to its log was cut off. Nobody was told of that write."""
+    for path in logs(member)[:1]:
+        log = path.read_bytes()
+        if len(log) < HEADER:
+            return
+        starts = entries(log)
+        start = random.randrange(len(starts))
+        write = log[starts[start] : starts[start + 1]] if start + 1 < len(starts) else b"\0" * 8
+        path.write_bytes(log[: starts[-1]] + write[: random.randrange(len(write))])
+
+
+# --- faults that are to be found ---
+
+def forget(ensemble, say, count=8):
+    """All members lose the last `count` transactions of their logs: a disk that lied about what it had.
+    False when that cannot be done now."""
+    for member in ensemble.members:
+        member.process.kill()
+    for member in ensemble.members:
+        member.kill()
+    plans = []
+    for member in ensemble.members:
+        newest = logs(member)[0]
+        log = newest.read_bytes()
+        starts = entries(log)
+        if len(starts) < count + 2:
+            return False
+        zxid = int.from_bytes(log[starts[-1 - count] + PREFIX + 12 :][:8], "big")
+        for snapshot in (member.data / "version-2").glob("snapshot.*"):
+            if int(snapshot.suffix[1:], 16) >= zxid:
+                return False
+        plans.append((newest, log[: starts[-1 - count]]))
+    for newest, log in plans:
+        shutil.copy(newest, newest.with_name(f"before.{newest.name}"))
+        newest.write_bytes(log)
+    say("SEEDED FAULT: all forget", count, "transactions")
+    return True
+
+
+def lose_a_node(ensemble, say):
+    """An acknowledged node vanishes behind the checker's back."""
+    session = Session(ensemble.addresses())
+    session.connect()
+    try:
+        _, answer, _ = session.send("getChildren", path="/sequence", watch=False)
+        name = sorted(answer["children"])[-1]
+        session.send("delete", path=f"/sequence/{name}", version=-1)
+        say("SEEDED FAULT: lost", name)
+        return True
+    except (Closed, SessionLost, IndexError, TypeError):
+        return False
+    finally:
+        session.close()

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""An ensemble under faults and load, and a checker that reads what the clients were told.
+
+    run.py                                        a minute on ours,ours,ours
+    run.py --members java:3.9.5,java:3.9.5,java:3.9.5 --seconds 60 --seed 7
+    run.py --members ours,ours,ours,ours,ours --seconds 3600
+    run.py --seeded-fault forget                  must FAIL: all members lose acknowledged writes
+    run.py --no-network                           without network faults, where namespaces cannot be made
+    run.py --check HISTORY                        the checker alone
+
+A seed repeats the faults, their lengths and what the clients choose, not the moments. Prints PASS or
+FAIL. History, logs and data stay in tests/.peers/work/chaos. See README.md.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import nemesis as faults  # noqa: E402
+from clients import REGISTERS, Clients, GENERATION_S, History  # noqa: E402
+from harness.client import Closed, Timeout  # noqa: E402
+from harness.ensemble import (  # noqa: E402
+    Ensemble, close, compare_trees, end_on_signals, parse_members, tree_of,
+)
+from harness.load import Session  # noqa: E402
+from harness.servers import PEERS, require, wait_until, work_root  # noqa: E402
+from network import Network, enter  # noqa: E402
+
+CLIENTS = 6
+# After the last fault.
+RECOVERY_S = 60
+SETTINGS = {"tickTime": 500, "initLimit": 20, "syncLimit": 6}
+PROPERTIES = {"zookeeper.snapCount": "2000", "zookeeper.preAllocSize": "256"}
+
+
+def checker():
+    """The checker's binary, built when its source is newer."""
+    binary = PEERS / "bin" / "chaos_checker"
+    newest = max(file.stat().st_mtime for file in (HERE / "checker").iterdir())
+    if not binary.exists() or binary.stat().st_mtime < newest:
+        subprocess.run([str(HERE.parent / "peers" / "install.sh"), "checker"], check=True)
+    return binary
+
+
+def check(history, strict_sync):
+    """Whether the history is one that a correct ensemble can have."""
+    command = [str(checker()), f"-strict-sync={'true' if strict_sync else 'false'}", str(history)]
+    return subprocess.run(command).returncode == 0
+
+
+class Run:
+    """One run. `say` writes to the console and to the history's directory."""
+
+    def __init__(self, arguments, root):
+        self.arguments, self.root = arguments, root
+        self.started = time.monotonic()
+        self.events = None
+        self.problems = []
+
+    def say(self, *words):
+        line = f"{time.monotonic() - self.started:7.2f} {' '.join(str(word) for word in words)}"
+        print(line, flush=True)
+        if self.events:
+            print(line, file=self.events, flush=True)
+
+    def go(self):
+        arguments = self.arguments
+        members = parse_members(arguments.members)
+        network = None if arguments.no_network else Network(len(members))
+        hosts = network and [network.host(i + 1) for i in range(len(members))]
+        with Ensemble(members, self.root, SETTINGS, PROPERTIES, hosts) as ensemble:
+            self.events = open(self.root / "events.txt", "w")
+            for member in ensemble.members if network else ():
+                member.prefix = network.prefix(member.sid)
+            ensemble.start()
+            self.say("serves:", *[f"{member} ({member.mode()})" for member in ensemble.members])
+            history = History(self.root / "history.jsonl")
+            clients = Clients(CLIENTS, ensemble.addresses(), arguments.seed, history)
+            clients.start()
+            self.trouble(ensemble, network)
+            self.say("calm")
+            ensemble.wait_serving(deadline_s=RECOVERY_S)
+            clients.stop()
+            self.last_look(ensemble, clients, history)
+            history.close()
+        if network:
+            network.close()
+        self.say(f"{history.lines} operations, {clients.total('unknown')} without an answer, "
+                 f"{clients.total('lost_sessions')} sessions lost")
+        return history
+
+    def trouble(self, ensemble, network):
+        """The faults, for as long as was asked."""
+        arguments = self.arguments
+        nemesis = faults.Nemesis(ensemble, network, arguments.seed, self.say)
+        stop = threading.Event()
+        thread = threading.Thread(target=self.guarded, args=(nemesis.run, stop))
+        seconds = arguments.seconds
+        if arguments.seeded_fault:
+            seconds = seconds / 2
+        thread.start()
+        stop.wait(seconds)
+        stop.set()
+        thread.join()
+        if arguments.seeded_fault:
+            self.seed_fault(ensemble)
+            time.sleep(seconds)
+        self.faults = nemesis.done
+
+    def seed_fault(self, ensemble):
+        fault = {"forget": faults.forget, "lose-node": faults.lose_a_node}[
+            self.arguments.seeded_fault]
+        for _ in range(20):
+            ensemble.wait_serving(deadline_s=RECOVERY_S)
+            time.sleep(2)
+            done = fault(ensemble, self.say)
+            for member in ensemble.members:
+                if not member.running():
+                    member.start()
+            if done:
+                return
+        self.problem("the fault could not be seeded")
+
+    def guarded(self, function, *arguments):
+        try:
+            function(*arguments)
+        except Exception as error:
+            self.problem(f"{type(error).__name__}: {error}")
+
+    def problem(self, text):
+        self.problems.append(text)
+        self.say("PROBLEM", text)
+
+    def last_look(self, ensemble, clients, history):
+        """After all faults: all members agree, and hold what was acknowledged."""
+        self.guarded(compare_trees, ensemble)
+        generations = int((time.monotonic() - self.started) / GENERATION_S) + 1
+        for number, member in enumerate(ensemble.members):
+            try:
+                read_registers(member, 1000 + number, history, generations)
+            except (Closed, Timeout, AssertionError) as error:
+                self.problem(f"the last look at {member}: {error}")
+        session = Session(ensemble.addresses())
+        session.connect()
+        connection = session.connection
+        tree = tree_of(connection)
+        for client in clients.clients:
+            for path, value in client.sequence:
+                if path not in tree:
+                    history.add(op="violation", c=client.number, k=path, what="acknowledged, and lost")
+                elif tree[path][0] != value.encode():
+                    history.add(op="violation", c=client.number, k=path,
+                                what=f"is {tree[path][0]}, not {value}")
+        clients.close_sessions()
+        def left():
+            return [path for path, (_, stat, _) in tree_of(connection).items()
+                    if stat["ephemeralOwner"]]
+        try:
+            wait_until("no ephemeral node is left", lambda: not left(), 30)
+        except TimeoutError:
+            self.problem(f"ephemeral nodes of sessions that have ended: {left()}")
+        self.guarded(compare_trees, ensemble)
+        close(connection)
+        for member in ensemble.members:
+            for file in member.workdir.glob("server-*.log"):
+                if "panicked at" in file.read_text(errors="replace"):
+                    self.problem(f"{member} has panicked: {file}")
+
+
+def read_registers(member, number, history, generations):
+    """Each register that was ever used, read behind a sync, as one more client's operations."""
+    from harness.protocol import error_name
+    session = Session([(member.host, member.port)], timeout_ms=20000)
+    session.connect()
+    for generation in range(generations):
+        for register in range(REGISTERS):
+            key = f"/r{register}-{generation}"
+            call = time.monotonic_ns()
+            session.send("sync", path="/")
+            error, answer, zxid = session.send("getData", path=key, watch=False)
+            entry = {"c": number, "s": f"{session.id:x}", "op": "sync read", "k": key, "call": call,
+                     "ret": time.monotonic_ns(), "err": error_name(error), "z": zxid}
+            if not error:
+                stat = answer["stat"]
+                entry.update(rv=answer["data"].decode(), rver=stat["version"], mz=stat["mzxid"])
+            history.add(**entry)
+    session.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--members", default="ours,ours,ours", metavar="LIST")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seeded-fault", choices=["forget", "lose-node"])
+    parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--check", metavar="HISTORY")
+    parser.add_argument("--strict-sync", choices=["true", "false"],
+                        help="whether a read behind a sync may not be old; default: when all are ours")
+    arguments = parser.parse_args()
+    kinds = {kind for kind, _ in parse_members(arguments.members)}
+    strict = {"true": True, "false": False}.get(arguments.strict_sync, kinds == {"ours"})
+    if arguments.check:
+        return 0 if check(arguments.check, strict) else 1
+    if arguments.seed is None:
+        arguments.seed = int.from_bytes(os.urandom(3), "big")
+        # It must be the same when the program starts itself again.
+        sys.argv += ["--seed", str(arguments.seed)]
+    require(*kinds)
+    if not arguments.no_network:
+        enter()
+    end_on_signals()
+    binary = checker()
+    title = f"chaos/{arguments.members} seed {arguments.seed} {arguments.seconds:g} s"
+    root = work_root() / "chaos" / f"{arguments.members.replace(':', '-').replace(',', '_')}"
+    run = Run(arguments, root)
+    try:
+        assert binary.exists()
+        history = run.go()
+        good = check(root / "history.jsonl", strict) and not run.problems
+        note = f"{history.lines} operations; faults {dict(sorted(run.faults.items()))}"
+    except Exception as error:
+        good, note = False, f"{type(error).__name__}: {error}"
+    print(f"{'PASS' if good else 'FAIL'} {title}: {'; '.join([note, *run.problems])}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
