@@ -1,0 +1,335 @@
+//! Ensembles of servers in processes of their own, and whether all members show the same tree (no Java twin).
+//!
+//! `tests/harness/ensemble.py` does the same for the suites that need foreign peers.
+
+#![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::never;
+use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::data::{ACL, Stat};
+use zookeeper_server::keeper_exception::KeeperError;
+use zookeeper_server::zoo_defs::ids;
+use zookeeper_server::zookeeper::ZooKeeper;
+
+use super::common::{
+    Client, DEADLINE, Program, Server, ServerBuilder, client_config, free_port, wait_for,
+    wait_until,
+};
+
+/// The pause of a writer between two requests.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How a learner is brought up to date, and what it logs then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CatchUp {
+    Diff,
+    Snap,
+    Trunc,
+}
+
+impl CatchUp {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Diff, "Getting a diff from the leader"),
+        (Self::Snap, "Getting a snapshot from leader"),
+        (Self::Trunc, "Truncating log to get in sync with the leader"),
+    ];
+}
+
+/// What `srvr` says of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Leader,
+    Follower,
+    Observer,
+}
+
+/// A member's server, whose id counts from 1.
+#[derive(Debug)]
+pub struct Member {
+    pub server: Server,
+    pub is_observer: bool,
+    is_up: bool,
+    starts: u32,
+}
+
+impl Member {
+    /// `None` when it does not serve.
+    pub fn mode(&self) -> Option<Mode> {
+        let answer = self.is_up.then(|| self.server.four_letter_word("srvr"))??;
+        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
+        match mode.trim() {
+            "leader" => Some(Mode::Leader),
+            "follower" => Some(Mode::Follower),
+            "observer" => Some(Mode::Observer),
+            other => panic!("a member of an ensemble is {other}"),
+        }
+    }
+
+    /// Starts it without waiting. The log begins anew; the old ones stay beside it.
+    pub fn start(&mut self) {
+        let log = self.server.dir().join("server.log");
+        if log.exists() {
+            let old = self.server.dir().join(format!("server-{}.log", self.starts));
+            fs::rename(&log, old).unwrap();
+        }
+        self.starts += 1;
+        self.server.spawn();
+        self.is_up = true;
+    }
+
+    pub fn kill9(&mut self) {
+        self.server.kill9();
+        self.is_up = false;
+    }
+
+    pub fn stop(&mut self) {
+        self.server.stop();
+        self.is_up = false;
+    }
+
+    /// How it has caught up since its last start.
+    pub fn caught_up_by(&self) -> Vec<CatchUp> {
+        let log = self.server.log();
+        let has = |(way, words): &(CatchUp, &str)| log.contains(*words).then_some(*way);
+        CatchUp::ALL.iter().filter_map(has).collect()
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Ensemble {
+    pub members: Vec<Member>,
+    roots: u32,
+}
+
+impl Ensemble {
+    /// Starts so many voters and observers of one program, and waits until all serve.
+    #[track_caller]
+    pub fn start(program: Program, voters: usize, observers: usize) -> Self {
+        let ports: Vec<_> = (0..voters + observers).map(|_| (free_port(), free_port())).collect();
+        let line = |(at, (quorum, election)): (usize, &(u16, u16))| {
+            let role = if at < voters { "" } else { ":observer" };
+            format!("server.{}=127.0.0.1:{quorum}:{election}{role}", at + 1)
+        };
+        let lines: Vec<String> = ports.iter().enumerate().map(line).collect();
+        let member = |at: usize| {
+            let mut builder = ServerBuilder::new()
+                .program(program)
+                .config("tickTime=1000")
+                .config("initLimit=10")
+                .config("syncLimit=4")
+                .config("maxClientCnxns=0")
+                // Leaders that never read their log for a learner: it is known then who gets a snapshot.
+                .property("zookeeper.snapshotSizeFactor", "-1")
+                .property("zookeeper.commitLogCount", "500");
+            builder = lines.iter().fold(builder, |builder, line| builder.config(line));
+            if at >= voters {
+                builder = builder.config("peerType=observer");
+            }
+            let server = builder.prepare();
+            fs::write(server.dir().join("data/myid"), format!("{}\n", at + 1)).unwrap();
+            Member { server, is_observer: at >= voters, is_up: false, starts: 0 }
+        };
+        let mut ensemble = Self { members: (0..ports.len()).map(member).collect(), roots: 0 };
+        for member in &mut ensemble.members {
+            member.start();
+        }
+        ensemble.wait_serving();
+        ensemble
+    }
+
+    /// Waits until all that were started serve, and one leads.
+    #[track_caller]
+    pub fn wait_serving(&self) {
+        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_up) {
+            let what = format!("member {} serves", at + 1);
+            wait_until(&what, DEADLINE, || member.mode().is_some());
+            let is_observing = member.mode() == Some(Mode::Observer);
+            assert_eq!(is_observing, member.is_observer, "member {}", at + 1);
+        }
+        self.wait_leader();
+    }
+
+    /// Where the leader is in the list.
+    #[track_caller]
+    pub fn wait_leader(&self) -> usize {
+        let leader = wait_for(DEADLINE, || self.at(Mode::Leader));
+        leader.expect("one of them leads")
+    }
+
+    /// The first member that is in that mode.
+    pub fn at(&self, mode: Mode) -> Option<usize> {
+        self.members.iter().position(|member| member.mode() == Some(mode))
+    }
+
+    /// `host:port,host:port` for clients.
+    pub fn addresses(&self) -> String {
+        let addresses: Vec<_> = self.members.iter().map(|member| member.server.address()).collect();
+        addresses.join(",")
+    }
+
+    /// A path that nobody has used.
+    pub fn new_root(&mut self, name: &str) -> String {
+        self.roots += 1;
+        format!("/{name}{}", self.roots)
+    }
+
+    /// Writes so many nodes through the leader.
+    #[track_caller]
+    pub fn write(&mut self, count: usize) {
+        let root = self.new_root("some");
+        let client = self.members[self.wait_leader()].server.client();
+        create(&client, &root, CreateMode::Persistent).unwrap();
+        let path = format!("{root}/n-");
+        let submit = |_| {
+            let mode = CreateMode::PersistentSequential;
+            client.submit_create(&path, Some(b"data"), ids::open_acl_unsafe(), mode)
+        };
+        let pending: Vec<_> = (0..count).map(submit).collect();
+        for one in pending {
+            one.wait().unwrap();
+        }
+        client.close();
+    }
+
+    /// Compares what all members show that are up; the tree.
+    #[track_caller]
+    pub fn same_trees(&self) -> Tree {
+        let up: Vec<_> = self.members.iter().enumerate().filter(|(_, m)| m.is_up).collect();
+        let mut difference = None;
+        // A session may expire between two looks: differences count when they last.
+        let same = wait_for(DEADLINE, || {
+            let trees: Vec<Tree> =
+                up.iter().map(|(_, member)| tree_of(&member.server.client())).collect();
+            difference = (1..trees.len()).find_map(|at| {
+                let what = first_difference(&trees[0], &trees[at])?;
+                Some(format!("members {} and {}: {what}", up[0].0 + 1, up[at].0 + 1))
+            });
+            difference.is_none().then(|| trees.into_iter().next().unwrap())
+        });
+        same.unwrap_or_else(|| panic!("{}", difference.unwrap_or_default()))
+    }
+}
+
+/// Path, data, stat and ACL of all nodes of clients.
+pub type Tree = BTreeMap<String, (Option<Vec<u8>>, Stat, Vec<ACL>)>;
+
+/// What the client's server has, after a sync.
+#[track_caller]
+pub fn tree_of(client: &Client) -> Tree {
+    client.sync("/").unwrap();
+    let mut tree = Tree::new();
+    let mut paths = vec!["/".to_owned()];
+    while let Some(path) = paths.pop() {
+        let data = client.submit_get_data(&path, false);
+        let children = client.submit_get_children(&path, false);
+        let acl = client.get_acl(&path);
+        let (Ok(data), Ok(children), Ok((acl, _))) = (data.wait(), children.wait(), acl) else {
+            // It may have gone meanwhile.
+            assert_eq!(client.exists(&path, false).unwrap(), None, "{path}");
+            continue;
+        };
+        let parent = path.trim_end_matches('/');
+        let below = children.children.into_iter().map(|name| format!("{parent}/{name}"));
+        paths.extend(below.filter(|path| path != "/zookeeper"));
+        tree.insert(path, (data.data, data.stat, acl));
+    }
+    client.close();
+    tree
+}
+
+fn first_difference(left: &Tree, right: &Tree) -> Option<String> {
+    let mut paths: Vec<_> = left.keys().chain(right.keys()).collect();
+    paths.sort();
+    let differs = |path: &&&String| left.get(**path) != right.get(**path);
+    let path = paths.iter().find(differs)?;
+    Some(format!("{path}: {:?} and {:?}", left.get(*path), right.get(*path)))
+}
+
+pub fn create(client: &ZooKeeper, path: &str, mode: CreateMode) -> Result<String, KeeperError> {
+    let made = client.create(path, Some(b"data"), ids::open_acl_unsafe(), mode);
+    made.map_err(|error| error.keeper_error().expect("an answer of the server or of the client"))
+}
+
+/// What one writer was told.
+#[derive(Debug, Default)]
+pub struct Told {
+    acknowledged: Vec<String>,
+    /// How often the connection was lost before the answer.
+    pub lost: usize,
+}
+
+impl Told {
+    pub fn count(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    /// All that was acknowledged is there.
+    #[track_caller]
+    pub fn check(&self, tree: &Tree) {
+        for path in &self.acknowledged {
+            assert!(tree.contains_key(path), "{path} was acknowledged, and is lost");
+        }
+    }
+}
+
+fn write_until(client: &Client, root: &str, stop: &AtomicBool) -> Told {
+    create(client, root, CreateMode::Persistent).expect("the ensemble serves");
+    let mut told = Told::default();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let path = format!("{root}/n{number}");
+        match create(client, &path, CreateMode::Persistent) {
+            Ok(path) => told.acknowledged.push(path),
+            Err(KeeperError::ConnectionLoss | KeeperError::OperationTimeout) => {
+                told.lost += 1;
+                assert!(client.wait_connected(DEADLINE), "{root}: no member serves");
+            }
+            Err(other) => panic!("create {path}: {other:?}"),
+        }
+        let _always_a_timeout = never::<()>().recv_timeout(PAUSE);
+    }
+    client.close();
+    told
+}
+
+/// Some clients write, on any members, while `trouble` happens. What they were told.
+#[track_caller]
+pub fn under_load(ensemble: &mut Ensemble, trouble: impl FnOnce(&mut Ensemble)) -> Vec<Told> {
+    let stop = AtomicBool::new(false);
+    let addresses = ensemble.addresses();
+    let roots: Vec<String> = (0..3).map(|_| ensemble.new_root("load")).collect();
+    thread::scope(|scope| {
+        let writer = |root: String| {
+            let (addresses, stop) = (&addresses, &stop);
+            scope.spawn(move || {
+                let (zk, events) = ZooKeeper::connect(addresses, client_config()).unwrap();
+                assert!(zk.wait_connected(DEADLINE), "no member serves");
+                write_until(&Client { zk, events }, &root, stop)
+            })
+        };
+        let writers: Vec<_> = roots.into_iter().map(writer).collect();
+        // The writers end also when the trouble is more than expected.
+        let ends = StopAtEnd(&stop);
+        trouble(ensemble);
+        drop(ends);
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    })
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,181 @@
+//! Ensembles of our servers: they serve together, members are killed under load, and learners catch up in every way (no
+//! Java twin).
+//!
+//! The same against Java's servers tests the tests: `cargo test --test quorum_ensemble -- --ignored java`. Mixed ensembles
+//! and more scenarios: `tests/ensemble/run.py`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+#![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
+
+mod common;
+#[path = "common/ensemble.rs"]
+mod ensemble;
+
+use std::time::Duration;
+
+use common::{DEADLINE, Program, wait_until};
+use crossbeam::channel::never;
+use ensemble::{CatchUp, Ensemble, Mode, create, tree_of, under_load};
+use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::jute::Record;
+use zookeeper_server::proto::CreateRequest;
+use zookeeper_server::zoo_defs::{OpCode, ids};
+
+const JAVA: Program = Program::Java("3.9.5");
+
+/// More transactions than a leader keeps in memory.
+const MORE_THAN_COMMITTED_LOG: usize = 620;
+
+const KILLS: usize = 3;
+
+/// How long the load goes on between two faults.
+const LOAD: Duration = Duration::from_millis(500);
+
+fn wait(time: Duration) {
+    let _always_a_timeout = never::<()>().recv_timeout(time);
+}
+
+/// What is written through each member is read through every other.
+fn serves(program: Program, voters: usize, observers: usize) {
+    let mut ensemble = Ensemble::start(program, voters, observers);
+    let clients: Vec<_> = ensemble.members.iter().map(|member| member.server.client()).collect();
+    for client in &clients {
+        let path = ensemble.new_root("through");
+        for other in &clients {
+            assert_eq!(other.exists(&path, true).unwrap(), None);
+        }
+        create(client, &path, CreateMode::Persistent).unwrap();
+        create(client, &format!("{path}/e"), CreateMode::Ephemeral).unwrap();
+        for other in &clients {
+            assert_eq!(other.next_watch_event().path.as_deref(), Some(path.as_str()));
+            other.sync(&path).unwrap();
+            let stat = other.exists(&format!("{path}/e"), false).unwrap().unwrap();
+            assert_eq!(stat.ephemeral_owner, client.session_id().0);
+        }
+    }
+    for client in clients {
+        client.close();
+    }
+    let tree = ensemble.same_trees();
+    assert!(tree.values().all(|(_, stat, _)| stat.ephemeral_owner == 0), "{tree:?}");
+}
+
+/// Members in that mode are killed under load, one after the other, and come back.
+fn killed_under_load(program: Program, voters: usize, mode: Mode) {
+    let mut ensemble = Ensemble::start(program, voters, 0);
+    let told = under_load(&mut ensemble, |ensemble| {
+        for _ in 0..KILLS {
+            wait(LOAD);
+            ensemble.wait_leader();
+            let victim = ensemble.at(mode).expect("a member in that mode");
+            ensemble.members[victim].kill9();
+            ensemble.wait_serving();
+            wait(LOAD);
+            ensemble.members[victim].start();
+            ensemble.wait_serving();
+        }
+    });
+    let tree = ensemble.same_trees();
+    for writer in &told {
+        writer.check(&tree);
+        println!("{} acknowledged, {} lost", writer.count(), writer.lost);
+        assert!(writer.count() > KILLS, "there was a load");
+    }
+}
+
+/// A follower and an observer miss so many transactions and catch up in that way.
+fn catches_up(program: Program, missed: usize, way: CatchUp) {
+    let mut ensemble = Ensemble::start(program, 3, 1);
+    // A leader that was never written to has nothing from which a difference could be told.
+    ensemble.write(5);
+    ensemble.same_trees();
+    for mode in [Mode::Follower, Mode::Observer] {
+        let learner = ensemble.at(mode).expect("a member in that mode");
+        ensemble.members[learner].stop();
+        ensemble.write(missed);
+        ensemble.members[learner].start();
+        ensemble.wait_serving();
+        assert_eq!(ensemble.members[learner].caught_up_by(), [way], "{mode:?}");
+        ensemble.same_trees();
+    }
+}
+
+/// A leader that is lost with proposals that nobody else has seen has to forget them.
+fn forgets_its_own(program: Program) {
+    let mut ensemble = Ensemble::start(program, 3, 0);
+    let leader = ensemble.wait_leader();
+    let root = ensemble.new_root("lost");
+    let mut cnxn = ensemble.members[leader].server.raw();
+    // A new session would need the others.
+    assert!(cnxn.new_session().session_id.0 != 0);
+    create(&ensemble.members[leader].server.client(), &root, CreateMode::Persistent).unwrap();
+    ensemble.same_trees();
+    let others: Vec<usize> = (0..3).filter(|at| *at != leader).collect();
+    for other in &others {
+        ensemble.members[*other].kill9();
+    }
+    let log_dir = ensemble.members[leader].server.version_dir();
+    let request = CreateRequest {
+        path: format!("{root}/never"),
+        data: None,
+        acl: Some(ids::open_acl_unsafe()),
+        flags: 0,
+    };
+    cnxn.send_request(1, OpCode::Create.code(), &request.to_bytes());
+    wait_until("the leader has logged what it proposed", DEADLINE, || {
+        let files = std::fs::read_dir(&log_dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut logs = files.filter(|path| path.to_string_lossy().contains("/log."));
+        logs.any(|path| {
+            let log = std::fs::read(path).unwrap();
+            log.windows(request.path.len()).any(|bytes| bytes == request.path.as_bytes())
+        })
+    });
+    ensemble.members[leader].kill9();
+    for other in &others {
+        ensemble.members[*other].start();
+    }
+    ensemble.wait_serving();
+    ensemble.members[leader].start();
+    ensemble.wait_serving();
+    assert_eq!(ensemble.members[leader].caught_up_by(), [CatchUp::Trunc]);
+    let tree = tree_of(&ensemble.members[leader].server.client());
+    assert!(!tree.contains_key(&request.path), "what was never committed is there");
+    ensemble.same_trees();
+}
+
+/// Each test for members of this repository and, to test the tests, of Java.
+macro_rules! on_both {
+    ($($name:ident: $call:expr;)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                const RUN: fn(Program) = $call;
+
+                #[test]
+                #[ignore = "our server cannot be a member of an ensemble yet"]
+                fn ours() {
+                    RUN(Program::Ours);
+                }
+
+                #[test]
+                #[ignore = "needs Java 3.9"]
+                fn java() {
+                    RUN(JAVA);
+                }
+            }
+        )*
+    };
+}
+
+on_both! {
+    three_members_serve_together: |program| serves(program, 3, 0);
+    five_members_serve_together: |program| serves(program, 5, 0);
+    three_voters_and_two_observers_serve_together: |program| serves(program, 3, 2);
+    killed_leaders_lose_nothing: |program| killed_under_load(program, 3, Mode::Leader);
+    killed_followers_lose_nothing: |program| killed_under_load(program, 5, Mode::Follower);
+    who_misses_little_gets_a_diff: |program| catches_up(program, 50, CatchUp::Diff);
+    who_misses_much_gets_a_snapshot:
+        |program| catches_up(program, MORE_THAN_COMMITTED_LOG, CatchUp::Snap);
+    what_nobody_else_has_seen_is_truncated: forgets_its_own;
+}
