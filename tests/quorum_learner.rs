@@ -498,3 +498,68 @@ fn whether_a_session_may_come_back_says_the_leader() {
         }
     }
 }
+
+#[test]
+fn a_local_session_is_the_leaders_concern_when_it_makes_an_ephemeral_node() {
+    let lines = "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true";
+    let mut member = Member::configured(lines, &history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send(&bare(PacketType::Diff, z(1, 3)));
+    leader.let_serve(2);
+    let mut raw = RawConnection::open(member.client_port);
+    let session = raw.new_session().session_id;
+    assert_eq!(session.0 >> 56, 2, "nobody else was asked");
+    leader.send(&bare(PacketType::Ping, z(2, 0)));
+    assert_eq!(leader.expect(PacketType::Ping).data.unwrap(), [], "nor told");
+    let create = CreateRequest {
+        path: "/ephemeral".into(),
+        data: None,
+        acl: Some(ids::open_acl_unsafe()),
+        flags: 1,
+    };
+    raw.send_request(1, OpCode::Create.code(), &create.to_bytes());
+    let packet = leader.expect(PacketType::Request);
+    assert_eq!(request_of(&packet).2, OpCode::CreateSession.code());
+    let packet = leader.expect(PacketType::Request);
+    assert_eq!(request_of(&packet), (session, 1, OpCode::Create.code(), &create.to_bytes()[..]));
+    let session_txn = CreateSessionTxn { time_out: 20_000 }.to_bytes();
+    leader.send_all(&answer(z(2, 1), session, 0, OpCode::CreateSession, &session_txn));
+    let txn = CreateTxn {
+        path: "/ephemeral".into(),
+        data: None,
+        acl: ids::open_acl_unsafe(),
+        ephemeral: true,
+        parent_c_version: 4,
+    };
+    leader.send_all(&answer(z(2, 2), session, 1, OpCode::Create, &txn.to_bytes()));
+    let header = raw.receive_reply().unwrap().0;
+    assert_eq!((header.xid, header.err), (1, 0));
+    leader.expect_ack(z(2, 1));
+    leader.expect_ack(z(2, 2));
+    leader.send(&bare(PacketType::Ping, z(2, 2)));
+    let touched = leader.expect(PacketType::Ping).data.unwrap();
+    assert_eq!(touched[..8], session.0.to_be_bytes(), "it is a global session now");
+    // The leader ends it: its client is told nothing more, and its connection ends.
+    leader.send_all(&answer(z(2, 3), session, 0, OpCode::CloseSession, &[0, 0, 0, 0]));
+    leader.expect_ack(z(2, 3));
+    assert!(raw.receive_frame().is_none());
+}
+
+#[test]
+fn an_observer_that_keeps_nothing_on_disk_is_sent_what_it_lacks_again() {
+    let mut member = Member::configured("syncEnabled=false", &history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Observer, 2);
+    leader.send_all(&[bare(PacketType::Diff, z(1, 5)), inform(z(1, 4)), inform(z(1, 5))]);
+    leader.let_serve(2);
+    leader.send(&inform(z(2, 1)));
+    wait_until("it is applied", DEADLINE, || member.has(z(2, 1)));
+    drop(leader);
+    member.ended();
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), z(2, 1), "it is still in memory");
+    assert_eq!(member.log_on_disk(), history(1..=3));
+    // Cut back to what was never on its disk: it tells the next leader what it really has.
+    let mut leader = member.follow_in_epoch(As::Observer, 3);
+    leader.send(&bare(PacketType::Trunc, z(1, 5)));
+    assert!(matches!(member.ended(), LearnerError::TooShort { .. }));
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3));
+}

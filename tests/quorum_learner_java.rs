@@ -11,6 +11,7 @@ mod scripted_leader;
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use common::{
     Client, DEADLINE, Program, Server, ServerBuilder, TempDir, client_config, free_port, wait_for,
@@ -19,6 +20,7 @@ use common::{
 use scripted_leader::{As, Member};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{Sid, Zxid};
+use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::zoo_defs::ids;
 use zookeeper_server::zookeeper::ZooKeeper;
 
@@ -137,6 +139,80 @@ fn comes_and_goes(version: &'static str, what: As) {
     assert!(last > Zxid::ZERO && member.exit_code().is_none());
     member.start(what);
     expect_same(&java, &client_of(&member));
+}
+
+/// A member that is ended again and again, wherever it is, while others write.
+fn comes_and_goes_under_load(version: &'static str, what: As) {
+    const ROUNDS: u32 = 40;
+    let ensemble = Ensemble::start(version);
+    let (leader, sid) = ensemble.leader();
+    let java = leader.client();
+    let (written, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let load = {
+        let (client, written) = (leader.client(), Arc::clone(&written));
+        let is_over = Arc::clone(&is_over);
+        zookeeper_thread::spawn("Load", None, move || {
+            while !is_over.load(Ordering::Relaxed) {
+                create(&client, &format!("/load{}", written.fetch_add(1, Ordering::Relaxed)));
+            }
+            Ok::<(), String>(())
+        })
+    };
+    let dir = Arc::new(TempDir::new("learner-java"));
+    let mut member = Member::among(Arc::clone(&dir), &ensemble.lines, sid);
+    for round in 0..ROUNDS {
+        let wait_for_writes = |more: u32| {
+            let until = written.load(Ordering::Relaxed) + more;
+            wait_until("more is written", DEADLINE, || written.load(Ordering::Relaxed) >= until);
+        };
+        member.start(what);
+        if round % 4 == 0 {
+            create(&client_of(&member), &format!("/round{round}"));
+        }
+        // Each time for another while, from none at all on.
+        wait_for_writes(round * 7 % 50);
+        member.role().shutdown();
+        member.ended();
+        assert_eq!(member.exit_code(), None);
+        if round % 5 == 0 {
+            drop(member);
+            member = Member::among(Arc::clone(&dir), &ensemble.lines, sid);
+        }
+        if round % 13 == 0 {
+            wait_for_writes(600);
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    zookeeper_thread::join(load.unwrap());
+    member.start(what);
+    expect_same(&java, &client_of(&member));
+    member.role().shutdown();
+    member.ended();
+    drop(member);
+    let again = Member::among(dir, &ensemble.lines, sid);
+    let count = written.load(Ordering::Relaxed);
+    for n in 0..count {
+        let path = format!("/load{n}");
+        assert!(again.peer.database().tree().read().node(&path).is_some(), "{path} of {count}");
+    }
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_9_that_is_ended_under_load() {
+    comes_and_goes_under_load("3.9.5", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_follower_of_java_3_4_that_is_ended_under_load() {
+    comes_and_goes_under_load("3.4.14", As::Follower);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn an_observer_of_java_3_9_that_is_ended_under_load() {
+    comes_and_goes_under_load("3.9.5", As::Observer);
 }
 
 #[test]

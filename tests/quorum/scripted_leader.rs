@@ -126,6 +126,16 @@ impl Member {
         Self::of(dir, &servers, listener, history)
     }
 
+    /// The same, with more lines in its configuration.
+    pub fn configured(lines: &str, history: &[Zxid]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let servers = format!(
+            "server.1=127.0.0.1:{port}:1\nserver.2=127.0.0.1:2:3\nserver.3=127.0.0.1:4:5\n{lines}"
+        );
+        Self::of(Arc::new(TempDir::new("learner")), &servers, listener, history)
+    }
+
     /// Server 2 of an ensemble of others, which has voted for that leader.
     pub fn among(dir: Arc<TempDir>, servers: &str, leader: Sid) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -3,16 +3,17 @@
 //! Threads and locks: none of its own.
 
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-
-use log::{debug, warn};
 
 use super::learner::LearnerPeer;
 use super::learner::leader_link::LeaderLink;
 use super::learner_session_tracker::{LearnerSessionTracker, LearnerSessionTrackerParts};
+use super::quorum_zookeeper_server;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Sid};
 use crate::keeper_exception::KeeperError;
+use crate::metrics::metrics_provider::DumpSink;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
@@ -20,10 +21,6 @@ use crate::server::server_cnxn::ServerCnxn;
 use crate::server::server_role::ServerRole;
 use crate::server::session_tracker::SessionExpirer;
 use crate::server::zookeeper_server::ZooKeeperServer;
-use crate::zoo_defs::OpCode;
-
-/// The logger's name in Java.
-const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerZooKeeperServer";
 
 /// The state's name of a follower.
 pub(super) const FOLLOWER: &str = "follower";
@@ -37,6 +34,8 @@ pub(super) struct LearnerRole {
     link: Arc<LeaderLink>,
     state_name: &'static str,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
+    /// Whom an observer follows, -1 for nobody.
+    master: AtomicI64,
 }
 
 impl LearnerRole {
@@ -45,7 +44,13 @@ impl LearnerRole {
         link: Arc<LeaderLink>,
         state_name: &'static str,
     ) -> Arc<Self> {
-        Arc::new(Self { peer, link, state_name, tracker: OnceLock::new() })
+        let master = AtomicI64::new(-1);
+        Arc::new(Self { peer, link, state_name, tracker: OnceLock::new(), master })
+    }
+
+    /// Notes whom an observer follows (Java: currentLearnerMaster).
+    pub(super) fn set_master(&self, master: Option<Sid>) {
+        self.master.store(master.map_or(-1, |sid| sid.0), Ordering::Relaxed);
     }
 
     pub(super) const fn link(&self) -> &Arc<LeaderLink> {
@@ -139,25 +144,10 @@ impl ServerRole for LearnerRole {
         }
     }
 
-    /// Java: QuorumZooKeeperServer.setLocalSessionFlag.
     fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
-        let Some(tracker) = self.tracker() else {
-            return warn!(target: LOG, "a request before there are sessions");
-        };
-        match OpCode::try_from(request.op_type) {
-            // One without a connection makes a local session a global one.
-            Ok(OpCode::CreateSession) if request.cnxn.is_some() => {
-                request.is_local_session = self.peer.learner_settings().local_sessions_enabled;
-            }
-            Ok(OpCode::CloseSession) => {
-                request.is_local_session = tracker.is_local_session(request.session_id);
-                let kind = if request.is_local_session { "local" } else { "global" };
-                debug!(
-                    target: LOG,
-                    "Submitting {kind} closeSession request for session {}", request.session_id
-                );
-            }
-            _ => {}
+        if let Some(tracker) = self.tracker() {
+            let enabled = self.peer.learner_settings().local_sessions_enabled;
+            quorum_zookeeper_server::set_local_session_flag(enabled, &**tracker, request);
         }
     }
 
@@ -174,6 +164,13 @@ impl ServerRole for LearnerRole {
     /// The leader knows when everything before a `sync` is committed.
     fn orders_syncs(&self) -> bool {
         true
+    }
+
+    /// Java: ObserverZooKeeperServer.dumpMonitorValues.
+    fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
+        if self.state_name == OBSERVER {
+            sink("observer_master_id", self.master.load(Ordering::Relaxed).into());
+        }
     }
 
     fn dump_conf(&self, out: &mut String) {

@@ -75,8 +75,10 @@ impl Observer {
         info!(target: LOG, "Observing new leader sid={} addr={}", leader.id, address_text(&leader));
         let mut input = learner.connect_to_leader(&leader)?;
         let connected_ms = peer.clock().elapsed_ms();
+        learner.role().set_master(Some(leader.id));
         let mut synced = false;
         let ended = self.observe_connected(&leader, &mut input, &mut synced);
+        learner.role().set_master(None);
         learner.log_disconnect(&leader, connected_ms, synced);
         ended
     }
