@@ -8,7 +8,9 @@ mod common;
 #[path = "quorum/scripted_leader.rs"]
 mod scripted_leader;
 
+use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::{DEADLINE, RawConnection, decode, wait_until};
@@ -562,4 +564,65 @@ fn an_observer_that_keeps_nothing_on_disk_is_sent_what_it_lacks_again() {
     leader.send(&bare(PacketType::Trunc, z(1, 5)));
     assert!(matches!(member.ended(), LearnerError::TooShort { .. }));
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3));
+}
+
+/// Takes the directory of the log away, and puts it back.
+struct NoDisk {
+    dir: PathBuf,
+    aside: PathBuf,
+}
+
+impl NoDisk {
+    fn of(member: &Member) -> Self {
+        let dir = member.dir.path().join("data/version-2");
+        let aside = member.dir.path().join("data/aside");
+        fs::rename(&dir, &aside).unwrap();
+        fs::write(&dir, "no directory").unwrap();
+        Self { dir, aside }
+    }
+
+    fn back(self) {
+        fs::remove_file(&self.dir).unwrap();
+        fs::rename(&self.aside, &self.dir).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_fails_ends_the_process_and_nothing_is_acknowledged_or_applied() {
+    let mut member = Member::new(&history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send_all(&[bare(PacketType::Diff, z(1, 4)), proposal(z(1, 4)), commit(z(1, 4))]);
+    let disk = NoDisk::of(&member);
+    leader.send_all(&[new_leader(2), up_to_date()]);
+    leader.expect_end();
+    let error = member.ended();
+    assert!(matches!(error, LearnerError::Log(_)), "{error}");
+    assert_eq!(member.exit_code(), Some(ExitCode::UnexpectedError));
+    disk.back();
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3), "what is on disk counts");
+    assert!(!member.has(z(1, 4)));
+    assert_eq!(member.epoch_on_disk(), "1");
+}
+
+#[test]
+fn a_log_that_fails_while_the_follower_serves_ends_the_process_and_nothing_is_acknowledged() {
+    let mut member = Member::new(&history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send(&bare(PacketType::Diff, z(1, 3)));
+    leader.let_serve(2);
+    let disk = NoDisk::of(&member);
+    leader.send(&proposal(z(2, 1)));
+    let mut exit_code = None;
+    wait_until("the process is to end", DEADLINE, || {
+        exit_code = exit_code.or(member.exit_code());
+        exit_code.is_some()
+    });
+    assert_eq!(exit_code, Some(ExitCode::UnexpectedError));
+    leader.send_all(&[proposal(z(2, 2)), bare(PacketType::Ping, z(2, 2))]);
+    leader.expect(PacketType::Ping);
+    drop(leader);
+    member.ended();
+    disk.back();
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3), "what is on disk counts");
+    assert_eq!(member.log_on_disk(), history(1..=3));
 }
