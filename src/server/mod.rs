@@ -62,6 +62,7 @@ pub mod request_processor;
 pub mod final_request_processor;
 pub mod prep_request_processor;
 pub mod sync_request_processor;
+pub mod txn_log_proposal_iterator;
 
 pub mod blocking_server_cnxn;
 pub mod blocking_server_cnxn_factory;

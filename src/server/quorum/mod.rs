@@ -14,6 +14,18 @@ pub mod quorum_packet;
 
 pub mod commit_processor;
 
+pub mod ack_request_processor;
+pub mod leader;
+pub mod leader_request_processor;
+pub mod leader_session_tracker;
+pub mod leader_zookeeper_server;
+pub mod learner_handler;
+pub mod learner_master;
+pub mod learner_sync_request;
+pub mod learner_sync_throttler;
+pub mod proposal_request_processor;
+pub mod state_summary;
+
 pub mod quorum_peer;
 pub mod quorum_peer_config;
 

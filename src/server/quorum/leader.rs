@@ -1,0 +1,581 @@
+//! Leads the ensemble through one epoch (Java: server/quorum/Leader.java).
+//!
+//! Threads: its own (the peer's) runs [`Leader::lead`]; `LearnerCnxAcceptor-ADDR` accepts learners, each of which has a
+//! `LearnerHandler-ADDR` and a `Sender-ADDR`. All are joined by [`Leader::shutdown`].
+//! Locks: `Role` for the agreement on the epoch ([`epoch`]), `Proposals` for everything that has an order ([`broadcast`]); `Leaf`
+//! for the learners and the end.
+//!
+//! The face: what happens when. The rules are in its parts: [`epoch`], [`broadcast`], [`proposal`] and [`sync_requests`].
+//! Differs from Java: a change of the ensemble while it runs is refused (reconfig answers that it is not available); a `sync` is
+//! answered only by a leader that knows that it still is one; a failed acceptor ends the leader, not the process.
+
+mod broadcast;
+pub mod epoch;
+mod learner_cnx_acceptor;
+mod learner_desk;
+pub mod old_learners;
+mod proposal;
+mod sync_requests;
+pub mod to_be_applied_request_processor;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use thiserror::Error;
+
+use self::broadcast::{Broadcast, SyncWaiter};
+use self::epoch::{AgreementError, EpochAgreement, Promises};
+use self::learner_cnx_acceptor::{LearnerCnxAcceptor, LearnerDesk};
+use super::flexible::quorum_verifier::QuorumVerifier;
+use super::leader_zookeeper_server::LeaderZooKeeperServer;
+use super::learner_handler::LearnerHandler;
+use super::learner_master::LearnerMasterSettings;
+use super::quorum_peer::epochs::EpochError;
+use super::quorum_peer::{QuorumPeer, ZabState};
+use super::state_summary::StateSummary;
+use super::synced_learner_tracker::SyncedLearnerTracker;
+use crate::common::config_exception::ConfigError;
+use crate::common::net_utils::InetSocketAddress;
+use crate::common::time;
+use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::server::persistence::file_txn_snap_log::RestoreError;
+use crate::server::request::Request;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
+
+/// The logger's name in Java.
+pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
+
+/// The last zxid of an epoch is never used.
+const LAST_COUNTER: i64 = 0xffff_ffff;
+
+/// Why a leader ends.
+#[derive(Debug, Error)]
+pub enum LeaderError {
+    /// Nobody could connect to it.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Its data.
+    #[error("the data cannot be loaded: {0}")]
+    Load(#[from] RestoreError),
+    /// Its epoch.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// Its ensemble.
+    #[error(transparent)]
+    Agreement(#[from] AgreementError),
+    /// Its configuration.
+    #[error("the configuration cannot be renewed: {0}")]
+    Config(#[from] ConfigError),
+}
+
+#[derive(Default)]
+struct Life {
+    /// Why it is to end.
+    gives_up: Option<String>,
+    is_ending: bool,
+    has_ended: bool,
+}
+
+struct Learners {
+    handlers: Vec<Arc<LearnerHandler>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Nobody is taken any more.
+    is_closed: bool,
+}
+
+/// A leader.
+pub struct Leader {
+    this: Weak<Self>,
+    peer: Arc<QuorumPeer>,
+    zk: LeaderZooKeeperServer,
+    settings: LearnerMasterSettings,
+    acceptor: RankedMutex<Option<Arc<LearnerCnxAcceptor>>>,
+    addresses: Vec<SocketAddr>,
+    agreement: EpochAgreement,
+    summary: RankedMutex<Option<StateSummary>>,
+    broadcast: RankedMutex<Broadcast>,
+    learners: RankedMutex<Learners>,
+    life: RankedMutex<Life>,
+    life_changed: RankedCondvar,
+    leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
+    max_time_to_wait_for_epoch_ms: i64,
+    /// Java: followerCounter.
+    anonymous_sid: AtomicI64,
+    next_learner: AtomicU32,
+    started_ms: AtomicI64,
+}
+
+impl Promises for QuorumPeer {
+    fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+        Self::set_accepted_epoch(self, epoch)
+    }
+}
+
+impl Leader {
+    /// A leader that listens already.
+    ///
+    /// # Errors
+    /// When none of its addresses can be bound.
+    pub fn new(peer: &Arc<QuorumPeer>) -> Result<Arc<Self>, LeaderError> {
+        let properties = peer.properties();
+        let mut addresses = peer.quorum_addresses();
+        if peer.settings().quorum_listen_on_all_ips {
+            let ports: BTreeSet<u16> = addresses.iter().map(|address| address.port).collect();
+            addresses = ports.into_iter().map(InetSocketAddress::any).collect();
+        }
+        let prefer_ipv4 = properties.bool("java.net.preferIPv4Stack");
+        let acceptor = LearnerCnxAcceptor::bind(&addresses, prefer_ipv4)?;
+        let settings = peer.settings();
+        let ticks = |count: i32| {
+            u32::try_from(settings.tick_time_ms.saturating_mul(count)).unwrap_or_default()
+        };
+        let init_ms = ticks(settings.init_limit_ticks);
+        let learner_settings =
+            LearnerMasterSettings::new(properties, init_ms, ticks(settings.sync_limit_ticks));
+        let agreement =
+            EpochAgreement::new(peer.my_id(), Duration::from_millis(u64::from(init_ms)));
+        let learners = Learners { handlers: Vec::new(), threads: Vec::new(), is_closed: false };
+        let max_wait = properties.number_or("zookeeper.leader.maxTimeToWaitForEpoch", -1);
+        Ok(Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            peer: Arc::clone(peer),
+            zk: LeaderZooKeeperServer::new(peer, this),
+            settings: learner_settings,
+            addresses: acceptor.local_addresses(),
+            acceptor: RankedMutex::new(Rank::Leaf, "acceptor", Some(Arc::new(acceptor))),
+            agreement,
+            summary: RankedMutex::new(Rank::Leaf, "history of the leader", None),
+            broadcast: RankedMutex::new(
+                Rank::Proposals,
+                "what a leader has proposed",
+                Broadcast::new(peer.my_id()),
+            ),
+            learners: RankedMutex::new(Rank::Leaf, "learners", learners),
+            life: RankedMutex::new(Rank::Leaf, "end of the leader", Life::default()),
+            life_changed: RankedCondvar::new(),
+            leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for the leader", None),
+            max_time_to_wait_for_epoch_ms: max_wait,
+            anonymous_sid: AtomicI64::new(-1),
+            next_learner: AtomicU32::new(0),
+            started_ms: AtomicI64::new(0),
+        }))
+    }
+
+    /// Its server.
+    pub const fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
+        self.zk.server()
+    }
+
+    /// Where learners connect.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Leads until it must not any more (Java: lead).
+    ///
+    /// # Errors
+    /// What kept it from leading. Whoever calls it shuts it down afterwards.
+    pub fn lead(&self) -> Result<(), LeaderError> {
+        let took_ms = self.peer.election_time_taken_ms();
+        info!(target: LOG, "LEADING - LEADER ELECTION TOOK - {took_ms} MS");
+        self.peer.set_zab_state(ZabState::Discovery);
+        self.peer.set_tick(0);
+        let last_zxid = self.zk.load_data()?;
+        let summary = StateSummary { current_epoch: self.peer.current_epoch(), last_zxid };
+        *self.summary.lock() = Some(summary);
+        self.start_acceptor()?;
+
+        let my_id = self.peer.my_id();
+        let verifier = self.peer.quorum_verifier();
+        let accepted = self.peer.accepted_epoch();
+        let epoch = self.agreement.epoch_to_propose(&*verifier, &*self.peer, my_id, accepted)?;
+        let start = Zxid::start_of(epoch);
+        self.zk.server().set_zxid(start);
+        self.establish_config(start)?;
+        let verifiers = self.verifiers();
+        self.broadcast.lock().begin(start, verifiers.clone());
+        self.agreement.propose_new_leader(start, &verifiers);
+
+        self.agreement.wait_for_epoch_ack(&*verifier, my_id, summary, summary)?;
+        self.peer.set_current_epoch(epoch)?;
+        let address = self.peer.quorum_addresses().first().map(ToString::to_string);
+        self.peer.set_leader_address_and_id(address, Some(my_id));
+        self.peer.set_zab_state(ZabState::Synchronization);
+        if let Err(problem) = self.agreement.wait_for_new_leader_ack(my_id, start) {
+            self.explain_missing_followers();
+            return Err(problem.into());
+        }
+        self.start_zk_server(start, epoch)?;
+        self.peer.set_zab_state(ZabState::Broadcast);
+        let reason = self.tick_until_end();
+        self.shutdown(&reason);
+        Ok(())
+    }
+
+    fn start_acceptor(&self) -> Result<(), LeaderError> {
+        let acceptor = self.acceptor.lock().clone();
+        if let (Some(acceptor), Some(this)) = (acceptor, self.this.upgrade()) {
+            let desk: Arc<dyn LearnerDesk> = this;
+            acceptor.start(&desk)?;
+        }
+        Ok(())
+    }
+
+    /// The first configuration of an ensemble has version 0; it becomes one that counts, when NEWLEADER is acknowledged
+    /// (ZOOKEEPER-1783).
+    fn establish_config(&self, start: Zxid) -> Result<(), LeaderError> {
+        let current = self.peer.quorum_verifier();
+        let last_seen = self.peer.last_seen_quorum_verifier();
+        let is_first =
+            current.version() == 0 && last_seen.is_none_or(|last_seen| last_seen.version() == 0);
+        if is_first && self.peer.is_reconfig_enabled() {
+            let text = current.to_text();
+            let without_version = text.rsplit_once("version=").map_or(&*text, |(text, _)| text);
+            let renewed = format!("{without_version}version={:x}", start.0);
+            let verifier = self.peer.config_from_string(&renewed)?;
+            let write_to_disk = true;
+            self.peer.set_last_seen_quorum_verifier(&verifier, write_to_disk);
+        }
+        Ok(())
+    }
+
+    /// A quorum of each of these is needed.
+    fn verifiers(&self) -> Vec<Arc<dyn QuorumVerifier>> {
+        let current = self.peer.quorum_verifier();
+        let last_seen = self.peer.last_seen_quorum_verifier();
+        let newer = last_seen.filter(|last_seen| last_seen.version() > current.version());
+        std::iter::once(current).chain(newer).collect()
+    }
+
+    fn explain_missing_followers(&self) {
+        let supporters = self.agreement.supporters();
+        warn!(
+            target: LOG,
+            "Waiting for a quorum of followers, only synced with sids: [ {supporters} ]"
+        );
+        let followers = self.learners().iter().map(|handler| handler.sid()).collect();
+        if self.agreement.would_be_quorum(&followers) {
+            warn!(
+                target: LOG,
+                "Enough followers present. Perhaps the initTicks need to be increased."
+            );
+        }
+    }
+
+    /// Java: startZkServer.
+    fn start_zk_server(&self, start: Zxid, epoch: PeerEpoch) -> Result<(), LeaderError> {
+        info!(
+            target: LOG,
+            "Have quorum of supporters, sids: [{}]; starting up and setting last processed zxid: {start}",
+            self.agreement.supporters()
+        );
+        if self.peer.is_reconfig_enabled()
+            && let Some(last_seen) = self.peer.last_seen_quorum_verifier()
+        {
+            let (me, restart_election) = (Some(self.peer.my_id()), true);
+            self.peer.process_reconfig(&last_seen, me, Some(start), restart_election);
+        }
+        let verifiers = self.verifiers();
+        self.started_ms.store(self.clock_ms(), Ordering::Release);
+        {
+            let _order = self.broadcast.lock();
+            self.peer.database().tree().write().set_last_processed_zxid(start);
+        }
+        let commit_processor = self.zk.startup(&self.this, &self.peer)?;
+        {
+            let mut broadcast = self.broadcast.lock();
+            broadcast.begin_serving(verifiers, commit_processor);
+        }
+        if let Some(counter) =
+            self.peer.properties().number::<i64>("zookeeper.testingonly.initialZxid")
+        {
+            self.zk.server().set_zxid(Zxid::new(epoch.0, counter));
+        }
+        self.peer.update_election_vote(epoch);
+        let serves = self.peer.properties().get("zookeeper.leaderServes") != Some("no");
+        if serves {
+            self.peer.set_active_server(Some(self.zk.server()));
+        }
+        self.agreement.set_started();
+        Ok(())
+    }
+
+    fn clock_ms(&self) -> i64 {
+        self.peer.clock().elapsed_ms()
+    }
+
+    /// Twice a tick: are enough followers there? Returns why not (Java: within lead).
+    fn tick_until_end(&self) -> String {
+        let half_tick_ms = u64::try_from(self.peer.settings().tick_time_ms / 2).unwrap_or_default();
+        let half_tick = Duration::from_millis(half_tick_ms);
+        let mut skips_tick = true;
+        loop {
+            if let Some(reason) = self.wait_for_end(half_tick) {
+                return reason;
+            }
+            if !skips_tick {
+                self.peer.increment_tick();
+            }
+            if !self.peer.is_running() || !self.zk.server().is_running() {
+                return "Unexpected internal error".into();
+            }
+            if !skips_tick && let Err(synced) = self.check_supporters() {
+                return format!(
+                    "Not sufficient followers synced, only synced with sids: [ {synced} ]"
+                );
+            }
+            skips_tick = !skips_tick;
+            self.ping_learners();
+        }
+    }
+
+    fn wait_for_end(&self, time: Duration) -> Option<String> {
+        let deadline = time::now() + time;
+        let mut life = self.life.lock();
+        loop {
+            if life.is_ending {
+                return Some("it is shut down".into());
+            }
+            if let Some(reason) = life.gives_up.take() {
+                return Some(reason);
+            }
+            let left = deadline.saturating_duration_since(time::now());
+            if left.is_zero() {
+                return None;
+            }
+            let _timed_out = self.life_changed.wait_for(&mut life, left);
+        }
+    }
+
+    /// Whether a quorum has shown a sign of life within syncLimit ticks; if not, who has.
+    fn check_supporters(&self) -> Result<(), String> {
+        let mut synced = SyncedLearnerTracker::new();
+        for verifier in self.verifiers() {
+            synced.add_quorum_verifier(verifier);
+        }
+        synced.add_ack(self.peer.my_id());
+        let tick = self.peer.tick();
+        for handler in self.learners() {
+            if handler.synced(tick) {
+                synced.add_ack(handler.sid());
+            }
+        }
+        if synced.has_all_quorums() {
+            return Ok(());
+        }
+        let has_followers = !self.broadcast.lock().forwarding().is_empty();
+        if self.peer.quorum_verifier().override_quorum_decision(has_followers) {
+            // What waited for the one that is gone is decided by the oracle.
+            self.commit_ready();
+            self.flush_all();
+            return Ok(());
+        }
+        Err(synced.ack_sets_to_string())
+    }
+
+    fn ping_learners(&self) {
+        let now_ms = self.clock_ms();
+        let limit_ms = i64::from(self.settings.sync_timeout_ms);
+        let receivers = {
+            let broadcast = self.broadcast.lock();
+            let (last_proposed, last_sync) = (broadcast.last_proposed(), broadcast.last_sync());
+            let receivers = broadcast.receivers();
+            for handler in receivers.iter() {
+                handler.ping(last_proposed, last_sync, now_ms, limit_ms);
+            }
+            receivers
+        };
+        receivers.iter().for_each(|handler| handler.flush());
+    }
+
+    /// It is to end, for that reason. Never waits.
+    fn give_up(&self, reason: &str) {
+        self.life.lock().gives_up.get_or_insert_with(|| reason.to_owned());
+        self.life_changed.notify_all();
+    }
+
+    /// Ends it, with all its threads; whoever comes second waits until that is done.
+    pub fn shutdown(&self, reason: &str) {
+        {
+            let mut life = self.life.lock();
+            if life.is_ending {
+                while !life.has_ended {
+                    self.life_changed.wait(&mut life);
+                }
+                return;
+            }
+            life.is_ending = true;
+        }
+        info!(target: LOG, "Shutdown called. For the reason {reason}");
+        self.life_changed.notify_all();
+        self.agreement.stop();
+        let acceptor = self.acceptor.lock().take();
+        if let Some(acceptor) = acceptor {
+            acceptor.halt();
+        }
+        self.peer.set_active_server(None);
+        self.peer.close_all_connections();
+        self.zk.shutdown();
+        self.broadcast.lock().close();
+        let (handlers, threads) = {
+            let mut learners = self.learners.lock();
+            learners.is_closed = true;
+            (learners.handlers.clone(), std::mem::take(&mut learners.threads))
+        };
+        handlers.iter().for_each(|handler| handler.disconnect());
+        threads.into_iter().for_each(zookeeper_thread::join);
+        self.life.lock().has_ended = true;
+        self.life_changed.notify_all();
+    }
+
+    // --- learners
+
+    /// All that are connected.
+    pub fn learners(&self) -> Vec<Arc<LearnerHandler>> {
+        self.learners.lock().handlers.clone()
+    }
+
+    /// Followers that get what is proposed.
+    pub fn synced_followers(&self) -> usize {
+        self.broadcast.lock().forwarding().len()
+    }
+
+    /// Those of them that do not vote.
+    pub fn synced_non_voting_followers(&self) -> usize {
+        let verifier = self.peer.quorum_verifier();
+        let broadcast = self.broadcast.lock();
+        broadcast.forwarding().iter().filter(|handler| !verifier.is_voter(handler.sid())).count()
+    }
+
+    /// Observers that get what is committed.
+    pub fn synced_observers(&self) -> usize {
+        self.broadcast.lock().observing().len()
+    }
+
+    /// Syncs that wait for their answer.
+    pub fn pending_syncs(&self) -> usize {
+        self.broadcast.lock().pending_syncs()
+    }
+
+    /// For how long it has served, ms.
+    pub fn uptime_ms(&self) -> i64 {
+        match self.started_ms.load(Ordering::Acquire) {
+            0 => 0,
+            since_ms => self.clock_ms() - since_ms,
+        }
+    }
+
+    /// Whether a quorum of that configuration follows and is in time (Java: isQuorumSynced).
+    pub fn is_quorum_synced(&self, verifier: &dyn QuorumVerifier) -> bool {
+        let tick = self.peer.tick();
+        let mut sids: BTreeSet<Sid> = BTreeSet::from([self.peer.my_id()]);
+        let broadcast = self.broadcast.lock();
+        let synced = broadcast.forwarding().iter().filter(|handler| handler.synced(tick));
+        sids.extend(synced.map(|handler| handler.sid()));
+        sids.retain(|sid| verifier.is_voter(*sid));
+        verifier.contains_quorum(&sids)
+    }
+
+    /// Who has voted for it (Java: setLeadingVoteSet).
+    pub fn set_leading_vote_set(&self, votes: Option<SyncedLearnerTracker>) {
+        *self.leading_vote_set.lock() = votes;
+    }
+
+    /// A member looks for a leader. If it has voted for this one, and this one waits for its ensemble for too long, it gives up
+    /// (Java: reportLookingSid).
+    pub fn report_looking_sid(&self, sid: Sid) {
+        let Ok(limit_ms) = u64::try_from(self.max_time_to_wait_for_epoch_ms) else { return };
+        let has_voted =
+            self.leading_vote_set.lock().as_ref().is_some_and(|votes| votes.is_voter_of_all(sid));
+        if has_voted && self.agreement.voter_is_looking(Duration::from_millis(limit_ms)) {
+            self.peer.metrics().quit_leading_due_to_disloyal_voter.add(1);
+        }
+    }
+
+    // --- broadcast
+
+    /// Proposes a transaction; false when it was its last (Java: propose). Under the outstanding changes, so that zxids come in
+    /// order.
+    pub(super) fn propose(&self, request: Box<Request>) -> bool {
+        let zxid = request.hdr.as_ref().map_or(request.zxid, |hdr| hdr.zxid);
+        let mut broadcast = self.broadcast.lock();
+        if broadcast.is_closed() {
+            return false;
+        }
+        if zxid.counter() == LAST_COUNTER {
+            let reason = "zxid lower 32 bits have rolled over, forcing re-election, and therefore new epoch start";
+            error!(target: LOG, "{reason}");
+            broadcast.close();
+            drop(broadcast);
+            self.give_up(reason);
+            return false;
+        }
+        let size = i32::try_from(request.txn_bytes.len()).unwrap_or(i32::MAX);
+        self.zk.role().stats().set_last_buffer_size(size);
+        debug!(target: LOG, "Proposing:: {request}");
+        self.peer.metrics().proposal_count.add(1);
+        broadcast.propose(request, zxid, self.clock_ms())
+    }
+
+    /// A learner's sync, in its place among its requests.
+    pub(super) fn process_learner_sync(&self, request: &Request) {
+        let mut broadcast = self.broadcast.lock();
+        if let Some(handler) = broadcast.learner_of(request) {
+            broadcast.sync(SyncWaiter::Learner(handler));
+            self.commit_ready_of(&mut broadcast);
+        }
+    }
+
+    /// A sync of a client of the leader.
+    pub(super) fn process_local_sync(&self, request: Box<Request>) {
+        let mut broadcast = self.broadcast.lock();
+        broadcast.sync(SyncWaiter::Local(request));
+        self.commit_ready_of(&mut broadcast);
+    }
+
+    /// These are in the leader's own log (Java: processAck by AckRequestProcessor).
+    pub(super) fn process_own_acks(&self, zxids: &[Zxid]) {
+        self.process_acks_of(self.peer.my_id(), zxids);
+        self.flush_all();
+    }
+
+    fn process_acks_of(&self, sid: Sid, zxids: &[Zxid]) {
+        let mut broadcast = self.broadcast.lock();
+        for zxid in zxids {
+            broadcast.ack(sid, *zxid);
+        }
+        self.commit_ready_of(&mut broadcast);
+    }
+
+    fn commit_ready(&self) {
+        self.commit_ready_of(&mut self.broadcast.lock());
+    }
+
+    fn commit_ready_of(&self, broadcast: &mut Broadcast) {
+        broadcast.commit_ready(self.peer.metrics(), self.peer.clock().wall_ms());
+    }
+
+    /// The transactions up to that one are in the tree.
+    pub(super) fn applied(&self, zxid: Zxid) {
+        self.broadcast.lock().applied(zxid);
+    }
+
+    /// Sends what is queued for learners.
+    pub(super) fn flush_learners(&self) {
+        let receivers = self.broadcast.lock().receivers();
+        receivers.iter().for_each(|handler| handler.flush());
+    }
+
+    fn flush_all(&self) {
+        self.flush_learners();
+        self.zk.flush_commits();
+    }
+}

@@ -1,0 +1,320 @@
+//! Who gets what a leader proposes and commits, and in which order (Java: propose, tryToCommit, processAck, processSync,
+//! startForwarding, sendPacket, commit and inform of server/quorum/Leader.java).
+//!
+//! Everything that has to keep its order happens under one lock, `Proposals`: what is proposed, acknowledged, committed, who
+//! gets it, and the answers to `sync`. Under it packets are only queued; they go out when it is released.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use log::{debug, warn};
+
+use super::old_learners;
+use super::proposal::{Acked, ProposalPacket, Proposals};
+use super::sync_requests::SyncRequests;
+use crate::ids::{Sid, Zxid};
+use crate::jute::Record;
+use crate::server::quorum::commit_processor::CommitProcessor;
+use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
+use crate::server::quorum::learner_handler::{LearnerHandler, write_proposal};
+use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use crate::server::request::Request;
+use crate::server::server_metrics::ServerMetrics;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
+
+/// A packet without data: type, zxid, and twice null.
+const BARE_PACKET: usize = 4 + 8 + 4 + 4;
+
+/// Who waits for a sync.
+pub(super) enum SyncWaiter {
+    /// A learner.
+    Learner(Arc<LearnerHandler>),
+    /// A client of the leader.
+    Local(Box<Request>),
+}
+
+/// What the lock guards.
+pub(super) struct Broadcast {
+    my_id: Sid,
+    verifiers: Vec<Arc<dyn QuorumVerifier>>,
+    proposals: Proposals,
+    syncs: SyncRequests<SyncWaiter>,
+    forwarding: Vec<Arc<LearnerHandler>>,
+    observing: Vec<Arc<LearnerHandler>>,
+    /// Both, to be flushed without the lock.
+    receivers: Arc<[Arc<LearnerHandler>]>,
+    /// Set when the leader serves.
+    commit_processor: Option<Arc<CommitProcessor>>,
+    /// Proposes nothing more: it has ended, or its zxids have.
+    is_closed: bool,
+}
+
+impl Broadcast {
+    pub(super) fn new(my_id: Sid) -> Self {
+        Self {
+            my_id,
+            verifiers: Vec::new(),
+            proposals: Proposals::new(Zxid::ZERO, Vec::new()),
+            syncs: SyncRequests::default(),
+            forwarding: Vec::new(),
+            observing: Vec::new(),
+            receivers: Arc::new([]),
+            commit_processor: None,
+            is_closed: false,
+        }
+    }
+
+    /// The epoch begins: nothing was proposed in it.
+    pub(super) fn begin(&mut self, start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
+        self.verifiers.clone_from(&verifiers);
+        self.proposals = Proposals::new(start, verifiers);
+    }
+
+    /// The server is there, and the configuration is the one that was agreed on.
+    pub(super) fn begin_serving(
+        &mut self,
+        verifiers: Vec<Arc<dyn QuorumVerifier>>,
+        commit_processor: Arc<CommitProcessor>,
+    ) {
+        self.verifiers.clone_from(&verifiers);
+        self.proposals.set_verifiers(verifiers);
+        self.commit_processor = Some(commit_processor);
+    }
+
+    /// Nothing is proposed or answered any more.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.commit_processor = None;
+        self.syncs = SyncRequests::default();
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    pub(super) const fn last_proposed(&self) -> Zxid {
+        self.proposals.last_proposed()
+    }
+
+    pub(super) const fn last_sync(&self) -> u64 {
+        self.syncs.last_number()
+    }
+
+    pub(super) fn pending_syncs(&self) -> usize {
+        self.syncs.len()
+    }
+
+    pub(super) fn forwarding(&self) -> &[Arc<LearnerHandler>] {
+        &self.forwarding
+    }
+
+    pub(super) fn observing(&self) -> &[Arc<LearnerHandler>] {
+        &self.observing
+    }
+
+    /// All that may have something to send.
+    pub(super) fn receivers(&self) -> Arc<[Arc<LearnerHandler>]> {
+        Arc::clone(&self.receivers)
+    }
+
+    fn update_receivers(&mut self) {
+        self.receivers = self.forwarding.iter().chain(&self.observing).cloned().collect();
+    }
+
+    /// Forgets a learner.
+    pub(super) fn remove(&mut self, handler: &Arc<LearnerHandler>) {
+        self.forwarding.retain(|other| !Arc::ptr_eq(other, handler));
+        self.observing.retain(|other| !Arc::ptr_eq(other, handler));
+        self.update_receivers();
+    }
+
+    /// A learner that has everything up to `last_seen` gets the rest, and all that follows.
+    pub(super) fn start_forwarding(
+        &mut self,
+        handler: &Arc<LearnerHandler>,
+        last_seen: Zxid,
+        now_ms: i64,
+    ) {
+        for packet in self.proposals.to_be_applied_after(last_seen) {
+            handler.queue_bytes(&packet.bytes);
+            handler.queue_packet(&QuorumPacket::new(PacketType::Commit, packet.zxid, None));
+        }
+        if handler.is_observer() {
+            self.observing.push(Arc::clone(handler));
+            return self.update_receivers();
+        }
+        for packet in self.proposals.outstanding_after(last_seen) {
+            handler.queue_proposal(packet.zxid, &packet.bytes, now_ms);
+        }
+        self.forwarding.push(Arc::clone(handler));
+        self.update_receivers();
+    }
+
+    /// Sends a transaction to all followers. False when nothing is proposed any more.
+    pub(super) fn propose(&mut self, request: Box<Request>, zxid: Zxid, now_ms: i64) -> bool {
+        if self.is_closed {
+            return false;
+        }
+        let txn = &request.txn_bytes;
+        let mut bytes = Vec::with_capacity(BARE_PACKET + txn.len());
+        write_proposal(zxid, txn, &mut bytes);
+        for handler in &self.forwarding {
+            old_learners::check(handler, txn);
+            handler.queue_proposal(zxid, &bytes, now_ms);
+        }
+        self.proposals.propose(ProposalPacket { zxid, bytes: bytes.into() }, request);
+        true
+    }
+
+    /// A server has it on disk.
+    pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) {
+        // The second ACK of NEWLEADER, behind UPTODATE.
+        if zxid.counter() == 0 {
+            return;
+        }
+        match self.proposals.ack(sid, zxid) {
+            Acked::Noted | Acked::NoVoter => {}
+            Acked::Before => {
+                debug!(target: LOG, "proposal has already been committed, zxid: {zxid} from {sid}");
+            }
+            Acked::Unknown => {
+                warn!(target: LOG, "Trying to commit future proposal: zxid {zxid} from {sid}");
+            }
+        }
+    }
+
+    /// Commits what has its quorum, and answers the syncs that this, or an answer to a PING, was missing for.
+    pub(super) fn commit_ready(&mut self, metrics: &ServerMetrics, now_wall_ms: i64) {
+        let Some(commit_processor) = self.commit_processor.clone() else { return };
+        while let Some(zxid) = self.proposals.committable() {
+            while let Some(waiter) = self.syncs.pop_before(zxid) {
+                answer(waiter, &commit_processor);
+            }
+            let Some(proposal) = self.proposals.commit() else { break };
+            let commit = QuorumPacket::new(PacketType::Commit, zxid, None).to_bytes();
+            for handler in &self.forwarding {
+                handler.queue_bytes(&commit);
+            }
+            if !self.observing.is_empty() {
+                let inform = inform_packet(&proposal.packet.bytes);
+                for handler in &self.observing {
+                    old_learners::check(handler, &proposal.request.txn_bytes);
+                    handler.queue_bytes(&inform);
+                }
+            }
+            metrics.commit_count.add(1);
+            if let Some(hdr) = &proposal.request.hdr
+                && now_wall_ms >= hdr.time
+            {
+                metrics.quorum_ack_latency.add(now_wall_ms - hdr.time);
+            }
+            commit_processor.commit(proposal.request);
+        }
+        let confirmed = if self.syncs.is_empty() { 0 } else { self.confirmed_sync() };
+        let last_committed = self.proposals.last_committed();
+        while let Some(waiter) = self.syncs.pop_confirmed(last_committed, confirmed) {
+            answer(waiter, &commit_processor);
+        }
+    }
+
+    /// The transactions up to that one are applied.
+    pub(super) fn applied(&mut self, zxid: Zxid) {
+        self.proposals.applied(zxid);
+    }
+
+    /// A sync comes in.
+    pub(super) fn sync(&mut self, waiter: SyncWaiter) {
+        if self.is_closed {
+            return;
+        }
+        self.syncs.add(self.proposals.last_proposed(), waiter);
+        self.ping_for_syncs();
+    }
+
+    /// The learner with that connection.
+    pub(super) fn learner_of(&self, request: &Request) -> Option<Arc<LearnerHandler>> {
+        let mut all = self.forwarding.iter().chain(&self.observing);
+        all.find(|handler| handler.owner() == request.owner).cloned()
+    }
+
+    /// Asks those whose word counts whether this is still their leader, if a sync waits for that.
+    pub(super) fn ping_for_syncs(&self) {
+        if self.syncs.is_empty() {
+            return;
+        }
+        let (last_proposed, last_sync) = (self.last_proposed(), self.last_sync());
+        for handler in &self.forwarding {
+            if self.verifiers.iter().any(|verifier| verifier.is_voter(handler.sid())) {
+                handler.ping_for_sync(last_proposed, last_sync);
+            }
+        }
+    }
+
+    /// The number of the last sync that is confirmed by a quorum.
+    fn confirmed_sync(&self) -> u64 {
+        let mut confirmed: Vec<(u64, Sid)> = self
+            .forwarding
+            .iter()
+            .map(|handler| (handler.confirmed_sync(), handler.sid()))
+            .collect();
+        confirmed.sort_unstable_by(|one, other| other.cmp(one));
+        let mut sids = BTreeSet::from([self.my_id]);
+        let is_quorum = |sids: &BTreeSet<Sid>| {
+            self.verifiers.iter().all(|verifier| {
+                let voters = sids.iter().copied().filter(|sid| verifier.is_voter(*sid));
+                verifier.contains_quorum(&voters.collect())
+            })
+        };
+        if is_quorum(&sids) {
+            return self.last_sync();
+        }
+        for (number, sid) in confirmed {
+            sids.insert(sid);
+            if is_quorum(&sids) {
+                return number;
+            }
+        }
+        0
+    }
+}
+
+/// Answers a sync, in its place among the commits.
+fn answer(waiter: SyncWaiter, commit_processor: &CommitProcessor) {
+    match waiter {
+        SyncWaiter::Learner(handler) => {
+            handler.queue_packet(&QuorumPacket::new(PacketType::Sync, Zxid::ZERO, None));
+        }
+        SyncWaiter::Local(request) => commit_processor.commit(request),
+    }
+}
+
+/// What was proposed, for observers: only the type of the packet is another one.
+fn inform_packet(proposal: &[u8]) -> Vec<u8> {
+    let mut inform = proposal.to_vec();
+    if let Some(packet_type) = inform.first_chunk_mut() {
+        *packet_type = PacketType::Inform.code().to_be_bytes();
+    }
+    inform
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jute::Limits;
+    use crate::server::quorum::quorum_packet::read_packet;
+
+    #[test]
+    fn an_inform_says_what_the_proposal_has_said() {
+        let mut bytes = Vec::new();
+        write_proposal(Zxid::new(2, 3), &[7, 8], &mut bytes);
+        let proposal = QuorumPacket::new(PacketType::Proposal, Zxid::new(2, 3), Some(vec![7, 8]));
+        assert_eq!(bytes, proposal.to_bytes());
+        let inform = read_packet(&inform_packet(&bytes)[..], Limits::default()).unwrap();
+        assert_eq!(
+            inform,
+            QuorumPacket::new(PacketType::Inform, Zxid::new(2, 3), Some(vec![7, 8]))
+        );
+    }
+}

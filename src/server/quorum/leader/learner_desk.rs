@@ -1,0 +1,202 @@
+//! A leader as its learners' handlers see it (Java: the methods of server/quorum/Leader.java that override LearnerMaster's).
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use log::error;
+
+use super::epoch::AgreementError;
+use super::learner_cnx_acceptor::LearnerDesk;
+use super::{LOG, Leader};
+use crate::common::time::Clock;
+use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
+use crate::jute::Limits;
+use crate::server::quorum::learner_handler::LearnerHandler;
+use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
+use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use crate::server::quorum::state_summary::StateSummary;
+use crate::server::request::Request;
+use crate::server::server_metrics::ServerMetrics;
+use crate::server::zk_database::ZKDatabase;
+use crate::server::zookeeper_thread;
+
+impl LearnerDesk for Leader {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
+        let handler = LearnerHandler::new(number, stream)?;
+        let Some(this) = self.this.upgrade() else { return Ok(()) };
+        let thread = handler.start(this)?;
+        let (finished, left_over) = {
+            let mut learners = self.learners.lock();
+            let threads = std::mem::take(&mut learners.threads);
+            let (finished, running) =
+                threads.into_iter().partition::<Vec<_>, _>(std::thread::JoinHandle::is_finished);
+            learners.threads = running;
+            if learners.is_closed {
+                (finished, Some(thread))
+            } else {
+                learners.threads.push(thread);
+                (finished, None)
+            }
+        };
+        finished.into_iter().for_each(zookeeper_thread::join);
+        if let Some(thread) = left_over {
+            handler.disconnect();
+            zookeeper_thread::join(thread);
+        }
+        Ok(())
+    }
+
+    fn acceptor_failed(&self, address: SocketAddr, problem: &io::Error) {
+        error!(target: LOG, "Exception while accepting follower at /{address}: {problem}");
+        self.give_up("learners cannot connect any more");
+    }
+}
+
+impl LearnerMaster for Leader {
+    fn learner_settings(&self) -> &LearnerMasterSettings {
+        &self.settings
+    }
+
+    fn clock(&self) -> &Clock {
+        self.peer.clock()
+    }
+
+    fn metrics(&self) -> &ServerMetrics {
+        self.peer.metrics()
+    }
+
+    fn limits(&self) -> Limits {
+        self.peer.limits()
+    }
+
+    fn database(&self) -> &Arc<ZKDatabase> {
+        self.peer.database()
+    }
+
+    fn current_tick(&self) -> i32 {
+        self.peer.tick()
+    }
+
+    fn tick_of_ack_deadline(&self, is_initial: bool) -> i32 {
+        let settings = self.peer.settings();
+        let initial = if is_initial { settings.init_limit_ticks } else { 0 };
+        self.peer.tick().saturating_add(initial).saturating_add(settings.sync_limit_ticks)
+    }
+
+    fn add_learner_handler(&self, handler: &Arc<LearnerHandler>) {
+        let is_closed = {
+            let mut learners = self.learners.lock();
+            learners.handlers.push(Arc::clone(handler));
+            learners.is_closed
+        };
+        if is_closed {
+            handler.disconnect();
+        }
+    }
+
+    fn remove_learner_handler(&self, handler: &Arc<LearnerHandler>) {
+        self.broadcast.lock().remove(handler);
+        self.learners.lock().handlers.retain(|other| !Arc::ptr_eq(other, handler));
+    }
+
+    fn quorum_verifier_version(&self) -> i64 {
+        self.peer.quorum_verifier().version()
+    }
+
+    fn quorum_verifier_text(&self) -> String {
+        let last_seen = self.peer.last_seen_quorum_verifier();
+        last_seen.unwrap_or_else(|| self.peer.quorum_verifier()).to_text()
+    }
+
+    fn peer_info(&self, sid: Sid) -> String {
+        self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn next_anonymous_sid(&self) -> Sid {
+        Sid(self.anonymous_sid.fetch_sub(1, Ordering::Relaxed))
+    }
+
+    fn epoch_to_propose(
+        &self,
+        sid: Sid,
+        last_accepted: PeerEpoch,
+    ) -> Result<PeerEpoch, AgreementError> {
+        let verifier = self.peer.quorum_verifier();
+        self.agreement.epoch_to_propose(&*verifier, &*self.peer, sid, last_accepted)
+    }
+
+    fn wait_for_epoch_ack(&self, sid: Sid, summary: StateSummary) -> Result<(), AgreementError> {
+        // Set before anybody is accepted.
+        let leader = (*self.summary.lock()).ok_or(AgreementError::Stopped)?;
+        let verifier = self.peer.quorum_verifier();
+        self.agreement.wait_for_epoch_ack(&*verifier, sid, summary, leader)
+    }
+
+    fn wait_for_new_leader_ack(&self, sid: Sid, zxid: Zxid) -> Result<(), AgreementError> {
+        self.agreement.wait_for_new_leader_ack(sid, zxid)
+    }
+
+    fn wait_for_startup(&self) -> Result<(), AgreementError> {
+        self.agreement.wait_for_startup()
+    }
+
+    fn start_forwarding(
+        &self,
+        handler: &Arc<LearnerHandler>,
+        queue: &mut dyn FnMut() -> Option<Zxid>,
+    ) -> bool {
+        let mut broadcast = self.broadcast.lock();
+        let Some(last_seen) = queue() else { return false };
+        broadcast.start_forwarding(handler, last_seen, self.clock_ms());
+        let verifier = self.peer.quorum_verifier();
+        verifier.update_need_oracle(!broadcast.forwarding().is_empty());
+        true
+    }
+
+    fn learner_is_up_to_date(&self, handler: &Arc<LearnerHandler>) {
+        let broadcast = self.broadcast.lock();
+        handler.queue_packet(&QuorumPacket::new(PacketType::UpToDate, Zxid::NONE, None));
+        handler.begin_to_expect_pings();
+        broadcast.ping_for_syncs();
+    }
+
+    fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]) {
+        self.process_acks_of(handler.sid(), zxids);
+    }
+
+    fn process_ping(&self, handler: &LearnerHandler) {
+        let mut broadcast = self.broadcast.lock();
+        handler.ping_answered();
+        if broadcast.pending_syncs() > 0 {
+            self.commit_ready_of(&mut broadcast);
+            broadcast.ping_for_syncs();
+        }
+    }
+
+    fn touch(&self, session_id: SessionId, timeout_ms: i32) {
+        self.zk.touch(session_id, timeout_ms);
+    }
+
+    fn revalidate_session(
+        &self,
+        handler: &LearnerHandler,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) -> bool {
+        self.zk.revalidate(handler.owner(), session_id, timeout_ms)
+    }
+
+    fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>) {
+        self.zk.submit_learner_requests(requests);
+    }
+
+    /// Proposals go out before the local log is written.
+    fn flush(&self) {
+        self.flush_learners();
+        self.zk.flush();
+        self.flush_learners();
+    }
+}

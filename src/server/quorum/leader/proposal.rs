@@ -1,0 +1,272 @@
+//! What a leader has proposed, and the rule by which it is committed (Java: Leader.Proposal, outstandingProposals,
+//! toBeApplied, lastCommitted and lastProposed of server/quorum/Leader.java).
+//!
+//! Pure: the lock is the leader's. Proposals have consecutive zxids, so that one is found by counting, and they are committed
+//! from the front only, each as soon as a quorum has it. Differs from Java: there a proposal whose quorum was complete before
+//! its predecessor's waits for one more acknowledgement.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::ids::{Sid, Zxid};
+use crate::server::quorum::flexible::quorum_verifier::{QuorumVerifier, VerifierKind};
+use crate::server::request::Request;
+
+/// A transaction as it goes to followers: the bytes of its PROPOSAL.
+#[derive(Clone, Debug)]
+pub(super) struct ProposalPacket {
+    /// Its zxid.
+    pub(super) zxid: Zxid,
+    /// The packet.
+    pub(super) bytes: Arc<[u8]>,
+}
+
+/// A proposal that is not committed.
+pub(super) struct Proposal {
+    /// The packet.
+    pub(super) packet: ProposalPacket,
+    /// The request that it is of.
+    pub(super) request: Box<Request>,
+    /// Who has it on disk. Few enough that looking through them costs less than a tree.
+    acks: Vec<Sid>,
+}
+
+/// What an acknowledgement has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acked {
+    /// It is committed already.
+    Before,
+    /// Noted, or known before.
+    Noted,
+    /// Nothing of that zxid was proposed.
+    Unknown,
+    /// Its sender has no vote.
+    NoVoter,
+}
+
+/// All proposals.
+pub(super) struct Proposals {
+    /// A quorum of each of them is needed.
+    verifiers: Vec<Arc<dyn QuorumVerifier>>,
+    outstanding: VecDeque<Proposal>,
+    to_be_applied: VecDeque<ProposalPacket>,
+    last_proposed: Zxid,
+    last_committed: Zxid,
+}
+
+impl Proposals {
+    /// Nothing is proposed yet in the epoch that begins at `start`.
+    #[must_use]
+    pub(super) const fn new(start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) -> Self {
+        Self {
+            verifiers,
+            outstanding: VecDeque::new(),
+            to_be_applied: VecDeque::new(),
+            last_proposed: start,
+            last_committed: start,
+        }
+    }
+
+    /// From now on a quorum of each of these is needed.
+    pub(super) fn set_verifiers(&mut self, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
+        self.verifiers = verifiers;
+    }
+
+    /// What was proposed last.
+    #[must_use]
+    pub(super) const fn last_proposed(&self) -> Zxid {
+        self.last_proposed
+    }
+
+    /// What was committed last.
+    #[must_use]
+    pub(super) const fn last_committed(&self) -> Zxid {
+        self.last_committed
+    }
+
+    /// How many are not committed.
+    #[cfg(test)]
+    fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// Adds the next one.
+    ///
+    /// # Panics
+    /// When it is not the next one: zxids are handed out one after the other.
+    pub(super) fn propose(&mut self, packet: ProposalPacket, request: Box<Request>) {
+        let expected = self.last_proposed.next();
+        let starts_anew = self.outstanding.is_empty() && packet.zxid > expected;
+        assert!(packet.zxid == expected || starts_anew, "proposals come in order");
+        if starts_anew {
+            // Only where a test of the rollover has set the counter.
+            self.last_committed = Zxid(packet.zxid.0 - 1);
+        }
+        self.last_proposed = packet.zxid;
+        self.outstanding.push_back(Proposal { packet, request, acks: Vec::with_capacity(8) });
+    }
+
+    /// A server has that transaction on disk.
+    pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) -> Acked {
+        if zxid <= self.last_committed {
+            return Acked::Before;
+        }
+        if !self.verifiers.iter().any(|verifier| verifier.is_voter(sid)) {
+            return Acked::NoVoter;
+        }
+        let at = zxid.0.wrapping_sub(self.last_committed.0).wrapping_sub(1);
+        let proposal = usize::try_from(at).ok().and_then(|at| self.outstanding.get_mut(at));
+        let Some(proposal) = proposal else { return Acked::Unknown };
+        debug_assert_eq!(proposal.packet.zxid, zxid, "zxids are consecutive");
+        if !proposal.acks.contains(&sid) {
+            proposal.acks.push(sid);
+        }
+        Acked::Noted
+    }
+
+    /// The zxid that may be committed next, if there is one now.
+    #[must_use]
+    pub(super) fn committable(&self) -> Option<Zxid> {
+        let front = self.outstanding.front()?;
+        let has_quorum = self.verifiers.iter().all(|verifier| has_quorum(&**verifier, &front.acks));
+        has_quorum.then_some(front.packet.zxid)
+    }
+
+    /// Commits the first one. Whoever calls has asked [`committable`](Self::committable).
+    pub(super) fn commit(&mut self) -> Option<Proposal> {
+        let proposal = self.outstanding.pop_front()?;
+        self.last_committed = proposal.packet.zxid;
+        self.to_be_applied.push_back(proposal.packet.clone());
+        Some(proposal)
+    }
+
+    /// Everything up to `zxid` is in the tree and in the committed log.
+    pub(super) fn applied(&mut self, zxid: Zxid) {
+        while self.to_be_applied.front().is_some_and(|packet| packet.zxid <= zxid) {
+            self.to_be_applied.pop_front();
+        }
+    }
+
+    /// What a learner that has everything up to `zxid` lacks of what is committed and not applied yet.
+    pub(super) fn to_be_applied_after(&self, zxid: Zxid) -> impl Iterator<Item = &ProposalPacket> {
+        self.to_be_applied.iter().filter(move |packet| packet.zxid > zxid)
+    }
+
+    /// What such a follower lacks of what is not committed.
+    pub(super) fn outstanding_after(&self, zxid: Zxid) -> impl Iterator<Item = &ProposalPacket> {
+        let packets = self.outstanding.iter().map(|proposal| &proposal.packet);
+        packets.filter(move |packet| packet.zxid > zxid)
+    }
+}
+
+fn has_quorum(verifier: &dyn QuorumVerifier, acks: &[Sid]) -> bool {
+    let voters = acks.iter().filter(|sid| verifier.is_voter(**sid));
+    if verifier.kind() == VerifierKind::Majority {
+        return voters.count() > verifier.voters().len() / 2;
+    }
+    verifier.contains_quorum(&voters.copied().collect::<BTreeSet<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+    use crate::server::quorum::flexible::test_members::majority_of;
+
+    fn proposals() -> Proposals {
+        Proposals::new(Zxid::new(2, 0), vec![majority_of(&[1, 2, 3])])
+    }
+
+    fn propose(proposals: &mut Proposals, counter: i64) {
+        let request = Request::new(None, SessionId(1), 0, 1, None, Arc::new([]));
+        let packet = ProposalPacket { zxid: Zxid::new(2, counter), bytes: Arc::new([]) };
+        proposals.propose(packet, Box::new(request));
+    }
+
+    fn commit_all(proposals: &mut Proposals) -> Vec<i64> {
+        let mut committed = Vec::new();
+        while let Some(zxid) = proposals.committable() {
+            assert_eq!(proposals.commit().unwrap().packet.zxid, zxid);
+            committed.push(zxid.counter());
+        }
+        committed
+    }
+
+    fn ack(proposals: &mut Proposals, sid: i64, counter: i64) -> Acked {
+        proposals.ack(Sid(sid), Zxid::new(2, counter))
+    }
+
+    #[test]
+    fn a_majority_commits_and_one_vote_counts_once() {
+        let mut proposals = proposals();
+        assert_eq!(proposals.committable(), None);
+        propose(&mut proposals, 1);
+        assert_eq!(ack(&mut proposals, 2, 1), Acked::Noted);
+        assert_eq!(ack(&mut proposals, 2, 1), Acked::Noted);
+        assert_eq!(commit_all(&mut proposals), []);
+        assert_eq!(ack(&mut proposals, 1, 1), Acked::Noted);
+        assert_eq!(commit_all(&mut proposals), [1]);
+        assert_eq!(ack(&mut proposals, 3, 1), Acked::Before);
+        assert_eq!(proposals.last_committed(), Zxid::new(2, 1));
+    }
+
+    #[test]
+    fn what_has_its_quorum_early_is_committed_right_behind_its_predecessor() {
+        let mut proposals = proposals();
+        (1..=3).for_each(|counter| propose(&mut proposals, counter));
+        for sid in [1, 2] {
+            ack(&mut proposals, sid, 2);
+        }
+        assert_eq!(commit_all(&mut proposals), []);
+        for sid in [1, 3] {
+            ack(&mut proposals, sid, 1);
+        }
+        assert_eq!(commit_all(&mut proposals), [1, 2]);
+        assert_eq!(proposals.outstanding(), 1);
+    }
+
+    #[test]
+    fn neither_observers_nor_unknown_zxids_commit_anything() {
+        let mut proposals = proposals();
+        propose(&mut proposals, 1);
+        assert_eq!(ack(&mut proposals, 9, 1), Acked::NoVoter);
+        assert_eq!(ack(&mut proposals, 2, 2), Acked::Unknown);
+        assert_eq!(proposals.ack(Sid(2), Zxid(i64::MAX)), Acked::Unknown);
+        assert_eq!(proposals.ack(Sid(2), Zxid(i64::MIN)), Acked::Before);
+        ack(&mut proposals, 1, 1);
+        assert_eq!(commit_all(&mut proposals), []);
+    }
+
+    #[test]
+    fn a_learner_gets_what_it_lacks_of_each_kind() {
+        let mut proposals = proposals();
+        (1..=5).for_each(|counter| propose(&mut proposals, counter));
+        for counter in 1..=3 {
+            ack(&mut proposals, 1, counter);
+            ack(&mut proposals, 2, counter);
+        }
+        commit_all(&mut proposals);
+        proposals.applied(Zxid::new(2, 1));
+        let counters = |packets: Vec<&ProposalPacket>| -> Vec<i64> {
+            packets.iter().map(|packet| packet.zxid.counter()).collect()
+        };
+        let start = Zxid::new(2, 0);
+        assert_eq!(counters(proposals.to_be_applied_after(start).collect()), [2, 3]);
+        assert_eq!(counters(proposals.to_be_applied_after(Zxid::new(2, 2)).collect()), [3]);
+        assert_eq!(counters(proposals.outstanding_after(start).collect()), [4, 5]);
+        assert_eq!(counters(proposals.outstanding_after(Zxid::new(2, 4)).collect()), [5]);
+    }
+
+    #[test]
+    fn while_the_ensemble_changes_a_quorum_of_both_configurations_is_needed() {
+        let verifiers = vec![majority_of(&[1, 2, 3]), majority_of(&[3, 4, 5])];
+        let mut proposals = Proposals::new(Zxid::new(2, 0), verifiers);
+        propose(&mut proposals, 1);
+        for sid in [1, 2, 3] {
+            ack(&mut proposals, sid, 1);
+        }
+        assert_eq!(commit_all(&mut proposals), []);
+        ack(&mut proposals, 4, 1);
+        assert_eq!(commit_all(&mut proposals), [1]);
+    }
+}

@@ -1,0 +1,42 @@
+//! Applies what is committed, then notes that it is (Java: Leader.ToBeAppliedRequestProcessor).
+//!
+//! A learner that comes between the commit and the tree gets the transaction from the list of those that are to be applied:
+//! it leaves that list only when the committed log has it.
+
+use std::sync::{Arc, Weak};
+
+use log::info;
+
+use super::{LOG, Leader};
+use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::request::Request;
+use crate::server::sync_request_processor::GroupProcessor;
+
+/// The processor.
+pub struct ToBeAppliedRequestProcessor {
+    next: Arc<FinalRequestProcessor>,
+    leader: Weak<Leader>,
+}
+
+impl ToBeAppliedRequestProcessor {
+    /// A processor before the last one.
+    #[must_use]
+    pub const fn new(next: Arc<FinalRequestProcessor>, leader: Weak<Leader>) -> Self {
+        Self { next, leader }
+    }
+}
+
+impl GroupProcessor for ToBeAppliedRequestProcessor {
+    fn process_group(&self, requests: &mut Vec<Box<Request>>) {
+        let last = requests.iter().rev().find_map(|request| Some(request.hdr.as_ref()?.zxid));
+        self.next.process_group(requests);
+        if let (Some(zxid), Some(leader)) = (last, self.leader.upgrade()) {
+            leader.applied(zxid);
+        }
+    }
+
+    fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        self.next.shutdown();
+    }
+}

@@ -1,0 +1,321 @@
+//! The server of a leader (Java: server/quorum/LeaderZooKeeperServer.java).
+//!
+//! Chain: LeaderRequestProcessor > Prep > Proposal (> Sync > Ack) > Commit > ToBeApplied > Final. Threads: those of its
+//! processors, its session tracker and its container manager. Locks: none of its own.
+
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
+
+use log::{error, info};
+
+use super::ack_request_processor::AckRequestProcessor;
+use super::commit_processor::CommitProcessor;
+use super::leader::Leader;
+use super::leader::to_be_applied_request_processor::ToBeAppliedRequestProcessor;
+use super::leader_request_processor::LeaderRequestProcessor;
+use super::leader_session_tracker::LeaderSessionTracker;
+use super::proposal_request_processor::ProposalRequestProcessor;
+use super::quorum_peer::QuorumPeer;
+use super::quorum_zookeeper_server;
+use crate::ids::{SessionId, Zxid};
+use crate::keeper_exception::KeeperError;
+use crate::metrics::gauge::Gauge;
+use crate::metrics::metric_value::MetricValue;
+use crate::metrics::metrics_provider::DumpSink;
+use crate::server::buffer_stats::BufferStats;
+use crate::server::container_manager::{ContainerManager, ContainerManagerConfig};
+use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::persistence::file_txn_snap_log::RestoreError;
+use crate::server::prep_request_processor::PrepRequestProcessor;
+use crate::server::request::Request;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
+use crate::server::server_cnxn::ServerCnxn;
+use crate::server::server_role::ServerRole;
+use crate::server::session_tracker::{Owner, SessionTracker};
+use crate::server::sync_request_processor::SyncRequestProcessor;
+use crate::server::zookeeper_server::ZooKeeperServer;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderZooKeeperServer";
+
+/// What a leader's server does differently from others.
+pub(super) struct LeaderRole {
+    peer: Arc<QuorumPeer>,
+    leader: Weak<Leader>,
+    proposal_stats: Arc<BufferStats>,
+    tracker: OnceLock<Arc<LeaderSessionTracker>>,
+}
+
+impl LeaderRole {
+    pub(super) fn new(peer: &Arc<QuorumPeer>, leader: &Weak<Leader>) -> Arc<Self> {
+        Arc::new(Self {
+            peer: Arc::clone(peer),
+            leader: Weak::clone(leader),
+            proposal_stats: Arc::new(BufferStats::new()),
+            tracker: OnceLock::new(),
+        })
+    }
+
+    pub(super) const fn stats(&self) -> &Arc<BufferStats> {
+        &self.proposal_stats
+    }
+
+    fn gauge(&self, ask: impl Fn(&Leader) -> i64 + Send + Sync + 'static) -> Arc<dyn Gauge> {
+        let leader = Weak::clone(&self.leader);
+        Arc::new(move || -> Option<MetricValue> { Some(ask(&*leader.upgrade()?).into()) })
+    }
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+impl ServerRole for LeaderRole {
+    fn state_name(&self) -> &'static str {
+        "leader"
+    }
+
+    /// The leader owns the session from now on, unless the client goes to a learner.
+    fn revalidate_session(
+        &self,
+        server: &ZooKeeperServer,
+        cnxn: &Arc<ServerCnxn>,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) {
+        let valid = server.session_tracker().touch_session(session_id, timeout_ms);
+        if valid {
+            // One that has expired this moment is told so by its first request.
+            let _expired = server.session_tracker().set_owner(session_id, Owner::LOCAL);
+        }
+        server.finish_session_init(cnxn, valid);
+    }
+
+    fn check_upgrade_session(
+        &self,
+        server: &ZooKeeperServer,
+        request: &Request,
+    ) -> Result<Option<Box<Request>>, KeeperError> {
+        let Some(tracker) = self.tracker.get() else { return Ok(None) };
+        let limits = server.limits();
+        quorum_zookeeper_server::check_upgrade_session(&self.peer, &**tracker, limits, request)
+    }
+
+    fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
+        if let Some(tracker) = self.tracker.get() {
+            let enabled = self.peer.settings().local_sessions_enabled;
+            quorum_zookeeper_server::set_local_session_flag(enabled, &**tracker, request);
+        }
+    }
+
+    /// A leader may have been replaced: it answers a `sync` only when it knows better.
+    fn orders_syncs(&self) -> bool {
+        true
+    }
+
+    fn dump_conf(&self, out: &mut String) {
+        quorum_zookeeper_server::dump_conf(&self.peer, true, out);
+    }
+
+    fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
+        sink("peer_state", self.peer.detailed_peer_state().into());
+    }
+
+    fn gauges(&self) -> Vec<(&'static str, Arc<dyn Gauge>)> {
+        let peer = Arc::downgrade(&self.peer);
+        let quorum_size =
+            move || -> Option<MetricValue> { Some(count(peer.upgrade()?.quorum_size()).into()) };
+        let size = |which: fn(&BufferStats) -> i32| {
+            let stats = Arc::downgrade(&self.proposal_stats);
+            let gauge = move || -> Option<MetricValue> {
+                Some(i64::from(which(&*stats.upgrade()?)).into())
+            };
+            Arc::new(gauge) as Arc<dyn Gauge>
+        };
+        vec![
+            ("quorum_size", Arc::new(quorum_size)),
+            ("learners", self.gauge(|leader| count(leader.learners().len()))),
+            ("synced_followers", self.gauge(|leader| count(leader.synced_followers()))),
+            (
+                "synced_non_voting_followers",
+                self.gauge(|leader| count(leader.synced_non_voting_followers())),
+            ),
+            ("synced_observers", self.gauge(|leader| count(leader.synced_observers()))),
+            ("pending_syncs", self.gauge(|leader| count(leader.pending_syncs()))),
+            ("leader_uptime", self.gauge(Leader::uptime_ms)),
+            ("last_proposal_size", size(BufferStats::last_buffer_size)),
+            ("max_proposal_size", size(BufferStats::max_buffer_size)),
+            ("min_proposal_size", size(BufferStats::min_buffer_size)),
+        ]
+    }
+
+    fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
+        let voters = count(self.peer.quorum_size());
+        if voters > 2 { of_settings / (voters - 1) } else { of_settings }
+    }
+
+    fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
+        Some(Arc::clone(&self.proposal_stats))
+    }
+}
+
+/// What runs while a leader serves.
+struct Running {
+    prep: Arc<PrepRequestProcessor>,
+    commit_processor: Arc<CommitProcessor>,
+    container_manager: ContainerManager,
+}
+
+/// The server.
+pub struct LeaderZooKeeperServer {
+    server: Arc<ZooKeeperServer>,
+    role: Arc<LeaderRole>,
+    running: OnceLock<Running>,
+}
+
+impl LeaderZooKeeperServer {
+    /// A server that is not started.
+    pub(super) fn new(peer: &Arc<QuorumPeer>, leader: &Weak<Leader>) -> Self {
+        let role = LeaderRole::new(peer, leader);
+        let server = peer.new_server(Arc::clone(&role) as _);
+        Self { server, role, running: OnceLock::new() }
+    }
+
+    /// The server itself.
+    pub const fn server(&self) -> &Arc<ZooKeeperServer> {
+        &self.server
+    }
+
+    pub(super) const fn role(&self) -> &Arc<LeaderRole> {
+        &self.role
+    }
+
+    /// Loads the data, unless it is in memory already, and forgets what dead sessions have left (Java: loadData).
+    ///
+    /// # Errors
+    /// When files are damaged.
+    pub(super) fn load_data(&self) -> Result<Zxid, RestoreError> {
+        let database = self.server.zk_database();
+        if !database.is_initialized() {
+            database.load_data_base()?;
+        }
+        let last = database.last_processed_zxid();
+        self.server.set_zxid(last);
+        database.kill_dead_sessions();
+        Ok(last)
+    }
+
+    /// Starts serving (Java: setupRequestProcessors, createSessionTracker, startup).
+    ///
+    /// # Errors
+    /// When the system has no room for its threads; then none is left.
+    pub(super) fn startup(
+        &self,
+        leader: &Weak<Leader>,
+        peer: &QuorumPeer,
+    ) -> io::Result<Arc<CommitProcessor>> {
+        let server = &self.server;
+        let local_sessions = peer.settings().local_sessions_enabled;
+        let tracker = LeaderSessionTracker::new(server, peer.my_id(), local_sessions);
+        let final_processor = Arc::new(FinalRequestProcessor::new(server));
+        let to_be_applied =
+            Arc::new(ToBeAppliedRequestProcessor::new(final_processor, Weak::clone(leader)));
+        let commit_processor = CommitProcessor::start(server, to_be_applied)?;
+        let ack = Arc::new(AckRequestProcessor::new(Weak::clone(leader)));
+        let log = server.zk_database().appender(server.settings().snap);
+        let sync_processor = SyncRequestProcessor::start(server, log, Some(ack))
+            .inspect_err(|_| commit_processor.shutdown())?;
+        let proposal = Arc::new(ProposalRequestProcessor::new(
+            Weak::clone(leader),
+            Arc::clone(&commit_processor),
+            Arc::clone(&sync_processor),
+        ));
+        let prep = Arc::new(PrepRequestProcessor::new(server, proposal));
+        let first: Arc<dyn RequestProcessor> =
+            Arc::new(LeaderRequestProcessor::new(server, Arc::clone(&prep) as _));
+        let started = self.start_throttler(peer).and_then(|()| tracker.start(&server.listener()));
+        if let Err(problem) = started {
+            tracker.shutdown();
+            first.shutdown();
+            return Err(problem);
+        }
+        let _first_time = self.role.tracker.set(Arc::clone(&tracker));
+        server.startup(tracker, first);
+        if server.is_snapshot_due_after_start() {
+            sync_processor.start_snapshot(server);
+        }
+        let container_manager = ContainerManager::new(
+            ContainerManagerConfig::from_properties(peer.properties()),
+            Arc::clone(server) as _,
+            Arc::clone(server.clock()),
+        );
+        if let Err(problem) = container_manager.start() {
+            error!(target: LOG, "containers and TTL nodes will not be deleted: {problem}");
+        }
+        let running = Running { prep, commit_processor, container_manager };
+        let running = self.running.get_or_init(|| running);
+        Ok(Arc::clone(&running.commit_processor))
+    }
+
+    fn start_throttler(&self, peer: &QuorumPeer) -> io::Result<()> {
+        let throttling = RequestThrottlerConfig::from_properties(peer.properties());
+        if throttling.max_requests > 0 {
+            let throttler = RequestThrottler::start(
+                throttling,
+                Arc::clone(self.server.clock()),
+                Arc::clone(&self.server),
+                self.server.listener(),
+            )?;
+            self.server.set_request_throttler(throttler);
+        }
+        Ok(())
+    }
+
+    /// What learners ask for (Java: submitLearnerRequest). No lock may be held; who calls flushes.
+    pub(super) fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>) {
+        match self.running.get().filter(|_| self.server.is_running()) {
+            Some(running) => running.prep.process_requests(requests),
+            None => requests.clear(),
+        }
+    }
+
+    /// Has everything done that the processors hold. No lock may be held.
+    pub(super) fn flush(&self) {
+        if let Some(running) = self.running.get() {
+            running.prep.flush();
+        }
+    }
+
+    /// Applies what is committed. No lock but the log's may be held.
+    pub(super) fn flush_commits(&self) {
+        if let Some(running) = self.running.get() {
+            running.commit_processor.flush();
+        }
+    }
+
+    /// Java: checkIfValidGlobalSession, touch and setOwner for a learner's client.
+    pub(super) fn revalidate(&self, owner: Owner, id: SessionId, timeout_ms: i32) -> bool {
+        let Some(tracker) = self.role.tracker.get() else { return false };
+        let valid = tracker.is_valid_global_session(id, timeout_ms);
+        if valid && tracker.set_owner(id, owner).is_err() {
+            info!(target: LOG, "session {id} expired right after being renewed");
+        }
+        valid
+    }
+
+    pub(super) fn touch(&self, id: SessionId, timeout_ms: i32) {
+        if let Some(tracker) = self.role.tracker.get() {
+            // Nobody is told: a session that is gone was closed meanwhile.
+            let _lives = tracker.touch_session(id, timeout_ms);
+        }
+    }
+
+    /// Ends it, with all its threads.
+    pub(super) fn shutdown(&self) {
+        if let Some(running) = self.running.get() {
+            running.container_manager.stop();
+        }
+        self.server.shutdown();
+    }
+}

@@ -1,0 +1,303 @@
+//! One learner, as its leader sees it (Java: server/quorum/LearnerHandler.java).
+//!
+//! Threads: `LearnerHandler-ADDR` reads and, until the learner is up to date, waits for others (`conversation`); what is queued
+//! goes out through a [`PacketOutput`] with its `Sender-ADDR`. Locks: `Leaf`, for what was sent and answered.
+//!
+//! Differs from Java: packets that go to many are made once; there are no marker packets, and no message tracker.
+
+mod conversation;
+mod sync_limit_check;
+mod sync_plan;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+
+use log::{debug, info, warn};
+
+use self::conversation::Conversation;
+pub(super) use self::conversation::write_proposal;
+use self::sync_limit_check::SyncLimitCheck;
+use super::learner_master::LearnerMaster;
+use super::packet_output::PacketOutput;
+use super::quorum_packet::{PacketType, QuorumPacket};
+use crate::ids::{Sid, Zxid};
+use crate::server::session_tracker::Owner;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerHandler";
+
+/// What a learner was sent and has answered.
+#[derive(Default)]
+struct Progress {
+    limit: SyncLimitCheck,
+    /// It answers PINGs from now on: UPTODATE is queued.
+    answers_pings: bool,
+    /// PINGs without answer, each with the number of the last sync that had come in when it was sent.
+    pings: VecDeque<u64>,
+    /// The last such number that it has answered.
+    confirmed_sync: u64,
+}
+
+/// A learner.
+pub struct LearnerHandler {
+    number: u32,
+    remote: SocketAddr,
+    stream: TcpStream,
+    output: Arc<PacketOutput>,
+    sid: AtomicI64,
+    is_observer: AtomicBool,
+    /// It comes from a server before 3.5.
+    is_old: AtomicBool,
+    is_alive: AtomicBool,
+    /// What is queued goes out.
+    is_sending: AtomicBool,
+    tick_of_next_ack_deadline: AtomicI32,
+    progress: RankedMutex<Progress>,
+}
+
+impl LearnerHandler {
+    /// A learner that has connected and has not said who it is; `number` is its own in the life of the leader.
+    ///
+    /// # Errors
+    /// When the connection is gone already.
+    pub fn new(number: u32, stream: TcpStream) -> io::Result<Arc<Self>> {
+        let remote = stream.peer_addr()?;
+        let output = PacketOutput::new(stream.try_clone()?);
+        Ok(Arc::new(Self {
+            number,
+            remote,
+            stream,
+            output,
+            sid: AtomicI64::new(0),
+            is_observer: AtomicBool::new(false),
+            is_old: AtomicBool::new(false),
+            is_alive: AtomicBool::new(true),
+            is_sending: AtomicBool::new(false),
+            tick_of_next_ack_deadline: AtomicI32::new(0),
+            progress: RankedMutex::new(Rank::Leaf, "progress of a learner", Progress::default()),
+        }))
+    }
+
+    /// Talks with the learner until one of the two ends it. The thread's body.
+    pub fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
+        master.add_learner_handler(self);
+        let is_initial = true;
+        self.touch(master.tick_of_ack_deadline(is_initial));
+        if let Err(end) = Conversation::new(self, master).run() {
+            warn!(
+                target: LOG,
+                "the connection of learner sid {} at /{} ends: {end}", self.sid(), self.remote
+            );
+        }
+        warn!(target: LOG, "******* GOODBYE /{} ********", self.remote);
+        self.is_alive.store(false, Ordering::Release);
+        master.remove_learner_handler(self);
+        self.output.close();
+    }
+
+    /// The name of its thread.
+    #[must_use]
+    pub fn thread_name(&self) -> String {
+        format!("LearnerHandler-/{}", self.remote)
+    }
+
+    /// Its id in the ensemble.
+    #[must_use]
+    pub fn sid(&self) -> Sid {
+        Sid(self.sid.load(Ordering::Acquire))
+    }
+
+    /// Where it connects from.
+    #[must_use]
+    pub const fn remote_address(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Whether it has come as an observer (Java: getLearnerType).
+    #[must_use]
+    pub fn is_observer(&self) -> bool {
+        self.is_observer.load(Ordering::Acquire)
+    }
+
+    /// Whether it is of a version before 3.5, which cannot read some transactions.
+    #[must_use]
+    pub fn is_before_3_5(&self) -> bool {
+        self.is_old.load(Ordering::Acquire)
+    }
+
+    /// It, as the owner of its clients' sessions.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        Owner::learner(self.number)
+    }
+
+    /// Queues a packet; who calls flushes.
+    pub fn queue_packet(&self, packet: &QuorumPacket) {
+        self.output.queue(packet);
+    }
+
+    /// Queues a packet that is serialized.
+    pub fn queue_bytes(&self, bytes: &[u8]) {
+        self.output.queue_bytes(bytes);
+    }
+
+    /// Queues a proposal, whose acknowledgement is waited for.
+    pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
+        self.progress.lock().limit.update_proposal(zxid, now_ms);
+        self.output.queue_bytes(bytes);
+    }
+
+    /// Sends what is queued. Never waits; no lock above this one's may be held.
+    pub fn flush(&self) {
+        self.output.flush();
+    }
+
+    /// How many packets wait.
+    #[must_use]
+    pub fn queued_packets(&self) -> usize {
+        self.output.queued_packets()
+    }
+
+    /// A sign of life, twice a tick. One that has not acknowledged a proposal for `limit_ms` is given up. `last_sync` is the
+    /// number of the sync that has come in last. The leader's lock is held, and who calls flushes.
+    pub fn ping(&self, last_proposed: Zxid, last_sync: u64, now_ms: i64, limit_ms: i64) {
+        if !self.is_sending.load(Ordering::Acquire) {
+            return; // it is not as far yet
+        }
+        if self.progress.lock().limit.check(now_ms, limit_ms) {
+            self.queue_ping(last_proposed, last_sync);
+        } else {
+            warn!(target: LOG, "Closing connection to peer due to transaction timeout.");
+            self.disconnect();
+        }
+    }
+
+    fn queue_ping(&self, last_proposed: Zxid, last_sync: u64) {
+        let mut progress = self.progress.lock();
+        if progress.answers_pings {
+            progress.pings.push_back(last_sync);
+        }
+        drop(progress);
+        self.output.queue(&QuorumPacket::new(PacketType::Ping, last_proposed, None));
+    }
+
+    /// Sees to it that a PING is under way that was sent after that sync, or will be when the one before it is answered. The
+    /// leader's lock is held: PINGs are queued in the order of their numbers.
+    pub fn ping_for_sync(&self, last_proposed: Zxid, last_sync: u64) {
+        let is_wanted = {
+            let progress = self.progress.lock();
+            let is_idle = progress.pings.is_empty();
+            progress.answers_pings && is_idle && progress.confirmed_sync < last_sync
+        };
+        if is_wanted {
+            self.queue_ping(last_proposed, last_sync);
+        }
+    }
+
+    /// It has answered a PING: the number of the sync that this confirms.
+    pub fn ping_answered(&self) -> u64 {
+        let mut progress = self.progress.lock();
+        if let Some(number) = progress.pings.pop_front() {
+            progress.confirmed_sync = progress.confirmed_sync.max(number);
+        }
+        progress.confirmed_sync
+    }
+
+    /// The number of the last sync that was in when a PING was sent that it has answered.
+    #[must_use]
+    pub fn confirmed_sync(&self) -> u64 {
+        self.progress.lock().confirmed_sync
+    }
+
+    /// It answers PINGs that are queued from now on: learners pass over those that come before UPTODATE.
+    pub fn begin_to_expect_pings(&self) {
+        self.progress.lock().answers_pings = true;
+    }
+
+    /// Whether it has shown a sign of life in time.
+    #[must_use]
+    pub fn synced(&self, current_tick: i32) -> bool {
+        self.is_alive.load(Ordering::Acquire)
+            && current_tick <= self.tick_of_next_ack_deadline.load(Ordering::Acquire)
+    }
+
+    fn touch(&self, deadline_tick: i32) {
+        self.tick_of_next_ack_deadline.store(deadline_tick, Ordering::Release);
+    }
+
+    /// Ends the connection, and by that the conversation. Never waits.
+    pub fn disconnect(&self) {
+        info!(target: LOG, "Synchronously closing socket to learner {}.", self.sid());
+        self.is_alive.store(false, Ordering::Release);
+        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
+            debug!(target: LOG, "Ignoring error closing connection to learner: {error}");
+        }
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no room for it.
+    pub fn start(
+        self: &Arc<Self>,
+        master: Arc<dyn LearnerMaster>,
+    ) -> io::Result<std::thread::JoinHandle<()>> {
+        let this = Arc::clone(self);
+        zookeeper_thread::spawn(&self.thread_name(), None, move || {
+            this.run(&*master);
+            Ok::<(), io::Error>(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn handler() -> (Arc<LearnerHandler>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (LearnerHandler::new(1, listener.accept().unwrap().0).unwrap(), there)
+    }
+
+    #[test]
+    fn a_sync_is_confirmed_by_a_ping_that_was_sent_after_it() {
+        let (handler, _there) = handler();
+        handler.begin_to_expect_pings();
+        handler.ping_for_sync(Zxid(7), 1);
+        handler.ping_for_sync(Zxid(7), 2);
+        assert_eq!(handler.queued_packets(), 1, "the second waits for the answer to the first");
+        assert_eq!(handler.ping_answered(), 1);
+        handler.ping_for_sync(Zxid(7), 2);
+        assert_eq!(handler.queued_packets(), 2);
+        assert_eq!(handler.ping_answered(), 2);
+        handler.ping_for_sync(Zxid(7), 2);
+        assert_eq!(handler.queued_packets(), 2, "nothing is open");
+        assert_eq!(handler.ping_answered(), 2, "an answer to nothing confirms nothing");
+    }
+
+    #[test]
+    fn what_is_sent_before_uptodate_is_not_answered() {
+        let (handler, _there) = handler();
+        handler.queue_ping(Zxid(7), 5);
+        handler.begin_to_expect_pings();
+        handler.queue_ping(Zxid(7), 6);
+        assert_eq!(handler.ping_answered(), 6);
+    }
+
+    #[test]
+    fn it_is_synced_as_long_as_its_deadline_is_not_over_and_it_is_connected() {
+        let (handler, _there) = handler();
+        handler.touch(5);
+        assert!(handler.synced(5));
+        assert!(!handler.synced(6));
+        handler.disconnect();
+        assert!(!handler.synced(5));
+    }
+}

@@ -1,0 +1,605 @@
+//! What a leader and one learner say to each other, from the greeting to the end (Java: run of
+//! server/quorum/LearnerHandler.java).
+//!
+//! Everything that has arrived is taken in before anything of it is sent on or applied: whenever the socket has to be asked for
+//! more, what came before is flushed. Nothing that a learner sends can do more than end its connection.
+
+use std::cell::RefCell;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::mem;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use thiserror::Error;
+
+use super::sync_plan::{self, Bounds, Source, SyncOp, SyncQueue};
+use super::{LOG, LearnerHandler};
+use crate::common::time;
+use crate::ids::{PeerEpoch, SessionId, Zxid};
+use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
+use crate::server::quorum::leader::epoch::AgreementError;
+use crate::server::quorum::leader::old_learners;
+use crate::server::quorum::learner_info::{Greeting, PROTOCOL_VERSION};
+use crate::server::quorum::learner_master::LearnerMaster;
+use crate::server::quorum::learner_sync_request::learner_request;
+use crate::server::quorum::learner_sync_throttler::{SyncSlot, SyncThrottled};
+use crate::server::quorum::quorum_packet::{PacketError, PacketType, QuorumPacket, read_packet};
+use crate::server::quorum::state_summary::StateSummary;
+use crate::server::request::Request;
+use crate::server::txn_log_proposal_iterator::TxnLogProposalIterator;
+
+/// What ends a snapshot.
+const SNAPSHOT_SIGNATURE: &str = "BenWasHere";
+
+/// How often the log on disk is read on because the committed log has moved meanwhile, before a snapshot is sent.
+const DISK_ROUNDS: u32 = 8;
+
+/// What a client's request has before its own bytes: session, number, operation.
+const REQUEST_PREFIX: usize = 8 + 4 + 4;
+
+/// Why a conversation ends.
+#[derive(Debug, Error)]
+pub(super) enum ConversationEnd {
+    /// The connection, or what came over it.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// The socket.
+    #[error("the connection has failed: {0}")]
+    Io(#[from] io::Error),
+    /// A packet's data is not what it must be.
+    #[error("the data of a packet {0:?} cannot be read: {1}")]
+    Data(PacketType, InputError),
+    /// A packet that does not belong there.
+    #[error("expected {expected}, received a packet of type {received}")]
+    Unexpected {
+        /// What it should have been.
+        expected: &'static str,
+        /// What it was.
+        received: i32,
+    },
+    /// It knows a newer configuration.
+    #[error("Follower is ahead of the leader (has a later activated configuration, {0:#x})")]
+    NewerConfig(i64),
+    /// There is no agreement on the epoch.
+    #[error(transparent)]
+    Agreement(#[from] AgreementError),
+    /// Too many come at once.
+    #[error(transparent)]
+    Throttled(#[from] SyncThrottled),
+}
+
+/// What has arrived and was not passed on yet.
+#[derive(Default)]
+struct Batch {
+    acks: Vec<Zxid>,
+    requests: Vec<Box<Request>>,
+    is_dirty: bool,
+}
+
+/// The conversation.
+pub(super) struct Conversation<'a> {
+    handler: &'a Arc<LearnerHandler>,
+    master: &'a dyn LearnerMaster,
+    batch: RefCell<Batch>,
+    /// Held until the learner is up to date.
+    slot: Option<SyncSlot>,
+}
+
+/// The socket, which is asked only when everything before is passed on.
+struct Input<'a, 'b>(&'b Conversation<'a>);
+
+impl Read for Input<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.pass_on();
+        (&self.0.handler.stream).read(buf)
+    }
+}
+
+/// Who it is, and since when.
+struct Met {
+    epoch_zxid: Zxid,
+    last_zxid: Zxid,
+    /// It speaks the protocol of 3.3, without epochs.
+    is_ancient: bool,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(handler: &'a Arc<LearnerHandler>, master: &'a dyn LearnerMaster) -> Self {
+        Self { handler, master, batch: RefCell::default(), slot: None }
+    }
+
+    pub(super) fn run(mut self) -> Result<(), ConversationEnd> {
+        self.handler.stream.set_nodelay(self.master.learner_settings().is_nodelay)?;
+        self.set_read_timeout(self.master.learner_settings().init_timeout_ms)?;
+        // Nothing is passed on before the learner is up to date: one reader does for all of it.
+        let stream = self.handler.stream.try_clone()?;
+        let mut input = BufReader::new(stream);
+        let met = self.discover(&mut input)?;
+        self.bring_up_to_date(&mut input, &met)?;
+        debug_assert!(self.slot.is_none(), "it ends with the synchronisation");
+        // What came in already stays first.
+        let left = input.buffer().to_vec();
+        let this = &self;
+        this.serve(BufReader::new(left.as_slice().chain(Input(this))))
+    }
+
+    fn set_read_timeout(&self, ms: u32) -> io::Result<()> {
+        let timeout = (ms > 0).then(|| Duration::from_millis(u64::from(ms)));
+        self.handler.stream.set_read_timeout(timeout)
+    }
+
+    fn send(&self, packet: &QuorumPacket) -> io::Result<()> {
+        (&self.handler.stream).write_all(&packet.to_bytes())
+    }
+
+    // --- discovery
+
+    /// Who are you, and which epoch do you take?
+    fn discover(&self, input: &mut BufReader<TcpStream>) -> Result<Met, ConversationEnd> {
+        let limits = self.master.limits();
+        let first = read_packet(&mut *input, limits)?;
+        let greeting = self.greet(&first)?;
+        let sid = self.handler.sid();
+        let accepted = first.zxid.peer_epoch();
+        let epoch = self.master.epoch_to_propose(sid, accepted)?;
+        let epoch_zxid = Zxid::start_of(epoch);
+        let is_ancient = greeting.protocol_version < PROTOCOL_VERSION;
+        let summary = if is_ancient {
+            StateSummary { current_epoch: accepted, last_zxid: first.zxid }
+        } else {
+            let version = PROTOCOL_VERSION.to_be_bytes().to_vec();
+            self.send(&QuorumPacket::new(PacketType::LeaderInfo, epoch_zxid, Some(version)))?;
+            let ack = read_packet(&mut *input, limits)?;
+            read_ack_epoch(&ack)?
+        };
+        self.master.wait_for_epoch_ack(sid, summary)?;
+        Ok(Met { epoch_zxid, last_zxid: summary.last_zxid, is_ancient })
+    }
+
+    fn greet(&self, first: &QuorumPacket) -> Result<Greeting, ConversationEnd> {
+        let packet_type = match first.packet_type() {
+            Some(known @ (PacketType::FollowerInfo | PacketType::ObserverInfo)) => known,
+            _ => {
+                let expected = "FOLLOWERINFO or OBSERVERINFO";
+                return Err(ConversationEnd::Unexpected { expected, received: first.r#type });
+            }
+        };
+        let greeting = Greeting::read(first.data.as_deref())
+            .map_err(|error| ConversationEnd::Data(packet_type, error))?;
+        let version = self.master.quorum_verifier_version();
+        if let Some(newer) = greeting.config_version.filter(|config| *config > version) {
+            return Err(ConversationEnd::NewerConfig(newer));
+        }
+        let sid = greeting.sid.unwrap_or_else(|| self.master.next_anonymous_sid());
+        let (handler, is_observer) = (self.handler, packet_type == PacketType::ObserverInfo);
+        handler.sid.store(sid.0, Ordering::Release);
+        handler.is_observer.store(is_observer, Ordering::Release);
+        handler.is_old.store(greeting.config_version.is_none(), Ordering::Release);
+        let info = self.master.peer_info(sid);
+        if info.is_empty() {
+            info!(target: LOG, "Follower sid: {sid} not in the current config {version:x}");
+        } else {
+            info!(target: LOG, "Follower sid: {sid} : info : {info}");
+        }
+        if handler.is_before_3_5() {
+            warn!(
+                target: LOG,
+                "learner sid {sid} is of a version before 3.5: it cannot read create2, createTTL, createContainer, reconfig \
+                 or the end of containers, and leaves the ensemble when a client uses them"
+            );
+        }
+        Ok(greeting)
+    }
+
+    // --- synchronisation
+
+    /// Sends what the learner lacks, waits until it has it on disk, and lets it serve.
+    fn bring_up_to_date(
+        &mut self,
+        input: &mut BufReader<TcpStream>,
+        met: &Met,
+    ) -> Result<(), ConversationEnd> {
+        let snapshot = self.sync_follower(met.last_zxid);
+        let settings = self.master.learner_settings();
+        let is_essential = !self.handler.is_observer();
+        if let Some(zxid) = snapshot {
+            let slot = settings.snap_throttler.begin_sync(is_essential)?;
+            let count = settings.snap_throttler.sync_in_progress();
+            self.slot = Some(slot);
+            self.master.metrics().inflight_snap_count.add(i64::from(count));
+            self.master.metrics().snap_count.add(1);
+            self.send_snapshot(met.last_zxid, zxid, count)?;
+        } else {
+            self.slot = Some(settings.diff_throttler.begin_sync(is_essential)?);
+            let count = settings.diff_throttler.sync_in_progress();
+            self.master.metrics().inflight_diff_count.add(i64::from(count));
+            self.master.metrics().diff_count.add(1);
+        }
+        let config = (!met.is_ancient).then(|| self.master.quorum_verifier_text().into_bytes());
+        let new_leader = QuorumPacket::new(PacketType::NewLeader, met.epoch_zxid, config);
+        if met.is_ancient {
+            self.send(&new_leader)?;
+        } else {
+            self.handler.queue_packet(&new_leader);
+        }
+        self.handler.output.start(&format!("Sender-/{}", self.handler.remote))?;
+        self.handler.is_sending.store(true, Ordering::Release);
+        let ack = read_packet(&mut *input, self.master.limits())?;
+        if ack.packet_type() != Some(PacketType::Ack) {
+            let received = ack.r#type;
+            return Err(ConversationEnd::Unexpected { expected: "the ACK of NEWLEADER", received });
+        }
+        let sid = self.handler.sid();
+        debug!(target: LOG, "Received NEWLEADER-ACK message from {sid}");
+        self.master.wait_for_new_leader_ack(sid, ack.zxid)?;
+        self.handler.progress.lock().limit.start();
+        self.slot = None;
+        self.set_read_timeout(settings.sync_timeout_ms)?;
+        self.master.wait_for_startup()?;
+        debug!(target: LOG, "Sending UPTODATE message to {sid}");
+        self.master.learner_is_up_to_date(self.handler);
+        self.handler.flush();
+        Ok(())
+    }
+
+    /// Queues what the learner lacks and all that comes from now on. Some when it needs a snapshot: of which transaction at
+    /// least.
+    fn sync_follower(&self, peer: Zxid) -> Option<Zxid> {
+        let mut disk = DiskPart::NotAsked;
+        let mut snapshot = None;
+        for round in 0..=DISK_ROUNDS {
+            let may_wait = round < DISK_ROUNDS;
+            let begun = self.master.start_forwarding(self.handler, &mut || {
+                snapshot = None;
+                self.queue_history(peer, &mut disk, may_wait, &mut snapshot)
+            });
+            if begun {
+                return snapshot;
+            }
+            self.read_disk(peer, &mut disk);
+        }
+        snapshot
+    }
+
+    /// Under the leader's lock: queues the history up to now. None when the log on disk has to be read first.
+    fn queue_history(
+        &self,
+        peer: Zxid,
+        disk: &mut DiskPart,
+        may_wait: bool,
+        snapshot: &mut Option<Zxid>,
+    ) -> Option<Zxid> {
+        match self.look_at_history(peer, disk, may_wait) {
+            History::DiskFirst => None,
+            History::Queue(queue) => {
+                self.queue_sync(&queue);
+                Some(queue.queued())
+            }
+            History::Snapshot(zxid) => {
+                *snapshot = Some(zxid);
+                Some(zxid)
+            }
+        }
+    }
+
+    /// What the learner gets, by what is known now. Tree and committed log are looked at together.
+    fn look_at_history(&self, peer: Zxid, disk: &mut DiskPart, may_wait: bool) -> History {
+        let database = self.master.database();
+        let tree = database.tree().read();
+        let log = database.committed_log().map(|log| log.read());
+        let bounds = Bounds {
+            committed: log.as_ref().and_then(|log| log.min().zip(log.max())),
+            last_processed: tree.last_processed_zxid(),
+        };
+        let sid = self.handler.sid();
+        info!(
+            target: LOG,
+            "Synchronizing with Learner sid: {sid} maxCommittedLog={} minCommittedLog={} lastProcessedZxid={} \
+             peerLastZxid={peer}",
+            bounds.max_committed(),
+            bounds.min_committed(),
+            bounds.last_processed
+        );
+        let is_forced = self.master.learner_settings().is_snap_forced;
+        let is_disk_enabled = database.is_txn_log_sync_enabled();
+        let all = History::Snapshot(bounds.last_processed);
+        let mut queue = match sync_plan::choose(peer, &bounds, is_forced, is_disk_enabled) {
+            Source::Nothing(op) => return History::Queue(SyncQueue::of(op)),
+            Source::CommittedLog => SyncQueue::new(peer),
+            Source::TxnLog => match mem::replace(disk, DiskPart::Useless) {
+                DiskPart::Read(part) if part.reaches(&bounds) => part.queue,
+                part @ (DiskPart::NotAsked | DiskPart::Read(_)) if may_wait => {
+                    *disk = part;
+                    return History::DiskFirst;
+                }
+                _ => return all,
+            },
+            Source::Snapshot => return all,
+        };
+        let proposals = log.as_ref().into_iter().flat_map(|log| log.iter());
+        for proposal in proposals {
+            let looked = queue.add(proposal.zxid, || proposal.clone(), &bounds);
+            if let Err(reason) = looked {
+                warn!(target: LOG, "no DIFF for learner sid {sid}, a snapshot is sent: {reason:?}");
+                return all;
+            }
+        }
+        queue.finish(&bounds);
+        if queue.op.is_some() { History::Queue(queue) } else { all }
+    }
+
+    /// Reads on in the log on disk, without a lock.
+    fn read_disk(&self, peer: Zxid, disk: &mut DiskPart) {
+        let database = self.master.database();
+        let bounds = {
+            let tree = database.tree().read();
+            let log = database.committed_log().map(|log| log.read());
+            Bounds {
+                committed: log.as_ref().and_then(|log| log.min().zip(log.max())),
+                last_processed: tree.last_processed_zxid(),
+            }
+        };
+        let part = match mem::replace(disk, DiskPart::Useless) {
+            DiskPart::NotAsked => {
+                let limit = database.calculate_txn_log_size_limit();
+                match TxnLogProposalIterator::open(database, peer, limit) {
+                    Ok(Some(log)) => {
+                        let sid = self.handler.sid();
+                        info!(target: LOG, "Use txnlog and committedLog for peer sid: {sid}");
+                        Some(Box::new(ReadPart { log, queue: SyncQueue::new(peer) }))
+                    }
+                    Ok(None) => None,
+                    Err(problem) => {
+                        error!(target: LOG, "Unable to read txnlog from disk: {problem}");
+                        None
+                    }
+                }
+            }
+            DiskPart::Read(part) => Some(part),
+            DiskPart::Useless => None,
+        };
+        let Some(mut part) = part else { return };
+        match part.read_up_to(&bounds) {
+            Ok(()) if part.log.zxid().is_none() && !part.reaches(&bounds) => {
+                info!(
+                    target: LOG,
+                    "Detected gap between end of txnlog: {} and start of committedLog: {}",
+                    part.queue.queued(),
+                    bounds.min_committed()
+                );
+            }
+            Ok(()) => *disk = DiskPart::Read(part),
+            Err(reason) => {
+                let sid = self.handler.sid();
+                info!(target: LOG, "the txnlog does not help peer sid: {sid}: {reason}");
+            }
+        }
+    }
+
+    /// DIFF or TRUNC, and the transactions.
+    fn queue_sync(&self, queue: &SyncQueue) {
+        let sid = self.handler.sid();
+        let (name, packet_type, zxid) = match queue.op {
+            Some(SyncOp::Trunc(zxid)) => ("TRUNC", PacketType::Trunc, zxid),
+            Some(SyncOp::Diff(zxid)) => ("DIFF", PacketType::Diff, zxid),
+            None => return,
+        };
+        info!(target: LOG, "Sending {name} zxid={zxid} for peer sid: {sid}");
+        self.handler.queue_packet(&QuorumPacket::new(packet_type, zxid, None));
+        let mut bytes = Vec::new();
+        for proposal in &queue.proposals {
+            old_learners::check(self.handler, &proposal.bytes);
+            bytes.clear();
+            write_proposal(proposal.zxid, &proposal.bytes, &mut bytes);
+            self.handler.queue_bytes(&bytes);
+            self.handler.queue_packet(&QuorumPacket::new(PacketType::Commit, proposal.zxid, None));
+        }
+    }
+
+    /// Streams the tree. Transactions are applied meanwhile; those behind `zxid` follow as proposals, too.
+    fn send_snapshot(&self, peer: Zxid, zxid: Zxid, count: i32) -> Result<(), ConversationEnd> {
+        let timeout_ms = self.master.learner_settings().init_timeout_ms;
+        let timeout = (timeout_ms > 0).then(|| Duration::from_millis(u64::from(timeout_ms)));
+        // A learner that does not read must not keep this thread for ever.
+        self.handler.stream.set_write_timeout(timeout)?;
+        self.send(&QuorumPacket::new(PacketType::Snap, zxid, None))?;
+        let exempt = if self.handler.is_observer() { "not exempt" } else { "exempt" };
+        info!(
+            target: LOG,
+            "Sending snapshot last zxid of peer is {peer}, send zxid of db as {zxid}, {count} concurrent snapshot sync, \
+             snapshot sync was {exempt} from throttle"
+        );
+        let start = time::now();
+        let mut output = BufWriter::with_capacity(1 << 16, &self.handler.stream);
+        self.master.database().serialize_snapshot(|bytes| output.write_all(bytes))?;
+        let mut signature = Vec::new();
+        BinaryOutputArchive::new(&mut signature)
+            .write_string(Some(SNAPSHOT_SIGNATURE), "signature");
+        output.write_all(&signature)?;
+        output.flush()?;
+        drop(output);
+        self.handler.stream.set_write_timeout(None)?;
+        debug!(target: LOG, "the snapshot was sent in {} ms", time::millis(start.elapsed()));
+        Ok(())
+    }
+
+    // --- broadcast
+
+    /// Takes what the learner sends, until one of the two ends it.
+    fn serve(&self, mut input: impl Read) -> Result<(), ConversationEnd> {
+        let limits = self.master.limits();
+        loop {
+            let packet = match read_packet(&mut input, limits) {
+                Ok(packet) => packet,
+                Err(end) => {
+                    self.pass_on();
+                    return Err(end.into());
+                }
+            };
+            let is_initial = false;
+            self.handler.touch(self.master.tick_of_ack_deadline(is_initial));
+            self.take(packet)?;
+        }
+    }
+
+    fn take(&self, packet: QuorumPacket) -> Result<(), ConversationEnd> {
+        match packet.packet_type() {
+            Some(PacketType::Ack) => {
+                let mut batch = self.batch.borrow_mut();
+                batch.acks.push(packet.zxid);
+                batch.is_dirty = true;
+            }
+            Some(PacketType::Ping) => {
+                self.touch_sessions(packet.data.as_deref())
+                    .map_err(|error| ConversationEnd::Data(PacketType::Ping, error))?;
+                self.batch.borrow_mut().is_dirty = true;
+                self.master.process_ping(self.handler);
+            }
+            Some(PacketType::Revalidate) => {
+                // In its place behind what the same learner has asked for before.
+                self.pass_on();
+                self.revalidate(packet)
+                    .map_err(|error| ConversationEnd::Data(PacketType::Revalidate, error))?;
+                self.batch.borrow_mut().is_dirty = true;
+            }
+            Some(PacketType::Request) => {
+                let request = self
+                    .read_request(packet)
+                    .map_err(|error| ConversationEnd::Data(PacketType::Request, error))?;
+                let mut batch = self.batch.borrow_mut();
+                batch.requests.push(request);
+                batch.is_dirty = true;
+            }
+            _ => warn!(target: LOG, "unexpected quorum packet, type: {}", packet.r#type),
+        }
+        Ok(())
+    }
+
+    /// Acknowledgements first: they may commit what the requests build on.
+    fn pass_on(&self) {
+        let (acks, mut requests) = {
+            let mut batch = self.batch.borrow_mut();
+            if !mem::replace(&mut batch.is_dirty, false) {
+                return;
+            }
+            (mem::take(&mut batch.acks), mem::take(&mut batch.requests))
+        };
+        if !acks.is_empty() {
+            if let Some(last) = acks.last() {
+                self.handler.progress.lock().limit.update_ack(*last);
+            }
+            self.master.process_acks(self.handler, &acks);
+        }
+        if !requests.is_empty() {
+            self.master.submit_learner_requests(&mut requests);
+        }
+        self.master.flush();
+    }
+
+    fn touch_sessions(&self, data: Option<&[u8]>) -> Result<(), InputError> {
+        let data = data.ok_or(InputError::Null { tag: "sessions" })?;
+        let mut archive = BinaryInputArchive::new(data, self.master.limits());
+        while !archive.input().is_empty() {
+            let (session_id, timeout_ms) = (archive.read_long()?, archive.read_int()?);
+            self.master.touch(SessionId(session_id), timeout_ms);
+        }
+        Ok(())
+    }
+
+    fn revalidate(&self, mut packet: QuorumPacket) -> Result<(), InputError> {
+        self.master.metrics().revalidate_count.add(1);
+        let data = packet.data.as_deref().ok_or(InputError::Null { tag: "session" })?;
+        let mut archive = BinaryInputArchive::new(data, self.master.limits());
+        let (session_id, timeout_ms) = (archive.read_long()?, archive.read_int()?);
+        let session_id = SessionId(session_id);
+        let valid = self.master.revalidate_session(self.handler, session_id, timeout_ms);
+        debug!(target: LOG, "Session {session_id} is valid: {valid}");
+        let mut answer = session_id.0.to_be_bytes().to_vec();
+        answer.push(u8::from(valid));
+        packet.data = Some(answer);
+        self.handler.queue_packet(&packet);
+        Ok(())
+    }
+
+    fn read_request(&self, packet: QuorumPacket) -> Result<Box<Request>, InputError> {
+        let data = packet.data.as_deref().ok_or(InputError::Null { tag: "request" })?;
+        let mut archive = BinaryInputArchive::new(data, self.master.limits());
+        let session_id = SessionId(archive.read_long()?);
+        let (cxid, op_type) = (archive.read_int()?, archive.read_int()?);
+        let payload = data.get(REQUEST_PREFIX..).unwrap_or_default();
+        let auth_info = packet.authinfo.clone().unwrap_or_default().into();
+        let owner = self.handler.owner();
+        Ok(learner_request(owner, session_id, cxid, op_type, payload, auth_info))
+    }
+}
+
+/// What a learner gets.
+enum History {
+    /// That is seen only when more of the log on disk was read.
+    DiskFirst,
+    /// What it lacks.
+    Queue(SyncQueue),
+    /// A snapshot, of that transaction at least.
+    Snapshot(Zxid),
+}
+
+/// What is known of the log on disk.
+enum DiskPart {
+    NotAsked,
+    Read(Box<ReadPart>),
+    Useless,
+}
+
+struct ReadPart {
+    log: TxnLogProposalIterator,
+    queue: SyncQueue,
+}
+
+impl ReadPart {
+    /// Whether nothing is missing between what was read and the committed log.
+    fn reaches(&self, bounds: &Bounds) -> bool {
+        self.queue.looked_at() >= Some(Zxid(bounds.min_committed().0 - 1))
+            || self.queue.looked_at().is_some_and(|at| at.epoch() < bounds.min_committed().epoch())
+                && bounds.min_committed().counter() == 1
+                && self.log.zxid().is_none_or(|next| next >= bounds.min_committed())
+    }
+
+    /// Looks at everything before the committed log.
+    fn read_up_to(&mut self, bounds: &Bounds) -> Result<(), String> {
+        while let Some(zxid) = self.log.zxid().filter(|zxid| *zxid < bounds.min_committed()) {
+            let log = &self.log;
+            self.queue
+                .add(zxid, || log.proposal(), bounds)
+                .map_err(|reason| format!("{reason:?}"))?;
+            if !self.log.advance().map_err(|problem| problem.to_string())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_ack_epoch(packet: &QuorumPacket) -> Result<StateSummary, ConversationEnd> {
+    if packet.packet_type() != Some(PacketType::AckEpoch) {
+        let received = packet.r#type;
+        return Err(ConversationEnd::Unexpected { expected: "ACKEPOCH", received });
+    }
+    let data = packet.data.as_deref().unwrap_or_default();
+    let epoch = BinaryInputArchive::new(data, crate::jute::Limits::default())
+        .read_int()
+        .map_err(|error| ConversationEnd::Data(PacketType::AckEpoch, error))?;
+    let current_epoch = PeerEpoch(i64::from(epoch));
+    Ok(StateSummary { current_epoch, last_zxid: packet.zxid })
+}
+
+/// A PROPOSAL as it goes over the wire, without an intermediate copy.
+pub(in crate::server::quorum) fn write_proposal(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
+    let mut archive = BinaryOutputArchive::new(bytes);
+    archive.write_int(PacketType::Proposal.code(), "type");
+    archive.write_long(zxid.0, "zxid");
+    archive.write_buffer(Some(txn), "data");
+    archive.write_int(-1, "authinfo");
+}

@@ -1,0 +1,98 @@
+//! How many learners may be brought up to date at once (Java: server/quorum/LearnerSyncThrottler.java).
+//!
+//! Followers count but are never refused: the quorum needs them. Differs from Java: who has begun holds a [`SyncSlot`], and
+//! cannot forget to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use thiserror::Error;
+
+/// Too many are at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "too many concurrent {kind:?} syncs: {limit} are going on; the observer comes again, or raise \
+     zookeeper.leader.maxConcurrentSnapSyncs or maxConcurrentDiffSyncs"
+)]
+pub struct SyncThrottled {
+    /// What it would have been.
+    pub kind: SyncType,
+    /// How many there may be.
+    pub limit: i32,
+}
+
+/// How a learner is brought up to date (Java: LearnerSyncThrottler.SyncType).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncType {
+    /// By the transactions that it lacks.
+    Diff,
+    /// By a snapshot.
+    Snap,
+}
+
+/// Counts those that are going on.
+#[derive(Debug)]
+pub struct LearnerSyncThrottler {
+    kind: SyncType,
+    limit: i32,
+    in_progress: AtomicI32,
+}
+
+/// One that is going on, until it is dropped.
+#[derive(Debug)]
+pub struct SyncSlot {
+    throttler: Arc<LearnerSyncThrottler>,
+}
+
+impl LearnerSyncThrottler {
+    /// Lets so many through at once, at least one.
+    #[must_use]
+    pub fn new(kind: SyncType, limit: i32) -> Arc<Self> {
+        Arc::new(Self { kind, limit: limit.max(1), in_progress: AtomicI32::new(0) })
+    }
+
+    /// Begins one; `essential` ones are never refused (Java: beginSync).
+    ///
+    /// # Errors
+    /// [`SyncThrottled`].
+    pub fn begin_sync(self: &Arc<Self>, essential: bool) -> Result<SyncSlot, SyncThrottled> {
+        let taken = self.in_progress.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+            (essential || count < self.limit).then_some(count + 1)
+        });
+        match taken {
+            Ok(_) => Ok(SyncSlot { throttler: Arc::clone(self) }),
+            Err(_) => Err(SyncThrottled { kind: self.kind, limit: self.limit }),
+        }
+    }
+
+    /// How many are going on.
+    #[must_use]
+    pub fn sync_in_progress(&self) -> i32 {
+        self.in_progress.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for SyncSlot {
+    fn drop(&mut self) {
+        self.throttler.in_progress.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_too_many_is_refused_unless_the_quorum_needs_it() {
+        let throttler = LearnerSyncThrottler::new(SyncType::Snap, 1);
+        let first = throttler.begin_sync(false).unwrap();
+        let refused = throttler.begin_sync(false).unwrap_err();
+        assert_eq!(refused, SyncThrottled { kind: SyncType::Snap, limit: 1 });
+        let essential = throttler.begin_sync(true).unwrap();
+        assert_eq!(throttler.sync_in_progress(), 2);
+        drop(first);
+        assert!(throttler.begin_sync(false).is_err());
+        drop(essential);
+        assert!(throttler.begin_sync(false).is_ok());
+    }
+}

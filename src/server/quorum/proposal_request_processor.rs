@@ -1,0 +1,111 @@
+//! Proposes transactions to the followers and has them logged here (Java: server/quorum/ProposalRequestProcessor.java).
+//!
+//! Threads: none of its own. Locks: comes under the outstanding changes; takes the leader's. Proposals are sent before the
+//! local log is written, so that followers write theirs at the same time.
+//!
+//! Differs from Java: what learners ask for goes to the commit processor only when it is committed
+//! (`zookeeper.forward_learner_requests_to_commit_processor_disabled` is always so: they never wait for anything there).
+
+use std::sync::{Arc, Weak};
+
+use log::{error, info};
+
+use super::commit_processor::CommitProcessor;
+use super::leader::Leader;
+use super::learner_sync_request::is_learner_sync;
+use crate::server::request::Request;
+use crate::server::request_processor::RequestProcessor;
+use crate::server::sync_request_processor::SyncRequestProcessor;
+use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.ProposalRequestProcessor";
+
+/// The processor.
+pub struct ProposalRequestProcessor {
+    leader: Weak<Leader>,
+    commit_processor: Arc<CommitProcessor>,
+    sync_processor: Arc<SyncRequestProcessor>,
+}
+
+impl ProposalRequestProcessor {
+    /// A processor before those two.
+    #[must_use]
+    pub const fn new(
+        leader: Weak<Leader>,
+        commit_processor: Arc<CommitProcessor>,
+        sync_processor: Arc<SyncRequestProcessor>,
+    ) -> Self {
+        Self { leader, commit_processor, sync_processor }
+    }
+
+    fn process(&self, leader: &Leader, request: Box<Request>) {
+        if is_learner_sync(&request) {
+            return leader.process_learner_sync(&request);
+        }
+        let is_local = request.cnxn.is_some();
+        if request.op_type == OpCode::Sync.code() && !request.is_throttled {
+            self.commit_processor.expect(request.session_id, request.cxid, None);
+            return leader.process_local_sync(request);
+        }
+        let Some(hdr) = request.hdr.clone() else {
+            // Refused before it became a transaction, or of a local session.
+            if is_local || request.is_local_session {
+                self.commit_processor.process_request(request);
+            }
+            return;
+        };
+        if request.is_throttled {
+            error!(target: LOG, "Throttled request send as proposal: {request}.");
+            return;
+        }
+        let mut logged = Box::new(Request::new(
+            None,
+            request.session_id,
+            request.cxid,
+            request.op_type,
+            None,
+            Arc::clone(&request.auth_info),
+        ));
+        logged.hdr = Some(hdr);
+        logged.zxid = request.zxid;
+        logged.txn_bytes = Arc::clone(&request.txn_bytes);
+        if is_local {
+            self.commit_processor.expect(request.session_id, request.cxid, None);
+        }
+        if leader.propose(request) {
+            self.sync_processor.process_request(logged);
+        }
+    }
+}
+
+impl RequestProcessor for ProposalRequestProcessor {
+    fn process_request(&self, request: Box<Request>) {
+        if let Some(leader) = self.leader.upgrade() {
+            self.process(&leader, request);
+        }
+    }
+
+    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        let Some(leader) = self.leader.upgrade() else { return requests.clear() };
+        for request in requests.drain(..) {
+            self.process(&leader, request);
+        }
+    }
+
+    fn flush(&self) {
+        if let Some(leader) = self.leader.upgrade() {
+            leader.flush_learners();
+        }
+        // Its group is acknowledged and, if that is enough, committed on the way.
+        self.sync_processor.flush();
+        self.commit_processor.flush();
+    }
+
+    fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        // The log first: its acknowledgements may commit something, which finds the commit processor there.
+        self.sync_processor.shutdown();
+        self.commit_processor.shutdown();
+    }
+}

@@ -1,0 +1,69 @@
+//! Transactions of the log on disk, for a learner that lacks them (Java: server/TxnLogProposalIterator.java, and
+//! getProposalsFromTxnLog of server/ZKDatabase.java).
+//!
+//! Read without a lock, while others append. Differs from Java: what cannot be read ends the whole attempt, where Java sends
+//! what it has until then.
+
+use log::{info, warn};
+
+use super::committed_log::CommittedProposal;
+use super::persistence::file_txn_log::FileTxnIterator;
+use super::persistence::txn_log::TxnLogError;
+use super::zk_database::ZKDatabase;
+use crate::ids::Zxid;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
+
+/// Stands at a transaction of the log.
+pub struct TxnLogProposalIterator {
+    log: FileTxnIterator,
+}
+
+impl TxnLogProposalIterator {
+    /// Stands at or before `start`, when the log reaches back so far and what has to be read is not more than `size_limit`
+    /// bytes; 0 is no limit. None otherwise.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn open(
+        database: &ZKDatabase,
+        start: Zxid,
+        size_limit: u64,
+    ) -> Result<Option<Self>, TxnLogError> {
+        let log = database.snap_log().read_txn_log(start, false)?;
+        if log.header().is_none_or(|header| header.zxid > start) {
+            warn!(target: LOG, "Unable to find proposals from txnlog for zxid: {start}");
+            return Ok(None);
+        }
+        let size = log.storage_size();
+        if size_limit > 0 && size > size_limit {
+            info!(target: LOG, "Txnlog size: {size} exceeds sizeLimit: {size_limit}");
+            return Ok(None);
+        }
+        Ok(Some(Self { log }))
+    }
+
+    /// The zxid of the transaction; none behind the last one.
+    #[must_use]
+    pub fn zxid(&self) -> Option<Zxid> {
+        self.log.header().map(|header| header.zxid)
+    }
+
+    /// The transaction, as it stands in the log.
+    #[must_use]
+    pub fn proposal(&self) -> CommittedProposal {
+        CommittedProposal {
+            zxid: self.zxid().unwrap_or(Zxid::NONE),
+            bytes: self.log.bytes().into(),
+        }
+    }
+
+    /// Goes to the next one; false when there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn advance(&mut self) -> Result<bool, TxnLogError> {
+        self.log.advance()
+    }
+}
