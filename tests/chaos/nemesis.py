@@ -16,9 +16,9 @@ CALM_S = 3.0
 
 
 class Nemesis:
-    """`network` may be None: then nothing is cut off."""
+    """`network` may be None: then nothing is cut off. `only` names the faults that may be chosen."""
 
-    def __init__(self, ensemble, network, seed, say):
+    def __init__(self, ensemble, network, seed, say, only=()):
         self.ensemble, self.network, self.random, self.say = ensemble, network, random.Random(seed), say
         faults = [self.kill_one, self.kill_one, self.kill_leader, self.kill_leader, self.kill_majority,
                   self.kill_all, self.restart_one, self.stop_one, self.stop_leader, self.stop_leader,
@@ -26,7 +26,10 @@ class Nemesis:
         if network:
             faults += [self.isolate_one, self.isolate_leader, self.isolate_leader, self.deafen_one,
                        self.silence_leader, self.split, self.bridge, self.cut_some_ways]
-        self.faults = faults
+        self.faults = [fault for fault in faults if not only or fault.__name__ in only]
+        if not self.faults:
+            names = sorted({fault.__name__ for fault in faults})
+            raise ValueError(f"none of these faults is {', '.join(only)}: {', '.join(names)}")
         self.done = {}
 
     def run(self, stop):

@@ -4,6 +4,7 @@
     run.py                                        a minute on ours,ours,ours
     run.py --members java:3.9.5,java:3.9.5,java:3.9.5 --seconds 60 --seed 7
     run.py --members ours,ours,ours,ours,ours --seconds 3600
+    run.py --only stop_leader,isolate_leader      of some faults alone
     run.py --seeded-fault forget                  must FAIL: all members lose acknowledged writes
     run.py --no-network                           without network faults, where namespaces cannot be made
     run.py --check HISTORY                        the checker alone
@@ -99,7 +100,7 @@ class Run:
     def trouble(self, ensemble, network):
         """The faults, for as long as was asked."""
         arguments = self.arguments
-        nemesis = faults.Nemesis(ensemble, network, arguments.seed, self.say)
+        nemesis = faults.Nemesis(ensemble, network, arguments.seed, self.say, arguments.only)
         stop = threading.Event()
         thread = threading.Thread(target=self.guarded, args=(nemesis.run, stop))
         seconds = arguments.seconds
@@ -201,6 +202,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--seeded-fault", choices=["forget", "lose-node"])
+    parser.add_argument("--only", default=[], metavar="FAULTS", type=lambda text: text.split(","),
+                        help="of these faults alone, as in kill_one,stop_leader")
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--check", metavar="HISTORY")
     parser.add_argument("--strict-sync", choices=["true", "false"],

@@ -147,10 +147,14 @@ impl Ensemble {
 
     /// Waits until all that were started serve, and one leads.
     #[track_caller]
-    pub fn wait_serving(&self) {
-        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_up) {
+    pub fn wait_serving(&mut self) {
+        let members = self.members.iter_mut().enumerate();
+        for (at, member) in members.filter(|(_, member)| member.is_up) {
             let what = format!("member {} serves", at + 1);
-            wait_until(&what, DEADLINE, || member.mode().is_some());
+            wait_until(&what, DEADLINE, || {
+                assert!(!member.server.has_ended(), "member {} has ended", at + 1);
+                member.mode().is_some()
+            });
             let is_observing = member.mode() == Some(Mode::Observer);
             assert_eq!(is_observing, member.is_observer, "member {}", at + 1);
         }

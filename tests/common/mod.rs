@@ -357,6 +357,11 @@ impl Server {
         self.wait_ended()
     }
 
+    /// Whether the process was started and has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Waits until the process has ended by itself.
     #[track_caller]
     pub fn wait_ended(&mut self) -> ExitStatus {

@@ -8,8 +8,9 @@ import time
 
 from harness.client import Closed, Timeout, four_letter_word
 from harness.ensemble import (
-    CATCH_UP_LOGS, StartFailed, all_at_once, close, compare_trees, is_34, tree_of,
+    CATCH_UP_LOGS, all_at_once, close, compare_trees, is_34, tree_of,
 )
+from harness.jute import encode
 from harness.load import Load, Session
 from harness.protocol import OPEN_ACL, acl_entry, error_name
 from harness.servers import wait_until
@@ -307,7 +308,6 @@ def other_history(ensemble):
 
 
 def encoded_create(path):
-    from harness.jute import encode
     return encode("CreateRequest", {"path": path, "data": b"", "acl": OPEN_ACL, "flags": 2})
 
 
@@ -333,8 +333,36 @@ def minority_refuses(ensemble):
     compare_trees(ensemble)
 
 
-SCENARIOS = {f.__name__: f for f in (
-    serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed, minority_refuses, all_killed,
-)}
+def paused_leader(ensemble):
+    """A leader that was paused until there was another answers no sync that came to it meanwhile, or it
+    shows what the other has written. (Java's answers: that is told, and is no fault.)"""
+    leader = ensemble.wait_leader()
+    connection = leader.connect(timeout_ms=30000)
+    path = make(connection, unique("paused"), b"old")
+    leader.pause()
+    other = ensemble.wait_leader(other_than=leader).connect()
+    other.ok("setData", path=path, data=b"new", version=0)
+    close(other)
+    connection.send_request(connection.next_xid(), 9, encode("PathOnly", {"path": path}))
+    xid = connection.next_xid()
+    connection.send_request(xid, 4, encode("PathWatch", {"path": path, "watch": False}))
+    leader.resume()
+    try:
+        header, reader = connection.reply(xid)
+        shown = reader.value("DataStat")["data"] if header["err"] == 0 else None
+    except (Closed, Timeout):
+        shown = None
+    connection.close()
+    ensemble.wait_serving()
+    compare_trees(ensemble)
+    if shown != b"old":
+        return "no old answer"
+    if leader.kind == "ours":
+        raise AssertionError("who leads no more has answered a sync, with old data behind it")
+    return "old data behind a sync"
 
-__all__ = ["SCENARIOS", "StartFailed"]
+
+SCENARIOS = {f.__name__: f for f in (
+    serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed,
+    minority_refuses, all_killed, paused_leader,
+)}
