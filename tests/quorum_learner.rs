@@ -626,3 +626,43 @@ fn a_log_that_fails_while_the_follower_serves_ends_the_process_and_nothing_is_ac
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3), "what is on disk counts");
     assert_eq!(member.log_on_disk(), history(1..=3));
 }
+
+#[test]
+fn a_client_that_sends_more_than_the_follower_takes_waits() {
+    let mut member = Member::new(&history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send(&bare(PacketType::Diff, z(1, 3)));
+    leader.let_serve(2);
+    let mut raw = RawConnection::open(member.client_port);
+    let connect =
+        ConnectRequest { time_out: 20_000, passwd: Some(vec![0; 16]), ..ConnectRequest::default() };
+    raw.send_frame(&connect.to_bytes());
+    let session = request_of(&leader.expect(PacketType::Request)).0;
+    let session_txn = CreateSessionTxn { time_out: 20_000 }.to_bytes();
+    leader.send_all(&answer(z(2, 1), session, 0, OpCode::CreateSession, &session_txn));
+    leader.expect_ack(z(2, 1));
+    assert!(raw.receive_frame().is_some());
+    // A half of Java's 1000 for each of two followers, and more than that at once.
+    const REQUESTS: i32 = 1200;
+    for xid in 1..=REQUESTS {
+        raw.send_request(xid, OpCode::Delete.code(), &[0, 0, 0, 2, b'/', b'x', 0, 0, 0, 0]);
+    }
+    let error = (-101_i32).to_be_bytes();
+    let mut acknowledged = 1;
+    for xid in 1..=REQUESTS {
+        let request = loop {
+            let packet = leader.receive().unwrap();
+            match packet.packet_type() {
+                Some(PacketType::Ack) => acknowledged += 1,
+                _ => break packet,
+            }
+        };
+        assert_eq!(request_of(&request).1, xid);
+        let zxid = z(2, 1 + i64::from(xid));
+        leader.send_all(&answer(zxid, session, xid, OpCode::Error, &error));
+    }
+    for xid in 1..=REQUESTS {
+        assert_eq!(raw.receive_reply().unwrap().0.xid, xid);
+    }
+    assert!(acknowledged <= REQUESTS + 1);
+}

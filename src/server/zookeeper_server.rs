@@ -106,6 +106,8 @@ pub struct ZooKeeperServer {
     state: AtomicU8,
     hzxid: AtomicI64,
     requests_in_process: AtomicI64,
+    /// What the role has made of the setting at the start: requests are measured by it under locks.
+    global_outstanding_limit: AtomicI64,
     outstanding_changes: RankedMutex<OutstandingChanges>,
     flush_list: FlushList,
     large_requests: LargeRequests,
@@ -135,6 +137,7 @@ impl ZooKeeperServer {
             parts.database.data_log_dir().display(),
             parts.database.snap_dir().display()
         );
+        let limit = settings.global_outstanding_limit;
         Arc::new(Self {
             large_requests: LargeRequests::new(settings.large_requests),
             conn_throttle: BlueThrottle::new(
@@ -146,6 +149,7 @@ impl ZooKeeperServer {
             state: AtomicU8::new(State::Initial as u8),
             hzxid: AtomicI64::new(0),
             requests_in_process: AtomicI64::new(0),
+            global_outstanding_limit: AtomicI64::new(limit),
             outstanding_changes: RankedMutex::new(
                 Rank::OutstandingChanges,
                 "outstanding changes",
@@ -356,6 +360,9 @@ impl ZooKeeperServer {
         let is_first = self.session_tracker.set(session_tracker).is_ok()
             && self.first_processor.set(first_processor).is_ok();
         assert!(is_first, "a server starts once");
+        let limit =
+            self.role().global_outstanding_limit(self.parts.settings.global_outstanding_limit);
+        self.global_outstanding_limit.store(limit, Ordering::Relaxed);
         let source: Weak<dyn MonitorSource> = Arc::downgrade(self) as _;
         let context = self.parts.metrics.metrics_provider().root_context();
         monitor::register_metrics(context, &source);
@@ -427,7 +434,7 @@ impl ZooKeeperServer {
         let inflight = i64::try_from(inflight).unwrap_or(i64::MAX);
         outstanding > 0
             && self.in_process().max(inflight)
-                > self.role().global_outstanding_limit(self.parts.settings.global_outstanding_limit)
+                > self.global_outstanding_limit.load(Ordering::Relaxed)
     }
 
     /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.

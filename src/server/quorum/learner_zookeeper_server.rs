@@ -34,6 +34,8 @@ pub(super) struct LearnerRole {
     link: Arc<LeaderLink>,
     state_name: &'static str,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
+    /// Among how many the requests that a leader takes are divided.
+    sharers: i64,
     /// Whom an observer follows, -1 for nobody.
     master: AtomicI64,
 }
@@ -44,8 +46,10 @@ impl LearnerRole {
         link: Arc<LeaderLink>,
         state_name: &'static str,
     ) -> Arc<Self> {
-        let master = AtomicI64::new(-1);
-        Arc::new(Self { peer, link, state_name, tracker: OnceLock::new(), master })
+        let (tracker, master) = (OnceLock::new(), AtomicI64::new(-1));
+        let voters = i64::try_from(peer.quorum_size()).unwrap_or(i64::MAX);
+        let sharers = if state_name == FOLLOWER && voters > 2 { voters - 1 } else { 1 };
+        Arc::new(Self { peer, link, state_name, tracker, sharers, master })
     }
 
     /// Notes whom an observer follows (Java: currentLearnerMaster).
@@ -151,14 +155,10 @@ impl ServerRole for LearnerRole {
         }
     }
 
-    /// A follower's part of what its leader takes (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit).
+    /// A follower's part of what its leader takes (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit). Asked for each
+    /// request, perhaps under a lock.
     fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
-        let voters = i64::try_from(self.peer.quorum_size()).unwrap_or(i64::MAX);
-        if self.state_name == FOLLOWER && voters > 2 {
-            of_settings / (voters - 1)
-        } else {
-            of_settings
-        }
+        of_settings / self.sharers
     }
 
     /// The leader knows when everything before a `sync` is committed.
