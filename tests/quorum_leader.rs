@@ -39,8 +39,13 @@ struct Leading {
 impl Leading {
     /// With a history of epoch 1.
     fn new(counters: std::ops::RangeInclusive<i64>) -> Self {
+        Self::with(counters, "")
+    }
+
+    /// The same, with another line in zoo.cfg.
+    fn with(counters: std::ops::RangeInclusive<i64>, line: &str) -> Self {
         let servers = format!(
-            "server.1=127.0.0.1:2:3\nserver.2=127.0.0.1:{}:{}\nserver.3=127.0.0.1:4:5",
+            "{line}\nserver.1=127.0.0.1:2:3\nserver.2=127.0.0.1:{}:{}\nserver.3=127.0.0.1:4:5",
             free_port(),
             free_port()
         );
@@ -86,10 +91,19 @@ impl Leading {
     }
 }
 
+impl Leading {
+    /// Ends it, with all that it has started.
+    fn end(&mut self) {
+        self.leader.shutdown("the test is over");
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
 impl Drop for Leading {
     fn drop(&mut self) {
-        self.leader.shutdown("the test is over");
-        self.thread.take().unwrap().join().unwrap();
+        self.end();
     }
 }
 
@@ -404,4 +418,50 @@ fn a_session_that_comes_back_through_a_learner_belongs_to_it() {
         expected.push(lives);
         assert_eq!(answer, expected);
     }
+}
+
+#[test]
+fn what_is_before_the_committed_log_comes_from_the_disk() {
+    const LAST: i64 = 600;
+    let leading = Leading::new(1..=LAST);
+    let mut follower = leading.follower(1, z(1, 50));
+    assert_eq!(follower.expect(PacketType::Diff).zxid, z(1, LAST));
+    for counter in 51..=LAST {
+        let proposal = follower.expect(PacketType::Proposal);
+        assert_eq!(proposal.zxid, z(1, counter));
+        assert_eq!(proposal.data.unwrap(), txn_bytes(z(1, counter)).1);
+        assert_eq!(follower.expect(PacketType::Commit).zxid, z(1, counter));
+    }
+    follower.acknowledge_new_leader();
+}
+
+#[test]
+fn what_was_logged_and_not_committed_counts_in_the_next_election() {
+    let mut leading = Leading::new(1..=3);
+    let mut follower = leading.with_follower(1, z(1, 3));
+    let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
+    follower.request(8, 0, OpCode::CreateSession, &timeout);
+    assert_eq!(follower.expect(PacketType::Proposal).zxid, z(2, 1));
+    leading.end();
+    follower.expect_end();
+    assert_eq!(leading.member.peer.last_logged_zxid().unwrap(), z(2, 1));
+    assert_eq!(leading.member.peer.current_epoch(), PeerEpoch(2));
+    assert_eq!(leading.leader.learners().len(), 0);
+}
+
+#[test]
+fn a_leader_that_has_used_up_its_zxids_makes_room_for_a_new_epoch() {
+    let leading = Leading::with(1..=3, "testingonly.initialZxid=4294967293");
+    let mut follower = leading.with_follower(1, z(1, 3));
+    let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
+    follower.request(8, 0, OpCode::CreateSession, &timeout);
+    let last = z(2, 0xffff_fffe);
+    assert_eq!(follower.expect(PacketType::Proposal).zxid, last);
+    follower.ack(last);
+    assert_eq!(follower.expect(PacketType::Commit).zxid, last);
+    follower.request(9, 0, OpCode::CreateSession, &timeout);
+    follower.expect_end();
+    let thread = leading.thread.as_ref().unwrap();
+    wait_until("it leads no more", DEADLINE, || thread.is_finished());
+    assert_eq!(leading.member.peer.last_logged_zxid().unwrap(), last);
 }

@@ -80,6 +80,8 @@ pub enum LeaderError {
 struct Life {
     /// Why it is to end.
     gives_up: Option<String>,
+    /// Somebody is in [`Leader::lead`], and may be starting threads.
+    is_led: bool,
     is_ending: bool,
     has_ended: bool,
 }
@@ -111,6 +113,16 @@ pub struct Leader {
     anonymous_sid: AtomicI64,
     next_learner: AtomicU32,
     started_ms: AtomicI64,
+}
+
+/// Notes that the leader's thread has left it, however it does.
+struct Leaves<'a>(&'a Leader);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.life.lock().is_led = false;
+        self.0.life_changed.notify_all();
+    }
 }
 
 impl Promises for QuorumPeer {
@@ -184,6 +196,21 @@ impl Leader {
     /// # Errors
     /// What kept it from leading. Whoever calls it shuts it down afterwards.
     pub fn lead(&self) -> Result<(), LeaderError> {
+        {
+            let mut life = self.life.lock();
+            if life.is_ending {
+                return Err(AgreementError::Stopped.into());
+            }
+            life.is_led = true;
+        }
+        let ended = {
+            let _leaves = Leaves(self);
+            self.lead_until_end()
+        };
+        ended.map(|reason| self.shutdown(&reason))
+    }
+
+    fn lead_until_end(&self) -> Result<String, LeaderError> {
         let took_ms = self.peer.election_time_taken_ms();
         info!(target: LOG, "LEADING - LEADER ELECTION TOOK - {took_ms} MS");
         self.peer.set_zab_state(ZabState::Discovery);
@@ -215,9 +242,7 @@ impl Leader {
         }
         self.start_zk_server(start, epoch)?;
         self.peer.set_zab_state(ZabState::Broadcast);
-        let reason = self.tick_until_end();
-        self.shutdown(&reason);
-        Ok(())
+        Ok(self.tick_until_end())
     }
 
     fn start_acceptor(&self) -> Result<(), LeaderError> {
@@ -402,7 +427,7 @@ impl Leader {
         self.life_changed.notify_all();
     }
 
-    /// Ends it, with all its threads; whoever comes second waits until that is done.
+    /// Ends it, with all its threads; whoever comes second waits until that is done. Not to be called by a thread of its own.
     pub fn shutdown(&self, reason: &str) {
         {
             let mut life = self.life.lock();
@@ -421,10 +446,12 @@ impl Leader {
         if let Some(acceptor) = acceptor {
             acceptor.halt();
         }
+        self.wait_until_it_is_left();
         self.peer.set_active_server(None);
         self.peer.close_all_connections();
-        self.zk.shutdown();
+        // Nothing more is proposed or committed; what is on its way to the log gets there.
         self.broadcast.lock().close();
+        self.zk.shutdown();
         let (handlers, threads) = {
             let mut learners = self.learners.lock();
             learners.is_closed = true;
@@ -432,8 +459,33 @@ impl Leader {
         };
         handlers.iter().for_each(|handler| handler.disconnect());
         threads.into_iter().for_each(zookeeper_thread::join);
+        self.keep_what_is_logged();
         self.life.lock().has_ended = true;
         self.life_changed.notify_all();
+    }
+
+    /// Nobody starts anything any more.
+    fn wait_until_it_is_left(&self) {
+        let mut life = self.life.lock();
+        while life.is_led {
+            self.life_changed.wait(&mut life);
+        }
+    }
+
+    /// What was proposed and not committed is in the log: the next election is about it, too (Java: within
+    /// ZooKeeperServer.shutdown).
+    fn keep_what_is_logged(&self) {
+        let database = self.peer.database();
+        if !database.is_initialized() {
+            return;
+        }
+        if let Err(problem) = database.fast_forward_data_base() {
+            error!(
+                target: LOG,
+                "Error updating DB, it is loaded from disk before the next election: {problem}"
+            );
+            database.clear();
+        }
     }
 
     // --- learners
