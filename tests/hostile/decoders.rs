@@ -32,6 +32,11 @@ use zookeeper_server::proto::{
     WatcherEvent, WhoAmIResponse,
 };
 use zookeeper_server::server::persistence::file_header::FileHeader;
+use zookeeper_server::server::quorum::fast_leader_election::notification::{
+    CURRENT_VERSION, NotificationFrame,
+};
+use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
+use zookeeper_server::server::quorum::quorum_cnx_manager::initial_message::{self, InitialMessage};
 use zookeeper_server::server::util::serialize_utils::{
     TxnBody, TxnFormat, deserialize_sub_txn, deserialize_txn, serialize_txn,
 };
@@ -62,6 +67,8 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("requests", requests),
     // Over a server's connection, by our client.
     ("replies", replies),
+    // Over the connections between servers.
+    ("election", election),
     // In files.
     ("stored_records", stored_records),
     ("transaction", transaction),
@@ -101,6 +108,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("configuration", &["properties", "settings", "zoo_cfg", "dynamic_config", "my_id"]),
     ("texts", &["paths", "quota_texts", "auth_ids", "connect_strings", "cli_lines"]),
     ("http_request", &["http_request"]),
+    ("election", &["election"]),
 ];
 
 /// Gives an input to the decoder of a group that it is meant for.
@@ -157,6 +165,28 @@ pub fn replies(bytes: &[u8]) {
         ExistsResponse, GetDataResponse, GetChildrenResponse, GetAllChildrenNumberResponse,
         GetChildren2Response, GetACLResponse, GetEphemeralsResponse, WhoAmIResponse, MultiResponse,
     );
+}
+
+/// What servers say on the election port: first a greeting, then notifications.
+pub fn election(bytes: &[u8]) {
+    if let Ok(frame) = NotificationFrame::decode(bytes) {
+        black_box(frame.config_version());
+        let written = NotificationFrame {
+            version: CURRENT_VERSION,
+            config: Some(frame.config.clone().unwrap_or_default()),
+            ..frame
+        };
+        assert_eq!(NotificationFrame::decode(&written.encode()), Ok(written));
+    }
+    let Ok(greeting) = InitialMessage::read(&mut &*bytes, &|_| None) else { return };
+    let addresses = MultipleAddresses::new(greeting.election_addresses.clone(), DEFAULT_TIMEOUT);
+    if !addresses.is_empty() {
+        let written = initial_message::greeting(greeting.sid, &addresses, true);
+        // An address that is written in full may be too long for what it was read from.
+        if let Ok(again) = InitialMessage::read(&mut &*written, &|_| None) {
+            assert_eq!((again.sid, &again.election_addresses[..]), (greeting.sid, addresses.all()));
+        }
+    }
 }
 
 /// What logs and snapshots are made of.

@@ -279,6 +279,24 @@ fn text_seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
+/// Greetings and notifications of all forms.
+fn election() -> Vec<Vec<u8>> {
+    let config = "server.1=127.0.0.1:1:2:participant\nversion=100000000";
+    let length = u8::try_from(config.len()).unwrap();
+    let notification = [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7];
+    let notification = [&notification[..], &[0; 15], &[1, 0, 0, 0, 2, 0, 0, 0, length]].concat();
+    let mut seeds: Vec<Vec<u8>> =
+        [28, 36, 40].into_iter().map(|length| notification[..length].to_vec()).collect();
+    seeds.push([&notification, config.as_bytes()].concat());
+    seeds.push(3_i64.to_be_bytes().to_vec());
+    for (version, text) in [(-65536_i64, "[::1]:3888"), (-65535, "10.0.0.2:3888|zoo:3889")] {
+        let length = u8::try_from(text.len()).unwrap();
+        let sid_and_length = [0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, length];
+        seeds.push([&version.to_be_bytes()[..], &sid_and_length, text.as_bytes()].concat());
+    }
+    seeds
+}
+
 /// Good input for the decoder of that name; `root` is the repository's.
 pub fn seeds(name: &str, root: &Path) -> Vec<Vec<u8>> {
     match name {
@@ -287,6 +305,7 @@ pub fn seeds(name: &str, root: &Path) -> Vec<Vec<u8>> {
         "requests" => payloads(),
         "replies" => replies(),
         "transaction" => transactions(),
+        "election" => election(),
         "stored_records" => {
             let bodies = bodies().into_iter().map(|(_, body)| body.to_bytes());
             bodies.chain(transactions()).collect()

@@ -14,7 +14,8 @@
 //! Differs from Java: greetings are awaited by threads of their own, so that a connection that says nothing keeps nobody out;
 //! when too many say nothing, the oldest goes. Host names are looked up by the thread that connects. A server that is no
 //! member is talked to, but only so many of them. While a configuration is being replaced, both its addresses of a server
-//! are tried, and those of the configuration after the one that a greeting names.
+//! are tried, and those of the configuration after the one that a greeting names. Who greets while he is being called in vain
+//! is called again, where Java waits until he greets once more.
 
 mod connect;
 mod connections;
@@ -35,6 +36,7 @@ use log::{debug, error};
 use self::listener::Listener;
 use self::workers::Connection;
 use super::election::{ElectionPeer, ElectionSettings};
+use super::multiple_addresses::MultipleAddresses;
 use crate::ids::Sid;
 use crate::server::zookeeper_thread;
 use crate::util::circular_blocking_queue::CircularBlockingQueue;
@@ -77,6 +79,8 @@ struct Table {
     peers: BTreeMap<Sid, PeerQueue>,
     /// Servers that are being called (Java: inprogressConnections).
     connecting: BTreeSet<Sid>,
+    /// Where such servers have said to be meanwhile: there they are called next.
+    greeted_meanwhile: BTreeMap<Sid, MultipleAddresses>,
     /// Connections whose greeting is awaited, the oldest first.
     greetings: VecDeque<(u64, Arc<TcpStream>)>,
     threads: Vec<JoinHandle<()>>,

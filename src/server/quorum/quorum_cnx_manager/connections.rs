@@ -41,6 +41,9 @@ impl QuorumCnxManager {
                 "Connection request to server id: {sid} is already in progress, so skipping this \
                  request"
             );
+            if let Some(greeted) = greeted {
+                table.greeted_meanwhile.insert(sid, greeted);
+            }
             return;
         }
         if table.connecting.len() >= self.settings.cnxn_threads_size {
@@ -56,7 +59,14 @@ impl QuorumCnxManager {
         table.connecting.insert(sid);
         let started = self.spawn(&mut table, &self.thread_name(), move |this| {
             this.initiate_connection(sid, greeted);
-            this.table.lock().connecting.remove(&sid);
+            let greeted = {
+                let mut table = this.table.lock();
+                table.connecting.remove(&sid);
+                table.greeted_meanwhile.remove(&sid)
+            };
+            if greeted.is_some() {
+                this.call(sid, greeted);
+            }
         });
         if !started {
             table.connecting.remove(&sid);

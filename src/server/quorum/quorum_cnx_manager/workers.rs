@@ -14,6 +14,7 @@ use log::{debug, warn};
 use super::{LOG, MAX_STRANGERS, Message, PACKET_MAX_SIZE, QuorumCnxManager, Table};
 use crate::common::net_utils::{self, InetSocketAddress};
 use crate::ids::Sid;
+use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
 /// How long the host of a connection is asked whether it is still there.
@@ -58,6 +59,7 @@ pub(super) fn shut_down(stream: &TcpStream) {
 impl QuorumCnxManager {
     /// Uses a connection from now on, in the place of the one before.
     pub(super) fn start_workers(&self, sid: Sid, stream: TcpStream) {
+        let members = self.peer.quorum_verifier();
         let is_member = self.is_member(sid);
         if let Err(problem) = stream.set_read_timeout(None) {
             warn!(target: LOG, "Error while accessing socket for {sid}: {problem}");
@@ -74,7 +76,7 @@ impl QuorumCnxManager {
             if table.is_halted {
                 return;
             }
-            if !is_member && self.strangers(&table, sid) >= MAX_STRANGERS {
+            if !is_member && strangers(&table, &*members, sid) >= MAX_STRANGERS {
                 drop(table);
                 warn!(
                     target: LOG,
@@ -109,14 +111,6 @@ impl QuorumCnxManager {
                 peer.connection = None;
             }
         }
-    }
-
-    fn strangers(&self, table: &Table, but: Sid) -> usize {
-        let members = self.peer.quorum_verifier();
-        let members = &members.members().servers;
-        let is_stranger = |sid: &Sid| *sid != but && !members.contains_key(sid);
-        let connected = table.peers.iter().filter(|(_, peer)| peer.connection.is_some());
-        connected.filter(|(sid, _)| is_stranger(sid)).count()
     }
 
     fn run_send(&self, connection: &Arc<Connection>) {
@@ -223,6 +217,14 @@ impl QuorumCnxManager {
             this.finish(&connection);
         });
     }
+}
+
+/// How many servers that are no members there are connections to, not counting one.
+fn strangers(table: &Table, members: &dyn QuorumVerifier, but: Sid) -> usize {
+    let members = &members.members().servers;
+    let is_stranger = |sid: &Sid| *sid != but && !members.contains_key(sid);
+    let connected = table.peers.iter().filter(|(_, peer)| peer.connection.is_some());
+    connected.filter(|(sid, _)| is_stranger(sid)).count()
 }
 
 fn is_host_reachable(stream: &TcpStream) -> bool {
