@@ -68,6 +68,8 @@ pub enum DisconnectReason {
     UnableToReadFromClient,
     /// The server is read-only and the client did not ask for that.
     NotReadOnlyClient,
+    /// The server is read-only and the session is one of the ensemble's.
+    RenewGlobalSessionInRoMode,
     /// The client has seen more than this server.
     ClientZxidAhead,
     /// A four-letter word was answered.
@@ -104,6 +106,7 @@ impl DisconnectReason {
             Self::ClientClosedSession => "client_closed_session",
             Self::UnableToReadFromClient => "unable_to_read_from_client",
             Self::NotReadOnlyClient => "not_read_only_client",
+            Self::RenewGlobalSessionInRoMode => "renew a global session in readonly mode",
             Self::ClientZxidAhead => "client_zxid_ahead",
             Self::InfoProbe => "info_probe",
             Self::ClientReconnect => "client_reconnect",

@@ -292,7 +292,8 @@ fn start_cnxn_factory(
     started.map(|()| cnxn_factory)
 }
 
-fn bind(
+/// The client port; clients are accepted later. None when there is to be none.
+pub(super) fn bind(
     config: &ServerConfig,
     properties: &SystemProperties,
     clock: &Clock,

@@ -33,6 +33,7 @@ pub mod local_session_tracker;
 pub mod quorum_peer_main;
 pub mod quorum_zookeeper_server;
 pub mod read_only_request_processor;
+pub mod read_only_zookeeper_server;
 pub mod upgradeable_session_tracker;
 
 pub mod follower;

@@ -8,9 +8,11 @@
 //! Left to others: elections (`fast_leader_election`), the roles (`leader`, `follower`,
 //! `observer`).
 
+mod election_peer;
 pub mod epochs;
 mod learner_peer;
 pub mod quorum_server;
+pub mod run;
 pub mod states;
 pub mod view;
 
@@ -28,8 +30,9 @@ pub use self::states::{LearnerType, ServerState, SyncMode, ZabState};
 use self::view::View;
 use super::flexible::quorum_verifier::QuorumVerifier;
 use super::flexible::quorum_verifier::from_members;
-use super::quorum_peer_config::QuorumPeerConfig;
 use super::quorum_peer_config::config_files;
+use super::quorum_peer_config::{MultiAddressConfig, QuorumPeerConfig};
+use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
 use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::config_exception::ConfigError;
@@ -88,6 +91,10 @@ pub struct QuorumPeerSettings {
     pub read_only_mode_enabled: bool,
     /// Whether the membership may change.
     pub reconfig_enabled: bool,
+    /// Threads that open connections between servers.
+    pub quorum_cnxn_threads_size: usize,
+    /// Several addresses for a server.
+    pub multi_address: MultiAddressConfig,
     /// The file that decides between two participants.
     pub oracle_path: Option<PathBuf>,
     /// zoo.cfg, beside which dynamic files are written.
@@ -117,6 +124,10 @@ impl QuorumPeerSettings {
             local_sessions_upgrading_enabled: config.local_sessions_upgrading_enabled,
             read_only_mode_enabled: properties.bool("readonlymode.enabled"),
             reconfig_enabled: config.reconfig_enabled,
+            quorum_cnxn_threads_size: usize::try_from(config.quorum_cnxn_threads_size)
+                .unwrap_or_default()
+                .max(1),
+            multi_address: config.multi_address,
             oracle_path: config.oracle_path.clone(),
             config_file: config.config_file.clone(),
         }
@@ -198,6 +209,9 @@ pub struct QuorumPeer {
     election_time_taken_ms: AtomicI64,
     /// The configuration has changed in such a way that the next election starts anew.
     shutting_down_election: AtomicBool,
+    /// Who has voted for it as leader.
+    leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
+    machinery: run::Machinery,
 }
 
 impl QuorumPeer {
@@ -224,6 +238,8 @@ impl QuorumPeer {
             running: AtomicBool::new(true),
             election_time_taken_ms: AtomicI64::new(-1),
             shutting_down_election: AtomicBool::new(false),
+            leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for this leader", None),
+            machinery: run::Machinery::new(Arc::clone(&parts.clock)),
             parts,
         };
         peer.init_config_in_zk_database();
@@ -452,6 +468,7 @@ impl QuorumPeer {
         {
             error!(target: LOG, "Error writing next dynamic config file to disk: {problem}");
         }
+        self.machinery.connect_new_peers(&*self.view.current(), &**verifier, self.my_id());
     }
 
     fn next_dynamic_config_file(&self) -> Option<PathBuf> {

@@ -391,11 +391,9 @@ impl QuorumPeerConfig {
             );
         }
         if self.is_distributed() {
-            refuse(
-                "server.N",
-                "an ensemble; a server alone has at most one server.N line and no \
-                 standaloneEnabled=false",
-            );
+            if self.observer_master_port > 0 {
+                refuse("observerMasterPort", "observers that observe followers");
+            }
             if self.quorum_auth.enable_sasl {
                 refuse("quorum.auth.enableSasl", "SASL between servers");
             }

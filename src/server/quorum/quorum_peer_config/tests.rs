@@ -249,14 +249,14 @@ fn everything_that_is_not_served_is_refused_at_once() {
     directory.file("myid", "1");
     let text = format!(
         "dataDir={}\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\nsslQuorum=true\n\
-         quorum.auth.enableSasl=true\nserverCnxnFactory=my.Factory",
+         quorum.auth.enableSasl=true\nserverCnxnFactory=my.Factory\nobserverMasterPort=3",
         directory.0.display()
     );
     let mut properties = SystemProperties::new();
     let config = parse_with_properties(&text, &mut properties).unwrap();
     let error = config.check_supported(&properties).unwrap_err().to_string();
     for part in [
-        "server.N (an ensemble",
+        "line 9: observerMasterPort",
         "line 7: quorum.auth.enableSasl",
         "line 6: sslQuorum",
         "serverCnxnFactory",

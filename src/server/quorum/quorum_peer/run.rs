@@ -1,0 +1,341 @@
+//! The peer's life: LOOKING, then FOLLOWING, LEADING or OBSERVING, and again (Java: start, run and shutdown of
+//! server/quorum/QuorumPeer.java).
+//!
+//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)`. Locks: `Leaf`, for an instant: the role is taken out before it is asked.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use log::{error, info, warn};
+
+use super::{LOG, PeerLoadError, QuorumPeer, ServerState};
+use crate::common::net_utils;
+use crate::common::time::Clock;
+use crate::ids::Sid;
+use crate::server::quorum::election::{Election, ElectionPeer};
+use crate::server::quorum::fast_leader_election::FastLeaderElection;
+use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
+use crate::server::quorum::follower::Follower;
+use crate::server::quorum::leader::Leader;
+use crate::server::quorum::observer::Observer;
+use crate::server::quorum::quorum_cnx_manager::QuorumCnxManager;
+use crate::server::quorum::quorum_peer::LearnerType;
+use crate::server::quorum::read_only_zookeeper_server::ReadOnlyZooKeeperServer;
+use crate::server::quorum::vote::Vote;
+use crate::server::server_cnxn_factory::ServerCnxnFactory;
+use crate::server::zookeeper_critical_thread;
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::sleeper::Sleeper;
+
+/// What a member is doing.
+#[derive(Clone, Default)]
+pub enum Role {
+    /// It looks for a leader.
+    #[default]
+    None,
+    /// It follows, with a vote.
+    Follower(Arc<Follower>),
+    /// It leads.
+    Leader(Arc<Leader>),
+    /// It follows, without a vote.
+    Observer(Arc<Observer>),
+}
+
+/// What runs while a member lives.
+pub(super) struct Machinery {
+    election: RankedMutex<Option<Arc<FastLeaderElection>>>,
+    cnx_manager: RankedMutex<Option<Arc<QuorumCnxManager>>>,
+    role: RankedMutex<Role>,
+    thread: RankedMutex<Option<JoinHandle<()>>>,
+    /// Wakes when the end has come.
+    sleeper: Sleeper,
+}
+
+impl Machinery {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            election: RankedMutex::new(Rank::Leaf, "election", None),
+            cnx_manager: RankedMutex::new(Rank::Leaf, "connections of elections", None),
+            role: RankedMutex::new(Rank::Leaf, "role of the peer", Role::None),
+            thread: RankedMutex::new(Rank::Leaf, "thread of the peer", None),
+            sleeper: Sleeper::new(clock),
+        }
+    }
+
+    /// Members that are only in the new configuration are called at once.
+    pub(super) fn connect_new_peers(
+        &self,
+        current: &dyn QuorumVerifier,
+        last_seen: &dyn QuorumVerifier,
+        my_id: Sid,
+    ) {
+        let Some(cnx_manager) = self.cnx_manager.lock().clone() else { return };
+        let known = &current.members().servers;
+        for sid in last_seen.members().servers.keys() {
+            if *sid != my_id && !known.contains_key(sid) {
+                cnx_manager.connect_one(*sid);
+            }
+        }
+    }
+}
+
+/// Why a member does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerStartError {
+    /// No line of the configuration is about it.
+    #[error(
+        "My id {0} not in the peer list: a line server.{0}=... is needed, or another number in the file myid"
+    )]
+    NotInView(Sid),
+    /// Its data cannot be used.
+    #[error("Unable to load database on disk: {0}")]
+    Load(#[from] PeerLoadError),
+    /// The system has no room for its threads or sockets.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl QuorumPeer {
+    /// Starts the member: loads its data, listens for clients and begins to look for a leader (Java: start).
+    ///
+    /// # Errors
+    /// When it is no member, or its data cannot be used.
+    pub fn start(self: &Arc<Self>) -> Result<(), PeerStartError> {
+        if !self.view().contains_key(&self.my_id()) {
+            return Err(PeerStartError::NotInView(self.my_id()));
+        }
+        self.load_data_base()?;
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.start()?;
+        }
+        if let Err(problem) = self.parts.admin_server.start() {
+            warn!(target: LOG, "Problem starting AdminServer: {problem}");
+        }
+        self.start_leader_election()?;
+        let this = Arc::clone(self);
+        let thread =
+            zookeeper_critical_thread::spawn(&self.thread_name(), self.listener(), move || {
+                this.run();
+                Ok::<(), io::Error>(())
+            })?;
+        *self.machinery.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    fn thread_name(&self) -> String {
+        let plain = self.parts.cnxn_factory.as_ref().map_or_else(
+            || "disabled".to_owned(),
+            |factory| {
+                let address = factory.local_address();
+                format!("{}:{}", net_utils::host_address(address.ip()), address.port())
+            },
+        );
+        format!("QuorumPeer[myid={}](plain={plain})(secure=disabled)", self.my_id())
+    }
+
+    fn start_leader_election(self: &Arc<Self>) -> Result<(), PeerStartError> {
+        if self.peer_state() == ServerState::Looking {
+            let last = self.last_logged_zxid()?;
+            self.set_current_vote(Vote::new(self.my_id(), last, self.current_epoch()));
+        }
+        let old_election = self.machinery.election.lock().take();
+        if let Some(election) = old_election {
+            election.shutdown();
+        }
+        let old_manager = self.machinery.cnx_manager.lock().take();
+        if let Some(manager) = old_manager {
+            warn!(
+                target: LOG,
+                "Clobbering already-set QuorumCnxManager (restarting leader election?)"
+            );
+            manager.halt();
+        }
+        let peer: Arc<dyn ElectionPeer> = Arc::clone(self) as _;
+        let manager = QuorumCnxManager::new(Arc::clone(&peer));
+        manager.start()?;
+        let election = FastLeaderElection::new(peer, Arc::clone(&manager));
+        election.start()?;
+        *self.machinery.cnx_manager.lock() = Some(manager);
+        *self.machinery.election.lock() = Some(election);
+        Ok(())
+    }
+
+    fn run(self: &Arc<Self>) {
+        while self.is_running() {
+            self.note_unavailable();
+            match self.peer_state() {
+                ServerState::Looking => self.look(),
+                ServerState::Following => self.follow(),
+                ServerState::Leading => self.lead(),
+                ServerState::Observing => self.observe(),
+            }
+        }
+        warn!(target: LOG, "QuorumPeer main thread exited");
+    }
+
+    fn note_unavailable(&self) {
+        let now_ms = self.clock().elapsed_ms();
+        self.state.lock().unavailable_since_ms.get_or_insert(now_ms);
+    }
+
+    fn look(self: &Arc<Self>) {
+        info!(target: LOG, "LOOKING");
+        self.metrics().looking_count.add(1);
+        self.state.lock().reconfig_flag = false;
+        if self.take_shutting_down_election()
+            && let Err(problem) = self.start_leader_election()
+        {
+            error!(target: LOG, "no election can be held: {problem}");
+            self.set_shutting_down_election();
+            return self.pause();
+        }
+        let Some(election) = self.machinery.election.lock().clone() else { return };
+        let read_only = self.start_read_only_server();
+        match election.look_for_leader() {
+            Some(vote) => self.set_current_vote(vote),
+            None if self.is_running() => self.set_peer_state(ServerState::Looking),
+            None => {}
+        }
+        if let Some(read_only) = read_only {
+            read_only.shutdown();
+        }
+    }
+
+    /// With `readonlymode.enabled`: serves reads while no leader is found.
+    fn start_read_only_server(self: &Arc<Self>) -> Option<Arc<ReadOnlyZooKeeperServer>> {
+        if !self.settings().read_only_mode_enabled {
+            return None;
+        }
+        ReadOnlyZooKeeperServer::start(self)
+            .inspect_err(
+                |problem| error!(target: LOG, "FAILED to start ReadOnlyZooKeeperServer: {problem}"),
+            )
+            .ok()
+    }
+
+    fn follow(self: &Arc<Self>) {
+        info!(target: LOG, "FOLLOWING");
+        let follower = Follower::new(self);
+        if self.begin(Role::Follower(Arc::clone(&follower)))
+            && let Err(problem) = follower.follow_leader()
+        {
+            warn!(target: LOG, "Exception when following the leader: {problem}");
+        }
+        follower.shutdown();
+        self.end();
+    }
+
+    fn observe(self: &Arc<Self>) {
+        info!(target: LOG, "OBSERVING");
+        let observer = Observer::new(self);
+        if self.begin(Role::Observer(Arc::clone(&observer)))
+            && let Err(problem) = observer.observe_leader()
+        {
+            warn!(target: LOG, "Exception when observing the leader: {problem}");
+        }
+        observer.shutdown();
+        self.end();
+        if self.is_running() {
+            observer.wait_for_observer_election_delay();
+        }
+    }
+
+    fn lead(self: &Arc<Self>) {
+        info!(target: LOG, "LEADING");
+        match Leader::new(self) {
+            Ok(leader) => {
+                if self.begin(Role::Leader(Arc::clone(&leader)))
+                    && let Err(problem) = leader.lead()
+                {
+                    warn!(target: LOG, "Unexpected exception while leading: {problem}");
+                }
+                leader.shutdown("Forcing shutdown");
+            }
+            Err(problem) => warn!(target: LOG, "cannot lead: {problem}"),
+        }
+        self.end();
+    }
+
+    /// Whether the role is to be played: not when the end has come meanwhile.
+    fn begin(&self, role: Role) -> bool {
+        *self.machinery.role.lock() = role;
+        // Who ends the peer sets `running` first, and then looks for a role to end.
+        self.is_running()
+    }
+
+    /// The role is over: a new election, unless a change of the ensemble says what comes (Java: updateServerState).
+    fn end(&self) {
+        *self.machinery.role.lock() = Role::None;
+        let was_reconfig = std::mem::replace(&mut self.state.lock().reconfig_flag, false);
+        if !was_reconfig {
+            self.set_peer_state(ServerState::Looking);
+            warn!(target: LOG, "PeerState set to LOOKING");
+            return;
+        }
+        let leads = self.current_vote().is_some_and(|vote| vote.id == self.my_id());
+        self.set_peer_state(match self.learner_type() {
+            _ if leads => ServerState::Leading,
+            LearnerType::Participant => ServerState::Following,
+            LearnerType::Observer => ServerState::Observing,
+        });
+    }
+
+    /// A little time, after something that is tried again.
+    fn pause(&self) {
+        let end_ms = self.clock().elapsed_ms() + i64::from(self.settings().tick_time_ms);
+        let _stopped = self.machinery.sleeper.sleep_until(end_ms);
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.machinery.role.lock().clone()
+    }
+
+    /// The server of its role (Java: getActiveServer).
+    #[must_use]
+    pub fn active_server(&self) -> Option<Arc<ZooKeeperServer>> {
+        match self.role() {
+            Role::None => None,
+            Role::Follower(follower) => Some(Arc::clone(follower.zookeeper_server())),
+            Role::Leader(leader) => Some(Arc::clone(leader.zookeeper_server())),
+            Role::Observer(observer) => Some(Arc::clone(observer.zookeeper_server())),
+        }
+    }
+
+    /// Ends it, with all threads. Called by another thread than its own.
+    pub fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        self.running.store(false, Ordering::Release);
+        self.machinery.sleeper.stop();
+        match self.role() {
+            Role::None => {}
+            Role::Follower(follower) => follower.shutdown(),
+            Role::Leader(leader) => leader.shutdown("quorum Peer shutdown"),
+            Role::Observer(observer) => observer.shutdown(),
+        }
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.shutdown();
+        }
+        self.parts.admin_server.shutdown();
+        let election = self.machinery.election.lock().take();
+        if let Some(election) = election {
+            election.shutdown();
+        }
+        let manager = self.machinery.cnx_manager.lock().take();
+        if let Some(manager) = manager {
+            manager.halt();
+        }
+        let thread = self.machinery.thread.lock().take();
+        if let Some(thread) = thread {
+            zookeeper_thread::join(thread);
+        }
+        if let Err(problem) = self.database().snap_log().close() {
+            warn!(target: LOG, "Error closing logs: {problem}");
+        }
+    }
+}
