@@ -237,9 +237,9 @@ fn a_fuzzy_snapshot_and_its_log_lead_to_the_same_tree() {
 }
 
 #[test]
-#[ignore = "searches for seeds: run it by hand after changes"]
+#[ignore = "long: thousands of seeds"]
 fn many_fuzzy_snapshots_and_their_logs_lead_to_the_same_trees() {
-    for seed in 1_000..21_000 {
+    for seed in 1_000..4_000 {
         fuzzy(seed, 1 + usize::try_from(seed % 20).unwrap());
     }
 }
