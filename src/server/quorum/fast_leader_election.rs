@@ -4,9 +4,9 @@
 //! transaction, or else the larger id. Whoever hears a quorum vote as he does, waits a little, and has a leader. Whoever comes
 //! late is told by those who have one.
 //!
-//! Threads: [`look_for_leader`](Election::look_for_leader) runs on the peer's; [`messenger`] has its own. Locks: `Leaf`.
+//! Threads: [`look_for_leader`](Election::look_for_leader) runs on the peer's; `messenger` has its own. Locks: `Leaf`.
 //!
-//! The face and the rounds. [`votes`] counts, [`notification`] is the form on the wire.
+//! The face and the rounds. `votes` counts, [`notification`] is the form on the wire.
 //!
 //! Differs from Java: queues are bounded, and the oldest notifications go, for everybody repeats his. A leader is followed for
 //! an oracle's silence only if it speaks for itself.

@@ -2,10 +2,10 @@
 //!
 //! Threads: its own (the peer's) runs [`Leader::lead`]; `LearnerCnxAcceptor-ADDR` accepts learners, each of which has a
 //! `LearnerHandler-ADDR` and a `Sender-ADDR`. All are joined by [`Leader::shutdown`].
-//! Locks: `Role` for the agreement on the epoch ([`epoch`]), `Proposals` for everything that has an order ([`broadcast`]); `Leaf`
+//! Locks: `Role` for the agreement on the epoch (`epoch`), `Proposals` for everything that has an order (`broadcast`); `Leaf`
 //! for the learners and the end.
 //!
-//! The face: what happens when. The rules are in its parts: [`epoch`], [`broadcast`], [`proposal`] and [`sync_requests`].
+//! The face: what happens when. The rules are in its parts: `epoch`, `broadcast`, `proposal` and `sync_requests`.
 //! Differs from Java: a change of the ensemble while it runs is refused (reconfig answers that it is not available); a `sync` is
 //! answered only by a leader that knows that it still is one; a failed acceptor ends the leader, not the process.
 

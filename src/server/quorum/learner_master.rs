@@ -1,6 +1,6 @@
 //! Who brings learners up to date and keeps them so (Java: server/quorum/LearnerMaster.java): a leader.
 //!
-//! What a [`LearnerHandler`](super::learner_handler::LearnerHandler) asks of it.
+//! What a [`LearnerHandler`] asks of it.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@
 //! `SendWorker:SID` and `RecvWorker:SID` for each connection. All are joined by [`halt`](QuorumCnxManager::halt).
 //! Locks: `Leaf`, for an instant; nobody is called under it.
 //!
-//! The face: queues and connections. [`connections`] makes connections, [`workers`] uses them, [`listener`] accepts them,
+//! The face: queues and connections. `connections` makes connections, `workers` uses them, `listener` accepts them,
 //! [`initial_message`] is what is said first.
 //!
 //! Differs from Java: greetings are awaited by threads of their own, so that a connection that says nothing keeps nobody out;
