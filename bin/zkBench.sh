@@ -3,7 +3,11 @@
 #
 #     zkBench.sh run --connect 127.0.0.1:2181 --workload 90:10 --clients 64 --in-flight 16
 #     zkBench.sh compare --server ours="bin/zkServer.sh start-foreground" --server java=/opt/apache-zookeeper-3.9.5-bin
+#     zkBench.sh compare --members 3 --server ours="bin/zkServer.sh start-foreground" --server java=/opt/...
 #     zkBench.sh probe --dir /var/lib/zookeeper
+#
+# A server is named by a label and the directory of a release, a directory with a Java server's jars, or a command that
+# takes a zoo.cfg; --members makes an ensemble of each.
 #
 # zkBench.sh COMMAND --help lists the options.
 

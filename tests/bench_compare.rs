@@ -1,5 +1,6 @@
-//! The comparison of `zookeeper bench`, end to end: it starts servers, loads them in turns and prints ratios. The servers
-//! are ones that answer everything and keep nothing, so that figures mean nothing here and the path to them everything.
+//! The comparison of `zookeeper bench`, end to end: it starts servers, loads them in turns and prints ratios. Single
+//! servers are ones that answer everything and keep nothing, so that figures mean nothing here and the path to them
+//! everything; ensembles are real.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -58,6 +59,54 @@ fn a_comparison_starts_its_servers_and_shows_the_first_against_the_others() {
     assert!(json_text.contains("\"second\""), "{json_text}");
     fs::remove_file(&json).unwrap();
     // The data of finished rounds are gone.
+    assert_eq!(fs::read_dir(&dir).map_or(0, Iterator::count), 0);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn an_ensemble_is_started_loaded_robbed_of_its_leader_and_stopped() {
+    let dir = work_dir("ensemble");
+    let server = |label| format!("{label}={ZOOKEEPER} server {{cfg}}");
+    let done = bench(&[
+        "compare",
+        "--members=3",
+        "--server",
+        &server("first"),
+        "--server",
+        &server("second"),
+        "--parts",
+        "matrix,nodes,sessions,watches,failover",
+        "--rounds=1",
+        "--only=90/10 16x1",
+        "--keys=20",
+        "--warm-server=0",
+        "--warm-up=0",
+        "--duration=200ms",
+        "--nodes=1000",
+        "--sessions=20",
+        "--hold=100ms",
+        "--watchers=20",
+        "--kills=1",
+        "--dir",
+        dir.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{text}");
+    for line in [
+        "mixed 90/10 16x1  ",
+        "mixed 90/10 16x1 write p99",
+        "1 000 creates, 1x1000",
+        "start from a snapshot alone",
+        "20 idle sessions: opening",
+        "20 watches of a node: last event",
+        "client of a follower  ",
+        "client of the leader, worst of a round",
+    ] {
+        let row = text.lines().find(|found| found.starts_with(line));
+        // Two values, a ratio and no gap.
+        let row = row.unwrap_or_else(|| panic!("no line {line:?} in\n{text}"));
+        assert!(row.contains('.') && !row.trim_end_matches('-').contains(" - "), "{row}");
+    }
     assert_eq!(fs::read_dir(&dir).map_or(0, Iterator::count), 0);
     fs::remove_dir_all(&dir).unwrap();
 }

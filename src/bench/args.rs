@@ -9,6 +9,7 @@ use getopts::{Matches, Options};
 
 use super::compare::{Comparison, Part};
 use super::error::BenchError;
+use super::failover::LEAST_MEMBERS;
 use super::load::{Creation, Load, Mix, Target};
 use super::probe::Probe;
 use super::scenarios::SESSION_TIMEOUT_MS;
@@ -104,7 +105,13 @@ fn common() -> Options {
 fn run_options() -> Options {
     let mut options = common();
     options
-        .optopt("c", "connect", "the server (default 127.0.0.1:2181)", "HOST:PORT")
+        .optopt(
+            "c",
+            "connect",
+            "the server, or an ensemble's members, over which connections are spread evenly \
+             (default 127.0.0.1:2181)",
+            "HOST:PORT,...",
+        )
         .optopt(
             "w",
             "workload",
@@ -120,7 +127,7 @@ fn run_options() -> Options {
         .optopt("", "root", "the node below which everything happens (default /bench)", "PATH")
         .optopt("", "fanout", "creates: nodes in one directory (default 1000)", "N")
         .optopt("", "session-timeout", "what sessions ask for (default 30s)", "TIME")
-        .optopt("", "pid", "the server's process, to read its CPU time", "PID")
+        .optopt("", "pid", "the server's processes, to read their CPU time", "PID,...")
         .optflag("q", "quiet", "no line every second");
     options
 }
@@ -136,7 +143,19 @@ fn compare_options() -> Options {
              best of the others",
             "LABEL=WHAT",
         )
-        .optopt("", "parts", "some of matrix,nodes,sessions,watches (default all)", "LIST")
+        .optopt(
+            "",
+            "members",
+            "processes of each server: 1 (default), or an ensemble of so many; CPU time and memory \
+             are those of all members",
+            "N",
+        )
+        .optopt(
+            "",
+            "parts",
+            "some of matrix,nodes,sessions,watches and, of ensembles, failover (default all)",
+            "LIST",
+        )
         .optmulti("", "only", "of the matrix, only loads whose name contains this", "TEXT")
         .optopt("", "rounds", "repetitions; medians are shown (default 3)", "N")
         .optopt("s", "size", "bytes of a value (default 100)", "BYTES")
@@ -156,6 +175,7 @@ fn compare_options() -> Options {
         .optopt("", "sessions", "idle sessions (default 5000)", "N")
         .optopt("", "hold", "how long they are held (default 60s)", "TIME")
         .optopt("", "watchers", "clients that watch one node (default 1000)", "N")
+        .optopt("", "kills", "failover: leaders killed in a round (default 5)", "N")
         .optopt(
             "",
             "dir",
@@ -190,7 +210,7 @@ fn null_options() -> Options {
 fn run(given: &Given<'_>) -> Result<Asked, BenchError> {
     let keys = given.keys("keys", 1000)?;
     let target = Target {
-        addr: address(&given.text("connect", "127.0.0.1:2181"))?,
+        addrs: addresses(&given.text("connect", "127.0.0.1:2181"))?,
         root: root(given.text("root", "/bench"))?,
         keys,
         value_bytes: given.at_most("size", 100, MAX_VALUE_BYTES)?,
@@ -203,7 +223,7 @@ fn run(given: &Given<'_>) -> Result<Asked, BenchError> {
                 .as_millis(),
         )
         .map_err(|_| BenchError::Arguments("--session-timeout is too long".into()))?,
-        pid: given.number("pid")?,
+        pids: given.numbers("pid")?,
     };
     let in_flight = given.positive("in-flight", 1)?;
     let work = match given.text("workload", "reads").as_str() {
@@ -244,18 +264,26 @@ fn compare(given: &Given<'_>) -> Result<Asked, BenchError> {
     }
     let dir = given.text("dir", "bench-data");
     let dir = std::path::absolute(&dir).map_err(BenchError::io(format!("find {dir}")))?;
+    let members = given.positive("members", 1)?;
+    let keys = given.keys("keys", 10_000)?;
+    if keys < members as u64 {
+        return Err(BenchError::Arguments(format!(
+            "--keys {keys}: fewer than --members {members}"
+        )));
+    }
     let plan = Comparison {
         servers,
+        members,
         options: ServerOptions {
             java: given.text("java", "java"),
             java_heap_mb: given.number_or("java-heap", ServerOptions::default().java_heap_mb)?,
             jvm_flags: given.0.opt_strs("jvm-flag"),
             settings: given.0.opt_strs("setting"),
         },
-        parts: parts(&given.text("parts", ""))?,
+        parts: parts(&given.text("parts", ""), members)?,
         rounds: given.positive("rounds", 3)?,
         only: given.0.opt_strs("only"),
-        keys: given.keys("keys", 10_000)?,
+        keys,
         value_bytes: given.at_most("size", 100, MAX_VALUE_BYTES)?,
         threads: given.threads()?,
         warm_server: given.time("warm-server", Duration::from_secs(20))?,
@@ -270,6 +298,7 @@ fn compare(given: &Given<'_>) -> Result<Asked, BenchError> {
         sessions: given.positive("sessions", 5000)?,
         hold: given.time("hold", Duration::from_secs(60))?,
         watchers: given.positive("watchers", 1000)?,
+        kills: given.positive("kills", 5)?,
         dir,
         keep: given.0.opt_present("keep"),
     };
@@ -313,6 +342,16 @@ impl Given<'_> {
             })
         };
         self.0.opt_str(name).map(parse).transpose()
+    }
+
+    /// Numbers with commas between them; none when the option is not given.
+    fn numbers<T: FromStr>(&self, name: &str) -> Result<Vec<T>, BenchError> {
+        let parse = |text: &str| {
+            text.trim().parse().map_err(|_| {
+                BenchError::Arguments(format!("--{name} {text}: no number, or out of range"))
+            })
+        };
+        self.0.opt_str(name).map_or(Ok(Vec::new()), |list| list.split(',').map(parse).collect())
     }
 
     fn number_or<T: FromStr>(&self, name: &str, default: T) -> Result<T, BenchError> {
@@ -399,19 +438,27 @@ fn mix(text: &str) -> Result<Mix, BenchError> {
     Ok(Mix { reads, writes })
 }
 
-fn parts(list: &str) -> Result<Vec<Part>, BenchError> {
+fn parts(list: &str, members: usize) -> Result<Vec<Part>, BenchError> {
+    let fails_over = members >= LEAST_MEMBERS;
     if list.is_empty() {
-        return Ok(Part::ALL.map(|(_, part)| part).to_vec());
+        let all = Part::ALL.into_iter().map(|(_, part)| part);
+        return Ok(all.filter(|part| fails_over || *part != Part::Failover).collect());
     }
     let part = |name: &str| {
         let found = Part::ALL.iter().find(|(known, _)| *known == name);
         found.map(|(_, part)| *part).ok_or_else(|| {
             BenchError::Arguments(format!(
-                "--parts: no part {name:?}; matrix, nodes, sessions, watches"
+                "--parts: no part {name:?}; matrix, nodes, sessions, watches, failover"
             ))
         })
     };
-    list.split(',').map(part).collect()
+    let parts = list.split(',').map(part).collect::<Result<Vec<_>, _>>()?;
+    if parts.contains(&Part::Failover) && !fails_over {
+        return Err(BenchError::Arguments(format!(
+            "--parts failover needs --members {LEAST_MEMBERS} or more: the others elect a leader"
+        )));
+    }
+    Ok(parts)
 }
 
 fn root(path: String) -> Result<String, BenchError> {
@@ -422,6 +469,10 @@ fn root(path: String) -> Result<String, BenchError> {
     } else {
         Err(BenchError::Arguments(format!("--root {path}: a path like /bench")))
     }
+}
+
+fn addresses(list: &str) -> Result<Vec<SocketAddr>, BenchError> {
+    list.split(',').map(|text| address(text.trim())).collect()
 }
 
 fn address(text: &str) -> Result<SocketAddr, BenchError> {
@@ -444,7 +495,8 @@ mod tests {
         else {
             panic!("not a load");
         };
-        assert_eq!(target.addr.to_string(), "127.0.0.1:2181");
+        assert_eq!(target.addrs, ["127.0.0.1:2181".parse().unwrap()]);
+        assert_eq!(target.pids, [0_u32; 0]);
         assert_eq!((target.root.as_str(), target.keys, target.value_bytes), ("/bench", 1000, 100));
         assert_eq!((load.clients, load.in_flight), (1, 1));
         assert_eq!(load.mix, Mix { reads: 1, writes: 0 });
@@ -453,14 +505,15 @@ mod tests {
 
     #[test]
     fn a_run_takes_what_it_is_given() {
-        let line = "run -c 127.0.0.1:99 -w 90:10 -n 64 -d 16 -s 7 -k 5 -t 500ms --warm-up 2m \
+        let line = "run -c 127.0.0.1:99,127.0.0.1:100 -w 90:10 -n 64 -d 16 -s 7 -k 5 -t 500ms --warm-up 2m \
                     --root /a/b \
-                    --threads 2 --json - -q --pid 7";
+                    --threads 2 --json - -q --pid 7,8";
         let Asked::Run { target, work: Work::Load(load), json, quiet } = asked(line).unwrap()
         else {
             panic!("not a load");
         };
-        assert_eq!((target.addr.port(), target.pid), (99, Some(7)));
+        let ports: Vec<u16> = target.addrs.iter().map(SocketAddr::port).collect();
+        assert_eq!((ports, target.pids), (vec![99, 100], vec![7, 8]));
         assert_eq!((target.root.as_str(), target.keys, target.value_bytes), ("/a/b", 5, 7));
         let times = (load.warm_up.as_secs(), load.duration.as_millis());
         assert_eq!(
@@ -504,6 +557,12 @@ mod tests {
             "compare --server a=x --server a=y",
             "compare --server a=x --parts all",
             "compare --server a=x --rounds 0",
+            "compare --server a=x --members 0",
+            "compare --server a=x --parts failover",
+            "compare --server a=x --members 3 --keys 2",
+            "compare --server a=x --members 2 --parts matrix,failover",
+            "run -c 127.0.0.1:1,",
+            "run --pid 1,x",
             "run --threads 0",
             "null -p 70000",
         ] {
@@ -521,6 +580,19 @@ mod tests {
         assert_eq!(plan.parts, [Part::Watches, Part::Matrix]);
         assert_eq!((plan.only, plan.rounds), (vec!["reads".to_owned()], 5));
         assert!(plan.dir.is_absolute());
+    }
+
+    #[test]
+    fn only_an_ensemble_that_can_elect_another_leader_fails_over() {
+        for (members, fails_over) in [(1, false), (2, false), (3, true), (5, true)] {
+            let line = format!("compare --server ours=zk --members {members}");
+            let Asked::Compare { plan, .. } = asked(&line).unwrap() else {
+                panic!("not a comparison")
+            };
+            assert_eq!((plan.members, plan.kills), (members, 5));
+            assert_eq!(plan.parts.contains(&Part::Failover), fails_over, "{line}");
+            assert_eq!(plan.parts.len(), if fails_over { 5 } else { 4 });
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! All servers of a round run at the same time and only one of them works: a load is applied to one after the other
 //! before the next load begins, in an order that changes, so that whatever else the machine does hits all of them alike.
+//! A server is one process or an ensemble on this machine. Members of an idle ensemble send each other a few pings a
+//! second: that costs them well below a hundredth of a processor.
 
 use std::fs;
 use std::io::Write;
@@ -9,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::BenchError;
-use super::figures::Figures;
+use super::failover::{Outage, outage};
+use super::figures::{Better, Figure, Figures, Section};
 use super::load::{Creation, Load, Mix, Second, Target, populate, run};
+use super::running_server::RunningServer;
 use super::scenarios::{
     Cell, MATRIX, QUIET_WITHIN, SESSION_TIMEOUT_MS, cell, creation, fresh_start, idle_sessions,
     restart, watchers,
 };
 use super::server_process::{
-    RunningServer, ServerOptions, ServerSpec, raise_file_limit, wait_for_quiet_machine,
+    Ports, ServerOptions, ServerSpec, raise_file_limit, wait_for_quiet_machine,
 };
 
 /// Where loads work.
@@ -36,14 +40,17 @@ pub(crate) enum Part {
     Sessions,
     /// Watches.
     Watches,
+    /// Deaths of an ensemble's leader.
+    Failover,
 }
 
 impl Part {
-    pub(crate) const ALL: [(&'static str, Self); 4] = [
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
         ("matrix", Self::Matrix),
         ("nodes", Self::Nodes),
         ("sessions", Self::Sessions),
         ("watches", Self::Watches),
+        ("failover", Self::Failover),
     ];
 }
 
@@ -51,6 +58,8 @@ impl Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Comparison {
     pub(crate) servers: Vec<ServerSpec>,
+    /// Processes of each server: one alone, or the members of an ensemble.
+    pub(crate) members: usize,
     pub(crate) options: ServerOptions,
     pub(crate) parts: Vec<Part>,
     pub(crate) rounds: usize,
@@ -69,6 +78,8 @@ pub(crate) struct Comparison {
     pub(crate) sessions: usize,
     pub(crate) hold: Duration,
     pub(crate) watchers: usize,
+    /// Leaders that are killed in a round.
+    pub(crate) kills: usize,
     pub(crate) dir: PathBuf,
     /// Leave data directories and logs.
     pub(crate) keep: bool,
@@ -82,7 +93,8 @@ pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> (Figures, Resul
         say(out, &format!("only {limit} files may be open: fewer than {needed} for all sessions"));
     }
     let labels = plan.servers.iter().map(|server| server.label.clone()).collect();
-    let mut round = Round { plan, number: 0, figures: Figures::new(labels), out };
+    let (figures, ports) = (Figures::new(labels), Ports::new());
+    let mut round = Round { plan, number: 0, figures, ports, out };
     let done = round.all();
     (round.figures, done)
 }
@@ -91,6 +103,7 @@ struct Round<'a> {
     plan: &'a Comparison,
     number: usize,
     figures: Figures,
+    ports: Ports,
     out: &'a mut dyn Write,
 }
 
@@ -107,6 +120,7 @@ impl<'a> Round<'a> {
                     Part::Nodes => self.each("nodes", Round::nodes)?,
                     Part::Sessions => self.each("sessions", Round::sessions)?,
                     Part::Watches => self.each("watches", Round::watches)?,
+                    Part::Failover => self.failover()?,
                 }
             }
         }
@@ -123,13 +137,7 @@ impl<'a> Round<'a> {
             }
             running.push((at, server));
         }
-        for (at, server) in &running {
-            self.say(*at, &format!("set-up and {} s of warm-up", plan.warm_server.as_secs()));
-            let target = self.target(server);
-            populate(&target)?;
-            self.warm(&target)?;
-            server.wait_quiet(QUIET_WITHIN);
-        }
+        self.prepare(&running)?;
         let wanted = |cell: &Cell| {
             plan.only.is_empty() || plan.only.iter().any(|only| cell.name.contains(only.as_str()))
         };
@@ -139,11 +147,53 @@ impl<'a> Round<'a> {
                 self.one_cell(*at, server, *load)?;
             }
         }
+        self.stop_all(running, "matrix")
+    }
+
+    /// Nodes to work on, and the warm-up, on each server.
+    fn prepare(&mut self, running: &[(usize, RunningServer)]) -> Result<(), BenchError> {
         for (at, server) in running {
-            server.stop()?;
-            self.remove(at, "matrix");
+            let warm_up = self.plan.warm_server.as_secs();
+            self.say(*at, &format!("set-up and {warm_up} s of warm-up"));
+            let target = self.target(server);
+            populate(&target)?;
+            self.warm(&target)?;
+            server.wait_quiet(QUIET_WITHIN);
         }
         Ok(())
+    }
+
+    fn stop_all(&self, running: Vec<(usize, RunningServer)>, part: &str) -> Result<(), BenchError> {
+        for (at, server) in running {
+            server.stop()?;
+            self.remove(at, part);
+        }
+        Ok(())
+    }
+
+    fn failover(&mut self) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let mut running = Vec::new();
+        for at in order(plan.servers.len(), self.number) {
+            running.push((at, self.start(at, "failover")?));
+        }
+        self.prepare(&running)?;
+        let mut worst = vec![Outage::default(); plan.servers.len()];
+        for turn in 0..plan.kills {
+            for place in order(running.len(), turn + self.number) {
+                let (at, server) = &mut running[place];
+                wait_for_quiet_machine(plan.patience);
+                let target = self.target(server);
+                let outage = outage(server, &target)?;
+                server.wait_quiet(QUIET_WITHIN);
+                worst[*at] = worst[*at].max(outage);
+                self.add_all(*at, "failover", outage_figures("", outage));
+            }
+        }
+        for (at, _) in &running {
+            self.add_all(*at, "failover", outage_figures(", worst of a round", worst[*at]));
+        }
+        self.stop_all(running, "failover")
     }
 
     fn one_cell(
@@ -204,7 +254,8 @@ impl<'a> Round<'a> {
         // A start takes a snapshot: the second one finds nothing to replay.
         for what in ["from snapshot and log", "from a snapshot alone"] {
             let spec = &plan.servers[at];
-            let server = RunningServer::start(spec, &self.dir(at, "nodes"), &plan.options)?;
+            let (dir, members) = (self.dir(at, "nodes"), plan.members);
+            let server = RunningServer::start(spec, &dir, members, &plan.options, &mut self.ports)?;
             self.add_all(at, "nodes", restart(&server, what));
             server.stop()?;
         }
@@ -213,7 +264,8 @@ impl<'a> Round<'a> {
 
     fn sessions(&mut self, at: usize, server: RunningServer) -> Result<(), BenchError> {
         server.wait_quiet(QUIET_WITHIN);
-        let figures = idle_sessions(server.addr, self.plan.sessions, self.plan.hold, &server)?;
+        let target = self.target(&server);
+        let figures = idle_sessions(&target, self.plan.sessions, self.plan.hold)?;
         self.add_all(at, "sessions", figures);
         server.stop()
     }
@@ -231,21 +283,23 @@ impl<'a> Round<'a> {
             let removed = fs::remove_dir_all(&dir);
             removed.map_err(BenchError::io(format!("empty {}", dir.display())))?;
         }
-        RunningServer::start(&self.plan.servers[at], &dir, &self.plan.options)
+        let plan = self.plan;
+        let spec = &plan.servers[at];
+        RunningServer::start(spec, &dir, plan.members, &plan.options, &mut self.ports)
     }
 
     fn target(&self, server: &RunningServer) -> Target {
         Target {
-            addr: server.addr,
+            addrs: server.addrs(),
             root: ROOT.into(),
             keys: self.plan.keys,
             value_bytes: self.plan.value_bytes,
             session_timeout_ms: SESSION_TIMEOUT_MS,
-            pid: Some(server.pid()),
+            pids: server.pids(),
         }
     }
 
-    fn add_all(&mut self, at: usize, part: &str, figures: Vec<super::figures::Figure>) {
+    fn add_all(&mut self, at: usize, part: &str, figures: Vec<Figure>) {
         for figure in figures {
             let value = super::figures::number(figure.value);
             self.say(at, &format!("{part}: {} {value} {}", figure.name, figure.unit));
@@ -268,6 +322,20 @@ impl<'a> Round<'a> {
             remove_dir(&self.dir(at, part));
         }
     }
+}
+
+fn outage_figures(which: &str, outage: Outage) -> Vec<Figure> {
+    let figure = |who: &str, outage: Duration| Figure {
+        section: Section::Failover,
+        name: format!("{who}{which}"),
+        unit: "ms",
+        better: Better::Lower,
+        value: outage.as_secs_f64() * 1e3,
+    };
+    vec![
+        figure("client of a follower", outage.follower),
+        figure("client of the leader", outage.leader),
+    ]
 }
 
 /// Data of a finished round: what cannot be removed is in nobody's way.

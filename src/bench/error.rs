@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 
 /// Why a measurement did not come about.
@@ -37,6 +38,14 @@ pub(crate) enum BenchError {
         what: String,
         /// The code in the reply's header.
         code: i32,
+    },
+    /// A session that should have outlived its connection.
+    #[error("{addr} does not know session {id} any more")]
+    SessionLost {
+        /// The session.
+        id: SessionId,
+        /// The server.
+        addr: SocketAddr,
     },
     /// A server that this program started does not serve.
     #[error("server {label}: {why}; the end of its log:\n{log}")]

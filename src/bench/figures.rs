@@ -19,6 +19,7 @@ pub(crate) enum Section {
     Throughput,
     ServerCpu,
     Latency,
+    Failover,
     ScaleAndStart,
     Memory,
     Client,
@@ -26,10 +27,11 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Throughput,
         Self::ServerCpu,
         Self::Latency,
+        Self::Failover,
         Self::ScaleAndStart,
         Self::Memory,
         Self::Client,
@@ -41,6 +43,7 @@ impl Section {
             Self::Throughput => "Throughput",
             Self::ServerCpu => "Server CPU time per operation",
             Self::Latency => "Latency",
+            Self::Failover => "From kill -9 of the leader to the next write",
             Self::ScaleAndStart => "Start, creation, sessions, watches",
             Self::Memory => "Memory",
             Self::Client => "The client's own CPU time (not compared)",

@@ -38,8 +38,9 @@ pub(crate) struct Mix {
 /// Where and on what a load works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The server.
-    pub(crate) addr: SocketAddr,
+    /// The server, or the members of an ensemble: connections are spread evenly over them, and whoever needs only one
+    /// takes the first.
+    pub(crate) addrs: Vec<SocketAddr>,
     /// The node below which everything happens.
     pub(crate) root: String,
     /// How many keys.
@@ -48,8 +49,34 @@ pub(crate) struct Target {
     pub(crate) value_bytes: usize,
     /// What sessions ask for, ms.
     pub(crate) session_timeout_ms: i32,
-    /// The server's process, when its CPU time can be read.
-    pub(crate) pid: Option<u32>,
+    /// The processes of the server, when their CPU time can be read.
+    pub(crate) pids: Vec<u32>,
+}
+
+impl Target {
+    /// Opens a session with the first member that sees all that was acknowledged anywhere.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub(crate) fn observer(&self) -> Result<Session, BenchError> {
+        let mut session = Session::connect(self.addrs[0], self.session_timeout_ms)?;
+        session.sync()?;
+        Ok(session)
+    }
+
+    /// Waits until every member has all that was acknowledged so far: reads see what was set up, whoever answers them.
+    ///
+    /// # Errors
+    /// As [`observer`](Self::observer).
+    pub(crate) fn sync_members(&self) -> Result<(), BenchError> {
+        let mut sessions =
+            Session::connect_many(&self.addrs, self.session_timeout_ms, self.addrs.len())?;
+        for session in &mut sessions {
+            session.sync()?;
+        }
+        close_all(sessions);
+        Ok(())
+    }
 }
 
 /// How hard a load works, and for how long.
@@ -76,7 +103,7 @@ pub(crate) struct LoadReport {
     pub(crate) tally: Tally,
     /// The measured time.
     pub(crate) elapsed: Duration,
-    /// CPU time of the server's processes in that time.
+    /// CPU time of the server's processes, all together, in that time.
     pub(crate) server_cpu: Option<Duration>,
     /// CPU time of this process in that time.
     pub(crate) client_cpu: Option<Duration>,
@@ -145,7 +172,7 @@ pub(crate) type OnSecond<'a> = &'a mut dyn FnMut(Second);
 /// # Errors
 /// When the server cannot be reached or refuses.
 pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
-    let mut session = Session::connect(target.addr, target.session_timeout_ms)?;
+    let mut session = target.observer()?;
     create_path(&mut session, &target.root)?;
     let mut requests = requests(target);
     requests.create_key.1.tolerated = Some(KeeperError::NodeExists.code());
@@ -158,7 +185,7 @@ pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
     } else {
         close_all(vec![session]);
     }
-    Ok(())
+    target.sync_members()
 }
 
 /// Applies a load to keys that [`populate`] has made.
@@ -170,14 +197,14 @@ pub(crate) fn run(
     load: &Load,
     on_second: OnSecond<'_>,
 ) -> Result<LoadReport, BenchError> {
-    let mut observer = Session::connect(target.addr, target.session_timeout_ms)?;
+    let mut observer = target.observer()?;
     let before =
         if load.mix.writes > 0 { Some(sum_of_versions(&mut observer, target)?) } else { None };
     close_all(vec![observer]);
 
     let source = Source::Keys { keys: target.keys, reads: load.mix.reads, writes: load.mix.writes };
     let requests = Arc::new(requests(target));
-    let sessions = Session::connect_many(target.addr, target.session_timeout_ms, load.clients)?;
+    let sessions = Session::connect_many(&target.addrs, target.session_timeout_ms, load.clients)?;
     let members = sessions.into_iter().zip(0..).map(|(session, seed)| {
         let xid = session.next_xid();
         let requests = Arc::clone(&requests);
@@ -187,10 +214,10 @@ pub(crate) fn run(
     let control = Arc::new(Control::new(Phase::WarmUp));
     let threads = load.threads.unwrap_or_else(|| threads_for(load.clients));
     let started = Threads::start(members.collect(), threads, &control)?;
-    let mut report = started.measure(&control, load, target.pid, on_second)?;
+    let mut report = started.measure(&control, load, &target.pids, on_second)?;
 
     if let Some(before) = before {
-        let mut observer = Session::connect(target.addr, target.session_timeout_ms)?;
+        let mut observer = target.observer()?;
         let grown = sum_of_versions(&mut observer, target)?.wrapping_sub(before);
         report.applied_writes = Some((report.tally.acknowledged_writes, grown));
         close_all(vec![observer]);
@@ -218,7 +245,7 @@ pub(crate) fn create_nodes(
     creation: Creation,
     on_second: OnSecond<'_>,
 ) -> Result<LoadReport, BenchError> {
-    let mut session = Session::connect(target.addr, target.session_timeout_ms)?;
+    let mut session = target.observer()?;
     create_path(&mut session, &target.root)?;
     for directory in 0..creation.nodes.div_ceil(creation.fanout) {
         create_one(&mut session, &directory_path(&target.root, directory))?;
@@ -228,7 +255,7 @@ pub(crate) fn create_nodes(
     let lane = Lane::new(Arc::new(requests(target)), source, creation.in_flight, u64::MAX, 0, xid);
     let control = Arc::new(Control::new(Phase::Measure));
     let started = Threads::start(vec![Member { session, lane }], 1, &control)?;
-    started.finish(&control, target.pid, on_second)
+    started.finish(&control, &target.pids, on_second)
 }
 
 /// One thread waits for many connections as cheaply as two, and the server needs the other processors.
@@ -271,7 +298,7 @@ impl Threads {
         mut self,
         control: &Control,
         load: &Load,
-        pid: Option<u32>,
+        pids: &[u32],
         on_second: OnSecond<'_>,
     ) -> Result<LoadReport, BenchError> {
         let mut early = Vec::new();
@@ -279,7 +306,7 @@ impl Threads {
         let measured_from = self.start + load.warm_up;
         self.wait_until(measured_from, control, &mut seconds, &mut early, on_second);
 
-        let meter = Meter::start(pid);
+        let meter = Meter::start(pids);
         control.set_phase(Phase::Measure);
         let until = meter.start + load.duration;
         seconds.measuring = true;
@@ -295,10 +322,10 @@ impl Threads {
     fn finish(
         mut self,
         control: &Control,
-        pid: Option<u32>,
+        pids: &[u32],
         on_second: OnSecond<'_>,
     ) -> Result<LoadReport, BenchError> {
-        let meter = Meter::start(pid);
+        let meter = Meter::start(pids);
         let mut ends = Vec::new();
         let mut seconds = Seconds::new(self.start);
         seconds.measuring = true;
@@ -400,7 +427,7 @@ impl Seconds {
 /// Reads the clocks at the start and at the end of the measured time.
 struct Meter {
     stats: ProcessStats,
-    pid: Option<u32>,
+    pids: Vec<u32>,
     server: Option<Duration>,
     client: Option<Duration>,
     machine: Option<Duration>,
@@ -408,17 +435,17 @@ struct Meter {
 }
 
 impl Meter {
-    fn start(pid: Option<u32>) -> Self {
+    fn start(pids: &[u32]) -> Self {
         let stats = ProcessStats::default();
-        let server = pid.and_then(|pid| stats.cpu_of_tree(pid));
+        let server = stats.cpu_of_trees(pids);
         let (client, machine) = (stats.own_cpu(), stats.machine_cpu());
-        Self { stats, pid, server, client, machine, start: time::now() }
+        Self { stats, pids: pids.to_vec(), server, client, machine, start: time::now() }
     }
 
     /// The time until `end`, and the CPU times until now; nothing of latencies yet.
     fn stop(&self, end: Instant) -> LoadReport {
         let since = |now: Option<Duration>, then: Option<Duration>| now?.checked_sub(then?);
-        let server_cpu = since(self.pid.and_then(|pid| self.stats.cpu_of_tree(pid)), self.server);
+        let server_cpu = since(self.stats.cpu_of_trees(&self.pids), self.server);
         let client_cpu = since(self.stats.own_cpu(), self.client);
         let machine = since(self.stats.machine_cpu(), self.machine);
         // Without the server's share nobody knows whose time it was.
@@ -477,7 +504,7 @@ fn write_all_keys(mut session: Session, target: &Target) -> Result<(), BenchErro
     Ok(())
 }
 
-/// How often the keys were written, all together.
+/// How often the keys were written, all together, as the session sees it.
 fn sum_of_versions(session: &mut Session, target: &Target) -> Result<u64, BenchError> {
     let exists = |path| ExistsRequest { path, watch: false };
     let replies = for_all_keys(session, target, OpCode::Exists, exists)?;

@@ -22,7 +22,9 @@ mod null_server;
 mod run_report;
 
 mod compare;
+mod failover;
 mod probe;
+mod running_server;
 mod scenarios;
 mod server_process;
 

@@ -170,12 +170,12 @@ fn null_server(plan: &Probe) -> Result<Vec<Bound>, BenchError> {
     let server = NullServer::start(0, Box::new(|_, _| None));
     let server = server.map_err(BenchError::io("listen on the loopback device"))?;
     let target = Target {
-        addr: server.addr(),
+        addrs: vec![server.addr()],
         root: "/probe".into(),
         keys: 1000,
         value_bytes: 100,
         session_timeout_ms: SESSION_TIMEOUT_MS,
-        pid: None,
+        pids: Vec::new(),
     };
     populate(&target)?;
     let mut bounds = Vec::new();

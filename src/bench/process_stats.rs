@@ -38,19 +38,19 @@ impl Default for ProcessStats {
 }
 
 impl ProcessStats {
-    /// CPU time that the process and its descendants have used; `None` when the process is gone or the system has no
-    /// `/proc`.
+    /// CPU time that the processes and their descendants have used; `None` when one of them is gone, when there is none,
+    /// or when the system has no `/proc`.
     #[must_use]
-    pub(crate) fn cpu_of_tree(&self, pid: u32) -> Option<Duration> {
-        let ticks = tree(pid, &self.all_stats())?.iter().map(|stat| stat.ticks).sum::<u64>();
+    pub(crate) fn cpu_of_trees(&self, pids: &[u32]) -> Option<Duration> {
+        let ticks = trees(pids, &self.all_stats())?.iter().map(|stat| stat.ticks).sum::<u64>();
         Some(self.duration(ticks))
     }
 
-    /// Memory of the process and its descendants; `None` as with [`cpu_of_tree`](Self::cpu_of_tree).
+    /// Memory of the processes and their descendants; `None` as with [`cpu_of_trees`](Self::cpu_of_trees).
     #[must_use]
-    pub(crate) fn memory_of_tree(&self, pid: u32) -> Option<Memory> {
+    pub(crate) fn memory_of_trees(&self, pids: &[u32]) -> Option<Memory> {
         let mut sum = Memory::default();
-        for stat in tree(pid, &self.all_stats())? {
+        for stat in trees(pids, &self.all_stats())? {
             let path = self.proc.join(stat.pid.to_string()).join("status");
             let memory = fs::read_to_string(path).ok().and_then(|status| parse_memory(&status));
             let memory = memory.unwrap_or_default(); // ended in between
@@ -96,6 +96,15 @@ impl ProcessStats {
             .filter_map(|stat| parse_stat(&stat))
             .collect()
     }
+}
+
+/// The processes, none of which has started another, and their descendants; `None` when one is not there.
+fn trees(roots: &[u32], stats: &[Stat]) -> Option<Vec<Stat>> {
+    let mut members = Vec::new();
+    for root in roots {
+        members.extend(tree(*root, stats)?);
+    }
+    (!roots.is_empty()).then_some(members)
 }
 
 /// The process and its descendants; `None` when it is not there.
@@ -162,6 +171,9 @@ mod tests {
         pids.sort_unstable();
         assert_eq!(pids, [5, 6, 7, 9]);
         assert_eq!(tree(4, &stats), None);
+
+        assert_eq!(trees(&[7, 8], &stats).map(|members| members.len()), Some(3));
+        assert_eq!((trees(&[7, 4], &stats), trees(&[], &stats)), (None, None));
     }
 
     #[test]
@@ -182,9 +194,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_has_memory_and_a_missing_one_has_none() {
         let stats = ProcessStats::default();
-        let memory = stats.memory_of_tree(std::process::id()).unwrap();
+        let memory = stats.memory_of_trees(&[std::process::id()]).unwrap();
         assert!(memory.resident > 0 && memory.threads > 0);
         assert!(stats.own_cpu().is_some() && stats.machine_cpu().is_some());
-        assert_eq!(stats.cpu_of_tree(u32::MAX), None);
+        assert_eq!(stats.cpu_of_trees(&[u32::MAX]), None);
     }
 }

@@ -1,6 +1,5 @@
-//! What is measured on one running server (no Java twin): a load of the matrix, a million creates, idle sessions, watches.
+//! What is measured on a running server (no Java twin): a load of the matrix, a million creates, idle sessions, watches.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::common::time;
@@ -16,7 +15,8 @@ use super::load::{
 };
 use super::process_stats::ProcessStats;
 use super::reply::{EVENT_XID, PING_XID};
-use super::server_process::{RunningServer, pause};
+use super::running_server::RunningServer;
+use super::server_process::pause;
 use super::session::{Session, close_all};
 
 /// What sessions ask for, ms: below Java's default maximum of 20 ticks.
@@ -152,22 +152,16 @@ pub(crate) fn restart(server: &RunningServer, what: &str) -> Vec<Figure> {
 }
 
 /// Many sessions that only send pings, and none of which may be lost.
-pub(crate) fn idle_sessions(
-    addr: SocketAddr,
-    sessions: usize,
-    hold: Duration,
-    server: &RunningServer,
-) -> Measured {
+pub(crate) fn idle_sessions(target: &Target, sessions: usize, hold: Duration) -> Measured {
     let stats = ProcessStats::default();
-    let memory = |server: &RunningServer| stats.memory_of_tree(server.pid());
-    let before = memory(server);
+    let before = stats.memory_of_trees(&target.pids);
     let start = time::now();
-    let mut held = Session::connect_many(addr, SESSION_TIMEOUT_MS, sessions)?;
+    let mut held = Session::connect_many(&target.addrs, target.session_timeout_ms, sessions)?;
     let connecting = start.elapsed();
-    let cpu_before = stats.cpu_of_tree(server.pid());
+    let cpu_before = stats.cpu_of_trees(&target.pids);
     hold_open(&mut held, hold)?;
-    let cpu = stats.cpu_of_tree(server.pid()).zip(cpu_before);
-    let after = memory(server);
+    let cpu = stats.cpu_of_trees(&target.pids).zip(cpu_before);
+    let after = stats.memory_of_trees(&target.pids);
 
     // Each must still be a session that the server knows.
     let request = ExistsRequest { path: "/".into(), watch: false };
@@ -244,9 +238,10 @@ fn ping_all(sessions: &mut [Session]) -> Result<(), BenchError> {
 /// warm-up.
 pub(crate) fn watchers(target: &Target, watchers: usize, rounds: usize) -> Measured {
     let path = format!("{}/watched", target.root);
-    let mut writer = Session::connect(target.addr, target.session_timeout_ms)?;
+    let mut writer = target.observer()?;
     create_path(&mut writer, &path)?;
-    let mut watching = Session::connect_many(target.addr, target.session_timeout_ms, watchers)?;
+    target.sync_members()?;
+    let mut watching = Session::connect_many(&target.addrs, target.session_timeout_ms, watchers)?;
     let (mut last, mut reply) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         leave_watches(&mut watching, &path)?;
@@ -312,7 +307,7 @@ fn fire(
 }
 
 fn resident(what: &str, server: &RunningServer) -> Option<Figure> {
-    let memory = ProcessStats::default().memory_of_tree(server.pid())?;
+    let memory = ProcessStats::default().memory_of_trees(&server.pids())?;
     let mib = memory.resident as f64 / (1024.0 * 1024.0);
     Some(figure(Section::Memory, what, "MiB", Better::Lower, mib))
 }

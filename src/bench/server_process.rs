@@ -1,4 +1,4 @@
-//! Servers that a comparison starts, each with a port and a directory of its own (no Java twin).
+//! Processes of servers that a comparison starts, each with ports and a directory of its own (no Java twin).
 //!
 //! A Java server gets what its own `zkServer.sh` would give it: heap, JMX, logging at INFO to a file.
 
@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::never;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
@@ -16,16 +16,12 @@ use crate::common::time;
 
 use super::error::BenchError;
 use super::process_stats::ProcessStats;
-use super::session::Session;
-
-/// How long a server may take to serve: a million nodes are loaded in that time.
-const START_DEADLINE: Duration = Duration::from_secs(300);
 
 /// How long a server may take to end after it was asked to.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Between two looks whether a server serves or has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -177,32 +173,39 @@ impl Default for ServerOptions {
     }
 }
 
-/// A server that serves. Dropping it kills it.
+/// Where one process of a server lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its configuration, data and log.
+    pub(crate) dir: PathBuf,
+    /// Its port for clients.
+    pub(crate) port: u16,
+    /// Its number among the members, and the lines of zoo.cfg that name all of them; `None` for a server that is alone.
+    pub(crate) membership: Option<(usize, String)>,
+}
+
+/// One process of a server. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct RunningServer {
-    pub(crate) label: String,
-    pub(crate) addr: SocketAddr,
-    /// From the start of the process to the first answer to `srvr` that names a mode.
-    pub(crate) served_after: Duration,
-    /// From the start of the process to the first session.
-    pub(crate) session_after: Duration,
+pub(crate) struct ServerProcess {
+    label: String,
+    addr: SocketAddr,
     child: Child,
     log: PathBuf,
 }
 
-impl RunningServer {
-    /// Starts the server on the directory, which may hold data already, and waits until it serves.
+impl ServerProcess {
+    /// Starts the process on its directory, which may hold data already.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or does not serve in time.
+    /// When it cannot be started.
     pub(crate) fn start(
         spec: &ServerSpec,
-        dir: &Path,
+        place: &Place,
         options: &ServerOptions,
     ) -> Result<Self, BenchError> {
-        let addr = free_port().map_err(BenchError::io("find a free port"))?;
-        let files = || write_files(dir, addr.port(), options);
-        let log = files().map_err(BenchError::io(format!("prepare {}", dir.display())))?;
+        let dir = &place.dir;
+        let log = write_files(place, options);
+        let log = log.map_err(BenchError::io(format!("prepare {}", dir.display())))?;
         let open = || -> io::Result<_> {
             let out = File::options().create(true).append(true).open(&log)?;
             Ok((out.try_clone()?, out))
@@ -210,46 +213,52 @@ impl RunningServer {
         let (out, err) = open().map_err(BenchError::io(format!("write {}", log.display())))?;
         let mut command = spec.command(dir, options);
         command.current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(err);
-        let started = time::now();
         let child = command.spawn().map_err(BenchError::io(format!("start {command:?}")))?;
-        let mut server = Self {
-            label: spec.label.clone(),
-            addr,
-            served_after: Duration::ZERO,
-            session_after: Duration::ZERO,
-            child,
-            log,
-        };
-        while !serves(addr) {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(server.failed(format!("ended with {status} before it served")));
-            }
-            if started.elapsed() > START_DEADLINE {
-                return Err(server.failed(format!("does not serve within {START_DEADLINE:?}")));
-            }
-            pause(LOOK_EVERY);
-        }
-        server.served_after = started.elapsed();
-        let session = Session::connect(addr, 30_000)?;
-        server.session_after = started.elapsed();
-        super::session::close_all(vec![session]);
-        Ok(server)
+        let label = place.membership.as_ref().map_or_else(
+            || spec.label.clone(),
+            |(member, _)| format!("{}, member {member}", spec.label),
+        );
+        Ok(Self { label, addr: (Ipv4Addr::LOCALHOST, place.port).into(), child, log })
     }
 
-    /// Its process, the root of its tree.
+    /// Where clients connect.
+    pub(crate) const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The root of its tree of processes.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks it to end (SIGTERM) and waits.
+    /// Its answer to `srvr`: a server only tells its mode when it serves.
+    pub(crate) fn mode(&self) -> Option<String> {
+        let ask = || -> io::Result<String> {
+            let mut stream = TcpStream::connect_timeout(&self.addr, LOOK_TIMEOUT)?;
+            stream.set_read_timeout(Some(LOOK_TIMEOUT))?;
+            stream.write_all(b"srvr")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().ok()?;
+        answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(|mode| mode.trim().into())
+    }
+
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn fail_if_ended(&mut self, when: &str) -> Result<(), BenchError> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Err(self.failed(format!("ended with {status} {when}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until it has ended.
     ///
     /// # Errors
-    /// When it has ended before, or does not end in time.
-    pub(crate) fn stop(mut self) -> Result<(), BenchError> {
-        if let Ok(Some(status)) = self.child.try_wait() {
-            return Err(self.failed(format!("has ended by itself with {status}")));
-        }
-        self.signal(Signal::TERM);
+    /// When it does not end in time.
+    pub(crate) fn wait_for_end(&mut self) -> Result<(), BenchError> {
         let asked = time::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if asked.elapsed() > STOP_DEADLINE {
@@ -262,36 +271,30 @@ impl RunningServer {
         Ok(())
     }
 
-    /// Waits until the server uses hardly any CPU time, for a few seconds at most: what one measurement has left to
-    /// be done is not charged to the next.
-    pub(crate) fn wait_quiet(&self, at_most: Duration) {
-        const WINDOW: Duration = Duration::from_millis(250);
-        let stats = ProcessStats::default();
-        let start = time::now();
-        let mut before = stats.cpu_of_tree(self.pid());
-        while start.elapsed() < at_most {
-            pause(WINDOW);
-            let now = stats.cpu_of_tree(self.pid());
-            let (Some(then), Some(used)) = (before, now) else { return };
-            if used.saturating_sub(then) < WINDOW / 12 {
-                return;
-            }
-            before = now;
-        }
+    /// Kills it (SIGKILL) and all that it has started; returns when it was told to die, and when it was dead.
+    ///
+    /// # Errors
+    /// When the system does not tell of its death.
+    pub(crate) fn kill(&mut self) -> Result<(Instant, Instant), BenchError> {
+        let pids = self.pids();
+        let told = time::now();
+        send(&pids, Signal::KILL);
+        self.child.wait().map_err(BenchError::io("wait for the end of a server"))?;
+        Ok((told, time::now()))
     }
 
     /// To the process and all that it has started. They share this program's process group, so that a terminal's
     /// Ctrl-C reaches them, too.
-    fn signal(&self, signal: Signal) {
-        for pid in ProcessStats::default().pids_of_tree(self.pid()) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                // Who is gone needs no signal.
-                let _gone = kill_process(pid, signal);
-            }
-        }
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(&self.pids(), signal);
     }
 
-    fn failed(&self, why: String) -> BenchError {
+    fn pids(&self) -> Vec<u32> {
+        ProcessStats::default().pids_of_tree(self.pid())
+    }
+
+    /// An error that shows the end of its log.
+    pub(crate) fn failed(&self, why: String) -> BenchError {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -300,12 +303,57 @@ impl RunningServer {
     }
 }
 
-impl Drop for RunningServer {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal(Signal::KILL);
         }
         drop(self.child.wait());
+    }
+}
+
+fn send(pids: &[u32], signal: Signal) {
+    for pid in pids {
+        if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
+            // Who is gone needs no signal.
+            let _gone = kill_process(pid, signal);
+        }
+    }
+}
+
+/// Ports of the loopback device on which nobody listens, no port twice.
+///
+/// They lie below those that systems take for the near end of connections: no client's may sit on a server's port when
+/// that server is started again. A leader's port is free until it leads: that is why none is handed out twice.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    next: u16,
+}
+
+impl Ports {
+    const FIRST: u16 = 11_000;
+    const LAST: u16 = 32_000;
+
+    /// Ports that differ from those of other programs of this kind, most of the time.
+    pub(crate) fn new() -> Self {
+        let blocks = u32::from(Self::LAST - Self::FIRST) / 100;
+        let block = u16::try_from(std::process::id() % blocks).unwrap_or_default();
+        Self { next: Self::FIRST + block * 100 }
+    }
+
+    /// A port that was free a moment ago.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn take(&mut self) -> Result<u16, BenchError> {
+        for _ in Self::FIRST..=Self::LAST {
+            let port = if self.next > Self::LAST { Self::FIRST } else { self.next };
+            self.next = port + 1;
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(BenchError::io("find a free port")(io::ErrorKind::AddrInUse.into()))
     }
 }
 
@@ -341,20 +389,24 @@ pub(crate) fn raise_file_limit() -> Option<u64> {
     }
 }
 
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-/// Writes zoo.cfg and the loggers' settings; returns where the log goes.
-fn write_files(dir: &Path, port: u16, options: &ServerOptions) -> io::Result<PathBuf> {
+/// Writes zoo.cfg, the member's number and the loggers' settings; returns where the log goes.
+fn write_files(place: &Place, options: &ServerOptions) -> io::Result<PathBuf> {
+    let dir = &place.dir;
+    let data = dir.join("data");
     fs::create_dir_all(dir)?;
     let mut cfg = format!(
-        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={port}\n\
+        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={}\n\
          clientPortAddress={}\nmaxClientCnxns=0\nadmin.enableServer=false\n\
          4lw.commands.whitelist=srvr,mntr,ruok\n",
-        dir.join("data").display(),
+        data.display(),
+        place.port,
         Ipv4Addr::LOCALHOST,
     );
+    if let Some((member, lines)) = &place.membership {
+        cfg.push_str(lines);
+        fs::create_dir_all(&data)?;
+        fs::write(data.join("myid"), format!("{member}\n"))?;
+    }
     for line in &options.settings {
         cfg.push_str(line);
         cfg.push('\n');
@@ -363,19 +415,6 @@ fn write_files(dir: &Path, port: u16, options: &ServerOptions) -> io::Result<Pat
     fs::write(dir.join("logback.xml"), LOGBACK)?;
     fs::write(dir.join("log4j.properties"), LOG4J)?;
     Ok(dir.join("server.log"))
-}
-
-/// Whether the server answers `srvr` with its mode: it only does when it serves.
-fn serves(addr: SocketAddr) -> bool {
-    let ask = || -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&addr, LOOK_TIMEOUT)?;
-        stream.set_read_timeout(Some(LOOK_TIMEOUT))?;
-        stream.write_all(b"srvr")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.contains("Mode: "))
 }
 
 #[cfg(test)]
@@ -421,5 +460,38 @@ mod tests {
         };
         assert_eq!(args("z server"), ["server", "/d/zoo.cfg"]);
         assert_eq!(args("z --cfg={cfg} more"), ["--cfg=/d/zoo.cfg", "more"]);
+    }
+
+    #[test]
+    fn no_port_is_handed_out_twice_or_while_somebody_listens_on_it() {
+        let mut ports = Ports::new();
+        let first = ports.take().unwrap();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
+        ports.next = first;
+        assert_ne!(ports.take().unwrap(), first);
+        drop(taken);
+        let free = [(); 20].map(|()| ports.take().unwrap());
+        assert!(free.windows(2).all(|pair| pair[0] < pair[1]), "{free:?}");
+        ports.next = Ports::LAST + 1;
+        assert!((Ports::FIRST..=Ports::LAST).contains(&ports.take().unwrap()));
+    }
+
+    #[test]
+    fn a_member_has_its_number_and_the_names_of_all_in_its_configuration() {
+        let dir = std::env::temp_dir().join(format!("zk-bench-place-{}", std::process::id()));
+        let options = ServerOptions { settings: vec!["a=b".into()], ..Default::default() };
+        let servers = "server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:3:4\n".to_owned();
+        let place = Place { dir: dir.clone(), port: 5, membership: Some((2, servers)) };
+        write_files(&place, &options).unwrap();
+        let cfg = fs::read_to_string(dir.join("zoo.cfg")).unwrap();
+        assert!(cfg.contains("\nclientPort=5\n"), "{cfg}");
+        assert!(cfg.ends_with("server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:3:4\na=b\n"), "{cfg}");
+        assert_eq!(fs::read_to_string(dir.join("data/myid")).unwrap(), "2\n");
+
+        fs::remove_dir_all(&dir).unwrap();
+        write_files(&Place { membership: None, ..place }, &options).unwrap();
+        assert!(!fs::read_to_string(dir.join("zoo.cfg")).unwrap().contains("server."));
+        assert!(!dir.join("data").exists());
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

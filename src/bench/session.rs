@@ -1,14 +1,14 @@
 //! A blocking session for set-up and for the scenarios (no Java twin: Java's client is far more).
 //!
-//! It sends no pings of its own and never reconnects: who holds a session for long sends pings.
+//! It sends no pings of its own and reconnects only when it is told to: who holds a session for long sends pings.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, Limits, Record};
-use crate::proto::{ConnectRequest, ConnectResponse, RequestHeader};
+use crate::proto::{ConnectRequest, ConnectResponse, RequestHeader, SyncRequest};
 use crate::zoo_defs::OpCode;
 
 use super::error::BenchError;
@@ -25,11 +25,17 @@ const OPENING_AT_ONCE: usize = 32;
 /// Replies of set-up and scenarios are short, and thousands of sessions read them.
 const READ_BYTES: usize = 4096;
 
+/// Bytes of a session's password.
+const PASSWORD_BYTES: usize = 16;
+
 /// An open session.
 #[derive(Debug)]
 pub(crate) struct Session {
     stream: TcpStream,
     id: SessionId,
+    password: Vec<u8>,
+    time_out_ms: i32,
+    last_zxid: Zxid,
     next_xid: i32,
     /// What was read and not yet handed out: `buffer[start..]`.
     buffer: Vec<u8>,
@@ -55,23 +61,25 @@ impl Session {
         Ok(session)
     }
 
-    /// Opens `count` sessions, many at a time.
+    /// Opens `count` sessions, many at a time: the first one with the first server, the next one with the next, and so on
+    /// in turns.
     ///
     /// # Errors
     /// As [`connect`](Self::connect), for the first that fails.
     pub(crate) fn connect_many(
-        addr: SocketAddr,
+        addrs: &[SocketAddr],
         time_out_ms: i32,
         count: usize,
     ) -> Result<Vec<Self>, BenchError> {
         let mut sessions = Vec::with_capacity(count);
         while sessions.len() < count {
             let done = sessions.len();
-            for _ in done..count.min(done + OPENING_AT_ONCE) {
-                sessions.push(Self::begin(addr, time_out_ms)?);
+            let servers = || addrs.iter().cycle().skip(done % addrs.len());
+            for addr in servers().take(OPENING_AT_ONCE.min(count - done)) {
+                sessions.push(Self::begin(*addr, time_out_ms)?);
             }
-            for session in &mut sessions[done..] {
-                session.finish(addr)?;
+            for (session, addr) in sessions[done..].iter_mut().zip(servers()) {
+                session.finish(*addr)?;
             }
         }
         Ok(sessions)
@@ -79,43 +87,97 @@ impl Session {
 
     /// Connects and sends the request for a session.
     fn begin(addr: SocketAddr, time_out_ms: i32) -> Result<Self, BenchError> {
-        let refused = |error: std::io::Error| BenchError::Connect { addr, why: error.to_string() };
-        let mut stream = TcpStream::connect_timeout(&addr, STALL).map_err(refused)?;
-        stream.set_nodelay(true).map_err(refused)?;
-        stream.set_read_timeout(Some(STALL)).map_err(refused)?;
-        stream.set_write_timeout(Some(STALL)).map_err(refused)?;
         let request = ConnectRequest {
             time_out: time_out_ms,
-            passwd: Some(vec![0; 16]),
+            passwd: Some(vec![0; PASSWORD_BYTES]),
             ..Default::default()
         };
-        let mut bytes = vec![0; LEN_BYTES];
-        bytes.extend(request.to_bytes());
-        set_frame_len(&mut bytes);
-        stream.write_all(&bytes).map_err(refused)?;
-        Ok(Self { stream, id: SessionId::default(), next_xid: 1, buffer: Vec::new(), start: 0 })
+        Ok(Self {
+            stream: ask_for_session(addr, &request)?,
+            id: SessionId::default(),
+            password: Vec::new(),
+            time_out_ms,
+            last_zxid: Zxid::default(),
+            next_xid: 1,
+            buffer: Vec::new(),
+            start: 0,
+        })
+    }
+
+    /// Continues the session on another connection; what was asked on the old one and not answered stays unknown. No
+    /// answer may take longer than `patience`.
+    ///
+    /// # Errors
+    /// [`BenchError::Connect`] when nobody answers there or this server does not serve now;
+    /// [`BenchError::SessionLost`] when the session is over.
+    pub(crate) fn resume(
+        &mut self,
+        addr: SocketAddr,
+        patience: Duration,
+    ) -> Result<(), BenchError> {
+        let lost = self.id;
+        let request = ConnectRequest {
+            last_zxid_seen: self.last_zxid,
+            time_out: self.time_out_ms,
+            session_id: lost,
+            passwd: Some(self.password.clone()),
+            ..Default::default()
+        };
+        self.stream = ask_for_session(addr, &request)?;
+        self.set_patience(patience)?;
+        self.buffer.clear();
+        self.start = 0;
+        let answered = self.take_session(addr)?;
+        if answered.session_id != lost {
+            return Err(BenchError::SessionLost { id: lost, addr });
+        }
+        Ok(())
+    }
+
+    /// How long an answer may take.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn set_patience(&self, patience: Duration) -> Result<(), BenchError> {
+        let set = self.stream.set_read_timeout(Some(patience));
+        set.map_err(BenchError::io("limit the time of a read"))
     }
 
     /// Waits for the session that was asked for.
     fn finish(&mut self, addr: SocketAddr) -> Result<(), BenchError> {
+        let response = self.take_session(addr)?;
+        self.id = response.session_id;
+        self.password = response.passwd.unwrap_or_default();
+        if self.id == SessionId::default() {
+            return Err(BenchError::Connect { addr, why: "the server gave no session".into() });
+        }
+        Ok(())
+    }
+
+    /// Waits for the answer to the request for a session.
+    fn take_session(&mut self, addr: SocketAddr) -> Result<ConnectResponse, BenchError> {
         let why = |why: String| BenchError::Connect { addr, why };
-        let taken = loop {
+        loop {
             let content = next_frame_bytes(&self.buffer[self.start..])?;
             if let Some(content) = content {
                 let mut archive = BinaryInputArchive::new(content, Limits::default());
                 // A server of 3.3 leaves the last byte out: no such server is measured.
                 let response = ConnectResponse::deserialize(&mut archive)
                     .map_err(|error| why(error.to_string()))?;
-                self.id = response.session_id;
-                break LEN_BYTES + content.len();
+                self.start += LEN_BYTES + content.len();
+                return Ok(response);
             }
             self.read_more().map_err(|error| why(error.to_string()))?;
-        };
-        self.start += taken;
-        if self.id == SessionId::default() {
-            return Err(why("the server gave no session".into()));
         }
-        Ok(())
+    }
+
+    /// Returns when the server has applied all that was acknowledged anywhere before.
+    ///
+    /// # Errors
+    /// When the connection fails or the server refuses.
+    pub(crate) fn sync(&mut self) -> Result<(), BenchError> {
+        let request = SyncRequest { path: "/".into() };
+        self.demand(OpCode::Sync, &request, "/", &[]).map(drop)
     }
 
     /// Sends a request and waits for its reply; watch events in between are dropped.
@@ -195,9 +257,10 @@ impl Session {
     pub(crate) fn receive(&mut self) -> Result<Reply, BenchError> {
         loop {
             if let Some((frame, taken)) = next_frame(&self.buffer[self.start..])? {
-                let Frame { xid, err, body, .. } = frame;
+                let Frame { xid, zxid, err, body, .. } = frame;
                 let reply = Reply { xid, err, body: body.to_vec() };
                 self.start += taken;
+                self.last_zxid = self.last_zxid.max(Zxid(zxid));
                 return Ok(reply);
             }
             self.read_more().map_err(BenchError::io("read from the server"))?;
@@ -241,6 +304,20 @@ impl Session {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Connects and sends the request for a session, a new one or one that is to be continued.
+fn ask_for_session(addr: SocketAddr, request: &ConnectRequest) -> Result<TcpStream, BenchError> {
+    let refused = |error: std::io::Error| BenchError::Connect { addr, why: error.to_string() };
+    let mut stream = TcpStream::connect_timeout(&addr, STALL).map_err(refused)?;
+    stream.set_nodelay(true).map_err(refused)?;
+    stream.set_read_timeout(Some(STALL)).map_err(refused)?;
+    stream.set_write_timeout(Some(STALL)).map_err(refused)?;
+    let mut bytes = vec![0; LEN_BYTES];
+    bytes.extend(request.to_bytes());
+    set_frame_len(&mut bytes);
+    stream.write_all(&bytes).map_err(refused)?;
+    Ok(stream)
 }
 
 /// Closes sessions and waits until the server has ended all of them.

@@ -12,12 +12,12 @@ use null_server::{Answer, NullServer, Special};
 
 fn target(addr: SocketAddr) -> Target {
     Target {
-        addr,
+        addrs: vec![addr],
         root: "/bench/below".into(),
         keys: 50,
         value_bytes: 100,
         session_timeout_ms: 10_000,
-        pid: None,
+        pids: Vec::new(),
     }
 }
 
@@ -172,7 +172,7 @@ fn a_run_prints_progress_and_a_table_and_json_replaces_both() {
             let args = |json: &str| -> Vec<String> {
                 let line = format!(
                     "run -c {} -n 2 -d 4 -w 50:50 -k 20 -t 1100ms --warm-up 0 {json}",
-                    target.addr
+                    target.addrs[0]
                 );
                 line.split_whitespace().map(str::to_owned).collect()
             };
