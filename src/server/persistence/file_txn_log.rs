@@ -347,6 +347,28 @@ impl FileTxnLog {
         FileTxnIterator::open(&self.log_dir, zxid, fast_forward, check, self.config.format)
     }
 
+    /// Has the files that may hold transactions from `zxid` on brought to the disk. A server that was killed has left there
+    /// what the next one reads and what the disk does not have yet; before anybody is told of it, it must be there to stay:
+    /// otherwise a loss of power leaves a hole between it and what is logged behind it. Differs from Java, which reads
+    /// it without.
+    pub(super) fn sync_files(
+        log_dir: &Path,
+        zxid: Zxid,
+        config: &FileTxnLogConfig,
+        metrics: &dyn PersistenceMetrics,
+    ) -> Result<(), TxnLogError> {
+        if !config.force_sync {
+            return Ok(());
+        }
+        for file in log_files(log_dir, zxid)? {
+            let start = time::now();
+            let synced = File::open(&file.path).and_then(|file| file.sync_all());
+            synced.map_err(TxnLogError::io("sync", &file.path))?;
+            metrics.fsync_time_ms(time::millis(start.elapsed()));
+        }
+        sync_directory(log_dir).map_err(TxnLogError::io("sync", log_dir))
+    }
+
     /// The last transaction in the files; [`Zxid::NONE`] when there is none. Differs from Java, which believes the name
     /// of a last file without entries.
     ///

@@ -311,7 +311,8 @@ impl FileTxnSnapLog {
         mut on_txn: impl FnMut(LoadedTxn<'_>),
     ) -> Result<Zxid, RestoreError> {
         let mut highest = target.last_processed_zxid();
-        let mut iterator = self.read(highest.next(), true, TailCheck::Recovery)?;
+        let first = highest.next();
+        let mut iterator = self.read(first, true, TailCheck::Recovery)?;
         let start = time::now();
         let mut progress = Progress { loaded: 0, told: start };
         while iterator.header().is_some() {
@@ -331,6 +332,7 @@ impl FileTxnSnapLog {
         if let Some(tail) = iterator.torn_tail() {
             cut_torn_tail(tail)?;
         }
+        FileTxnLog::sync_files(&self.data_dir, first, &self.config.txn_log, &*self.metrics)?;
         if progress.loaded > 0 {
             let ms = time::millis(start.elapsed());
             info!(target: LOG, "{} txns loaded in {ms} ms", progress.loaded);

@@ -2,6 +2,8 @@
 
 mod damaged_files;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::jute::{BinaryInputArchive, Limits};
 use crate::server::persistence::file_snap::{deserialize, serialize};
@@ -359,6 +361,32 @@ fn a_torn_tail_is_cut_off_so_that_java_reads_the_log_too() {
     let restored = restore(&dir, config()).unwrap();
     assert_eq!(restored.tree.children(""), ["a", "b", "c", "zookeeper"]);
     assert_eq!(names(&dir), ["log.1", "log.3", "snapshot.0"]);
+}
+
+#[derive(Debug, Default)]
+struct Syncs(AtomicUsize);
+
+impl PersistenceMetrics for Syncs {
+    fn fsync_time_ms(&self, _ms: i64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_a_killed_server_has_left_is_synced_before_it_counts() {
+    let dir = TestDir::new();
+    let log = open(&dir, config());
+    restore_with(&log).unwrap();
+    for zxid in 1..=2 {
+        append_create(&log, zxid, &format!("/{zxid}"));
+        log.roll_log().unwrap();
+    }
+    log.close().unwrap();
+    let syncs = Arc::new(Syncs::default());
+    let metrics = Arc::clone(&syncs) as Arc<dyn PersistenceMetrics>;
+    let log = FileTxnSnapLog::new(dir.path(), dir.path(), config(), metrics).unwrap();
+    assert_eq!(restore_with(&log).unwrap().replayed, [Zxid(1), Zxid(2)]);
+    assert_eq!(syncs.0.load(Ordering::Relaxed), 2, "one for each file that was read");
 }
 
 #[test]
