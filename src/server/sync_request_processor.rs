@@ -3,7 +3,8 @@
 //!
 //! Threads: `SyncThread:N`; `Snapshot Thread` while a snapshot is taken. Differs from Java: when the log is idle, the thread
 //! that brings requests writes them itself, because on a quiet server the two hand-overs to another thread and back
-//! cost more than the disk does. Whoever writes takes all that is queued; what queued up meanwhile, and so every busy
+//! cost more than the disk does. While the disk is slow the `SyncThread` writes, so that nobody waits who has something
+//! else to do: in an ensemble, that are the answers to PINGs, and commits. Whoever writes takes all that is queued; what queued up meanwhile, and so every busy
 //! server, is the `SyncThread`'s. There is one writer at a time, and requests keep their order.
 //! Locks: the queue, for a moment; the log with the right to write it, across the disk and the processor behind.
 
@@ -26,6 +27,9 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard}
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.SyncRequestProcessor";
+
+/// A disk whose last fsync took longer is a slow one.
+const SLOW_FSYNC: Duration = Duration::from_millis(10);
 
 /// The log that transactions are appended to.
 pub trait TxnAppender: Send {
@@ -96,6 +100,7 @@ pub struct SyncRequestProcessor {
     queue: RankedMutex<Queue>,
     wake: RankedCondvar,
     worker: RankedMutex<Worker>,
+    is_disk_slow: AtomicBool,
     snapshot_in_progress: Arc<AtomicBool>,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
@@ -121,6 +126,7 @@ impl SyncRequestProcessor {
                 "right to write transactions",
                 Worker { log, to_flush: Vec::new(), failed: false },
             ),
+            is_disk_slow: AtomicBool::new(false),
             snapshot_in_progress: Arc::new(AtomicBool::new(false)),
             threads: RankedMutex::new(Rank::Leaf, "threads of the log", Vec::new()),
         });
@@ -132,7 +138,7 @@ impl SyncRequestProcessor {
         Ok(processor)
     }
 
-    /// By this thread, if nobody writes and no group is to wait for more; else by the `SyncThread`.
+    /// By this thread, if nobody writes, the disk is fast, and no group is to wait for more; else by the `SyncThread`.
     fn write_or_hand_over(&self) {
         {
             let mut queue = self.queue.lock();
@@ -140,7 +146,7 @@ impl SyncRequestProcessor {
                 return;
             }
             queue.busy = true;
-            if self.settings.flush_delay_ms > 0 {
+            if self.settings.flush_delay_ms > 0 || self.is_disk_slow.load(Ordering::Relaxed) {
                 return self.hand_over(queue);
             }
         }
@@ -272,7 +278,9 @@ impl SyncRequestProcessor {
         metrics.batch_size.add(i64::try_from(worker.to_flush.len()).unwrap_or(i64::MAX));
         let start = time::now();
         worker.log.commit()?;
-        metrics.sync_processor_flush_time.add(time::millis(start.elapsed()));
+        let took = start.elapsed();
+        metrics.sync_processor_flush_time.add(time::millis(took));
+        self.is_disk_slow.store(took > SLOW_FSYNC, Ordering::Relaxed);
         self.hand_on(worker);
         Ok(())
     }

@@ -7,6 +7,7 @@ They leave the ensemble as they found it: all members run, with the same tree.
 import time
 
 from harness.client import Closed, Timeout, four_letter_word
+from harness.disks import Disk, build_library
 from harness.ensemble import (
     CATCH_UP_LOGS, all_at_once, close, compare_trees, is_34, tree_of,
 )
@@ -362,7 +363,42 @@ def paused_leader(ensemble):
     return "old data behind a sync"
 
 
+SLOW_MS, WRITES = 1500, 12
+
+
+def slow_disk(ensemble):
+    """A follower whose disk is slow answers its clients as soon as the others have what they wrote, and
+    goes on following."""
+    member = ensemble.followers()[0]
+    library = build_library(member.workdir)
+    if library is None:
+        return "not tried: no C compiler"
+    disk = Disk(member, library, may_mount=False)
+    member.stop()
+    member.start()
+    ensemble.wait_serving()
+    session = member.connect(timeout_ms=30000)
+    path = make(session, unique("slow"))
+    disk.delay(SLOW_MS)
+    try:
+        took = []
+        for version in range(WRITES):
+            started = time.monotonic()
+            session.ok("setData", path=path, data=b"x", version=version)
+            took.append(time.monotonic() - started)
+    finally:
+        disk.heal()
+    close(session)
+    median_ms = sorted(took)[WRITES // 2] * 1000
+    if median_ms > SLOW_MS / 2:
+        raise AssertionError(f"a write takes {median_ms:.0f} ms where an fsync takes {SLOW_MS} ms")
+    if member.log_text().count("- LOOKING") != 1:
+        raise AssertionError(f"{member} has lost its leader")
+    compare_trees(ensemble)
+    return f"a write takes {median_ms:.0f} ms"
+
+
 SCENARIOS = {f.__name__: f for f in (
     serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed,
-    minority_refuses, all_killed, paused_leader,
+    minority_refuses, all_killed, paused_leader, slow_disk,
 )}
