@@ -591,6 +591,12 @@ impl QuorumPeer {
         self.shutting_down_election.swap(false, Ordering::AcqRel)
     }
 
+    /// As [`take_shutting_down_election`](Self::take_shutting_down_election), for those who only want to know.
+    #[must_use]
+    pub fn is_shutting_down_election(&self) -> bool {
+        self.shutting_down_election.load(Ordering::Acquire)
+    }
+
     /// The next election starts anew.
     pub fn set_shutting_down_election(&self) {
         self.shutting_down_election.store(true, Ordering::Release);

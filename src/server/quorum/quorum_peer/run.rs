@@ -195,9 +195,20 @@ impl QuorumPeer {
         }
         let Some(election) = self.machinery.election.lock().clone() else { return };
         let read_only = self.start_read_only_server();
+        let start_ms = self.clock().elapsed_ms();
         match election.look_for_leader() {
-            Some(vote) => self.set_current_vote(vote),
-            None if self.is_running() => self.set_peer_state(ServerState::Looking),
+            Some(vote) => {
+                self.set_current_vote(vote);
+                self.set_election_time_taken_ms(self.clock().elapsed_ms() - start_ms);
+            }
+            None if self.is_running() => {
+                // Interrupted, or there is nothing that could be voted for: the data cannot be read now.
+                let is_interrupted = self.peer_state() != ServerState::Looking;
+                self.set_peer_state(ServerState::Looking);
+                if !is_interrupted && !self.is_shutting_down_election() {
+                    self.pause();
+                }
+            }
             None => {}
         }
         if let Some(read_only) = read_only {
@@ -219,6 +230,11 @@ impl QuorumPeer {
 
     fn follow(self: &Arc<Self>) {
         info!(target: LOG, "FOLLOWING");
+        let took_ms = self.note_election_time();
+        info!(
+            target: "org.apache.zookeeper.server.quorum.Follower",
+            "FOLLOWING - LEADER ELECTION TOOK - {took_ms} MS"
+        );
         let follower = Follower::new(self);
         if self.begin(Role::Follower(Arc::clone(&follower)))
             && let Err(problem) = follower.follow_leader()
@@ -246,6 +262,7 @@ impl QuorumPeer {
 
     fn lead(self: &Arc<Self>) {
         info!(target: LOG, "LEADING");
+        self.note_election_time();
         match Leader::new(self) {
             Ok(leader) => {
                 if self.begin(Role::Leader(Arc::clone(&leader)))
@@ -258,6 +275,12 @@ impl QuorumPeer {
             Err(problem) => warn!(target: LOG, "cannot lead: {problem}"),
         }
         self.end();
+    }
+
+    fn note_election_time(&self) -> i64 {
+        let took_ms = self.election_time_taken_ms();
+        self.metrics().election_time.add(took_ms);
+        took_ms
     }
 
     /// Whether the role is to be played: not when the end has come meanwhile.
