@@ -2,6 +2,8 @@
 
 The history has one JSON object a line. `call` and `ret` are nanoseconds of one clock; `ret` is absent
 when the connection was lost before the answer: then nobody knows whether it was done.
+
+Registers come in pairs, which multis write together: `/r3-7` is the pair of `/r3-7-a` and `/r3-7-b`.
 """
 
 import json
@@ -13,15 +15,20 @@ from harness.client import Closed
 from harness.load import Session, SessionLost
 from harness.protocol import OPEN_ACL, error_name
 
-# Registers that are in use at a time, and how long: a checker's work grows fast with a register's age.
-REGISTERS = 5
+# Pairs that are in use at a time, and how long: a checker's work grows fast with a register's age.
+PAIRS = 4
+NODES = ("a", "b")
 GENERATION_S = 5.0
 # Longer than any fault: who waits for a member that is paused may be answered by it afterwards.
 SESSION_MS = 12000
 REPLY_S = 8.0
 PAUSE_S = 0.005
 EPHEMERALS = 3
-OPERATIONS = ("set",) * 6 + ("read",) * 5 + ("sync read",) * 5 + (
+# Of a client's sequential nodes: older ones are deleted, so that a long run has room.
+SEQUENTIAL = 40
+# Expired, moved.
+SESSION_ERRORS = (-112, -118)
+OPERATIONS = ("set",) * 6 + ("read",) * 5 + ("sync read",) * 5 + ("multi",) * 4 + (
     "create", "create", "delete", "sequence", "sequence", "ephemeral", "own")
 
 
@@ -41,6 +48,16 @@ class History:
 
     def close(self):
         self.file.close()
+
+
+def sub_request(part):
+    """What a multi has for that part."""
+    path = part["k"]
+    if part["op"] == "create":
+        return "create", {"path": path, "data": part["value"].encode(), "acl": OPEN_ACL, "flags": 0}
+    if part["op"] == "set":
+        return "setData", {"path": path, "data": part["value"].encode(), "version": part["version"]}
+    return part["op"], {"path": path, "version": part["version"]}
 
 
 class Client:
@@ -70,18 +87,20 @@ class Client:
     def step(self, started):
         self.count += 1
         generation = int((time.monotonic() - started) / GENERATION_S)
-        key = f"/r{self.random.randrange(REGISTERS)}-{generation}"
+        pair = f"/r{self.random.randrange(PAIRS)}-{generation}"
+        key = f"{pair}-{self.random.choice(NODES)}"
         value = f"{self.number}.{self.count}"
         operation = self.random.choice(OPERATIONS)
         if operation == "set":
-            # A version that was right a moment ago, or any.
-            version = self.versions.get(key, 0) if self.random.random() < 0.6 else -1
+            version = self.some_version(key)
             self.ask("set", key, "setData", {"data": value.encode(), "version": version},
                      value=value, version=version)
         elif operation == "read":
             self.ask("read", key, "getData", {"watch": False})
         elif operation == "sync read":
             self.sync_read(key)
+        elif operation == "multi":
+            self.multi(pair, value)
         elif operation == "create":
             self.ask("create", key, "create",
                      {"data": value.encode(), "acl": OPEN_ACL, "flags": 0}, value=value)
@@ -94,6 +113,10 @@ class Client:
             self.make_ephemeral(value)
         else:
             self.look_at_own()
+
+    def some_version(self, key):
+        """A version that was right a moment ago, or any."""
+        return self.versions.get(key, 0) if self.random.random() < 0.6 else -1
 
     def ask(self, name, key, request, fields, call=None, **said):
         """One operation, written down; (error, answer)."""
@@ -120,10 +143,54 @@ class Client:
             if "path" in answer:
                 entry["path"] = answer["path"]
         self.history.add(**entry)
-        if error in (-112, -118):
+        if error in SESSION_ERRORS:
             self.session.drop()
             raise Closed
         return error, answer
+
+    def multi(self, pair, value):
+        """Two or three operations on both nodes of a pair, all or nothing."""
+        parts, requests = [], []
+        for number in range(self.random.choice((2, 2, 3))):
+            key = f"{pair}-{self.random.choice(NODES) if number > 1 else NODES[number]}"
+            name = self.random.choice(("set", "set", "set", "create", "delete", "check"))
+            part = {"op": name, "k": key}
+            if name in ("set", "create"):
+                part["value"] = f"{value}.{number}"
+            if name != "create":
+                part["version"] = self.some_version(key)
+            parts.append(part)
+            requests.append(sub_request(part))
+        entry = {"c": self.number, "s": f"{self.session.id:x}", "op": "multi", "k": pair,
+                 "call": time.monotonic_ns()}
+        try:
+            error, results, zxid = self.session.multi(requests)
+        except Closed:
+            self.unknown += 1
+            self.history.add(**entry, ops=parts)
+            raise
+        entry["ret"] = time.monotonic_ns()
+        self.answered += 1
+        entry["err"], entry["z"] = error_name(error), zxid
+        for part, (kind, result) in zip(parts, results or ()):
+            self.note_result(part, kind, result)
+        # The header tells nothing of what has failed.
+        failed = [part["err"] for part in parts if part.get("err", "OK") != "OK"]
+        if not error and failed:
+            entry["err"] = next((name for name in failed if name != "RUNTIMEINCONSISTENCY"), failed[0])
+        self.history.add(**entry, ops=parts)
+        if error in SESSION_ERRORS:
+            self.session.drop()
+            raise Closed
+
+    def note_result(self, part, kind, result):
+        part["err"] = error_name(result[1]) if kind == "error" else "OK"
+        if kind == "setData":
+            stat = result["stat"]
+            part["rver"], part["mz"] = stat["version"], stat["mzxid"]
+            self.versions[part["k"]] = stat["version"]
+        elif kind == "create":
+            self.versions[part["k"]] = 0
 
     def sync_read(self, key):
         """A sync and a read behind it: one operation, which must see all that was done before it."""
@@ -133,6 +200,13 @@ class Client:
             self.ask("sync read", key, "getData", {"watch": False}, call=call)
 
     def make_sequence(self, value):
+        if len(self.sequence) >= SEQUENTIAL:
+            path, _ = self.sequence.pop(0)
+            error, _ = self.ask("remove sequence", path, "delete", {"version": 0})
+            if error and error not in SESSION_ERRORS:
+                self.history.add(op="violation", c=self.number, k=path,
+                                 what=f"acknowledged, and cannot be deleted: {error_name(error)}")
+            return
         error, answer = self.ask("sequence", "/sequence/n-", "create",
                                  {"data": value.encode(), "acl": OPEN_ACL, "flags": 2}, value=value)
         if not error:

@@ -6,8 +6,9 @@ import random
 import shutil
 import time
 
+from harness.client import Closed, Timeout
+from harness.disks import logs, snapshots
 from harness.load import Session, SessionLost
-from harness.client import Closed
 
 HEADER = 16
 PREFIX = 12
@@ -16,16 +17,27 @@ CALM_S = 3.0
 
 
 class Nemesis:
-    """`network` may be None: then nothing is cut off. `only` names the faults that may be chosen."""
+    """`network` may be None: then nothing is cut off. `disks` are those of the members, by their ids.
+    `only` names the faults that may be chosen."""
 
-    def __init__(self, ensemble, network, seed, say, only=()):
+    def __init__(self, ensemble, network, disks, seed, say, only=()):
         self.ensemble, self.network, self.random, self.say = ensemble, network, random.Random(seed), say
+        self.disks = disks
+        # What was done that must not be.
+        self.problems = []
         faults = [self.kill_one, self.kill_one, self.kill_leader, self.kill_leader, self.kill_majority,
                   self.kill_all, self.restart_one, self.stop_one, self.stop_leader, self.stop_leader,
-                  self.stop_majority, self.tear_one, self.tear_all]
+                  self.stop_majority, self.tear_one, self.tear_all, self.tear_snapshot]
         if network:
-            faults += [self.isolate_one, self.isolate_leader, self.isolate_leader, self.deafen_one,
-                       self.silence_leader, self.split, self.bridge, self.cut_some_ways]
+            faults += [self.isolate_one, self.isolate_leader, self.isolate_leader, self.ask_isolated_leader,
+                       self.ask_isolated_leader, self.deafen_one, self.silence_leader, self.split,
+                       self.bridge, self.cut_some_ways]
+        if all(disk.mounted for disk in disks.values()):
+            faults += [self.fill_one, self.fill_leader, self.fill_majority]
+        if all(disk.library for disk in disks.values()):
+            faults += [self.slow_one, self.slow_leader, self.slow_majority, self.fail_one, self.fail_leader,
+                       self.lose_power_of_one, self.lose_power_of_leader, self.lose_power_of_all,
+                       self.lose_power_of_all]
         self.faults = [fault for fault in faults if not only or fault.__name__ in only]
         if not self.faults:
             names = sorted({fault.__name__ for fault in faults})
@@ -37,8 +49,10 @@ class Nemesis:
         while not stop.wait(self.random.uniform(0.5, CALM_S)):
             fault = self.random.choice(self.faults)
             self.done[fault.__name__] = self.done.get(fault.__name__, 0) + 1
-            fault()
-            self.heal()
+            try:
+                fault()
+            finally:
+                self.heal()
             self.wait_leader(stop)
 
     def wait_leader(self, stop):
@@ -55,6 +69,8 @@ class Nemesis:
         if self.network and self.network.cuts:
             self.network.heal()
         for member in self.ensemble.members:
+            self.disks[member.sid].heal()
+            self.disks[member.sid].tidy()
             if member.paused:
                 member.resume()
             if not member.running():
@@ -129,6 +145,97 @@ class Nemesis:
         for member in self.ensemble.members:
             tear(self.random, member)
 
+    def tear_snapshot(self):
+        """It was writing a snapshot."""
+        member = self.one()
+        self.kill(member)
+        found, written = snapshots(member), logs(member)
+        if not found or not written:
+            return
+        log = written[0].read_bytes()
+        starts = entries(log)
+        if len(starts) < 2:
+            return
+        last = int.from_bytes(log[starts[-2] + PREFIX + 12 :][:8], "big")
+        torn = found[0].with_name(f"snapshot.{last:x}")
+        if torn.exists():
+            return
+        data = found[0].read_bytes()
+        torn.write_bytes(data[: self.random.randrange(len(data))])
+        self.say("tear", torn.name, "of", member)
+
+    def full(self, *members):
+        self.say("fill the disk of", *members)
+        for member in members:
+            self.disks[member.sid].fill(self.random)
+        # What is allocated ahead is used first.
+        deadline = time.monotonic() + LONGEST_S
+        while time.monotonic() < deadline and all(member.running() for member in members):
+            time.sleep(0.05)
+        self.last()
+        self.say_ended(members)
+
+    def say_ended(self, members):
+        for member in members:
+            if not member.running():
+                self.say(member, "has ended with", member.process.returncode)
+
+    def fill_one(self):
+        self.full(self.one())
+
+    def fill_leader(self):
+        self.full(self.leader())
+
+    def fill_majority(self):
+        self.full(*self.some())
+
+    def slow(self, *members):
+        delay_ms = self.random.choice((50, 300, 1000, 2500))
+        self.say("each fsync takes", delay_ms, "ms:", *members)
+        for member in members:
+            self.disks[member.sid].delay(delay_ms)
+        self.last()
+
+    def slow_one(self):
+        self.slow(self.one())
+
+    def slow_leader(self):
+        self.slow(self.leader())
+
+    def slow_majority(self):
+        self.slow(*self.some())
+
+    def fail(self, member):
+        """It must not acknowledge anything, and is to end."""
+        self.say("fsync fails:", member)
+        self.disks[member.sid].fail()
+        self.last()
+        self.say_ended([member])
+
+    def fail_one(self):
+        self.fail(self.one())
+
+    def fail_leader(self):
+        self.fail(self.leader())
+
+    def lose_power(self, *members):
+        # Something is on its way to the disks then.
+        for member in members:
+            self.disks[member.sid].delay(self.random.randrange(20, 200))
+        time.sleep(self.random.uniform(0.2, 1))
+        self.kill(*members)
+        lost = [self.disks[member.sid].lose_power(self.random) for member in members]
+        self.say("power is lost, and of the logs", *lost, "bytes:", *members)
+
+    def lose_power_of_one(self):
+        self.lose_power(self.one())
+
+    def lose_power_of_leader(self):
+        self.lose_power(self.leader())
+
+    def lose_power_of_all(self):
+        self.lose_power(*self.ensemble.members)
+
     # Networks. Clients go on reaching all members.
 
     def numbers(self):
@@ -144,6 +251,24 @@ class Nemesis:
 
     def isolate_leader(self):
         self.isolate(self.leader())
+
+    def ask_isolated_leader(self):
+        """A leader that reaches nobody must not answer a sync: another may lead already. (Java's does.)"""
+        member = self.leader()
+        try:
+            connection = member.connect()
+        except (Closed, Timeout, OSError):
+            return
+        self.say("isolate, and ask for a sync:", member)
+        self.network.cut_between([member.sid], [n for n in self.numbers() if n != member.sid])
+        try:
+            connection.call("sync", path="/")
+            self.say(member, "answers a sync while it reaches nobody")
+            if member.kind == "ours":
+                self.problems.append(f"{member} has answered a sync while it reached nobody")
+        except (Closed, Timeout):
+            pass
+        connection.close()
 
     def deafen_one(self):
         """What the others send does not reach it."""
@@ -187,12 +312,6 @@ class Nemesis:
         for way in cut:
             self.network.cut(*way)
         self.last()
-
-
-def logs(member):
-    """The member's log files, the newest first."""
-    found = (member.data / "version-2").glob("log.*")
-    return sorted(found, key=lambda path: int(path.suffix[1:], 16), reverse=True)
 
 
 def entries(log):
@@ -258,6 +377,25 @@ def lose_a_node(ensemble, say):
         session.send("delete", path=f"/sequence/{name}", version=-1)
         say("SEEDED FAULT: lost", name)
         return True
+    except (Closed, SessionLost, IndexError, TypeError):
+        return False
+    finally:
+        session.close()
+
+
+def repeat_a_write(ensemble, say):
+    """A write is done once more, behind the checker's back."""
+    session = Session(ensemble.addresses())
+    session.connect()
+    try:
+        _, answer, _ = session.send("getChildren", path="/", watch=False)
+        registers = sorted((name for name in answer["children"] if name.startswith("r")),
+                           key=lambda name: int(name.split("-")[1]))
+        path = f"/{registers[-1]}"
+        _, answer, _ = session.send("getData", path=path, watch=False)
+        error, _, _ = session.send("setData", path=path, data=answer["data"], version=-1)
+        say("SEEDED FAULT: done twice", path)
+        return not error
     except (Closed, SessionLost, IndexError, TypeError):
         return False
     finally:

@@ -26,7 +26,7 @@ def enter():
     when there are none to be had."""
     if os.environ.get(INSIDE):
         return
-    for flags in (["--net"], ["--user", "--map-root-user", "--net"]):
+    for flags in (["--net", "--mount"], ["--user", "--map-root-user", "--net", "--mount"]):
         try:
             usable = subprocess.run(["unshare", *flags, "true"], stderr=subprocess.DEVNULL)
         except FileNotFoundError:

@@ -6,7 +6,8 @@
     run.py --members ours,ours,ours,ours,ours --seconds 3600
     run.py --only stop_leader,isolate_leader      of some faults alone
     run.py --seeded-fault forget                  must FAIL: all members lose acknowledged writes
-    run.py --no-network                           without network faults, where namespaces cannot be made
+    run.py --no-network                           without cut networks and full disks, where namespaces
+                                                  cannot be made
     run.py --check HISTORY                        the checker alone
 
 A seed repeats the faults, their lengths and what the clients choose, not the moments. Prints PASS or
@@ -25,18 +26,21 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import nemesis as faults  # noqa: E402
-from clients import REGISTERS, Clients, GENERATION_S, History  # noqa: E402
+from clients import GENERATION_S, NODES, PAIRS, Clients, History  # noqa: E402
+from harness import disks  # noqa: E402
 from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
     Ensemble, close, compare_trees, end_on_signals, parse_members, tree_of,
 )
-from harness.load import Session  # noqa: E402
+from harness.load import Session, SessionLost  # noqa: E402
+from harness.protocol import error_name  # noqa: E402
 from harness.servers import PEERS, require, wait_until, work_root  # noqa: E402
 from network import Network, enter  # noqa: E402
 
 CLIENTS = 6
 # After the last fault.
 RECOVERY_S = 60
+SEEDED = {"forget": faults.forget, "lose-node": faults.lose_a_node, "repeat": faults.repeat_a_write}
 SETTINGS = {"tickTime": 500, "initLimit": 20, "syncLimit": 6}
 PROPERTIES = {"zookeeper.snapCount": "2000", "zookeeper.preAllocSize": "256"}
 
@@ -64,6 +68,7 @@ class Run:
         self.started = time.monotonic()
         self.events = None
         self.problems = []
+        self.disks = {}
 
     def say(self, *words):
         line = f"{time.monotonic() - self.started:7.2f} {' '.join(str(word) for word in words)}"
@@ -76,31 +81,53 @@ class Run:
         members = parse_members(arguments.members)
         network = None if arguments.no_network else Network(len(members))
         hosts = network and [network.host(i + 1) for i in range(len(members))]
-        with Ensemble(members, self.root, SETTINGS, PROPERTIES, hosts) as ensemble:
-            self.events = open(self.root / "events.txt", "w")
-            for member in ensemble.members if network else ():
-                member.prefix = network.prefix(member.sid)
-            ensemble.start()
-            self.say("serves:", *[f"{member} ({member.mode()})" for member in ensemble.members])
-            history = History(self.root / "history.jsonl")
-            clients = Clients(CLIENTS, ensemble.addresses(), arguments.seed, history)
-            clients.start()
+        try:
+            with Ensemble(members, self.root, SETTINGS, PROPERTIES, hosts) as ensemble:
+                history = self.live(ensemble, network)
+        finally:
+            for disk in self.disks.values():
+                disk.close()
+            if network:
+                network.close()
+        return history
+
+    def live(self, ensemble, network):
+        self.events = open(self.root / "events.txt", "w")
+        for member in ensemble.members if network else ():
+            member.prefix = network.prefix(member.sid)
+        self.make_disks(ensemble, network)
+        ensemble.start()
+        self.say("serves:", *[f"{member} ({member.mode()})" for member in ensemble.members])
+        history = History(self.root / "history.jsonl")
+        clients = Clients(CLIENTS, ensemble.addresses(), self.arguments.seed, history)
+        clients.start()
+        try:
             self.trouble(ensemble, network)
             self.say("calm")
             ensemble.wait_serving(deadline_s=RECOVERY_S)
+        finally:
             clients.stop()
-            self.last_look(ensemble, clients, history)
-            history.close()
-        if network:
-            network.close()
+        self.last_look(ensemble, clients, history)
+        history.close()
         self.say(f"{history.lines} operations, {clients.total('unknown')} without an answer, "
                  f"{clients.total('lost_sessions')} sessions lost")
         return history
 
+    def make_disks(self, ensemble, network):
+        library = disks.build_library(self.root)
+        # Mounts must go with the namespace.
+        may_mount = network is not None
+        self.disks = {m.sid: disks.Disk(m, library, may_mount) for m in ensemble.members}
+        if not library:
+            self.say("no C compiler: no disk is slow, fails or loses power")
+        if not all(disk.mounted for disk in self.disks.values()):
+            self.say("nothing can be mounted here: no disk is full")
+
     def trouble(self, ensemble, network):
         """The faults, for as long as was asked."""
         arguments = self.arguments
-        nemesis = faults.Nemesis(ensemble, network, arguments.seed, self.say, arguments.only)
+        nemesis = faults.Nemesis(
+            ensemble, network, self.disks, arguments.seed, self.say, arguments.only)
         stop = threading.Event()
         thread = threading.Thread(target=self.guarded, args=(nemesis.run, stop))
         seconds = arguments.seconds
@@ -114,10 +141,11 @@ class Run:
             self.seed_fault(ensemble)
             time.sleep(seconds)
         self.faults = nemesis.done
+        for text in nemesis.problems:
+            self.problem(text)
 
     def seed_fault(self, ensemble):
-        fault = {"forget": faults.forget, "lose-node": faults.lose_a_node}[
-            self.arguments.seeded_fault]
+        fault = SEEDED[self.arguments.seeded_fault]
         for _ in range(20):
             ensemble.wait_serving(deadline_s=RECOVERY_S)
             time.sleep(2)
@@ -177,22 +205,36 @@ class Run:
 
 def read_registers(member, number, history, generations):
     """Each register that was ever used, read behind a sync, as one more client's operations."""
-    from harness.protocol import error_name
     session = Session([(member.host, member.port)], timeout_ms=20000)
-    session.connect()
     for generation in range(generations):
-        for register in range(REGISTERS):
-            key = f"/r{register}-{generation}"
-            call = time.monotonic_ns()
-            session.send("sync", path="/")
-            error, answer, zxid = session.send("getData", path=key, watch=False)
-            entry = {"c": number, "s": f"{session.id:x}", "op": "sync read", "k": key, "call": call,
-                     "ret": time.monotonic_ns(), "err": error_name(error), "z": zxid}
-            if not error:
-                stat = answer["stat"]
-                entry.update(rv=answer["data"].decode(), rver=stat["version"], mz=stat["mzxid"])
+        keys = [f"/r{pair}-{generation}-{node}" for pair in range(PAIRS) for node in NODES]
+        entries = None
+        deadline = time.monotonic() + RECOVERY_S
+        while entries is None and time.monotonic() < deadline:
+            try:
+                if session.connection is None:
+                    session.connect()
+                entries = [*read_behind_sync(session, number, keys)]
+            except (Closed, SessionLost):
+                continue
+        if entries is None:
+            raise AssertionError(f"its registers cannot be read within {RECOVERY_S} s")
+        for entry in entries:
             history.add(**entry)
     session.close()
+
+
+def read_behind_sync(session, number, keys):
+    call = time.monotonic_ns()
+    session.send("sync", path="/")
+    for key in keys:
+        error, answer, zxid = session.send("getData", path=key, watch=False)
+        entry = {"c": number, "s": f"{session.id:x}", "op": "sync read", "k": key, "call": call,
+                 "ret": time.monotonic_ns(), "err": error_name(error), "z": zxid}
+        if not error:
+            stat = answer["stat"]
+            entry.update(rv=answer["data"].decode(), rver=stat["version"], mz=stat["mzxid"])
+        yield entry
 
 
 def main():
@@ -201,7 +243,7 @@ def main():
     parser.add_argument("--members", default="ours,ours,ours", metavar="LIST")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--seeded-fault", choices=["forget", "lose-node"])
+    parser.add_argument("--seeded-fault", choices=list(SEEDED))
     parser.add_argument("--only", default=[], metavar="FAULTS", type=lambda text: text.split(","),
                         help="of these faults alone, as in kill_one,stop_leader")
     parser.add_argument("--no-network", action="store_true")

@@ -56,8 +56,9 @@ class Member(Server):
                  properties=None):
         self.sid, self.observer, self.host = sid, observer, host
         self.quorum_port, self.election_port = free_port(), free_port()
-        # Words in front of the command, to start it in a network of its own.
-        self.prefix = []
+        # Words in front of the command, to start it in a network of its own, and what its environment has
+        # besides.
+        self.prefix, self.environment = [], {}
         self.paused = False
         self.starts = 0
         flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
@@ -73,7 +74,7 @@ class Member(Server):
 
     def command(self):
         line, environment = super().command()
-        return [*self.prefix, *line], environment
+        return [*self.prefix, *line], {**environment, **self.environment}
 
     def start(self, wait=False):
         self.data.mkdir(exist_ok=True)
@@ -300,7 +301,8 @@ def tree_differences(left, right):
 def compare_trees(ensemble, deadline_s=20.0):
     """The number of nodes, which every member that runs shows alike.
 
-    A node may come or go between two looks (a session expires): differences count when they last.
+    A node may come or go between two looks (a session expires), and a member may just be losing its
+    leader: what counts is what lasts.
     """
     members = [member for member in ensemble.members if member.running()]
 
@@ -314,7 +316,11 @@ def compare_trees(ensemble, deadline_s=20.0):
     found = []
 
     def same():
-        trees = [look(member) for member in members]
+        try:
+            trees = [look(member) for member in members]
+        except (Closed, Timeout, OSError) as error:
+            found[:] = [f"{type(error).__name__}: {error}"]
+            return None
         found[:] = [f"{members[0]} and {member}: {difference}"
                     for member, tree in zip(members[1:], trees[1:])
                     for difference in tree_differences(trees[0], tree)]

@@ -71,13 +71,23 @@ class Session:
     def send(self, name, **fields):
         """As `Connection.call`, with the zxid of the reply: (error, record, zxid). The connection is
         gone when that raises Closed, Timeout or OSError."""
+        code, request, response = protocol.OPS[name]
+        error, reader, zxid = self._exchange(
+            code, encode(request, fields), protocol.SPECIAL_XIDS.get(name))
+        return error, reader.value(response) if error == 0 else None, zxid
+
+    def multi(self, operations):
+        """As `Connection.multi`, with the zxid of the reply: (error, results, zxid)."""
+        error, reader, zxid = self._exchange(protocol.MULTI, protocol.multi_body(operations))
+        return error, protocol.multi_results(reader) if error == 0 else None, zxid
+
+    def _exchange(self, code, body, xid=None):
         connection = self.connection
         if connection is None:
             raise Closed
-        code, request, response = protocol.OPS[name]
-        xid = protocol.SPECIAL_XIDS.get(name) or connection.next_xid()
+        xid = xid or connection.next_xid()
         try:
-            connection.send_request(xid, code, encode(request, fields))
+            connection.send_request(xid, code, body)
             while True:
                 header, reader = protocol.parse_reply(connection.receive(self.reply_s))
                 if header["xid"] == xid:
@@ -87,8 +97,7 @@ class Session:
             raise Closed from None
         if header["zxid"] > 0:
             self.last_zxid = max(self.last_zxid, header["zxid"])
-        error = header["err"]
-        return error, reader.value(response) if error == 0 else None, header["zxid"]
+        return header["err"], reader, header["zxid"]
 
     def drop(self):
         if self.connection:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 )
 
 // Entry is one line of a history: what a client asked, and what it was told.
@@ -27,10 +28,14 @@ type Entry struct {
 	Mzxid   int64  `json:"mz"`
 	Path    string `json:"path"`
 	What    string `json:"what"`
+	// A multi's parts. Key is the pair of registers then.
+	Parts []*Entry `json:"ops"`
 }
 
 const (
-	ok         = "OK"
+	ok = "OK"
+	// What the parts of a multi behind the one that has failed are told.
+	notDone    = "RUNTIMEINCONSISTENCY"
 	noNode     = "NONODE"
 	badVersion = "BADVERSION"
 	nodeExists = "NODEEXISTS"
@@ -43,9 +48,25 @@ func (e *Entry) answered() bool { return e.Return != 0 }
 
 func (e *Entry) isRegister() bool { return len(e.Key) > 2 && e.Key[:2] == "/r" }
 
+// pair is the name of the two registers that a multi may write together, and which of them this is of:
+// /r3-7 and 1 for /r3-7-b.
+func (e *Entry) pair() (string, int) {
+	if e.Op == "multi" {
+		return e.Key, 0
+	}
+	at := strings.LastIndex(e.Key, "-")
+	if at < 0 {
+		return e.Key, 0
+	}
+	if e.Key[at:] == "-b" {
+		return e.Key[:at], 1
+	}
+	return e.Key[:at], 0
+}
+
 func (e *Entry) isWrite() bool {
 	switch e.Op {
-	case "create", "set", "delete", "sequence", "ephemeral", "remove ephemeral":
+	case "create", "set", "delete", "multi", "sequence", "remove sequence", "ephemeral", "remove ephemeral":
 		return true
 	}
 	return false
@@ -66,8 +87,14 @@ func (e *Entry) asked() string {
 		return fmt.Sprintf("set %s to %s when version is %d", e.Key, e.Value, e.Version)
 	case "create", "sequence":
 		return fmt.Sprintf("%s %s with %s", e.Op, e.Key, e.Value)
-	case "delete":
-		return fmt.Sprintf("delete %s when version is %d", e.Key, e.Version)
+	case "delete", "check":
+		return fmt.Sprintf("%s %s when version is %d", e.Op, e.Key, e.Version)
+	case "multi":
+		var parts []string
+		for _, part := range e.Parts {
+			parts = append(parts, part.asked())
+		}
+		return "multi {" + strings.Join(parts, "; ") + "}"
 	}
 	return e.Op + " " + e.Key
 }
@@ -76,7 +103,11 @@ func (e *Entry) told() string {
 	if !e.answered() {
 		return "?"
 	}
-	return fmt.Sprintf("%s zxid %#x version %d %s%s", e.Err, e.Zxid, e.GotVer, e.GotData, e.Path)
+	told := fmt.Sprintf("%s zxid %#x version %d %s%s", e.Err, e.Zxid, e.GotVer, e.GotData, e.Path)
+	for _, part := range e.Parts {
+		told += fmt.Sprintf(" [%s %d]", part.Err, part.GotVer)
+	}
+	return told
 }
 
 // read takes a history from its file.

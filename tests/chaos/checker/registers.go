@@ -33,40 +33,93 @@ func (r register) apply(e *Entry) register {
 	return r
 }
 
-// step says whether the answer is possible in that state, and what the next state is.
-func step(state, input, _ interface{}) (bool, interface{}) {
-	r, e := state.(register), input.(*Entry)
-	if !e.answered() {
-		return true, r.apply(e)
+// could says whether a part can be done, whatever it was told.
+func (r register) could(e *Entry) bool {
+	switch e.Op {
+	case "create":
+		return !r.there
+	case "set", "delete", "check":
+		return r.there && r.matches(e.Version)
 	}
-	switch e.Err {
-	case ok:
-		return r.explains(e), r.apply(e)
+	return true
+}
+
+// refuses says whether that error is the one that the operation must get.
+func (r register) refuses(e *Entry, err string) bool {
+	switch err {
 	case noNode:
-		return !r.there && e.Op != "create", r
+		return !r.there && e.Op != "create"
 	case badVersion:
-		return r.there && !r.matches(e.Version), r
+		return r.there && e.Op != "create" && !r.matches(e.Version)
 	case nodeExists:
-		return r.there && e.Op == "create", r
+		return r.there && e.Op == "create"
 	}
-	return true, r
+	return false
 }
 
 // explains says whether a good answer is possible.
 func (r register) explains(e *Entry) bool {
 	switch e.Op {
-	case "create":
-		return !r.there
 	case "set":
-		return r.there && r.matches(e.Version) && e.GotVer == r.version+1
-	case "delete":
-		return r.there && r.matches(e.Version)
+		return r.could(e) && e.GotVer == r.version+1
+	case "create", "delete", "check":
+		return r.could(e)
 	}
 	return r.there && e.GotVer == r.version && e.GotData == r.value
 }
 
+// pair is the state that one history is about: two registers, which a multi may write together.
+type pair [2]register
+
+func (p pair) with(at int, r register) pair {
+	p[at] = r
+	return p
+}
+
+// step says whether the answer is possible in that state, and what the next state is.
+func step(state, input, _ interface{}) (bool, interface{}) {
+	p, e := state.(pair), input.(*Entry)
+	if e.Op == "multi" {
+		possible, next := p.multi(e)
+		return possible, next
+	}
+	_, at := e.pair()
+	r := p[at]
+	switch {
+	case !e.answered():
+		return true, p.with(at, r.apply(e))
+	case e.Err == ok:
+		return r.explains(e), p.with(at, r.apply(e))
+	}
+	return r.refuses(e, e.Err), p
+}
+
+// multi does all parts, each on what those before it have left, or none.
+func (p pair) multi(e *Entry) (bool, pair) {
+	next := p
+	for _, part := range e.Parts {
+		_, at := part.pair()
+		r := next[at]
+		switch {
+		case !e.answered():
+			if !r.could(part) {
+				return true, p
+			}
+		case part.Err == ok:
+			// What comes before the part that has failed is told the same, without a version.
+			if e.Err == ok && !r.explains(part) || !r.could(part) {
+				return false, p
+			}
+		default:
+			return e.Err != ok && part.Err == e.Err && r.refuses(part, part.Err), p
+		}
+		next[at] = r.apply(part)
+	}
+	return !e.answered() || e.Err == ok, next
+}
+
 var model = porcupine.Model{
-	Init: func() interface{} { return register{} },
+	Init: func() interface{} { return pair{} },
 	Step: step,
 	DescribeOperation: func(input, _ interface{}) string {
 		e := input.(*Entry)
@@ -75,7 +128,7 @@ var model = porcupine.Model{
 	DescribeState: func(state interface{}) string { return fmt.Sprintf("%+v", state) },
 }
 
-// belongs says whether an operation is part of a register's history. Writes always are, but for those
+// belongs says whether an operation is part of a pair's history. Writes always are, but for those
 // that were refused without being looked at; reads that a sync goes ahead of, when they are wanted.
 func belongs(e *Entry, syncReads bool) bool {
 	if !e.isRegister() {
@@ -89,7 +142,7 @@ func belongs(e *Entry, syncReads bool) bool {
 		}
 	}
 	switch e.Op {
-	case "create", "set", "delete":
+	case "create", "set", "delete", "multi":
 		return true
 	case "sync read":
 		return e.answered() && (syncReads || e.Client >= lastLook)
@@ -97,7 +150,7 @@ func belongs(e *Entry, syncReads bool) bool {
 	return false
 }
 
-// linearizable looks whether each register's operations can be put into one order that agrees with
+// linearizable looks whether the operations on each pair can be put into one order that agrees with
 // time. It returns what is wrong.
 func linearizable(history []*Entry, syncReads bool, timeout time.Duration, picture string) []string {
 	registers := map[string][]porcupine.Operation{}
@@ -109,7 +162,8 @@ func linearizable(history []*Entry, syncReads bool, timeout time.Duration, pictu
 		if !e.answered() {
 			end = never
 		}
-		registers[e.Key] = append(registers[e.Key], porcupine.Operation{
+		key, _ := e.pair()
+		registers[key] = append(registers[key], porcupine.Operation{
 			ClientId: e.Client, Input: e, Call: e.Call, Output: e, Return: end,
 		})
 	}

@@ -58,15 +58,25 @@ func sessionsGoForward(history []*Entry) []string {
 		if !e.isRegister() || e.Err != ok {
 			continue
 		}
-		id := e.Session + " " + e.Key
-		if before := known[id]; before != nil && e.shows() > 0 && e.shows() < before.shows() {
-			wrong = append(wrong, fmt.Sprintf("a register goes back:\n    %s\n    %s", before, e))
-		}
-		if e.shows() > 0 {
-			known[id] = e
+		for _, one := range e.single() {
+			id := e.Session + " " + one.Key
+			if before := known[id]; before != nil && one.shows() > 0 && one.shows() < before.shows() {
+				wrong = append(wrong, fmt.Sprintf("a register goes back:\n    %s\n    %s", before, e))
+			}
+			if one.shows() > 0 {
+				known[id] = one
+			}
 		}
 	}
 	return wrong
+}
+
+// single are a multi's parts, or the operation itself.
+func (e *Entry) single() []*Entry {
+	if e.Op == "multi" {
+		return e.Parts
+	}
+	return []*Entry{e}
 }
 
 // shows is the zxid of the register's state that the answer tells of; 0 when it tells of none.
@@ -85,7 +95,9 @@ func readsAreOfWrites(history []*Entry) []string {
 	written := map[string]bool{}
 	for _, e := range history {
 		if e.isWrite() {
-			written[e.Key+" "+e.Value] = true
+			for _, one := range e.single() {
+				written[one.Key+" "+one.Value] = true
+			}
 		}
 	}
 	shown := map[string]*Entry{}
