@@ -6,19 +6,17 @@
 mod common;
 #[path = "quorum/scripted_leader.rs"]
 mod scripted_leader;
+#[path = "quorum/scripted_learners.rs"]
+mod scripted_learners;
 
-use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::io::{Read, Write};
 
-use common::{DEADLINE, RawConnection, TempDir, decode, free_port, wait_until};
-use scripted_leader::{Member, bare, path_of, txn_bytes};
-use zookeeper_server::ids::{PeerEpoch, SessionId, Sid, Zxid};
+use common::{DEADLINE, decode, wait_until};
+use scripted_leader::{bare, path_of, txn_bytes};
+use scripted_learners::{Leading, Learner};
+use zookeeper_server::ids::{PeerEpoch, SessionId, Zxid};
 use zookeeper_server::jute::{BinaryOutputArchive, Limits, Record};
 use zookeeper_server::proto::{ConnectResponse, CreateRequest, SyncRequest};
-use zookeeper_server::server::quorum::leader::Leader;
-use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
 use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, read_packet};
 use zookeeper_server::txn::{CreateSessionTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
@@ -26,177 +24,6 @@ use zookeeper_server::zoo_defs::{OpCode, ids};
 /// The transaction of that epoch and number.
 const fn z(epoch: i64, counter: i64) -> Zxid {
     Zxid::new(epoch, counter)
-}
-
-/// Server 2 of three, which leads.
-struct Leading {
-    leader: Arc<Leader>,
-    thread: Option<JoinHandle<()>>,
-    member: Member,
-    address: SocketAddr,
-}
-
-impl Leading {
-    /// With a history of epoch 1.
-    fn new(counters: std::ops::RangeInclusive<i64>) -> Self {
-        Self::with(counters, "")
-    }
-
-    /// The same, with another line in zoo.cfg.
-    fn with(counters: std::ops::RangeInclusive<i64>, line: &str) -> Self {
-        let servers = format!(
-            "{line}\nserver.1=127.0.0.1:2:3\nserver.2=127.0.0.1:{}:{}\nserver.3=127.0.0.1:4:5",
-            free_port(),
-            free_port()
-        );
-        let member = Member::among(Arc::new(TempDir::new("leader")), &servers, Sid(2));
-        let database = member.peer.database();
-        for counter in counters {
-            let (header, bytes) = txn_bytes(z(1, counter));
-            database.snap_log().append(&header, &bytes).unwrap();
-        }
-        database.fast_forward_data_base().unwrap();
-        member.peer.set_accepted_epoch(PeerEpoch(1)).unwrap();
-        member.peer.set_current_epoch(PeerEpoch(1)).unwrap();
-        let leader = Leader::new(&member.peer).unwrap();
-        let address = leader.local_addresses()[0];
-        let leads = Arc::clone(&leader);
-        let thread = std::thread::Builder::new().spawn(move || {
-            // How it ends is what the tests ask the leader for.
-            let _ended = leads.lead();
-            leads.shutdown("end of the test");
-        });
-        Self { leader, thread: Some(thread.unwrap()), member, address }
-    }
-
-    /// A follower that has everything up to `last`, as far as the leader asks; the epoch that it was offered.
-    fn follower(&self, sid: i64, last: Zxid) -> Learner {
-        let mut learner = Learner::connect(self.address);
-        learner.greet(PacketType::FollowerInfo, sid);
-        learner.ack_epoch(last);
-        learner
-    }
-
-    /// Epoch 2 with that follower, which has everything.
-    fn with_follower(&self, sid: i64, last: Zxid) -> Learner {
-        let mut learner = self.follower(sid, last);
-        assert_eq!(learner.expect(PacketType::Diff).zxid, last);
-        learner.acknowledge_new_leader();
-        learner
-    }
-
-    fn client(&self) -> RawConnection {
-        wait_until("the leader serves", DEADLINE, || self.leader.uptime_ms() > 0);
-        RawConnection::open(self.member.client_port)
-    }
-}
-
-impl Leading {
-    /// Ends it, with all that it has started.
-    fn end(&mut self) {
-        self.leader.shutdown("the test is over");
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Leading {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// A learner that the test plays.
-struct Learner {
-    stream: TcpStream,
-    input: BufReader<TcpStream>,
-}
-
-impl Learner {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let input = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, input }
-    }
-
-    fn send(&mut self, packet: &QuorumPacket) {
-        self.stream.write_all(&packet.to_bytes()).unwrap();
-    }
-
-    /// The next packet that is no PING; those are not answered.
-    fn receive(&mut self) -> Option<QuorumPacket> {
-        loop {
-            let packet = read_packet(&mut self.input, Limits::default()).ok()?;
-            if packet.packet_type() != Some(PacketType::Ping) {
-                return Some(packet);
-            }
-        }
-    }
-
-    #[track_caller]
-    fn expect(&mut self, packet_type: PacketType) -> QuorumPacket {
-        let packet = self.receive().expect("a packet");
-        assert_eq!(packet.packet_type(), Some(packet_type), "{packet:?}");
-        packet
-    }
-
-    #[track_caller]
-    fn expect_end(&mut self) {
-        assert_eq!(self.receive(), None);
-    }
-
-    fn greet(&mut self, packet_type: PacketType, sid: i64) {
-        let info = LearnerInfo {
-            serverid: Sid(sid),
-            protocol_version: PROTOCOL_VERSION,
-            config_version: 0,
-        };
-        self.send(&QuorumPacket::new(packet_type, z(1, 0), Some(info.to_bytes())));
-    }
-
-    fn ack_epoch(&mut self, last: Zxid) {
-        let offered = self.expect(PacketType::LeaderInfo);
-        assert_eq!(offered.zxid, z(2, 0));
-        assert_eq!(offered.data.unwrap(), PROTOCOL_VERSION.to_be_bytes());
-        let epoch = 1_i32.to_be_bytes().to_vec();
-        self.send(&QuorumPacket::new(PacketType::AckEpoch, last, Some(epoch)));
-    }
-
-    fn acknowledge_new_leader(&mut self) {
-        let new_leader = self.expect(PacketType::NewLeader);
-        assert_eq!(new_leader.zxid, z(2, 0));
-        let config = String::from_utf8(new_leader.data.unwrap()).unwrap();
-        assert!(config.contains("server.2=") && config.contains("version="), "{config}");
-        self.ack(z(2, 0));
-        self.expect(PacketType::UpToDate);
-        self.ack(z(2, 0));
-    }
-
-    fn ack(&mut self, zxid: Zxid) {
-        self.send(&bare(PacketType::Ack, zxid));
-    }
-
-    /// Answers PINGs until something else comes.
-    fn answer_pings(&mut self) -> QuorumPacket {
-        loop {
-            let packet = read_packet(&mut self.input, Limits::default()).unwrap();
-            if packet.packet_type() != Some(PacketType::Ping) {
-                return packet;
-            }
-            let answer = QuorumPacket::new(PacketType::Ping, packet.zxid, Some(Vec::new()));
-            self.send(&answer);
-        }
-    }
-
-    fn request(&mut self, session: i64, cxid: i32, op: OpCode, payload: &[u8]) {
-        let mut data = session.to_be_bytes().to_vec();
-        data.extend_from_slice(&cxid.to_be_bytes());
-        data.extend_from_slice(&op.code().to_be_bytes());
-        data.extend_from_slice(payload);
-        self.send(&QuorumPacket::new(PacketType::Request, Zxid::NONE, Some(data)));
-    }
 }
 
 fn header_of(proposal: &QuorumPacket) -> TxnHeader {
@@ -386,18 +213,6 @@ fn what_a_learner_sends_cannot_hurt_more_than_its_own_connection() {
     assert_eq!(follower.expect(PacketType::Proposal).zxid, z(2, 1));
     follower.ack(z(2, 1));
     assert_eq!(follower.expect(PacketType::Commit).zxid, z(2, 1));
-}
-
-impl Leading {
-    /// Server 3, which comes when the epoch has begun.
-    fn with_late_follower(&self) -> Learner {
-        let mut learner = Learner::connect(self.address);
-        learner.greet(PacketType::FollowerInfo, 3);
-        learner.ack_epoch(z(2, 0));
-        assert_eq!(learner.expect(PacketType::Diff).zxid, z(2, 0));
-        learner.acknowledge_new_leader();
-        learner
-    }
 }
 
 #[test]

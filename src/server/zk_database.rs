@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use log::{error, info, warn};
 
@@ -110,6 +110,9 @@ pub struct ZKDatabase {
     committed_log: Option<RankedRwLock<CommittedLog>>,
     snapshot_size_factor: f64,
     initialized: AtomicBool,
+    /// From this zxid on the log on disk has nothing but this history.
+    history_from: AtomicI64,
+    needs_leaders_tree: AtomicBool,
     limits: Limits,
     sessions: SessionsWithTimeouts,
     snap_log: Arc<FileTxnSnapLog>,
@@ -148,6 +151,8 @@ impl ZKDatabase {
             committed_log: None,
             snapshot_size_factor: snapshot_size_factor(properties),
             initialized: AtomicBool::new(false),
+            history_from: AtomicI64::new(i64::MAX),
+            needs_leaders_tree: AtomicBool::new(false),
             limits: settings.limits,
             sessions: SessionsWithTimeouts::default(),
             snap_log,
@@ -211,6 +216,31 @@ impl ZKDatabase {
         self.sessions.clone()
     }
 
+    /// From which transaction on the log on disk is known to hold this history and nothing else. Below it there may be
+    /// transactions at the end of an epoch that were never committed: a snapshot of a leader has taken their place, and takes
+    /// nothing off the log (ZOOKEEPER-2846).
+    #[must_use]
+    pub fn history_from(&self) -> Zxid {
+        Zxid(self.history_from.load(Ordering::Acquire))
+    }
+
+    /// What is in memory is a leader's tree of that zxid.
+    pub fn begin_with_leaders_tree(&self, zxid: Zxid) {
+        self.tree.write().set_last_processed_zxid(zxid);
+        self.history_from.store(zxid.0, Ordering::Release);
+    }
+
+    /// Whether what is on disk cannot be made a leader's history.
+    #[must_use]
+    pub fn needs_leaders_tree(&self) -> bool {
+        self.needs_leaders_tree.load(Ordering::Acquire)
+    }
+
+    /// Notes whether what is on disk can be made a leader's history.
+    pub fn set_needs_leaders_tree(&self, needs: bool) {
+        self.needs_leaders_tree.store(needs, Ordering::Release);
+    }
+
     /// Restores tree and sessions from the files; returns the highest zxid (Java: loadDataBase).
     ///
     /// # Errors
@@ -233,6 +263,8 @@ impl ZKDatabase {
             })?,
         };
         self.sessions.replace(sessions);
+        let from = self.snap_log.last_snapshot_info().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
+        self.history_from.store(from.0, Ordering::Release);
         if let Some(log) = &self.committed_log {
             let mut log = log.write();
             for proposal in kept {
@@ -259,9 +291,11 @@ impl ZKDatabase {
     /// fastForwardDataBase). Nobody may append meanwhile; the next transaction starts a new file.
     ///
     /// # Errors
-    /// When the log cannot be read or has a hole. Then what is in memory must not be used any more.
+    /// When the log cannot be read, has a hole, or lacks what is in the tree (ZOOKEEPER-4882). Then what is in memory must
+    /// not be used any more.
     pub fn fast_forward_data_base(&self) -> Result<Zxid, RestoreError> {
         self.snap_log.close()?;
+        self.check_all_is_on_disk()?;
         let mut sessions = self.sessions.to_map();
         let mut tree = self.tree.write();
         let mut hole = None;
@@ -282,11 +316,34 @@ impl ZKDatabase {
         Ok(zxid)
     }
 
-    /// Removes what sessions have left that nobody knows any more (Java: within ZooKeeperServer.loadData).
+    /// A transaction is committed when others have it on disk; when the log here has failed, the tree is ahead of it.
+    fn check_all_is_on_disk(&self) -> Result<(), RestoreError> {
+        let Some(in_memory) = self.committed_log.as_ref().and_then(|log| log.read().max()) else {
+            return Ok(());
+        };
+        let mut on_disk = self.snap_log.last_logged_zxid()?;
+        if let Some(snapshot) = self.snap_log.find_most_recent_snapshot()? {
+            on_disk = on_disk.max(snapshot.zxid);
+        }
+        if on_disk < in_memory {
+            return Err(RestoreError::NotOnDisk { in_memory, on_disk });
+        }
+        Ok(())
+    }
+
+    /// Sessions that nobody knows any more and that have left ephemeral nodes.
+    #[must_use]
+    pub fn dead_sessions(&self) -> Vec<SessionId> {
+        let tree = self.tree.read();
+        let is_dead = |id: &SessionId| self.sessions.timeout_ms(*id).is_none();
+        tree.sessions().filter(is_dead).collect()
+    }
+
+    /// Removes what sessions have left that nobody knows any more (Java: within ZooKeeperServer.loadData). Only where there
+    /// are no other members, which would keep it.
     pub fn kill_dead_sessions(&self) {
+        let dead = self.dead_sessions();
         let mut tree = self.tree.write();
-        let dead: Vec<SessionId> =
-            tree.sessions().filter(|id| self.sessions.timeout_ms(*id).is_none()).collect();
         let zxid = tree.last_processed_zxid();
         for session_id in dead {
             tree.kill_session(session_id, zxid, None);
@@ -301,6 +358,7 @@ impl ZKDatabase {
         if let Some(log) = &self.committed_log {
             log.write().clear();
         }
+        self.history_from.store(i64::MAX, Ordering::Release);
         self.initialized.store(false, Ordering::Release);
     }
 

@@ -122,6 +122,16 @@ pub enum RestoreError {
         /// Why not.
         source: io::Error,
     },
+    /// What is in memory is not on disk: the log has failed.
+    #[error(
+        "{in_memory} is in memory, and {on_disk} is the last transaction on disk: the log has failed"
+    )]
+    NotOnDisk {
+        /// The last transaction in memory.
+        in_memory: Zxid,
+        /// The last one on disk.
+        on_disk: Zxid,
+    },
     /// Transactions are missing: a log file is not there, or was cut.
     #[error(
         "{}: transactions are missing: {found} follows {last}. Put back the log file that has those in between, or another \
@@ -426,8 +436,12 @@ impl FileTxnSnapLog {
         }
         // They must be gone for good before the log is cut.
         sync_directory(&self.snap_dir).map_err(SnapError::io("sync", &self.snap_dir))?;
-        self.txn_log.lock().truncate(zxid)?;
-        Ok(())
+        let cut = self.txn_log.lock().truncate(zxid);
+        match cut {
+            // The snapshot is all there is.
+            Err(TxnLogError::NothingToTruncate { .. }) if !older.is_empty() => Ok(()),
+            cut => Ok(cut.map(|_| ())?),
+        }
     }
 
     /// The newest snapshot that may be whole.

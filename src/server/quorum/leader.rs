@@ -56,6 +56,9 @@ pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 /// The last zxid of an epoch is never used.
 const LAST_COUNTER: i64 = 0xffff_ffff;
 
+/// Java's default of `zookeeper.leader.ackLoggingFrequency`.
+const ACK_LOGGING_FREQUENCY: i64 = 1000;
+
 /// Why a leader ends.
 #[derive(Debug, Error)]
 pub enum LeaderError {
@@ -109,6 +112,7 @@ pub struct Leader {
     life_changed: RankedCondvar,
     leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
     max_time_to_wait_for_epoch_ms: i64,
+    ack_logging_frequency: i64,
     /// Java: followerCounter.
     anonymous_sid: AtomicI64,
     next_learner: AtomicU32,
@@ -155,6 +159,9 @@ impl Leader {
         let agreement =
             EpochAgreement::new(peer.my_id(), Duration::from_millis(u64::from(init_ms)));
         let learners = Learners { handlers: Vec::new(), threads: Vec::new(), is_closed: false };
+        let frequency =
+            properties.number_or("zookeeper.leader.ackLoggingFrequency", ACK_LOGGING_FREQUENCY);
+        info!(target: LOG, "zookeeper.leader.ackLoggingFrequency = {frequency}");
         let max_wait = properties.number_or("zookeeper.leader.maxTimeToWaitForEpoch", -1);
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -175,6 +182,7 @@ impl Leader {
             life_changed: RankedCondvar::new(),
             leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for the leader", None),
             max_time_to_wait_for_epoch_ms: max_wait,
+            ack_logging_frequency: frequency,
             anonymous_sid: AtomicI64::new(-1),
             next_learner: AtomicU32::new(0),
             started_ms: AtomicI64::new(0),
@@ -330,6 +338,7 @@ impl Leader {
             self.peer.set_active_server(Some(self.zk.server()));
         }
         self.agreement.set_started();
+        self.zk.close_dead_sessions();
         Ok(())
     }
 
@@ -602,9 +611,23 @@ impl Leader {
     fn process_acks_of(&self, sid: Sid, zxids: &[Zxid]) {
         let mut broadcast = self.broadcast.lock();
         for zxid in zxids {
+            self.note_ack_latency(&broadcast, sid, *zxid);
             broadcast.ack(sid, *zxid);
         }
         self.commit_ready_of(&mut broadcast);
+    }
+
+    /// One of so many acknowledgements is looked at (Java: ackLoggingFrequency).
+    fn note_ack_latency(&self, broadcast: &Broadcast, sid: Sid, zxid: Zxid) {
+        if self.ack_logging_frequency <= 0 || zxid.0 % self.ack_logging_frequency != 0 {
+            return;
+        }
+        if let Some(time) = broadcast.time_of(zxid) {
+            let latency = self.peer.clock().wall_ms() - time;
+            if latency >= 0 {
+                self.peer.metrics().ack_latency.add(&sid.to_string(), latency);
+            }
+        }
     }
 
     fn commit_ready(&self) {

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 
-use log::{error, info};
+use log::{error, info, warn};
 
 use super::ack_request_processor::AckRequestProcessor;
 use super::commit_processor::CommitProcessor;
@@ -191,7 +191,7 @@ impl LeaderZooKeeperServer {
         &self.role
     }
 
-    /// Loads the data, unless it is in memory already, and forgets what dead sessions have left (Java: loadData).
+    /// Loads the data, unless it is in memory already (Java: loadData).
     ///
     /// # Errors
     /// When files are damaged.
@@ -202,8 +202,16 @@ impl LeaderZooKeeperServer {
         }
         let last = database.last_processed_zxid();
         self.server.set_zxid(last);
-        database.kill_dead_sessions();
         Ok(last)
+    }
+
+    /// Ends sessions that nobody knows any more and that have left ephemeral nodes, by transactions that all members get.
+    /// Java deletes the nodes here alone, and whoever is brought up to date by a DIFF keeps them (ZOOKEEPER-5010).
+    pub(super) fn close_dead_sessions(&self) {
+        for session_id in self.server.zk_database().dead_sessions() {
+            warn!(target: LOG, "closing session {session_id}, which is unknown and has ephemeral nodes");
+            self.server.close_session(session_id);
+        }
     }
 
     /// Starts serving (Java: setupRequestProcessors, createSessionTracker, startup).

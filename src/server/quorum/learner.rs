@@ -463,7 +463,7 @@ impl Learner {
         packet_type: PacketType,
     ) -> Result<Zxid, LearnerError> {
         let io = LearnerError::io;
-        let last = self.peer.last_logged_zxid().map_err(io("cannot load the history"))?;
+        let last = self.history_to_tell().map_err(io("cannot load the history"))?;
         let info = LearnerInfo {
             serverid: self.peer.my_id(),
             protocol_version: PROTOCOL_VERSION,
@@ -502,6 +502,31 @@ impl Learner {
         self.link.queue(&QuorumPacket::new(PacketType::AckEpoch, last, data));
         self.link.flush();
         Ok(Zxid::start_of(epoch))
+    }
+
+    /// The last transaction, as the leader is told of it: none at all where its tree is needed, which is what a leader of any
+    /// version then sends.
+    ///
+    /// Ephemeral nodes of sessions that nobody knows are such a case: a Java leader deletes them in its own tree alone, and a
+    /// DIFF would leave them here (ZOOKEEPER-5010).
+    fn history_to_tell(&self) -> io::Result<Zxid> {
+        let last = self.peer.last_logged_zxid()?;
+        let database = self.peer.database();
+        let dead = database.dead_sessions();
+        if last == Zxid::NONE || dead.is_empty() && !database.needs_leaders_tree() {
+            return Ok(last);
+        }
+        warn!(
+            target: LOG,
+            "asking the leader for its tree in the place of what follows {last}: sessions {dead:?} are unknown and have \
+             ephemeral nodes, or the history here could not be cut"
+        );
+        Ok(Zxid::ZERO)
+    }
+
+    /// Sleeps; false when the end has come meanwhile.
+    pub(super) fn sleep(&self, ms: i64) -> bool {
+        self.sleeper.sleep_until(self.peer.clock().elapsed_ms() + ms)
     }
 
     /// Starts serving, unless the end has come meanwhile.

@@ -5,7 +5,8 @@
 //! proposed and not committed are logged and acknowledged once the learner serves, like any others.
 //!
 //! - DIFF: what is committed is kept until NEWLEADER, then logged and synced as one group, then applied.
-//! - TRUNC: the log is cut, the tree loaded again; then as DIFF, and a snapshot.
+//! - TRUNC: the log is cut, the tree loaded again; then as DIFF, and a snapshot. When there is no snapshot to load it from (Java
+//!   loads a newer one, with what was cut off), the connection ends, and the next leader is asked for its tree.
 //! - SNAP: the leader's tree replaces this one; what is committed after it goes to the tree alone, and a snapshot, which is
 //!   on disk before the ACK, holds all of it. A learner that ends before that reads its old history from disk again.
 //!   What the log has above the snapshot is taken away: it belongs to a history that was given up.
@@ -30,6 +31,7 @@ use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::jute::BinaryInputArchive;
 use crate::server::committed_log::CommittedProposal;
 use crate::server::exit_code::ExitCode;
+use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::persistence::txn_log::TxnLogError;
 use crate::server::quorum::learner_session_tracker::LearnerSessionTracker;
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
@@ -161,7 +163,7 @@ impl Learner {
                 info!(target: LOG, "Getting a snapshot from leader {zxid}");
                 self.set_unsaved(true);
                 self.load_tree(input)?;
-                self.peer.database().tree().write().set_last_processed_zxid(zxid);
+                self.peer.database().begin_with_leaders_tree(zxid);
                 Ok(Base::Tree)
             }
             Some(PacketType::Trunc) => {
@@ -198,7 +200,12 @@ impl Learner {
         if let Err(source) = database.truncate_log(zxid) {
             error!(target: LOG, "Not able to truncate the log {zxid}: {source}");
             self.set_unsaved(true);
-            self.peer.request_exit(ExitCode::QuorumPacketError);
+            if matches!(source, RestoreError::NothingToTruncateTo { .. }) {
+                // Nothing was changed on disk. The leader sends its tree when it is told that there is nothing here.
+                database.set_needs_leaders_tree(true);
+            } else {
+                self.peer.request_exit(ExitCode::QuorumPacketError);
+            }
             return Err(LearnerError::Truncate { zxid, source });
         }
         let found = database.last_processed_zxid();
@@ -397,6 +404,7 @@ impl Sync<'_> {
         if self.base == Base::Tree {
             self.forget_other_history()?;
             learner.set_unsaved(false);
+            learner.peer.database().set_needs_leaders_tree(false);
         }
         Ok(())
     }
@@ -471,7 +479,7 @@ impl Sync<'_> {
         }
     }
 
-    /// After a snapshot from the leader: what the log has above it was never part of this history.
+    /// After a snapshot from the leader: what there is above it, in the log and as snapshots, was never part of this history.
     fn forget_other_history(&self) -> Result<(), LearnerError> {
         let learner = self.learner;
         let database = learner.peer.database();
@@ -479,9 +487,10 @@ impl Sync<'_> {
         let forget = || -> Result<(), LearnerError> {
             // What comes next does not follow what is in the file.
             snap_log.close()?;
-            let last = snap_log.last_logged_zxid()?;
+            let newest = snap_log.find_most_recent_snapshot()?.map_or(zxid, |file| file.zxid);
+            let last = snap_log.last_logged_zxid()?.max(newest);
             if last > zxid {
-                warn!(target: LOG, "the log has {last}, the leader's history ends at {zxid}: cutting the log");
+                warn!(target: LOG, "there is {last} here, the leader's history ends at {zxid}: cutting the log");
                 snap_log
                     .truncate_log(zxid)
                     .map_err(|source| LearnerError::Truncate { zxid, source })?;

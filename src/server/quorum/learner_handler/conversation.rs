@@ -37,6 +37,9 @@ const SNAPSHOT_SIGNATURE: &str = "BenWasHere";
 /// How often the log on disk is read on because the committed log has moved meanwhile, before a snapshot is sent.
 const DISK_ROUNDS: u32 = 8;
 
+/// More transactions than that are not acknowledged before NEWLEADER is.
+const MAX_EARLY_ACKS: u32 = 1 << 20;
+
 /// What a client's request has before its own bytes: session, number, operation.
 const REQUEST_PREFIX: usize = 8 + 4 + 4;
 
@@ -227,14 +230,10 @@ impl<'a> Conversation<'a> {
         }
         self.handler.output.start(&format!("Sender-/{}", self.handler.remote))?;
         self.handler.is_sending.store(true, Ordering::Release);
-        let ack = read_packet(&mut *input, self.master.limits())?;
-        if ack.packet_type() != Some(PacketType::Ack) {
-            let received = ack.r#type;
-            return Err(ConversationEnd::Unexpected { expected: "the ACK of NEWLEADER", received });
-        }
         let sid = self.handler.sid();
+        let zxid = self.read_new_leader_ack(input, met.epoch_zxid)?;
         debug!(target: LOG, "Received NEWLEADER-ACK message from {sid}");
-        self.master.wait_for_new_leader_ack(sid, ack.zxid)?;
+        self.master.wait_for_new_leader_ack(sid, zxid)?;
         self.handler.progress.lock().limit.start();
         self.slot = None;
         self.set_read_timeout(settings.sync_timeout_ms)?;
@@ -243,6 +242,34 @@ impl<'a> Conversation<'a> {
         self.master.learner_is_up_to_date(self.handler);
         self.handler.flush();
         Ok(())
+    }
+
+    /// Waits for the ACK of NEWLEADER; its zxid. Learners before 3.9.3 may acknowledge transactions before that: Java takes the
+    /// first such ACK for one of another epoch, never counts the right one, and the leader gives up (ZOOKEEPER-4685). Here
+    /// they count when the learner is in the epoch, since it may be elected only for what it has in its epoch.
+    fn read_new_leader_ack(
+        &self,
+        input: &mut BufReader<TcpStream>,
+        epoch_zxid: Zxid,
+    ) -> Result<Zxid, ConversationEnd> {
+        let mut early = 0;
+        loop {
+            let ack = read_packet(&mut *input, self.master.limits())?;
+            if ack.packet_type() != Some(PacketType::Ack) || early > MAX_EARLY_ACKS {
+                let received = ack.r#type;
+                let expected = "the ACK of NEWLEADER";
+                return Err(ConversationEnd::Unexpected { expected, received });
+            }
+            if sync_plan::is_start_of_epoch(ack.zxid) {
+                return Ok(ack.zxid);
+            }
+            early += 1;
+            if ack.zxid > epoch_zxid {
+                let mut batch = self.batch.borrow_mut();
+                batch.acks.push(ack.zxid);
+                batch.is_dirty = true;
+            }
+        }
     }
 
     /// Queues what the learner lacks and all that comes from now on. Some when it needs a snapshot: of which transaction at
@@ -293,6 +320,7 @@ impl<'a> Conversation<'a> {
         let bounds = Bounds {
             committed: log.as_ref().and_then(|log| log.min().zip(log.max())),
             last_processed: tree.last_processed_zxid(),
+            history_from: database.history_from(),
         };
         let sid = self.handler.sid();
         info!(
@@ -340,6 +368,7 @@ impl<'a> Conversation<'a> {
             Bounds {
                 committed: log.as_ref().and_then(|log| log.min().zip(log.max())),
                 last_processed: tree.last_processed_zxid(),
+                history_from: database.history_from(),
             }
         };
         let part = match mem::replace(disk, DiskPart::Useless) {

@@ -8,7 +8,8 @@
 //! ZOOKEEPER-2846: on this server's disk there may be transactions at the end of an old epoch that were never committed: the
 //! server had them from a leader that failed, got a snapshot from the next one, and a snapshot takes nothing off the log.
 //! Inside an epoch there are none before its end; so transactions from the disk are used as long as the epoch does not
-//! change.
+//! change. Where it does, they are used if this server knows that it had them all in its tree: since the snapshot that it
+//! was loaded from, or got.
 
 use crate::ids::Zxid;
 use crate::server::committed_log::CommittedProposal;
@@ -29,6 +30,8 @@ pub(super) struct Bounds {
     pub(super) committed: Option<(Zxid, Zxid)>,
     /// The last transaction in the tree.
     pub(super) last_processed: Zxid,
+    /// From here on the log on disk has nothing but this history.
+    pub(super) history_from: Zxid,
 }
 
 impl Bounds {
@@ -146,7 +149,7 @@ impl SyncQueue {
             return Ok(()); // seen already: disk and committed log overlap
         }
         if zxid > self.peer {
-            self.check_continuity(zxid, bounds.min_committed())?;
+            self.check_continuity(zxid, bounds.min_committed().min(bounds.history_from))?;
         }
         let before = self.previous.replace(zxid);
         if zxid < self.peer {
@@ -164,9 +167,9 @@ impl SyncQueue {
     }
 
     /// Nothing may be missing before `zxid`, nor may there be anything that was never committed.
-    fn check_continuity(&self, zxid: Zxid, min_committed: Zxid) -> Result<(), NoDiff> {
+    fn check_continuity(&self, zxid: Zxid, known_from: Zxid) -> Result<(), NoDiff> {
         let Some(previous) = self.previous else { return Ok(()) };
-        let is_known = previous >= min_committed || previous < self.peer;
+        let is_known = previous >= known_from || previous < self.peer;
         if !is_known && previous.epoch() != zxid.epoch() {
             return Err(NoDiff::EpochEndsOnDisk(previous));
         }

@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 fn bounds(committed: Option<(Zxid, Zxid)>, last_processed: Zxid) -> Bounds {
-    Bounds { committed, last_processed }
+    Bounds { committed, last_processed, history_from: Zxid(i64::MAX) }
 }
 
 fn z(epoch: i64, counter: i64) -> Zxid {
@@ -127,6 +127,11 @@ fn disk_and_committed_log_go_together_as_long_as_the_epoch_lasts() {
     let all = [z(4, 3), z(4, 4), z(5, 1), z(5, 2)];
     assert_eq!(diff(z(4, 3), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
     assert_eq!(diff(z(4, 4), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
+    // Unless this server had it in its tree.
+    let late = Bounds { history_from: z(4, 4), ..late };
+    assert_eq!(diff(z(4, 3), &all, &late).unwrap().1, [z(4, 4), z(5, 1), z(5, 2)]);
+    let late = Bounds { history_from: z(5, 0), ..late };
+    assert_eq!(diff(z(4, 3), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
     // Who has entered epoch 5 has the right end of epoch 4.
     assert_eq!(diff(z(5, 0), &all, &late).unwrap().1, [z(5, 1), z(5, 2)]);
 }
