@@ -127,7 +127,7 @@ pub fn zoo_cfg(bytes: &[u8]) {
         match QuorumPeerConfig::parse_with(&path, &mut properties, &resolve) {
             Ok(config) => {
                 let _refused = config.check_supported(&properties);
-                config.warn_of_what_has_no_effect();
+                config.warn_of_what_has_no_effect(&properties);
                 let settings = ServerSettings::new(&config.server_config(), &properties);
                 take_settings(&settings, &properties);
             }

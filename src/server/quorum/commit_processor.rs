@@ -18,8 +18,10 @@ use std::thread::JoinHandle;
 use log::info;
 
 use self::session_queues::SessionQueues;
+use crate::common::time::Clock;
 use crate::ids::SessionId;
 use crate::server::request::Request;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::sync_request_processor::GroupProcessor;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::server::{zookeeper_critical_thread, zookeeper_thread};
@@ -46,6 +48,8 @@ pub struct CommitProcessor {
     state: RankedMutex<State>,
     wake: RankedCondvar,
     thread: RankedMutex<Option<JoinHandle<()>>>,
+    metrics: Arc<ServerMetrics>,
+    clock: Clock,
 }
 
 impl CommitProcessor {
@@ -62,6 +66,8 @@ impl CommitProcessor {
             state: RankedMutex::new(Rank::CommitQueue, "requests to commit", State::default()),
             wake: RankedCondvar::new(),
             thread: RankedMutex::new(Rank::Leaf, "thread of commits", None),
+            metrics: Arc::clone(server.shared_metrics()),
+            clock: Arc::clone(server.clock()),
         });
         let this = Arc::clone(&processor);
         let name = format!("CommitProcessor:{}", server.server_id());
@@ -88,6 +94,7 @@ impl CommitProcessor {
 
     /// The next request in the order of all is committed. Flush after it.
     pub fn commit(&self, request: Box<Request>) {
+        self.metrics.commits_queued.add(1);
         let mut state = self.state.lock();
         let State { waiting, runnable, .. } = &mut *state;
         waiting.committed(request, runnable);
@@ -109,7 +116,7 @@ impl CommitProcessor {
             state.busy = true;
             mem::take(&mut state.runnable)
         };
-        self.next.process_group(&mut group);
+        self.process_group(&mut group);
         let mut state = self.state.lock();
         if state.runnable.is_empty() {
             state.busy = false;
@@ -119,6 +126,14 @@ impl CommitProcessor {
         }
         // The thread, or who waits for the end of the work.
         self.wake.notify_all();
+    }
+
+    fn process_group(&self, group: &mut Vec<Box<Request>>) {
+        let size = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        self.metrics.commits_queued_in_commit_processor.add(size);
+        let start_ms = self.clock.elapsed_ms();
+        self.next.process_group(group);
+        self.metrics.commit_process_time.add(self.clock.elapsed_ms() - start_ms);
     }
 
     fn run(&self) {
@@ -134,7 +149,7 @@ impl CommitProcessor {
             while !state.runnable.is_empty() && !state.stopping {
                 mem::swap(&mut group, &mut state.runnable);
                 drop(state);
-                self.next.process_group(&mut group);
+                self.process_group(&mut group);
                 state = self.state.lock();
             }
             state.handed_over = false;

@@ -23,7 +23,9 @@ use self::sync_limit_check::SyncLimitCheck;
 use super::learner_master::LearnerMaster;
 use super::packet_output::PacketOutput;
 use super::quorum_packet::{PacketType, QuorumPacket};
+use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::session_tracker::Owner;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -58,6 +60,10 @@ pub struct LearnerHandler {
     is_sending: AtomicBool,
     tick_of_next_ack_deadline: AtomicI32,
     progress: RankedMutex<Progress>,
+    /// When the first packet was queued that is not flushed, ms; 0 when there is none.
+    queued_since_ms: AtomicI64,
+    metrics: Arc<ServerMetrics>,
+    clock: Clock,
 }
 
 impl LearnerHandler {
@@ -65,7 +71,12 @@ impl LearnerHandler {
     ///
     /// # Errors
     /// When the connection is gone already.
-    pub fn new(number: u32, stream: TcpStream) -> io::Result<Arc<Self>> {
+    pub fn new(
+        number: u32,
+        stream: TcpStream,
+        metrics: &Arc<ServerMetrics>,
+        clock: &Clock,
+    ) -> io::Result<Arc<Self>> {
         let remote = stream.peer_addr()?;
         let output = PacketOutput::new(stream.try_clone()?);
         Ok(Arc::new(Self {
@@ -80,6 +91,9 @@ impl LearnerHandler {
             is_sending: AtomicBool::new(false),
             tick_of_next_ack_deadline: AtomicI32::new(0),
             progress: RankedMutex::new(Rank::Leaf, "progress of a learner", Progress::default()),
+            queued_since_ms: AtomicI64::new(0),
+            metrics: Arc::clone(metrics),
+            clock: Arc::clone(clock),
         }))
     }
 
@@ -138,22 +152,38 @@ impl LearnerHandler {
 
     /// Queues a packet; who calls flushes.
     pub fn queue_packet(&self, packet: &QuorumPacket) {
+        self.note_queued();
         self.output.queue(packet);
     }
 
     /// Queues a packet that is serialized.
     pub fn queue_bytes(&self, bytes: &[u8]) {
+        self.note_queued();
         self.output.queue_bytes(bytes);
+    }
+
+    fn note_queued(&self) {
+        if self.queued_since_ms.load(Ordering::Relaxed) == 0 {
+            self.queued_since_ms.store(self.clock.elapsed_ms().max(1), Ordering::Relaxed);
+        }
     }
 
     /// Queues a proposal, whose acknowledgement is waited for.
     pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
         self.progress.lock().limit.update_proposal(zxid, now_ms);
-        self.output.queue_bytes(bytes);
+        self.queue_bytes(bytes);
     }
 
     /// Sends what is queued. Never waits; no lock above this one's may be held.
     pub fn flush(&self) {
+        let since_ms = self.queued_since_ms.swap(0, Ordering::Relaxed);
+        if since_ms != 0 {
+            let sid = self.sid().to_string();
+            let packets = i64::try_from(self.output.queued_packets()).unwrap_or(i64::MAX);
+            self.metrics.learner_handler_qp_size.add(&sid, packets);
+            let waited_ms = self.clock.elapsed_ms() - since_ms;
+            self.metrics.learner_handler_qp_time.add(&sid, waited_ms);
+        }
         self.output.flush();
     }
 
@@ -183,7 +213,7 @@ impl LearnerHandler {
             progress.pings.push_back(last_sync);
         }
         drop(progress);
-        self.output.queue(&QuorumPacket::new(PacketType::Ping, last_proposed, None));
+        self.queue_packet(&QuorumPacket::new(PacketType::Ping, last_proposed, None));
     }
 
     /// Sees to it that a PING is under way that was sent after that sync, or will be when the one before it is answered. The
@@ -258,12 +288,15 @@ impl LearnerHandler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::time::SystemClock;
     use std::net::TcpListener;
 
     fn handler() -> (Arc<LearnerHandler>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (LearnerHandler::new(1, listener.accept().unwrap().0).unwrap(), there)
+        let (metrics, clock) = (ServerMetrics::null(), SystemClock::shared());
+        let stream = listener.accept().unwrap().0;
+        (LearnerHandler::new(1, stream, &metrics, &clock).unwrap(), there)
     }
 
     #[test]

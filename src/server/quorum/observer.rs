@@ -33,6 +33,7 @@ const ELECTION_DELAY_MS: i64 = 200;
 pub struct Observer {
     learner: Learner,
     election_delay_ms: i64,
+    reconnect_delay_ms: i64,
 }
 
 /// An observer that serves.
@@ -50,7 +51,14 @@ impl Observer {
         let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
         let election_delay_ms =
             peer.properties().number_or("zookeeper.observer.election.DelayMs", ELECTION_DELAY_MS);
-        Arc::new(Self { learner: Learner::new(peer, OBSERVER), election_delay_ms })
+        let reconnect_delay_ms =
+            peer.properties().number_or("zookeeper.observer.reconnectDelayMs", 0);
+        info!(target: LOG, "zookeeper.observer.reconnectDelayMs = {reconnect_delay_ms}");
+        Arc::new(Self {
+            learner: Learner::new(peer, OBSERVER),
+            election_delay_ms,
+            reconnect_delay_ms,
+        })
     }
 
     /// Its server, which serves once the histories are one.
@@ -72,6 +80,11 @@ impl Observer {
         let peer = learner.peer();
         peer.set_zab_state(ZabState::Discovery);
         let leader = learner.find_leader()?;
+        if let Some(delay_ms) = random_delay(self.reconnect_delay_ms)
+            && !learner.sleep(delay_ms)
+        {
+            return Err(LearnerError::Stopped);
+        }
         info!(target: LOG, "Observing new leader sid={} addr={}", leader.id, address_text(&leader));
         let mut input = learner.connect_to_leader(&leader)?;
         let connected_ms = peer.clock().elapsed_ms();
@@ -143,14 +156,19 @@ impl Observer {
     /// Waits a little, at random, before the next election: so that not all observers ask the members at once (Java:
     /// waitForObserverElectionDelay).
     pub fn wait_for_observer_election_delay(&self) {
-        let Ok(limit) = u64::try_from(self.election_delay_ms) else { return };
-        let Some(delay) = RandomState::new().hash_one(0).checked_rem(limit) else { return };
-        info!(target: LOG, "Waiting for {delay} ms before reconnecting with the leader");
+        let Some(delay_ms) = random_delay(self.election_delay_ms) else { return };
         let clock = self.learner.peer().clock();
-        let end_ms = clock.elapsed_ms() + i64::try_from(delay).unwrap_or(0);
         // Nobody stops it: it is short.
-        let _over = Sleeper::new(Arc::clone(clock)).sleep_until(end_ms);
+        let _over = Sleeper::new(Arc::clone(clock)).sleep_until(clock.elapsed_ms() + delay_ms);
     }
+}
+
+/// A part of the time, at random; none of no time (Java: waitForReconnectDelayHelper).
+fn random_delay(limit_ms: i64) -> Option<i64> {
+    let limit = u64::try_from(limit_ms).ok()?;
+    let delay = RandomState::new().hash_one(0).checked_rem(limit)?;
+    info!(target: LOG, "Waiting for {delay} ms before reconnecting with the leader");
+    i64::try_from(delay).ok()
 }
 
 impl Serving<'_> {

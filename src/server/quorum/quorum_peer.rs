@@ -766,7 +766,10 @@ impl QuorumPeer {
     /// Who is told when a thread has failed without which the process must not go on.
     #[must_use]
     pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
-        Arc::new(EndProcess { stop: self.parts.stop.clone() })
+        Arc::new(EndProcess {
+            stop: self.parts.stop.clone(),
+            metrics: Arc::clone(&self.parts.metrics),
+        })
     }
 
     /// Has the process end.
@@ -778,10 +781,12 @@ impl QuorumPeer {
 /// Has the process end when a critical thread has failed (Java: ZooKeeperServerListenerImpl, ServiceUtils).
 struct EndProcess {
     stop: Sender<ExitCode>,
+    metrics: Arc<ServerMetrics>,
 }
 
 impl ZooKeeperServerListener for EndProcess {
     fn notify_stopping(&self, thread_name: &str, exit_code: ExitCode) {
+        self.metrics.unrecoverable_error_count.add(1);
         info!(target: LOG, "Thread {thread_name} exits, error code {}", exit_code.value());
         // Somebody else has asked already when it is full.
         let _asked_before = self.stop.try_send(exit_code);

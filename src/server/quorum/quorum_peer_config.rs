@@ -409,16 +409,21 @@ impl QuorumPeerConfig {
     }
 
     /// Says what is set and does nothing, so that nobody relies on it.
-    pub fn warn_of_what_has_no_effect(&self) {
-        for what in self.without_effect() {
+    pub fn warn_of_what_has_no_effect(&self, properties: &SystemProperties) {
+        for what in self.without_effect(properties) {
             warn!(target: LOG, "{what}");
         }
     }
 
-    fn without_effect(&self) -> Vec<&'static str> {
+    fn without_effect(&self, properties: &SystemProperties) -> Vec<String> {
         let mut said = Vec::new();
         if self.jvm_pause_monitor.enabled {
-            said.push("jvm.pause.monitor has no effect: there is no JVM that pauses");
+            said.push("jvm.pause.monitor has no effect: there is no JVM that pauses".to_owned());
+        }
+        if self.is_distributed() {
+            let is_set = |(key, _): &&(&str, &str)| properties.get(key).is_some();
+            let say = |(key, why): &(&str, &str)| format!("{key} has no effect: {why}");
+            said.extend(WITHOUT_EFFECT.iter().filter(is_set).map(say));
         }
         said
     }
@@ -613,7 +618,31 @@ impl QuorumPeerConfig {
     }
 }
 
-/// The factories that the blocking one stands for.
+/// Properties of members of an ensemble that have nothing to set here, and why.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("zookeeper.commitProcessor.numWorkerThreads", NO_COMMIT_WORKERS),
+    ("zookeeper.commitProcessor.shutdownTimeout", NO_COMMIT_WORKERS),
+    ("zookeeper.commitProcessor.maxReadBatchSize", NO_COMMIT_WORKERS),
+    ("zookeeper.commitProcessor.maxCommitBatchSize", NO_COMMIT_WORKERS),
+    ("zookeeper.leader.closeSocketAsync", "closing a socket never waits"),
+    ("zookeeper.learner.closeSocketAsync", "closing a socket never waits"),
+    ("zookeeper.learner.asyncSending", "sending never waits"),
+    ("zookeeper.follower.skipLearnerRequestToNextProcessor", NO_OBSERVER_MASTER),
+    ("zookeeper.observerMaster.sizeLimit", NO_OBSERVER_MASTER),
+    (
+        "zookeeper.forward_learner_requests_to_commit_processor_disabled",
+        "a leader never keeps requests of learners for their commit",
+    ),
+    ("zookeeper.messageTracker.Enabled", "messages are not kept"),
+    ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
+];
+
+/// Reads are done where they come in, and whatever is committed is applied at once.
+const NO_COMMIT_WORKERS: &str = "reads and commits have no workers";
+
+const NO_OBSERVER_MASTER: &str = "followers take no observers";
+
+/// The factories of connections that have a counterpart.
 const SERVER_CNXN_FACTORIES: [&str; 2] = [
     "org.apache.zookeeper.server.NIOServerCnxnFactory",
     "org.apache.zookeeper.server.NettyServerCnxnFactory",

@@ -105,7 +105,7 @@ fn read_config(
                 log_context.set_myid(myid);
             }
             parsed.check_supported(properties)?;
-            parsed.warn_of_what_has_no_effect();
+            parsed.warn_of_what_has_no_effect(properties);
             Some(parsed)
         }
         _ => None,

@@ -168,6 +168,11 @@ impl Broadcast {
         true
     }
 
+    /// When what is proposed and not committed was made, in ms since 1970.
+    pub(super) fn time_of(&self, zxid: Zxid) -> Option<i64> {
+        self.proposals.time_of(zxid)
+    }
+
     /// A server has it on disk.
     pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) {
         // The second ACK of NEWLEADER, behind UPTODATE.

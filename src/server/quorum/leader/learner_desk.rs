@@ -25,7 +25,7 @@ use crate::server::zookeeper_thread;
 impl LearnerDesk for Leader {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
-        let handler = LearnerHandler::new(number, stream)?;
+        let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };
         let thread = handler.start(this)?;
         let (finished, left_over) = {

@@ -124,6 +124,13 @@ impl Proposals {
         Acked::Noted
     }
 
+    /// When what is proposed and not committed was made, in ms since 1970.
+    pub(super) fn time_of(&self, zxid: Zxid) -> Option<i64> {
+        let at = zxid.0.wrapping_sub(self.last_committed.0).wrapping_sub(1);
+        let proposal = usize::try_from(at).ok().and_then(|at| self.outstanding.get(at))?;
+        proposal.request.hdr.as_ref().map(|hdr| hdr.time)
+    }
+
     /// The zxid that may be committed next, if there is one now.
     #[must_use]
     pub(super) fn committable(&self) -> Option<Zxid> {

@@ -281,9 +281,24 @@ fn several_addresses_are_allowed_from_either_place_and_the_file_wins() {
 
 #[test]
 fn a_setting_that_does_nothing_is_spoken_of() {
-    assert!(parse(DATA).unwrap().without_effect().is_empty());
-    let said = parse(&format!("{DATA}jvm.pause.monitor=true")).unwrap().without_effect();
+    let mut properties = SystemProperties::new();
+    let without_effect = |text: &str, properties: &mut SystemProperties| {
+        parse_with_properties(text, properties).unwrap().without_effect(properties)
+    };
+    assert!(without_effect(DATA, &mut properties).is_empty());
+    let said = without_effect(&format!("{DATA}jvm.pause.monitor=true"), &mut properties);
     assert_eq!(said, ["jvm.pause.monitor has no effect: there is no JVM that pauses"]);
+    let key = "commitProcessor.numWorkerThreads=4";
+    assert!(without_effect(&format!("{DATA}{key}"), &mut properties).is_empty(), "alone");
+    let directory = Directory::new("without-effect");
+    directory.file("myid", "1");
+    let text = format!(
+        "dataDir={}\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\n{key}",
+        directory.0.display()
+    );
+    let said = without_effect(&text, &mut properties);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("zookeeper.commitProcessor.numWorkerThreads has no effect: "));
 }
 
 /// A generator that a seed determines (splitmix64).
