@@ -280,3 +280,69 @@ fn a_leader_that_has_used_up_its_zxids_makes_room_for_a_new_epoch() {
     wait_until("it leads no more", DEADLINE, || thread.is_finished());
     assert_eq!(leading.member.peer.last_logged_zxid().unwrap(), last);
 }
+
+/// With short ticks: a second is ten of them.
+const SHORT_TICKS: &str = "tickTime=100\ninitLimit=600\nsyncLimit=10";
+const SYNC_LIMIT: i32 = 10;
+
+impl Leading {
+    /// The tick in which it has ended.
+    #[track_caller]
+    fn expect_to_give_up(&self) -> i32 {
+        let thread = self.thread.as_ref().unwrap();
+        wait_until("it leads no more", DEADLINE, || thread.is_finished());
+        assert_eq!(self.leader.learners().len(), 0);
+        self.member.peer.tick()
+    }
+}
+
+#[test]
+fn a_leader_whose_majority_says_nothing_gives_up_within_sync_limit() {
+    let leading = Leading::with(1..=3, SHORT_TICKS);
+    let mut follower = leading.with_follower(1, z(1, 3));
+    // It leads as long as it is answered: for twice as many ticks, with two PINGs each.
+    for _ in 0..2 * 2 * SYNC_LIMIT {
+        let ping = follower.expect_ping();
+        follower.send(&QuorumPacket::new(PacketType::Ping, ping.zxid, Some(Vec::new())));
+    }
+    let tick = leading.member.peer.tick();
+    assert!(tick > SYNC_LIMIT && !leading.thread.as_ref().unwrap().is_finished(), "{tick}");
+    let last = leading.expect_to_give_up();
+    assert!(last <= tick + SYNC_LIMIT + 2, "silence since tick {tick}, and it led until {last}");
+    while follower.receive().is_some() {}
+}
+
+#[test]
+fn a_leader_whose_majority_is_gone_gives_up_in_the_next_tick() {
+    let leading = Leading::with(1..=3, SHORT_TICKS);
+    let follower = leading.with_follower(1, z(1, 3));
+    wait_until("the first tick", DEADLINE, || leading.member.peer.tick() > 0);
+    drop(follower);
+    wait_until("it is missed", DEADLINE, || leading.leader.learners().is_empty());
+    let tick = leading.member.peer.tick();
+    assert!(leading.expect_to_give_up() <= tick + 1);
+}
+
+#[test]
+fn who_is_not_up_to_date_is_pinged_and_need_not_answer() {
+    let leading = Leading::with(1..=3, "tickTime=100\nsyncLimit=600");
+    let mut follower = leading.with_follower(1, z(1, 3));
+    let mut late = leading.follower(3, z(1, 3));
+    for expected in [PacketType::Diff, PacketType::NewLeader] {
+        late.expect(expected);
+    }
+    for _ in 0..4 {
+        late.expect_ping();
+        let ping = follower.expect_ping();
+        follower.send(&QuorumPacket::new(PacketType::Ping, ping.zxid, Some(Vec::new())));
+    }
+    late.ack(z(2, 0));
+    late.expect(PacketType::UpToDate);
+    late.ack(z(2, 0));
+    drop(follower);
+    // The PINGs without answers are not held against it, nor taken for later ones: it alone keeps the leader.
+    let payload = SyncRequest { path: "/".into() }.to_bytes();
+    late.request(7, 1, OpCode::Sync, &payload);
+    wait_until("the sync waits", DEADLINE, || leading.leader.pending_syncs() == 1);
+    assert_eq!(late.answer_pings().packet_type(), Some(PacketType::Sync));
+}

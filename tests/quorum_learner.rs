@@ -287,6 +287,31 @@ fn a_commit_of_another_than_the_next_proposal_ends_the_process_as_in_java() {
     assert_eq!(member.exit_code(), Some(ExitCode::UnmatchedTxnCommit));
 }
 
+/// A leader pings whoever is not up to date yet, too, and counts on no answer.
+#[test]
+fn pings_before_uptodate_are_passed_over() {
+    for what in [As::Follower, As::Observer] {
+        let mut member = Member::new(&history(1..=3));
+        let mut leader = member.follow_in_epoch(what, 2);
+        let ping = bare(PacketType::Ping, z(2, 0));
+        leader.send_all(&[
+            bare(PacketType::Diff, z(1, 4)),
+            ping.clone(),
+            proposal(z(1, 4)),
+            commit(z(1, 4)),
+            ping.clone(),
+            new_leader(2),
+            ping.clone(),
+        ]);
+        leader.expect_ack(z(2, 0));
+        leader.send_all(&[ping.clone(), up_to_date()]);
+        leader.expect_ack(z(2, 0));
+        leader.send(&bare(PacketType::Ping, z(2, 7)));
+        assert_eq!(leader.expect(PacketType::Ping).zxid, z(2, 7), "the first that is answered");
+        assert!(member.has(z(1, 4)));
+    }
+}
+
 #[test]
 fn a_proposal_that_leaves_a_hole_is_not_acknowledged() {
     let mut member = Member::new(&history(1..=3));

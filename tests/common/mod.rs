@@ -58,10 +58,20 @@ pub fn wait_for<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> O
     }
 }
 
-/// A port that nobody listens on. Another process may take it before it is used; then the server's log says so.
+/// Below the ports that systems give to outgoing connections: none of those takes one while its server is down.
+const PORTS: std::ops::Range<u32> = 10_240..32_768;
+
+/// A port that nobody listens on. Each is given once in a process; processes begin at different places.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().unwrap().port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(331);
+    loop {
+        let number = begin.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + number % (PORTS.end - PORTS.start)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A directory that is removed at the end, but kept when the test fails.

@@ -148,6 +148,13 @@ impl Learner {
     }
 
     #[track_caller]
+    pub fn expect_ping(&mut self) -> QuorumPacket {
+        let packet = read_packet(&mut self.input, Limits::default()).unwrap();
+        assert_eq!(packet.packet_type(), Some(PacketType::Ping), "{packet:?}");
+        packet
+    }
+
+    #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.receive(), None);
     }

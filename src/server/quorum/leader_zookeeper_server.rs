@@ -242,7 +242,8 @@ impl LeaderZooKeeperServer {
         let prep = Arc::new(PrepRequestProcessor::new(server, proposal));
         let first: Arc<dyn RequestProcessor> =
             Arc::new(LeaderRequestProcessor::new(server, Arc::clone(&prep) as _));
-        let started = self.start_throttler(peer).and_then(|()| tracker.start(&server.listener()));
+        // The throttler last: nobody ends it when what comes after it fails.
+        let started = tracker.start(&server.listener()).and_then(|()| self.start_throttler(peer));
         if let Err(problem) = started {
             tracker.shutdown();
             first.shutdown();

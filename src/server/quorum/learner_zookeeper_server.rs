@@ -19,7 +19,7 @@ use crate::server::request_processor::RequestProcessor;
 use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
 use crate::server::server_cnxn::ServerCnxn;
 use crate::server::server_role::ServerRole;
-use crate::server::session_tracker::SessionExpirer;
+use crate::server::session_tracker::{SessionExpirer, SessionTracker};
 use crate::server::zookeeper_server::ZooKeeperServer;
 
 /// The state's name of a follower.
@@ -108,7 +108,8 @@ impl LearnerRole {
                 Arc::clone(server.clock()),
                 Arc::clone(server),
                 server.listener(),
-            )?;
+            )
+            .inspect_err(|_| tracker.shutdown())?;
             server.set_request_throttler(throttler);
         }
         server.startup(Arc::clone(tracker) as _, first);
