@@ -26,8 +26,11 @@ use zookeeper_server::proto::{
 use zookeeper_server::server::exit_code::ExitCode;
 use zookeeper_server::server::quorum::learner::LearnerError;
 use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
-use zookeeper_server::txn::{CreateSessionTxn, CreateTxn, TxnHeader};
+use zookeeper_server::txn::{CreateSessionTxn, CreateTxn, TxnDigest, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
+
+/// The only version of digests that there is.
+const DIGEST_VERSION: i32 = 2;
 
 /// The transaction of that epoch and number.
 const fn z(epoch: i64, counter: i64) -> Zxid {
@@ -216,6 +219,33 @@ fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
     let again = Member::over(dir, &[]);
     assert_eq!(again.peer.last_logged_zxid().unwrap(), z(2, 4));
     assert!(again.has(z(2, 4)) && !again.has(z(1, 7)));
+}
+
+/// A leader streams its tree while it applies more: in what follows, digests of its tree are of the past for a while.
+#[test]
+fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
+    let digest_of = |last: i64| {
+        Member::new(&history(1..=last)).peer.database().tree().read().tree_digest()
+    };
+    let with_digest = |zxid: Zxid, tree_digest: i64| {
+        let mut data = txn_bytes(zxid).1;
+        data.extend(TxnDigest { version: DIGEST_VERSION, tree_digest }.to_bytes());
+        QuorumPacket::new(PacketType::Proposal, zxid, Some(data))
+    };
+    let other = Member::new(&history(1..=5));
+    let mut member = Member::new(&[]);
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    send_tree(&mut leader, z(1, 3), &other);
+    for (counter, digest) in [(4, digest_of(4)), (5, digest_of(5)), (6, digest_of(6))] {
+        leader.send_all(&[with_digest(z(1, counter), digest), commit(z(1, counter))]);
+    }
+    leader.let_serve(2);
+    let mismatches = || member.peer.metrics().digest_mismatches_count.value();
+    assert_eq!(mismatches(), 0);
+    // From then on trees are the same.
+    leader.send_all(&[with_digest(z(2, 1), 1), commit(z(2, 1))]);
+    leader.expect_ack(z(2, 1));
+    wait_until("another digest is noticed", DEADLINE, || mismatches() == 1);
 }
 
 #[test]

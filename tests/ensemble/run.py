@@ -6,6 +6,7 @@
     run.py --members java:3.9.5,java:3.9.5,java:3.9.5,java:3.9.5:observer
     run.py --matrix ours                                 ours with each Java version, in each role;
                                                          the scenarios that depend on versions
+    run.py --matrix ours short                           the same in a few minutes
     run.py --matrix java:3.9.5                           to test the tests: Java in our place
     run.py --list                                        the scenarios
 
@@ -30,19 +31,22 @@ VERSIONS = ("3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5")
 PROPERTIES = {"zookeeper.snapshotSizeFactor": "-1", "zookeeper.commitLogCount": "500",
               "zookeeper.extendedTypesEnabled": "true"}
 
+# Those that start the ensemble themselves; they are run when they are named.
+STARTS_ITSELF = ("short",)
+
 # What can go wrong between two releases; every list would take long with all of them.
 MATRIX_SCENARIOS = ("serves", "ephemerals", "diff", "snap", "trunc", "leader_killed")
 
 
 def matrix(subject):
-    """The subject as leader, as a follower and as an observer of a Java ensemble of every version, and
-    followed by Java."""
+    """With every Java version: the subject leads Java's followers; Java leads the subject's; the subject
+    observes Java's leader; Java observes the subject's."""
     lists = []
     for version in VERSIONS:
         java = f"java:{version}"
         lists += [
             f"{java},{java},{subject}",
-            f"{subject},{java},{java}",
+            f"{subject},{subject},{java}",
             f"{java},{java},{java},{subject}:observer",
             f"{subject},{subject},{java}:observer,{subject}",
         ]
@@ -58,9 +62,15 @@ def run_list(text, names):
     for name in names:
         started = time.monotonic()
         try:
+            if ensemble and name in STARTS_ITSELF:
+                ensemble.__exit__()
+                ensemble = None
             if ensemble is None:
-                ensemble = Ensemble(members, root, properties=PROPERTIES).start()
+                ensemble = Ensemble(members, root, properties=PROPERTIES)
+                if name not in STARTS_ITSELF:
+                    ensemble.start()
             note = SCENARIOS[name](ensemble)
+            ensemble.check_logs()
             verdict = "PASS"
         except Exception as error:  # One misfortune must not hide the other results.
             verdict, note = "FAIL", f"{type(error).__name__}: {error}"
@@ -93,7 +103,7 @@ def main():
     if unknown:
         sys.exit(f"no such scenario: {', '.join(sorted(unknown))}")
     lists = list(arguments.members)
-    names = arguments.scenarios or SCENARIOS
+    names = arguments.scenarios or [name for name in SCENARIOS if name not in STARTS_ITSELF]
     if arguments.matrix:
         lists += matrix(parse_member(arguments.matrix)[0])
         names = arguments.scenarios or MATRIX_SCENARIOS

@@ -1,7 +1,8 @@
 """What an ensemble must do, whoever its members are. Each function takes an ensemble that serves, and
 raises AssertionError, StartFailed or TimeoutError when it does not.
 
-They leave the ensemble as they found it: all members run, with the same tree.
+They leave the ensemble as they found it: all members run, with the same tree. `short` takes one that was
+not started.
 """
 
 import time
@@ -214,11 +215,19 @@ def catch_up(ensemble, member, way):
     """Starts it; it must say that it catches up in that way."""
     member.start()
     ensemble.wait_serving()
-    log = member.log_text()
-    ways = [name for name, words in CATCH_UP_LOGS.items() if words in log]
-    if ways != [way]:
-        raise AssertionError(f"{member} has caught up by {ways}, not by {way}")
+    expect_way(member, way)
     compare_trees(ensemble)
+
+
+def ways_of(member):
+    """How it has caught up since its start."""
+    log = member.log_text()
+    return [name for name, words in CATCH_UP_LOGS.items() if words in log]
+
+
+def expect_way(member, way):
+    if ways_of(member) != [way]:
+        raise AssertionError(f"{member} has caught up by {ways_of(member)}, not by {way}")
 
 
 def laggards(ensemble):
@@ -398,7 +407,47 @@ def slow_disk(ensemble):
     return f"a write takes {median_ms:.0f} ms"
 
 
+def short(ensemble):
+    """All at once, for ensembles of many kinds: a tree from the leader for those that come later, a
+    script on every member, `kill -9` of the leader under load, its return, the script again."""
+    leader = ensemble.voters[-1]
+    owners = []
+
+    def populate():
+        if ensemble.leader() is not leader:
+            raise AssertionError(f"{leader} should lead")
+        write_some(ensemble, 20)
+        owners.append(leader.connect(timeout_ms=30000))
+        make(owners[0], "/short-e", b"e", 1)
+        make(owners[0], "/short-acl")
+        acl = [acl_entry("world", "anyone", 17), acl_entry("ip", "127.0.0.1")]
+        owners[0].ok("setACL", path="/short-acl", acl=acl, version=0)
+
+    for member in ensemble.start(before_the_rest=populate):
+        expect_way(member, "SNAP")
+    sessions = everywhere(ensemble)
+    expect_everywhere(sessions, "/short-e", True)
+    close(owners[0])
+    expect_everywhere(sessions, "/short-e", False)
+    for session in sessions:
+        close(session)
+    serves(ensemble)
+    with Load(ensemble.addresses(), name="short") as load:
+        load.wait_answers(50)
+        leader.kill()
+        ensemble.wait_leader(deadline_s=60)
+        load.wait_answers(50)
+        leader.start()
+        ensemble.wait_serving()
+        load.wait_answers(20)
+    checked(ensemble, load)
+    serves(ensemble)
+    ways = ways_of(leader)
+    return (f"{ensemble.leader()} leads, the old leader is back by {' '.join(ways)}, "
+            f"{load.answers()} answers, longest pause {load.longest_pause_s():.1f} s")
+
+
 SCENARIOS = {f.__name__: f for f in (
     serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed,
-    minority_refuses, all_killed, paused_leader, slow_disk,
+    minority_refuses, all_killed, paused_leader, slow_disk, short,
 )}

@@ -27,6 +27,13 @@ CATCH_UP_LOGS = {
 }
 
 
+# What must stand in no log of ours.
+BAD_WORDS = ("panicked", "Severe unrecoverable error", "Digests are not matching")
+# Nor in one of Java's, unless it got a snapshot: that may hold what is committed later, and digests of the
+# transactions up to there differ.
+BAD_JAVA_WORDS = ("Digests are not matching",)
+
+
 def parse_member(text):
     """(kind, whether it is an observer)."""
     kind, observer = (text[: -len(":observer")], True) if text.endswith(":observer") else (text, False)
@@ -61,6 +68,8 @@ class Member(Server):
         self.prefix, self.environment = [], {}
         self.paused = False
         self.starts = 0
+        # Of each start: (kind, file).
+        self.logs = []
         flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
         super().__init__(kind, workdir, {
             "tickTime": TICK_MS, "initLimit": 10, "syncLimit": 4, "maxSessionTimeout": 60000,
@@ -83,6 +92,7 @@ class Member(Server):
         self.starts += 1
         # Java's logger begins its file anew: each start has a file of its own.
         self.log = self.workdir / f"server-{self.starts}.log"
+        self.logs.append((self.kind, self.log))
         return super().start(wait)
 
     def running(self):
@@ -137,6 +147,15 @@ class Member(Server):
         """What it has logged since its start."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def check_logs(self):
+        for kind, log in self.logs:
+            text = log.read_text(errors="replace") if log.exists() else ""
+            has_snapshot = CATCH_UP_LOGS["SNAP"] in text
+            bad_words = BAD_WORDS if kind == "ours" else () if has_snapshot else BAD_JAVA_WORDS
+            for words in bad_words:
+                if words in text:
+                    raise AssertionError(f"{self} has logged {words!r}: {log}")
+
     def __str__(self):
         role = " (observer)" if self.observer else ""
         return f"member {self.sid} {self.kind}{role}"
@@ -168,17 +187,25 @@ class Ensemble:
     def majority(self):
         return len(self.voters) // 2 + 1
 
-    def start(self):
-        """Starts all. The last voter leads: a majority that ends with it starts first."""
+    def start(self, before_the_rest=None):
+        """Starts all. The last voter leads: a majority that ends with it starts first, and the others
+        when `before_the_rest`, a function, has been called. Returns those others."""
         first = self.voters[-self.majority():]
         for member in first:
             member.start()
         self.wait_serving(first)
-        for member in self.members:
-            if member not in first:
-                member.start()
+        if before_the_rest:
+            before_the_rest()
+        rest = [member for member in self.members if member not in first]
+        for member in rest:
+            member.start()
         self.wait_serving()
-        return self
+        return rest
+
+    def check_logs(self):
+        """No member has logged what must not be."""
+        for member in self.members:
+            member.check_logs()
 
     def wait_serving(self, members=None, deadline_s=JOIN_DEADLINE_S):
         """Waits until these members serve, and one of all leads."""

@@ -4,6 +4,7 @@ A kind names the server: `java:3.9.5`, or `ours` (the release binary; ZOOKEEPER_
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,10 +22,23 @@ START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 20.0
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+# Below those that systems give to outgoing connections: none takes a port while its server is down.
+PORTS = range(10240, 32768)
+
+
+def free_port(given=set()):
+    """A port that nobody listens on. Each is given once."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in given:
+            given.add(port)
+            return port
 
 
 def binary():

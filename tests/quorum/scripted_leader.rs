@@ -16,7 +16,7 @@ use zookeeper_server::common::time::SystemClock;
 use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use zookeeper_server::jute::{Limits, Record};
-use zookeeper_server::metrics::impls::null_metrics_provider::NullMetricsProvider;
+use zookeeper_server::metrics::impls::default_metrics_provider::DefaultMetricsProvider;
 use zookeeper_server::server::admin::dummy_admin_server::DummyAdminServer;
 use zookeeper_server::server::auth::provider_registry::ProviderRegistry;
 use zookeeper_server::server::authentication_helper::AuthenticationHelper;
@@ -303,7 +303,7 @@ fn new_peer(
     stop: crossbeam::channel::Sender<ExitCode>,
 ) -> (Arc<QuorumPeer>, Arc<BlockingServerCnxnFactory>) {
     let clock = SystemClock::shared();
-    let metrics = Arc::new(ServerMetrics::new(Arc::new(NullMetricsProvider)));
+    let metrics = Arc::new(ServerMetrics::new(Arc::new(DefaultMetricsProvider::default())));
     let stats = Arc::new(ServerStats::new(Arc::clone(&metrics), Arc::clone(&clock)));
     let audit = Arc::new(ZKAuditProvider::from_properties(&properties).unwrap());
     let providers = Arc::new(ProviderRegistry::from_properties(&properties, &clock).unwrap());
