@@ -224,9 +224,8 @@ fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
 /// A leader streams its tree while it applies more: in what follows, digests of its tree are of the past for a while.
 #[test]
 fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
-    let digest_of = |last: i64| {
-        Member::new(&history(1..=last)).peer.database().tree().read().tree_digest()
-    };
+    let digest_of =
+        |last: i64| Member::new(&history(1..=last)).peer.database().tree().read().tree_digest();
     let with_digest = |zxid: Zxid, tree_digest: i64| {
         let mut data = txn_bytes(zxid).1;
         data.extend(TxnDigest { version: DIGEST_VERSION, tree_digest }.to_bytes());
