@@ -24,6 +24,9 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 /// How often an address is tried.
 const TRIES: u32 = 5;
 
+/// How soon a leader that refuses is asked again, ms.
+const REFUSED_RETRY_MS: i64 = 5;
+
 /// For how long one look at a connection that is being made may take, ms.
 const SLICE_MS: u64 = 100;
 
@@ -153,11 +156,32 @@ impl Attempt {
             }
             warn!(target: LOG, "Unexpected exception, {place}: {problem}");
             let next_ms = self.clock.elapsed_ms() + self.settings.retry_delay_ms;
+            let is_refused = problem.kind() == io::ErrorKind::ConnectionRefused;
+            if is_refused && let Some(stream) = self.try_while_refused(next_ms) {
+                return Ok(Some(stream));
+            }
             if !self.sleeper.sleep_until(next_ms) {
                 break;
             }
         }
         Ok(None)
+    }
+
+    /// The time between two tries, for a host that is there: the election ended for its server and for this one at the same
+    /// moment, and it is about to listen. Java sleeps meanwhile, and the ensemble with it. None when it does not, or something
+    /// else is wrong.
+    fn try_while_refused(&self, until_ms: i64) -> Option<TcpStream> {
+        while self.clock.elapsed_ms() < until_ms {
+            let soon_ms = self.clock.elapsed_ms() + REFUSED_RETRY_MS;
+            if !self.sleeper.sleep_until(soon_ms.min(until_ms)) {
+                return None;
+            }
+            match self.try_once(until_ms) {
+                Err(problem) if problem.kind() == io::ErrorKind::ConnectionRefused => {}
+                other => return other.ok().flatten(),
+            }
+        }
+        None
     }
 
     /// None when it is over meanwhile.
@@ -185,6 +209,10 @@ impl Attempt {
         }
         if self.is_over() {
             return Ok(None);
+        }
+        if socket.local_addr()? == address {
+            // Nobody listens, and the system has chosen this port for the near end, too: TCP connects a socket to itself.
+            return Err(io::ErrorKind::ConnectionRefused.into());
         }
         socket.set_tcp_nodelay(self.settings.nodelay)?;
         Ok(Some(socket.into()))
@@ -218,6 +246,26 @@ mod tests {
         let stream = connect(&addresses, SETTINGS, &clock, &sleeper(&clock)).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), alive);
         assert!(stream.nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_leader_that_begins_to_listen_is_reached_before_the_next_try_is_due() {
+        let clock = SystemClock::shared();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        let attempt = Attempt {
+            address: socket.local_addr().unwrap().as_socket().unwrap(),
+            settings: SETTINGS,
+            found: Arc::new(RankedMutex::new(Rank::Leaf, "connection", None)),
+            sleeper: sleeper(&clock),
+            clock: Arc::clone(&clock),
+        };
+        assert!(attempt.try_while_refused(clock.elapsed_ms() + 20).is_none());
+        socket.listen(1).unwrap();
+        let start_ms = clock.elapsed_ms();
+        assert!(attempt.try_while_refused(start_ms + 60_000).is_some());
+        assert!(clock.elapsed_ms() < start_ms + 60_000);
     }
 
     #[test]

@@ -34,6 +34,9 @@ use crate::server::txn_log_proposal_iterator::TxnLogProposalIterator;
 /// What ends a snapshot.
 const SNAPSHOT_SIGNATURE: &str = "BenWasHere";
 
+/// How much is read from a learner at once, in bytes: what arrives together is one batch for the log and for all learners.
+const INPUT_BUFFER: usize = 64 * 1024;
+
 /// How often the log on disk is read on because the committed log has moved meanwhile, before a snapshot is sent.
 const DISK_ROUNDS: u32 = 8;
 
@@ -126,7 +129,7 @@ impl<'a> Conversation<'a> {
         // What came in already stays first.
         let left = input.buffer().to_vec();
         let this = &self;
-        this.serve(BufReader::new(left.as_slice().chain(Input(this))))
+        this.serve(BufReader::with_capacity(INPUT_BUFFER, left.as_slice().chain(Input(this))))
     }
 
     fn set_read_timeout(&self, ms: u32) -> io::Result<()> {
