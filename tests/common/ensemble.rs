@@ -113,6 +113,13 @@ impl Ensemble {
     /// Starts so many voters and observers of one program, and waits until all serve.
     #[track_caller]
     pub fn start(program: Program, voters: usize, observers: usize) -> Self {
+        Self::start_of(&vec![program; voters + observers], voters, &[])
+    }
+
+    /// Starts a member of each program, the first so many as voters, with more lines in zoo.cfg, and waits until all serve.
+    #[track_caller]
+    pub fn start_of(programs: &[Program], voters: usize, more: &[&str]) -> Self {
+        let observers = programs.len() - voters;
         let ports: Vec<_> = (0..voters + observers).map(|_| (free_port(), free_port())).collect();
         let line = |(at, (quorum, election)): (usize, &(u16, u16))| {
             let role = if at < voters { "" } else { ":observer" };
@@ -121,7 +128,7 @@ impl Ensemble {
         let lines: Vec<String> = ports.iter().enumerate().map(line).collect();
         let member = |at: usize| {
             let mut builder = ServerBuilder::new()
-                .program(program)
+                .program(programs[at])
                 .config("tickTime=1000")
                 .config("initLimit=10")
                 .config("syncLimit=4")
@@ -130,6 +137,7 @@ impl Ensemble {
                 .property("zookeeper.snapshotSizeFactor", "-1")
                 .property("zookeeper.commitLogCount", "500");
             builder = lines.iter().fold(builder, |builder, line| builder.config(line));
+            builder = more.iter().fold(builder, |builder, line| builder.config(line));
             if at >= voters {
                 builder = builder.config("peerType=observer");
             }

@@ -283,16 +283,22 @@ impl QuorumPeer {
         took_ms
     }
 
+    /// The role before may go with this: not under the lock.
+    fn set_role(&self, role: Role) {
+        let before = std::mem::replace(&mut *self.machinery.role.lock(), role);
+        drop(before);
+    }
+
     /// Whether the role is to be played: not when the end has come meanwhile.
     fn begin(&self, role: Role) -> bool {
-        *self.machinery.role.lock() = role;
+        self.set_role(role);
         // Who ends the peer sets `running` first, and then looks for a role to end.
         self.is_running()
     }
 
     /// The role is over: a new election, unless a change of the ensemble says what comes (Java: updateServerState).
     fn end(&self) {
-        *self.machinery.role.lock() = Role::None;
+        self.set_role(Role::None);
         let was_reconfig = std::mem::replace(&mut self.state.lock().reconfig_flag, false);
         if !was_reconfig {
             self.set_peer_state(ServerState::Looking);
