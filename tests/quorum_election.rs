@@ -276,6 +276,25 @@ fn a_server_of_3_4_is_understood_and_understands() {
     assert_eq!(one.peer.peer_state(), ServerState::Following);
 }
 
+/// A server that was not looking yet when this one said its vote: nobody waits until this one says it again.
+#[test]
+fn who_votes_for_somebody_worse_is_told_at_once() {
+    let mut ensemble = Ensemble::of(&[1, 8, 9]);
+    ensemble.settings.min_notification_interval = Duration::from_secs(3600);
+    let one = ensemble.member(1, Zxid::new(1, 5), EPOCH);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| one.look_for_leader());
+        let mut nine = Scripted::connect_as_3_4(ensemble.election_port(1), 9);
+        let first = nine.receive();
+        let worse = Vote::new(Sid(9), Zxid::new(1, 4), EPOCH);
+        nine.send(&notification_3_4(ServerState::Looking, &worse, 1));
+        assert_eq!(nine.receive(), first);
+        let better = Vote::new(Sid(1), Zxid::new(1, 5), EPOCH);
+        nine.send(&notification_3_4(ServerState::Looking, &better, 1));
+        assert_eq!(looking.join().unwrap().unwrap().id, Sid(1));
+    });
+}
+
 /// The larger of two servers calls back where the smaller one says it is, and says again what it has said last.
 #[test]
 fn the_larger_server_calls_back_and_repeats_its_last_words() {

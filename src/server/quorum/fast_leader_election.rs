@@ -9,7 +9,8 @@
 //! The face and the rounds. `votes` counts, [`notification`] is the form on the wire.
 //!
 //! Differs from Java: queues are bounded, and the oldest notifications go, for everybody repeats his. A leader is followed for
-//! an oracle's silence only if it speaks for itself.
+//! an oracle's silence only if it speaks for itself. Who votes for somebody worse in the same round is told at once, and not
+//! only when nobody has spoken for a while: he was not looking yet when he was told before.
 
 mod messenger;
 pub mod notification;
@@ -205,27 +206,32 @@ impl FastLeaderElection {
 
     /// Tells all voters for whom this server votes (Java: sendNotifications).
     fn send_notifications(&self) {
-        let vote = self.proposal_of_round();
         for sid in self.peer.current_and_next_config_voters() {
-            debug!(
-                target: LOG,
-                "Sending Notification: {} (n.leader), 0x{:x} (n.zxid), 0x{:x} (n.peerEpoch), 0x{:x} \
-                 (n.round), {sid} (recipient), {} (myid) ",
-                vote.id,
-                vote.zxid,
-                vote.peer_epoch,
-                vote.election_epoch,
-                self.my_id
-            );
-            self.send_queue.offer(ToSend {
-                leader: vote.id,
-                zxid: vote.zxid,
-                election_epoch: vote.election_epoch,
-                state: ServerState::Looking,
-                peer_epoch: vote.peer_epoch,
-                sid,
-            });
+            self.send_notification(sid);
         }
+    }
+
+    /// Tells that server for whom this one votes.
+    fn send_notification(&self, sid: Sid) {
+        let vote = self.proposal_of_round();
+        debug!(
+            target: LOG,
+            "Sending Notification: {} (n.leader), 0x{:x} (n.zxid), 0x{:x} (n.peerEpoch), 0x{:x} \
+             (n.round), {sid} (recipient), {} (myid) ",
+            vote.id,
+            vote.zxid,
+            vote.peer_epoch,
+            vote.election_epoch,
+            self.my_id
+        );
+        self.send_queue.offer(ToSend {
+            leader: vote.id,
+            zxid: vote.zxid,
+            election_epoch: vote.election_epoch,
+            state: ServerState::Looking,
+            peer_epoch: vote.peer_epoch,
+            sid,
+        });
     }
 
     /// The election is over: this server leads, follows or observes.
@@ -347,6 +353,11 @@ impl FastLeaderElection {
         } else if is_better(&*verifier, &candidate, &self.proposal()) {
             self.update_proposal(&candidate);
             self.send_notifications();
+        } else if notification.sid != self.my_id
+            && is_better(&*verifier, &self.proposal(), &candidate)
+        {
+            // He changes his vote when he hears of this one, so that it is said once more at most.
+            self.send_notification(notification.sid);
         }
         debug!(
             target: LOG,
