@@ -174,7 +174,11 @@ impl Group<'_> {
         }
         match request.exception {
             Some(KeeperError::SessionMoved) => Some(KeeperError::SessionMoved),
-            Some(exception) if request.op_type != OpCode::Multi.code() => Some(exception),
+            // A transaction of several parts has its errors in them, unless nobody has made one of it: a server that is cut
+            // off.
+            Some(exception) if request.op_type != OpCode::Multi.code() || request.hdr.is_none() => {
+                Some(exception)
+            }
             _ if request.is_throttled => Some(KeeperError::ThrottledOp),
             _ => None,
         }
@@ -263,5 +267,22 @@ impl Group<'_> {
             bytes.extend_from_slice(body);
         });
         self.server.server_metrics().response_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::txn::TxnHeader;
+
+    #[test]
+    fn a_multi_is_refused_as_a_whole_only_when_there_is_no_transaction() {
+        let op = OpCode::Multi.code();
+        let mut request = Request::new(None, SessionId(1), 1, op, None, Arc::new([]));
+        assert_eq!(Group::refusal(&request), None);
+        request.exception = Some(KeeperError::NotReadOnly);
+        assert_eq!(Group::refusal(&request), Some(KeeperError::NotReadOnly));
+        request.hdr = Some(TxnHeader { r#type: op, ..TxnHeader::default() });
+        assert_eq!(Group::refusal(&request), None);
     }
 }

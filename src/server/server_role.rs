@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::admin::command::EnsembleContext;
 use super::buffer_stats::BufferStats;
 use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
@@ -91,6 +92,11 @@ pub trait ServerRole: Send + Sync {
     /// Requests under way in the whole server above which connections wait (Java: getGlobalOutstandingLimit).
     fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
         of_settings
+    }
+
+    /// What only a member of an ensemble knows.
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
+        None
     }
 
     /// Sizes of its proposals, on a leader.

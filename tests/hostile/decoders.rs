@@ -12,10 +12,12 @@ mod stored;
 mod temporary;
 mod texts;
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use zookeeper_server::data::{ACL, ClientInfo, Stat, StatPersisted};
 use zookeeper_server::delete_container_request::DeleteContainerRequest;
+use zookeeper_server::ids::Sid;
 use zookeeper_server::jute::{BinaryInputArchive, Limits, Record, ToStringOutputArchive};
 use zookeeper_server::multi_operation_record::MultiOperationRecord;
 use zookeeper_server::multi_response::MultiResponse;
@@ -35,8 +37,12 @@ use zookeeper_server::server::persistence::file_header::FileHeader;
 use zookeeper_server::server::quorum::fast_leader_election::notification::{
     CURRENT_VERSION, NotificationFrame,
 };
+use zookeeper_server::server::quorum::flexible::quorum_verifier::from_members;
+use zookeeper_server::server::quorum::learner_info::{Greeting, LearnerInfo};
 use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
 use zookeeper_server::server::quorum::quorum_cnx_manager::initial_message::{self, InitialMessage};
+use zookeeper_server::server::quorum::quorum_packet::read_packet;
+use zookeeper_server::server::quorum::quorum_peer_config::config_files;
 use zookeeper_server::server::util::serialize_utils::{
     TxnBody, TxnFormat, deserialize_sub_txn, deserialize_txn, serialize_txn,
 };
@@ -69,6 +75,8 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("replies", replies),
     // Over the connections between servers.
     ("election", election),
+    ("quorum", quorum),
+    ("members_text", members_text),
     // In files.
     ("stored_records", stored_records),
     ("transaction", transaction),
@@ -109,6 +117,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("texts", &["paths", "quota_texts", "auth_ids", "connect_strings", "cli_lines"]),
     ("http_request", &["http_request"]),
     ("election", &["election"]),
+    ("quorum", &["quorum", "members_text"]),
 ];
 
 /// Gives an input to the decoder of a group that it is meant for.
@@ -186,6 +195,36 @@ pub fn election(bytes: &[u8]) {
         if let Ok(again) = InitialMessage::read(&mut &*written, &|_| None) {
             assert_eq!((again.sid, &again.election_addresses[..]), (greeting.sid, addresses.all()));
         }
+    }
+}
+
+/// What servers say on the quorum port: packets one after the other, with what is in them by their type.
+pub fn quorum(bytes: &[u8]) {
+    let mut input = bytes;
+    while let Ok(packet) = read_packet(&mut input, Limits::default()) {
+        let again = read_packet(&packet.to_bytes()[..], Limits::default());
+        assert_eq!(again.expect("what was written can be read"), packet);
+        let Some(data) = &packet.data else { continue };
+        if let Ok(greeting) = Greeting::read(Some(data)) {
+            assert_eq!(greeting.sid.is_some(), data.len() >= 8);
+        }
+        record::<LearnerInfo>(data);
+        transaction(data);
+        members_text(data);
+    }
+}
+
+/// A configuration as servers write it to each other: in NEWLEADER, in notifications, in transactions.
+pub fn members_text(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let resolve = |_: &str| None;
+    for has_oracle in [false, true] {
+        let Ok(members) = config_files::members_from_text(&text, has_oracle, &resolve) else {
+            continue;
+        };
+        let verifier = from_members(members, None);
+        black_box(verifier.contains_quorum(&BTreeSet::from([Sid(1), Sid(2)])));
+        black_box(verifier.to_text());
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use zookeeper_server::data::ClientInfo;
 use zookeeper_server::data::{Id, Stat};
-use zookeeper_server::ids::{SessionId, Zxid};
+use zookeeper_server::ids::{SessionId, Sid, Zxid};
 use zookeeper_server::jute::Record;
 use zookeeper_server::multi_response::MultiResponse;
 use zookeeper_server::op_result::OpResult;
@@ -16,6 +16,8 @@ use zookeeper_server::proto::{
     ConnectResponse, GetACLResponse, GetChildren2Response, GetDataResponse, ReplyHeader,
     WatcherEvent, WhoAmIResponse,
 };
+use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
+use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::server::util::serialize_utils::{TxnBody, serialize_txn};
 use zookeeper_server::txn::{
     CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTTLTxn,
@@ -297,6 +299,49 @@ fn election() -> Vec<Vec<u8>> {
     seeds
 }
 
+const MEMBERS: &[&str] = &[
+    "server.1=127.0.0.1:1:2:participant;3\nserver.2=[::1]:4:5:observer\nversion=100000000",
+    "server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1:2\nweight.1=1\nweight.2=3\nversion=7f",
+];
+
+/// Conversations of learners and of leaders.
+fn quorum() -> Vec<Vec<u8>> {
+    let packet = |packet_type: PacketType, data: Option<Vec<u8>>| {
+        QuorumPacket::new(packet_type, Zxid(0x1_0000_0007), data).to_bytes()
+    };
+    let info =
+        LearnerInfo { serverid: Sid(3), protocol_version: PROTOCOL_VERSION, config_version: 0 };
+    let touched = [&7_i64.to_be_bytes()[..], &30_000_i32.to_be_bytes()].concat();
+    let mut seeds: Vec<Vec<u8>> = transactions()
+        .into_iter()
+        .map(|txn| {
+            [packet(PacketType::Proposal, Some(txn)), packet(PacketType::Commit, None)].concat()
+        })
+        .collect();
+    seeds.push(
+        [
+            packet(PacketType::FollowerInfo, Some(info.to_bytes())),
+            packet(PacketType::AckEpoch, Some(1_i32.to_be_bytes().to_vec())),
+            packet(PacketType::Ack, None),
+            packet(PacketType::Ping, Some(touched.clone())),
+            packet(PacketType::Revalidate, Some(touched)),
+        ]
+        .concat(),
+    );
+    let config = MEMBERS[0].as_bytes().to_vec();
+    let version = PROTOCOL_VERSION.to_be_bytes().to_vec();
+    seeds.push(
+        [
+            packet(PacketType::LeaderInfo, Some(version)),
+            packet(PacketType::Diff, None),
+            packet(PacketType::NewLeader, Some(config)),
+            packet(PacketType::UpToDate, None),
+        ]
+        .concat(),
+    );
+    seeds
+}
+
 /// Good input for the decoder of that name; `root` is the repository's.
 pub fn seeds(name: &str, root: &Path) -> Vec<Vec<u8>> {
     match name {
@@ -306,6 +351,8 @@ pub fn seeds(name: &str, root: &Path) -> Vec<Vec<u8>> {
         "replies" => replies(),
         "transaction" => transactions(),
         "election" => election(),
+        "quorum" => quorum(),
+        "members_text" => texts(MEMBERS),
         "stored_records" => {
             let bodies = bodies().into_iter().map(|(_, body)| body.to_bytes());
             bodies.chain(transactions()).collect()

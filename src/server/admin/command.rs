@@ -121,10 +121,32 @@ pub struct ZabStateView {
     pub zab_state: String,
 }
 
+/// A member of an ensemble as the AdminServer's commands see it.
+///
+/// Nothing is called while a lock is held.
+pub trait EnsembleContext {
+    /// Who leads.
+    fn leader(&self) -> LeaderView;
+
+    /// The voters by their ids.
+    fn voting_view(&self) -> Vec<(i64, MemberView)>;
+
+    /// The phase of the protocol. May take a while when this member has several addresses: they are
+    /// tried.
+    fn zab_state(&self) -> ZabStateView;
+
+    /// The observers, on a leader.
+    fn observers(&self) -> Option<ObserversView> {
+        None
+    }
+
+    /// Sets the statistics of the observers' connections back.
+    fn reset_observer_connection_stats(&self) {}
+}
+
 /// A server as the AdminServer's commands see it, beyond what four-letter words ask.
 ///
-/// Nothing is called while a lock is held. What only members of ensembles know has an answer of
-/// servers without one.
+/// Nothing is called while a lock is held.
 pub trait AdminContext: CommandContext + Send + Sync {
     /// The settings (Java: getConf).
     fn conf(&self) -> ZooKeeperServerConf;
@@ -183,26 +205,8 @@ pub trait AdminContext: CommandContext + Send + Sync {
         path: &str,
     ) -> Result<(), KeeperError>;
 
-    /// Who leads, on a member of an ensemble.
-    fn leader(&self) -> Option<LeaderView> {
-        None
-    }
-
-    /// The observers, on a leader or an observer master.
-    fn observers(&self) -> Option<ObserversView> {
-        None
-    }
-
-    /// Sets the statistics of the observers' connections back.
-    fn reset_observer_connection_stats(&self) {}
-
-    /// The voters by their ids, on a member of an ensemble.
-    fn voting_view(&self) -> Vec<(i64, MemberView)> {
-        Vec::new()
-    }
-
-    /// The phase of the protocol, on a member of an ensemble.
-    fn zab_state(&self) -> Option<ZabStateView> {
+    /// What only members of ensembles know.
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         None
     }
 }

@@ -34,12 +34,20 @@ use super::quorum_peer::{LearnerType, ServerState};
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
 use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::server::rate_logger::RateLogger;
 use crate::server::zookeeper_thread;
 use crate::util::circular_blocking_queue::CircularBlockingQueue;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.FastLeaderElection";
+
+/// How often the log repeats what peers do wrong again and again, in ms.
+const LOG_INTERVAL_MS: i64 = 10_000;
+
+fn repetitions(peer: &Arc<dyn ElectionPeer>) -> RateLogger {
+    RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(peer.clock()))
+}
 
 /// Notifications that wait, in or out.
 const QUEUE_CAPACITY: usize = 1_000;
@@ -82,6 +90,9 @@ pub struct FastLeaderElection {
     proposal: RankedMutex<Vote>,
     is_stopped: AtomicBool,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
+    /// What is no notification: a bad peer may send as much as it likes.
+    short_messages: RateLogger,
+    malformed_messages: RateLogger,
 }
 
 /// One run of [`Election::look_for_leader`].
@@ -114,6 +125,8 @@ impl FastLeaderElection {
             ),
             is_stopped: AtomicBool::new(false),
             threads: RankedMutex::new(Rank::Leaf, "threads of the election", Vec::new()),
+            short_messages: repetitions(&peer),
+            malformed_messages: repetitions(&peer),
             peer,
             manager,
         })

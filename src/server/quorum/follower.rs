@@ -13,7 +13,7 @@ use log::{debug, error, info, warn};
 use super::follower_zookeeper_server::{FollowerZooKeeperServer, PendingTxns};
 use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
-use super::learner::{Learner, LearnerError, LearnerPeer, Synced, address_text};
+use super::learner::{Learner, LearnerError, LearnerPeer, Synced, hosts_text};
 use super::learner_zookeeper_server::FOLLOWER;
 use super::quorum_packet::{PacketType, QuorumPacket};
 use super::quorum_peer::ZabState;
@@ -92,7 +92,7 @@ impl Follower {
             return Err(LearnerError::OldEpoch { leader: new, accepted });
         }
         let start_ms = peer.clock().elapsed_ms();
-        peer.set_leader_address_and_id(Some(address_text(leader)), Some(leader.id));
+        peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
         peer.set_zab_state(ZabState::Synchronization);
         let history = learner.sync_with_leader(input, zxid)?;
         let mut serving = self.serve(history, zxid)?;

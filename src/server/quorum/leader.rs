@@ -175,7 +175,7 @@ impl Leader {
             broadcast: RankedMutex::new(
                 Rank::Proposals,
                 "what a leader has proposed",
-                Broadcast::new(peer.my_id()),
+                Broadcast::new(peer.my_id(), peer.clock()),
             ),
             learners: RankedMutex::new(Rank::Leaf, "learners", learners),
             life: RankedMutex::new(Rank::Leaf, "end of the leader", Life::default()),
@@ -241,8 +241,9 @@ impl Leader {
 
         self.agreement.wait_for_epoch_ack(&*verifier, my_id, summary, summary)?;
         self.peer.set_current_epoch(epoch)?;
-        let address = self.peer.quorum_addresses().first().map(ToString::to_string);
-        self.peer.set_leader_address_and_id(address, Some(my_id));
+        let addresses = self.peer.quorum_addresses();
+        let hosts: Vec<&str> = addresses.iter().map(|address| address.host.as_str()).collect();
+        self.peer.set_leader_address_and_id(Some(hosts.join("|")), Some(my_id));
         self.peer.set_zab_state(ZabState::Synchronization);
         if let Err(problem) = self.agreement.wait_for_new_leader_ack(my_id, start) {
             self.explain_missing_followers();
@@ -519,6 +520,11 @@ impl Leader {
     /// Observers that get what is committed.
     pub fn synced_observers(&self) -> usize {
         self.broadcast.lock().observing().len()
+    }
+
+    /// Those observers (Java: getObservingLearners).
+    pub fn observing_learners(&self) -> Vec<Arc<LearnerHandler>> {
+        self.broadcast.lock().observing().to_vec()
     }
 
     /// Syncs that wait for their answer.

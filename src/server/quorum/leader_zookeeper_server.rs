@@ -22,6 +22,9 @@ use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
+use crate::server::admin::command::{
+    EnsembleContext, LeaderView, MemberView, ObserversView, ZabStateView,
+};
 use crate::server::buffer_stats::BufferStats;
 use crate::server::container_manager::{ContainerManager, ContainerManagerConfig};
 use crate::server::final_request_processor::FinalRequestProcessor;
@@ -157,6 +160,38 @@ impl ServerRole for LeaderRole {
 
     fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
         Some(Arc::clone(&self.proposal_stats))
+    }
+
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
+        Some(self)
+    }
+}
+
+impl EnsembleContext for LeaderRole {
+    fn leader(&self) -> LeaderView {
+        EnsembleContext::leader(&*self.peer)
+    }
+
+    fn voting_view(&self) -> Vec<(i64, MemberView)> {
+        EnsembleContext::voting_view(&*self.peer)
+    }
+
+    fn zab_state(&self) -> ZabStateView {
+        EnsembleContext::zab_state(&*self.peer)
+    }
+
+    fn observers(&self) -> Option<ObserversView> {
+        let observers = self.leader.upgrade()?.observing_learners();
+        let observers: Vec<_> = observers.iter().map(|observer| observer.info()).collect();
+        Some(ObserversView { synced_observers: observers.len(), observers })
+    }
+
+    fn reset_observer_connection_stats(&self) {
+        if let Some(leader) = self.leader.upgrade() {
+            for observer in leader.observing_learners() {
+                observer.reset_stats();
+            }
+        }
     }
 }
 

@@ -42,6 +42,7 @@ use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::jute::{InputError, Limits};
 use crate::keeper_exception::KeeperError;
+use crate::server::admin::command::EnsembleContext;
 use crate::server::exit_code::ExitCode;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::persistence::snap_shot::SnapError;
@@ -203,6 +204,12 @@ pub trait LearnerPeer: Send + Sync {
 
     /// How many members vote.
     fn quorum_size(&self) -> usize;
+
+    /// What the AdminServer asks of a member.
+    fn ensemble(&self) -> &dyn EnsembleContext;
+
+    /// The state and the phase as `mntr` shows them.
+    fn detailed_peer_state(&self) -> String;
 }
 
 /// Why a learner does not follow its leader any more. The peer looks for a leader again.
@@ -643,4 +650,10 @@ pub(super) fn address_text(server: &QuorumServer) -> String {
     let addresses: Vec<String> =
         server.addresses.iter().map(|one| format!("{}:{}", one.host, one.port)).collect();
     addresses.join("|")
+}
+
+/// A server's hosts, as the AdminServer shows them.
+pub(super) fn hosts_text(server: &QuorumServer) -> String {
+    let hosts: Vec<&str> = server.addresses.iter().map(|one| one.host.as_str()).collect();
+    hosts.join("|")
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 use log::{debug, info, warn};
 
@@ -25,6 +25,7 @@ use super::packet_output::PacketOutput;
 use super::quorum_packet::{PacketType, QuorumPacket};
 use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
+use crate::server::admin::json_outputter::Json;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::session_tracker::Owner;
 use crate::server::zookeeper_thread;
@@ -64,6 +65,19 @@ pub struct LearnerHandler {
     queued_since_ms: AtomicI64,
     metrics: Arc<ServerMetrics>,
     clock: Clock,
+    stats: Stats,
+}
+
+/// What `observers` of the AdminServer shows of it. Each figure on its own: nothing depends on them.
+#[derive(Default)]
+struct Stats {
+    established_ms: AtomicI64,
+    packets_received: AtomicI64,
+    requests_received: AtomicI64,
+    /// Of the packet that was queued last and has one, -1 before.
+    last_zxid: AtomicI64,
+    /// Packets that had left when the statistics began anew.
+    sent_before: AtomicU64,
 }
 
 impl LearnerHandler {
@@ -94,12 +108,14 @@ impl LearnerHandler {
             queued_since_ms: AtomicI64::new(0),
             metrics: Arc::clone(metrics),
             clock: Arc::clone(clock),
+            stats: Stats { last_zxid: AtomicI64::new(-1), ..Stats::default() },
         }))
     }
 
     /// Talks with the learner until one of the two ends it. The thread's body.
     pub fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
         master.add_learner_handler(self);
+        self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
         let is_initial = true;
         self.touch(master.tick_of_ack_deadline(is_initial));
         if let Err(end) = Conversation::new(self, master).run() {
@@ -152,12 +168,14 @@ impl LearnerHandler {
 
     /// Queues a packet; who calls flushes.
     pub fn queue_packet(&self, packet: &QuorumPacket) {
+        self.note_zxid(packet.zxid);
         self.note_queued();
         self.output.queue(packet);
     }
 
-    /// Queues a packet that is serialized.
-    pub fn queue_bytes(&self, bytes: &[u8]) {
+    /// Queues a packet that is serialized: a transaction, or its commit.
+    pub fn queue_bytes(&self, zxid: Zxid, bytes: &[u8]) {
+        self.note_zxid(zxid);
         self.note_queued();
         self.output.queue_bytes(bytes);
     }
@@ -168,10 +186,49 @@ impl LearnerHandler {
         }
     }
 
+    fn note_zxid(&self, zxid: Zxid) {
+        if zxid.0 > 0 {
+            self.stats.last_zxid.store(zxid.0, Ordering::Relaxed);
+        }
+    }
+
+    fn note_received(&self, is_request: bool) {
+        self.stats.packets_received.fetch_add(1, Ordering::Relaxed);
+        self.stats.requests_received.fetch_add(i64::from(is_request), Ordering::Relaxed);
+    }
+
+    /// What is known of it (Java: getLearnerHandlerInfo).
+    #[must_use]
+    pub fn info(&self) -> Json {
+        let (waiting, bytes, left) = self.output.counts();
+        let sent = left.saturating_sub(self.stats.sent_before.load(Ordering::Relaxed));
+        let number = |counter: &AtomicI64| Json::Long(counter.load(Ordering::Relaxed));
+        Json::object([
+            ("remote_socket_address", format!("/{}", self.remote).into()),
+            ("sid", self.sid().0.into()),
+            ("established", number(&self.stats.established_ms)),
+            ("queued_packets", waiting.into()),
+            ("queued_packets_size", bytes.into()),
+            ("packets_received", number(&self.stats.packets_received)),
+            ("packets_sent", i64::try_from(sent).unwrap_or(i64::MAX).into()),
+            ("requests", number(&self.stats.requests_received)),
+            ("last_zxid", number(&self.stats.last_zxid)),
+        ])
+    }
+
+    /// The statistics begin anew (Java: resetObserverConnectionStats).
+    pub fn reset_stats(&self) {
+        let (_, _, left) = self.output.counts();
+        self.stats.sent_before.store(left, Ordering::Relaxed);
+        self.stats.packets_received.store(0, Ordering::Relaxed);
+        self.stats.requests_received.store(0, Ordering::Relaxed);
+        self.stats.last_zxid.store(-1, Ordering::Relaxed);
+    }
+
     /// Queues a proposal, whose acknowledgement is waited for.
     pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
         self.progress.lock().limit.update_proposal(zxid, now_ms);
-        self.queue_bytes(bytes);
+        self.queue_bytes(zxid, bytes);
     }
 
     /// Sends what is queued. Never waits; no lock above this one's may be held.

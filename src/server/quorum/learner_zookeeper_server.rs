@@ -13,7 +13,10 @@ use super::quorum_zookeeper_server;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
 use crate::ids::{SessionId, Sid};
 use crate::keeper_exception::KeeperError;
+use crate::metrics::gauge::Gauge;
+use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
+use crate::server::admin::command::EnsembleContext;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
@@ -167,14 +170,27 @@ impl ServerRole for LearnerRole {
         true
     }
 
-    /// Java: ObserverZooKeeperServer.dumpMonitorValues.
+    /// Java: dumpMonitorValues of QuorumZooKeeperServer and ObserverZooKeeperServer.
     fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
+        sink("peer_state", self.peer.detailed_peer_state().into());
         if self.state_name == OBSERVER {
             sink("observer_master_id", self.master.load(Ordering::Relaxed).into());
         }
     }
 
+    fn gauges(&self) -> Vec<(&'static str, Arc<dyn Gauge>)> {
+        let peer = Arc::downgrade(&self.peer);
+        let quorum_size = move || -> Option<MetricValue> {
+            Some(i64::try_from(peer.upgrade()?.quorum_size()).ok()?.into())
+        };
+        vec![("quorum_size", Arc::new(quorum_size))]
+    }
+
     fn dump_conf(&self, out: &mut String) {
         self.peer.dump_conf(out);
+    }
+
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
+        Some(self.peer.ensemble())
     }
 }

@@ -12,7 +12,9 @@ use log::{error, info, warn};
 
 use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
-use super::learner::{Learner, LearnerError, LearnerPeer, Synced, address_text, suggested_leader};
+use super::learner::{
+    Learner, LearnerError, LearnerPeer, Synced, address_text, hosts_text, suggested_leader,
+};
 use super::learner_zookeeper_server::OBSERVER;
 use super::observer_zookeeper_server::ObserverZooKeeperServer;
 use super::quorum_packet::{PacketType, QuorumPacket};
@@ -109,7 +111,7 @@ impl Observer {
             return Err(LearnerError::Reconfig);
         }
         let start_ms = peer.clock().elapsed_ms();
-        peer.set_leader_address_and_id(Some(address_text(leader)), Some(leader.id));
+        peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
         peer.set_zab_state(ZabState::Synchronization);
         let history = learner.sync_with_leader(input, zxid)?;
         let mut serving = self.serve(history, zxid)?;

@@ -37,6 +37,8 @@ struct State {
     queued: Vec<u8>,
     /// Packets that were queued and not handed to the socket yet (Java: queuedPackets.size).
     packets: usize,
+    /// All that were ever queued.
+    count: u64,
     /// Nothing is sent before this is set: what comes first is written by somebody else.
     started: bool,
     /// Somebody sends: he will see what is queued meanwhile.
@@ -99,6 +101,7 @@ impl PacketOutput {
         if !state.closed {
             write(&mut state.queued);
             state.packets += 1;
+            state.count += 1;
         }
     }
 
@@ -106,6 +109,14 @@ impl PacketOutput {
     #[must_use]
     pub fn queued_packets(&self) -> usize {
         self.state.lock().packets
+    }
+
+    /// How many packets wait, how many bytes these have, and how many packets have left.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, u64) {
+        let state = self.state.lock();
+        let waiting = u64::try_from(state.packets).unwrap_or(u64::MAX);
+        (state.packets, state.queued.len(), state.count.saturating_sub(waiting))
     }
 
     /// Sends what is queued, as far as the socket takes it now. Never waits. No lock of a higher rank may be needed by whoever
@@ -129,8 +140,7 @@ impl PacketOutput {
                     return;
                 }
                 state.sending = true;
-                state.packets = 0;
-                mem::swap(&mut bytes, &mut state.queued);
+                take_queued(&mut state, &mut bytes);
             }
             let mut sent = 0;
             while sent < bytes.len() {
@@ -175,8 +185,7 @@ impl PacketOutput {
                     state.handed_over = false;
                     continue;
                 } else {
-                    state.packets = 0;
-                    mem::swap(&mut bytes, &mut state.queued);
+                    take_queued(&mut state, &mut bytes);
                 }
             }
             if let Err(error) = (&self.stream).write_all(&bytes) {
@@ -221,6 +230,12 @@ impl PacketOutput {
             zookeeper_thread::join(thread);
         }
     }
+}
+
+/// Exchanges what is queued for an empty buffer.
+fn take_queued(state: &mut State, bytes: &mut Vec<u8>) {
+    mem::swap(bytes, &mut state.queued);
+    state.packets = 0;
 }
 
 /// Empties a buffer, and lets it go when it has grown large.

@@ -9,6 +9,7 @@
 //! `observer`).
 
 mod election_peer;
+mod ensemble_context;
 pub mod epochs;
 mod learner_peer;
 pub mod quorum_server;

@@ -9,7 +9,7 @@ use super::ZooKeeperServer;
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
-use crate::server::admin::command::{AdminContext, TakenSnapshot};
+use crate::server::admin::command::{AdminContext, EnsembleContext, TakenSnapshot};
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::persistence::snapshot_info::SnapshotInfo;
 use crate::server::persistence::util::{SNAPSHOT_FILE_PREFIX, zxid_from_name};
@@ -86,5 +86,9 @@ impl AdminContext for ZooKeeperServer {
         path: &str,
     ) -> Result<(), KeeperError> {
         self.check_acl(acl, perm, ids, path, None)
+    }
+
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
+        self.role().ensemble()
     }
 }

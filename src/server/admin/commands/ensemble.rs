@@ -2,7 +2,7 @@
 //! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and
 //! ZabStateCommand of server/admin/Commands.java).
 
-use super::super::command::{AdminContext, Kwargs, MemberView, ObserversView};
+use super::super::command::{AdminContext, EnsembleContext, Kwargs, MemberView, ObserversView};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
 use super::Commands;
@@ -33,7 +33,7 @@ pub(super) fn leader(
     _kwargs: &Kwargs,
     response: &mut CommandResponse,
 ) {
-    match server.leader() {
+    match server.ensemble().map(EnsembleContext::leader) {
         Some(view) => {
             response.put("is_leader", view.is_leader);
             response.put("leader_id", view.leader_id);
@@ -51,7 +51,7 @@ pub(super) fn observers(
     response: &mut CommandResponse,
 ) {
     let none = ObserversView { synced_observers: 0, observers: Vec::new() };
-    let view = server.observers().unwrap_or(none);
+    let view = server.ensemble().and_then(EnsembleContext::observers).unwrap_or(none);
     response.put("synced_observers", view.synced_observers);
     response.put("observers", Json::List(view.observers));
 }
@@ -63,7 +63,9 @@ pub(super) fn reset_observers(
     _kwargs: &Kwargs,
     _response: &mut CommandResponse,
 ) {
-    server.reset_observer_connection_stats();
+    if let Some(ensemble) = server.ensemble() {
+        ensemble.reset_observer_connection_stats();
+    }
 }
 
 /// `voting_view`: the voters.
@@ -73,7 +75,8 @@ pub(super) fn voting_view(
     _kwargs: &Kwargs,
     response: &mut CommandResponse,
 ) {
-    let voters = server.voting_view().into_iter().map(|(id, view)| (id.to_string(), member(view)));
+    let voters = server.ensemble().map(EnsembleContext::voting_view).unwrap_or_default();
+    let voters = voters.into_iter().map(|(id, view)| (id.to_string(), member(view)));
     response.put("current_config", Json::Object(voters.collect()));
 }
 
@@ -94,7 +97,8 @@ pub(super) fn zab_state(
     _kwargs: &Kwargs,
     response: &mut CommandResponse,
 ) {
-    let known = server.and_then(|server| Some((server.zab_state()?, server.last_processed_zxid())));
+    let known = server
+        .and_then(|server| Some((server.ensemble()?.zab_state(), server.last_processed_zxid())));
     let Some((view, last_zxid)) = known else {
         response.put("voting", false);
         response.put("zabstate", "");

@@ -10,7 +10,7 @@ use crate::common::time::ManualClock;
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
 use crate::server::admin::command::{
-    LeaderView, MemberView, ObserversView, TakenSnapshot, ZabStateView,
+    EnsembleContext, LeaderView, MemberView, ObserversView, TakenSnapshot, ZabStateView,
 };
 use crate::server::admin::json_outputter::{self, Json};
 use crate::server::command::test_context::TestContext;
@@ -97,13 +97,18 @@ impl AdminContext for TestContext {
         };
         if acl.iter().any(allows) { Ok(()) } else { Err(KeeperError::NoAuth) }
     }
-    fn leader(&self) -> Option<LeaderView> {
-        let view = LeaderView { is_leader: true, leader_id: 3, leader_address: None };
-        self.is_member.then_some(view)
+    fn ensemble(&self) -> Option<&dyn EnsembleContext> {
+        self.is_member.then_some(self)
+    }
+}
+
+impl EnsembleContext for TestContext {
+    fn leader(&self) -> LeaderView {
+        LeaderView { is_leader: true, leader_id: 3, leader_address: None }
     }
     fn observers(&self) -> Option<ObserversView> {
         let observers = vec![Json::object([("sid", 5_i64.into())])];
-        self.is_member.then_some(ObserversView { synced_observers: 1, observers })
+        Some(ObserversView { synced_observers: 1, observers })
     }
     fn voting_view(&self) -> Vec<(i64, MemberView)> {
         let view = MemberView {
@@ -112,10 +117,10 @@ impl AdminContext for TestContext {
             client_address: String::new(),
             is_participant: true,
         };
-        self.is_member.then_some((3, view)).into_iter().collect()
+        vec![(3, view)]
     }
-    fn zab_state(&self) -> Option<ZabStateView> {
-        self.is_member.then(|| ZabStateView {
+    fn zab_state(&self) -> ZabStateView {
+        ZabStateView {
             my_id: 3,
             is_leader: true,
             learner_address: "h:2888".into(),
@@ -123,7 +128,7 @@ impl AdminContext for TestContext {
             client_address: Json::Null,
             voting: true,
             zab_state: "broadcast".into(),
-        })
+        }
     }
 }
 

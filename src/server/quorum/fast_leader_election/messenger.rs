@@ -9,7 +9,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use log::{debug, error, info, warn};
+use log::{debug, error, info};
 
 use super::notification::{NotificationError, NotificationFrame};
 use super::{FastLeaderElection, LOG, Notification};
@@ -74,15 +74,16 @@ impl FastLeaderElection {
         let frame = match NotificationFrame::decode(&message.bytes) {
             Ok(frame) => frame,
             Err(NotificationError::Short(length)) => {
-                error!(target: LOG, "Got a short response from server {sid}: {length}");
+                let value = format!("{length} bytes from server {sid}");
+                self.short_messages.rate_limit_log("Got a short response", Some(&value));
                 return Next::Message;
             }
             Err(problem) => {
-                warn!(
-                    target: LOG,
-                    "Skipping the processing of a partial / malformed response message sent by \
-                     sid={sid} (message length: {}): {problem}",
-                    message.bytes.len()
+                let length = message.bytes.len();
+                let value = format!("sid={sid} (message length: {length}): {problem}");
+                self.malformed_messages.rate_limit_log(
+                    "Skipping the processing of a partial / malformed response message sent by",
+                    Some(&value),
                 );
                 return Next::Message;
             }

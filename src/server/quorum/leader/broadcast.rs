@@ -7,22 +7,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use log::{debug, warn};
+use log::debug;
 
 use super::old_learners;
 use super::proposal::{Acked, ProposalPacket, Proposals};
 use super::sync_requests::SyncRequests;
+use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
 use crate::jute::Record;
 use crate::server::quorum::commit_processor::CommitProcessor;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::learner_handler::{LearnerHandler, write_proposal};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
+
+/// How often the log repeats what learners do wrong again and again, in ms.
+const LOG_INTERVAL_MS: i64 = 10_000;
 
 /// A packet without data: type, zxid, and twice null.
 const BARE_PACKET: usize = 4 + 8 + 4 + 4;
@@ -49,10 +54,12 @@ pub(super) struct Broadcast {
     commit_processor: Option<Arc<CommitProcessor>>,
     /// Proposes nothing more: it has ended, or its zxids have.
     is_closed: bool,
+    /// Acknowledgements of what was never proposed: a bad learner may send as many as it likes.
+    future_acks: RateLogger,
 }
 
 impl Broadcast {
-    pub(super) fn new(my_id: Sid) -> Self {
+    pub(super) fn new(my_id: Sid, clock: &Clock) -> Self {
         Self {
             my_id,
             verifiers: Vec::new(),
@@ -63,6 +70,7 @@ impl Broadcast {
             receivers: Arc::new([]),
             commit_processor: None,
             is_closed: false,
+            future_acks: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(clock)),
         }
     }
 
@@ -138,7 +146,7 @@ impl Broadcast {
         now_ms: i64,
     ) {
         for packet in self.proposals.to_be_applied_after(last_seen) {
-            handler.queue_bytes(&packet.bytes);
+            handler.queue_bytes(packet.zxid, &packet.bytes);
             handler.queue_packet(&QuorumPacket::new(PacketType::Commit, packet.zxid, None));
         }
         if handler.is_observer() {
@@ -185,7 +193,8 @@ impl Broadcast {
                 debug!(target: LOG, "proposal has already been committed, zxid: {zxid} from {sid}");
             }
             Acked::Unknown => {
-                warn!(target: LOG, "Trying to commit future proposal: zxid {zxid} from {sid}");
+                let value = format!("zxid {zxid} from {sid}");
+                self.future_acks.rate_limit_log("Trying to commit future proposal", Some(&value));
             }
         }
     }
@@ -200,13 +209,13 @@ impl Broadcast {
             let Some(proposal) = self.proposals.commit() else { break };
             let commit = QuorumPacket::new(PacketType::Commit, zxid, None).to_bytes();
             for handler in &self.forwarding {
-                handler.queue_bytes(&commit);
+                handler.queue_bytes(zxid, &commit);
             }
             if !self.observing.is_empty() {
                 let inform = inform_packet(&proposal.packet.bytes);
                 for handler in &self.observing {
                     old_learners::check(handler, &proposal.request.txn_bytes);
-                    handler.queue_bytes(&inform);
+                    handler.queue_bytes(zxid, &inform);
                 }
             }
             metrics.commit_count.add(1);

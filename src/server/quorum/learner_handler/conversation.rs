@@ -28,6 +28,7 @@ use crate::server::quorum::learner_sync_request::learner_request;
 use crate::server::quorum::learner_sync_throttler::{SyncSlot, SyncThrottled};
 use crate::server::quorum::quorum_packet::{PacketError, PacketType, QuorumPacket, read_packet};
 use crate::server::quorum::state_summary::StateSummary;
+use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
 use crate::server::txn_log_proposal_iterator::TxnLogProposalIterator;
 
@@ -77,6 +78,9 @@ pub(super) enum ConversationEnd {
     Throttled(#[from] SyncThrottled),
 }
 
+/// How often the log repeats what one learner does wrong again and again, in ms.
+const LOG_INTERVAL_MS: i64 = 10_000;
+
 /// What has arrived and was not passed on yet.
 #[derive(Default)]
 struct Batch {
@@ -92,6 +96,8 @@ pub(super) struct Conversation<'a> {
     batch: RefCell<Batch>,
     /// Held until the learner is up to date.
     slot: Option<SyncSlot>,
+    /// Packets that no learner sends once it serves: a bad one may send as many as it likes.
+    unexpected: RateLogger,
 }
 
 /// The socket, which is asked only when everything before is passed on.
@@ -114,7 +120,9 @@ struct Met {
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(handler: &'a Arc<LearnerHandler>, master: &'a dyn LearnerMaster) -> Self {
-        Self { handler, master, batch: RefCell::default(), slot: None }
+        let clock = Arc::clone(master.clock());
+        let unexpected = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, clock);
+        Self { handler, master, batch: RefCell::default(), slot: None, unexpected }
     }
 
     pub(super) fn run(mut self) -> Result<(), ConversationEnd> {
@@ -426,7 +434,7 @@ impl<'a> Conversation<'a> {
             old_learners::check(self.handler, &proposal.bytes);
             bytes.clear();
             write_proposal(proposal.zxid, &proposal.bytes, &mut bytes);
-            self.handler.queue_bytes(&bytes);
+            self.handler.queue_bytes(proposal.zxid, &bytes);
             self.handler.queue_packet(&QuorumPacket::new(PacketType::Commit, proposal.zxid, None));
         }
     }
@@ -468,11 +476,13 @@ impl<'a> Conversation<'a> {
                 Ok(packet) => packet,
                 Err(end) => {
                     self.pass_on();
+                    self.unexpected.flush();
                     return Err(end.into());
                 }
             };
             let is_initial = false;
             self.handler.touch(self.master.tick_of_ack_deadline(is_initial));
+            self.handler.note_received(packet.packet_type() == Some(PacketType::Request));
             self.take(packet)?;
         }
     }
@@ -505,7 +515,10 @@ impl<'a> Conversation<'a> {
                 batch.requests.push(request);
                 batch.is_dirty = true;
             }
-            _ => warn!(target: LOG, "unexpected quorum packet, type: {}", packet.r#type),
+            _ => {
+                let value = packet.r#type.to_string();
+                self.unexpected.rate_limit_log("unexpected quorum packet, type", Some(&value));
+            }
         }
         Ok(())
     }

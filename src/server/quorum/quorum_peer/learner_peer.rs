@@ -12,6 +12,7 @@ use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::jute::Limits;
 use crate::keeper_exception::KeeperError;
+use crate::server::admin::command::EnsembleContext;
 use crate::server::exit_code::ExitCode;
 use crate::server::quorum::learner::{LearnerPeer, LearnerSettings};
 use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
@@ -166,5 +167,13 @@ impl LearnerPeer for QuorumPeer {
 
     fn quorum_size(&self) -> usize {
         self.quorum_size()
+    }
+
+    fn ensemble(&self) -> &dyn EnsembleContext {
+        self
+    }
+
+    fn detailed_peer_state(&self) -> String {
+        self.detailed_peer_state()
     }
 }

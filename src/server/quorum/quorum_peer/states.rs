@@ -105,7 +105,9 @@ pub enum ZabState {
 }
 
 impl ZabState {
-    const fn name(self) -> &'static str {
+    /// As `mntr` and `zabstate` show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Election => "election",
             Self::Discovery => "discovery",

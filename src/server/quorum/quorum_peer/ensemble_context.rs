@@ -1,0 +1,80 @@
+//! The peer as the commands of the AdminServer see it (Java: LeaderCommand, VotingViewCommand and ZabStateCommand of
+//! server/admin/Commands.java, with the beans that they show).
+
+use super::{LearnerType, QuorumPeer, ServerState};
+use crate::common::net_utils::InetSocketAddress;
+use crate::server::admin::command::{EnsembleContext, LeaderView, MemberView, ZabStateView};
+use crate::server::admin::json_outputter::Json;
+use crate::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
+
+impl EnsembleContext for QuorumPeer {
+    fn leader(&self) -> LeaderView {
+        let (leader_address, leader_id) = self.leader_address_and_id();
+        let is_leader = self.peer_state() == ServerState::Leading;
+        LeaderView { is_leader, leader_id: leader_id.map_or(-1, |id| id.0), leader_address }
+    }
+
+    fn voting_view(&self) -> Vec<(i64, MemberView)> {
+        let texts = |addresses: &[InetSocketAddress]| addresses.iter().map(text).collect();
+        let view = |server: super::QuorumServer| MemberView {
+            server_addresses: texts(&server.addresses),
+            election_addresses: texts(&server.election_addresses),
+            client_address: server.client_address.as_ref().map(text).unwrap_or_default(),
+            is_participant: server.learner_type == LearnerType::Participant,
+        };
+        self.voting_view().into_iter().map(|(id, server)| (id.0, view(server))).collect()
+    }
+
+    fn zab_state(&self) -> ZabStateView {
+        let me = self.server(self.my_id());
+        let client_address = me.and_then(|me| me.client_address);
+        let voter = self.voting_view().remove(&self.my_id());
+        let (addresses, election_addresses) = (self.quorum_addresses(), self.election_addresses());
+        let voting = voter.is_some_and(|voter| {
+            voter.addresses == addresses && voter.election_addresses == election_addresses
+        });
+        ZabStateView {
+            my_id: self.my_id().0,
+            is_leader: self.peer_state() == ServerState::Leading,
+            learner_address: bean(addresses),
+            election_address: bean(election_addresses),
+            client_address: client_address.as_ref().map_or(Json::Null, json),
+            voting,
+            zab_state: self.zab_state().name().to_owned(),
+        }
+    }
+}
+
+fn text(address: &InetSocketAddress) -> String {
+    address.to_string()
+}
+
+fn json(address: &InetSocketAddress) -> Json {
+    Json::Text(text(address))
+}
+
+/// What Java's library for JSON makes of a MultipleAddresses.
+fn bean(addresses: Vec<InetSocketAddress>) -> Json {
+    let addresses = MultipleAddresses::new(addresses, DEFAULT_TIMEOUT);
+    let list = |list: &[&InetSocketAddress]| Json::List(list.iter().map(|one| json(one)).collect());
+    let option = |one: Option<&InetSocketAddress>| one.map_or(Json::Null, json);
+    let all: Vec<_> = addresses.all().iter().collect();
+    let wildcards = addresses.wildcard_addresses();
+    // One that nobody has to ask for; of several, those that answer.
+    let reachable = addresses.all_reachable_or_all();
+    let hosts = addresses.all().iter().map(|one| Json::from(one.host.as_str()));
+    let ports = addresses.ports().into_iter().map(|port| Json::Long(port.into()));
+    let any_reachable = option(reachable.first().copied());
+    Json::object([
+        ("empty", addresses.is_empty().into()),
+        ("all_addresses", list(&all)),
+        ("wildcard_addresses", list(&wildcards.iter().collect::<Vec<_>>())),
+        ("all_ports", Json::List(ports.collect())),
+        ("all_host_strings", Json::List(hosts.collect())),
+        ("reachable_address", any_reachable.clone()),
+        ("all_reachable_addresses", list(&reachable)),
+        ("all_reachable_addresses_or_all", list(&reachable)),
+        ("reachable_or_one", any_reachable),
+        ("one", option(addresses.one())),
+    ])
+}
