@@ -36,9 +36,19 @@ suite_differential() {
     local code=0
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --random 3 || code=1
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --members 3 || code=1
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --members 3 --random 1 \
+        --on follower || code=1
+    python3 tests/differential/members.py --left "$JAVA" --right "$SUBJECT" || code=1
     return "$code"
 }
-suite_clients() { python3 tests/differential/clients.py --left "$JAVA" --right "$SUBJECT"; }
+suite_clients() {
+    local code=0
+    python3 tests/differential/clients.py --left "$JAVA" --right "$SUBJECT" || code=1
+    python3 tests/differential/clients.py --left "$JAVA" --right "$SUBJECT" --members 3 || code=1
+    python3 tests/ensemble/sessions.py --members "$SUBJECT,$SUBJECT,$SUBJECT,$SUBJECT:observer" || code=1
+    return "$code"
+}
 suite_kazoo() { python3 tests/kazoo/run.py --left "$JAVA" --right "$SUBJECT"; }
 suite_datadirs() { python3 tests/datadirs/run.py --subject "$SUBJECT"; }
 # With every Java version the short scenario; `tests/ensemble/run.py --matrix ours` has more of them, and takes longer.

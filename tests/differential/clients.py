@@ -3,6 +3,8 @@
 
     clients.py                       Java 3.9.5 against ours, every client
     clients.py --right java:3.8.6 go
+    clients.py --members 3           on the leader, a follower and an observer of ensembles with three
+                                     voters; or --on one of them
 """
 
 import argparse
@@ -14,13 +16,21 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent
-sys.path.insert(0, str(TESTS))
+sys.path[:0] = [str(TESTS), str(HERE)]
 
+import on_members  # noqa: E402
+from harness.ensemble import end_on_signals  # noqa: E402
 from harness.servers import PEERS, Server, fresh_dir, require, work_root  # noqa: E402
+from transcript import Normaliser  # noqa: E402
 
 DEADLINE_S = 120
+SETTINGS = {"extendedTypesEnabled": "true"}
 # Commands that zkCli got after 3.5.
 NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")
+
+
+# As each client prints the zxids of a stat.
+_ZXID = re.compile(r"\b([cmp]zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
 
 
 def zkcli(version):
@@ -49,9 +59,11 @@ CLIENTS = {
 }
 
 
-def normalise(text):
+def normalise(text, normaliser):
     """Dates become DATE; lists get sorted; what zkCli's event thread prints, whenever it gets to it,
-    moves to the end."""
+    moves to the end. In an ensemble, zxids count from a common start, and ports have names."""
+    text = _ZXID.sub(lambda m: m[1] + normaliser.zx(int(m[2], 0)), text)
+    text = normaliser.name_ports(text)
     text = re.sub(r"(?m)^([cm]time) = (?!Thu Jan 01 00:00:00 UTC 1970).*", r"\1 = DATE", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "SERVER", text)
     text = re.sub(r"ephemeralOwner = 0x[0-9a-f]{8,}", "ephemeralOwner = SESSION", text)
@@ -63,14 +75,51 @@ def normalise(text):
     return [line for line in lines if not line.startswith("WatchedEvent ")] + events
 
 
+def play(name, port, workdir, normaliser):
+    command, commands = CLIENTS[name](port)
+    done = subprocess.run(command, input=commands, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=DEADLINE_S, cwd=workdir)
+    (workdir / "output.txt").write_text(done.stdout)
+    return [*normalise(done.stdout, normaliser), f"exit code {done.returncode}"]
+
+
 def run_one(kind, name, workdir):
-    settings = {"extendedTypesEnabled": "true"}
-    with Server(kind, fresh_dir(workdir), settings) as server:
-        command, commands = CLIENTS[name](server.port)
-        done = subprocess.run(command, input=commands, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=DEADLINE_S, cwd=workdir)
-        (workdir / "output.txt").write_text(done.stdout)
-        return [*normalise(done.stdout), f"exit code {done.returncode}"]
+    with Server(kind, fresh_dir(workdir), SETTINGS) as server:
+        return play(name, server.port, workdir, Normaliser())
+
+
+def run_on_member(side, role, name, workdir):
+    """The client on the member in that role, after all that was there before has gone."""
+    member = side.member(role)
+    normaliser = side.normaliser(side.clean(member))
+    return play(name, member.port, fresh_dir(workdir), normaliser)
+
+
+def runs(arguments, root):
+    """(name, the left side's lines, the right side's lines), as functions."""
+    names = arguments.clients or CLIENTS
+    kinds = (arguments.left, arguments.right)
+    if not arguments.members:
+        for name in names:
+            yield name, [lambda kind=kind, side=side, name=name: run_one(kind, name, root / name / side)
+                         for kind, side in zip(kinds, ("left", "right"))]
+        return
+    sides = []
+    try:
+        for kind in kinds:
+            workdir = root / f"members-{kind.replace(':', '-')}"
+            settings = {**SETTINGS, **on_members.WITH_SUPER}
+            sides.append(on_members.Side(kind, arguments.members, workdir, settings, {}))
+            sides[-1].start()
+        for role in arguments.on or on_members.ROLES:
+            for name in names:
+                yield f"{name}@{role}", [
+                    lambda one=one, where=role, name=name, at=at: run_on_member(
+                        one, where, name, root / f"{name}@{where}" / at)
+                    for one, at in zip(sides, ("left", "right"))]
+    finally:
+        for side in sides:
+            side.stop()
 
 
 def main():
@@ -78,15 +127,17 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--left", default="java:3.9.5")
     parser.add_argument("--right", default="ours")
+    parser.add_argument("--members", type=int, default=0, metavar="N",
+                        help="on ensembles of N voters and an observer")
+    parser.add_argument("--on", action="append", choices=on_members.ROLES)
     parser.add_argument("clients", nargs="*", help=", ".join(CLIENTS))
     arguments = parser.parse_args()
     require(arguments.left, arguments.right)
+    end_on_signals()
     failed = 0
-    for name in arguments.clients or CLIENTS:
-        root = work_root() / "clients" / name
+    for name, (play_left, play_right) in runs(arguments, work_root() / "clients"):
         try:
-            left = run_one(arguments.left, name, root / "left")
-            right = run_one(arguments.right, name, root / "right")
+            left, right = play_left(), play_right()
             diff = list(difflib.unified_diff(
                 left, right, arguments.left, arguments.right, n=2, lineterm=""))
             # Every client leaves more lines than this when its server serves it at all.

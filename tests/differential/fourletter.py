@@ -10,6 +10,7 @@ import re
 _SESSION = re.compile(r"0x[0-9a-f]{12,16}\b")
 _ADDRESS = re.compile(r"/127\.0\.0\.1:\d+")
 _CLOCKED = re.compile(r"\b(est|lresp|llat|minlat|avglat|maxlat)=-?\d+")
+_LAST_ZXID = re.compile(r"\blzxid=0x([0-9a-f]+)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(E-?\d+)?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+.*, built on \S.*")
 _CONF_MACHINE = re.compile(r"^(clientPort|dataDir|dataLogDir|dataDirSize|dataLogSize)=.+")
@@ -29,7 +30,7 @@ def shape(value):
     return "N.N" if match.group(1) or match.group(2) else "N"
 
 
-def _status(line):
+def _status(line, normaliser):
     """A line of srvr or stat."""
     key, colon, value = line.partition(": ")
     if key == "Zookeeper version" and _VERSION.fullmatch(value):
@@ -37,14 +38,15 @@ def _status(line):
     elif key == "Latency min/avg/max":
         value = "/".join(shape(part) for part in value.split("/"))
     elif key == "Zxid" and value.startswith("0x"):
-        value = f"zx:{int(value, 16)}"
+        value = normaliser.zx(int(value, 16))
     return key + colon + value
 
 
-def _stat(lines):
+def _stat(lines, normaliser):
     """srvr with the connections in its middle, in no order."""
     connections = sorted(line for line in lines if line.startswith(" /"))
-    return [_status(line) for line in lines if not line.startswith(" /")] + connections
+    rest = [_status(line, normaliser) for line in lines if not line.startswith(" /")]
+    return rest + connections
 
 
 def _sections(lines):
@@ -72,15 +74,24 @@ def _mntr(line):
     return key + tab + value
 
 
+def _signed(number):
+    """A number of 64 bits as Java has it."""
+    return number - (1 << 64) if number >> 63 else number
+
+
 def _common(line, normaliser):
     line = _SESSION.sub(lambda found: normaliser.session(int(found[0], 16)), line)
     line = _ADDRESS.sub("/ADDRESS", line)
+    line = _LAST_ZXID.sub(lambda found: f"lzxid={normaliser.zx(_signed(int(found[1], 16)))}", line)
+    line = normaliser.name_ports(line)
     return _CLOCKED.sub(lambda found: f"{found[1]}=N", line)
 
 
-_WORDS = {
-    "srvr": lambda raw: [_status(line) for line in raw],
+_WITH_ZXIDS = {
+    "srvr": lambda raw, normaliser: [_status(line, normaliser) for line in raw],
     "stat": _stat,
+}
+_WORDS = {
     "cons": sorted,
     "wchc": _sections,
     "wchp": _sections,
@@ -101,7 +112,10 @@ def lines(word, answer, normaliser, flags=frozenset()):
     if ends_line:
         raw.pop()
     raw = [_common(line, normaliser) for line in raw]
-    raw = _WORDS.get(word, list)(raw)
+    if word in _WITH_ZXIDS:
+        raw = _WITH_ZXIDS[word](raw, normaliser)
+    else:
+        raw = _WORDS.get(word, list)(raw)
     if "keys" in flags:
         raw = [re.split("\t|: ", line)[0] for line in raw]
     return [f"answer {line!r}" for line in raw] + ([] if ends_line else ["no line end"])

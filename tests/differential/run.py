@@ -5,6 +5,9 @@
     run.py --right java:3.8.6 acl multi       servers of one's choice, some scenarios
     run.py --show acl                         prints the transcript of the left server
     run.py --random 20 --first-seed 100       20 scenarios made up from seeds 100 to 119
+    run.py --members 3                        on the leader, a follower and an observer of ensembles
+                                              with three voters
+    run.py --members 3 --on follower acl      on one of them
 
 Prints PASS or FAIL for every scenario; a mismatch shows the step and both sides. The transcripts
 stay in tests/.peers/work/differential.
@@ -20,9 +23,11 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import generate  # noqa: E402
+import on_members  # noqa: E402
 import script  # noqa: E402
 from compare import compare  # noqa: E402
 from executor import Executor  # noqa: E402
+from harness.ensemble import end_on_signals  # noqa: E402
 from harness.servers import Server, fresh_dir, require, work_root  # noqa: E402
 
 
@@ -35,16 +40,22 @@ def run_one(kind, scenario, workdir):
     with Server(kind, fresh_dir(workdir), scenario.settings, scenario.properties) as server:
         transcript = Executor(server).run(scenario)
         server.stop()
-    blocks = ["\n    ".join([title, *lines]) for title, lines in transcript]
-    (workdir / "transcript.txt").write_text("\n".join(blocks) + "\n")
+    keep(transcript, workdir)
     return transcript
 
 
-def run_pair(scenario, left, right, root):
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(run_one, kind, scenario, root / scenario.name / side)
-                for side, kind in (("left", left), ("right", right))]
-        transcripts = [run.result() for run in runs]
+def keep(transcript, workdir):
+    blocks = ["\n    ".join([title, *lines]) for title, lines in transcript]
+    (workdir / "transcript.txt").write_text("\n".join(blocks) + "\n")
+
+
+def both(function, *arguments):
+    """What the function makes of each of the arguments, all at the same time."""
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        return [run.result() for run in [pool.submit(function, *one) for one in arguments]]
+
+
+def differences(transcripts, left, right):
     messages = compare(*transcripts, left, right)
     # Two servers that say nothing are equal, and prove nothing.
     if not any(lines for _, lines in transcripts[0]):
@@ -52,7 +63,80 @@ def run_pair(scenario, left, right, root):
     for title, lines in transcripts[0]:
         if any("TIMEOUT" in line or "STILL OPEN" in line for line in lines):
             messages.append(f"{title}\n    {left} let the scenario wait in vain: {lines}")
-    return messages, transcripts[0]
+    return messages
+
+
+class Standalone:
+    """Plays each scenario against two servers of its own."""
+
+    def __init__(self, left, right, root):
+        self.kinds, self.root = {"left": left, "right": right}, root
+
+    def runs(self, scenarios):
+        """(name, scenario, function that gives the two transcripts)."""
+        for scenario in scenarios:
+            yield scenario.name, scenario, lambda one=scenario: self.play(one)
+
+    def play(self, scenario):
+        return both(run_one, *[(kind, scenario, self.root / scenario.name / side)
+                               for side, kind in self.kinds.items()])
+
+
+class OnMembers:
+    """Plays the scenarios with the same settings against the same two ensembles, in each of the roles."""
+
+    def __init__(self, left, right, root, voters, roles):
+        self.kinds, self.root, self.voters, self.roles = (left, right), root, voters, roles
+        self.sides, self.started = None, 0
+
+    def runs(self, scenarios):
+        groups = {}
+        for scenario in scenarios:
+            if scenario.name in on_members.ALONE:
+                continue
+            settings = (scenario.settings, scenario.properties)
+            groups.setdefault(repr(settings), []).append(scenario)
+        for group in groups.values():
+            for role in self.roles:
+                for scenario in group:
+                    yield (f"{scenario.name}@{role}", scenario,
+                           lambda one=scenario, where=role: self.play(one, where))
+            self.stop()
+
+    def play(self, scenario, role):
+        try:
+            return self.play_once(scenario, role)
+        except on_members.Dirty as reason:
+            print(f"    another ensemble: {reason}")
+            self.stop()
+            return self.play_once(scenario, role)
+        except Exception:
+            self.stop()
+            raise
+
+    def play_once(self, scenario, role):
+        if self.sides is None:
+            self.started += 1
+            self.sides = both(self.start, *[(kind, scenario) for kind in self.kinds])
+        transcripts = both(lambda side: side.run(scenario, role), *[(side,) for side in self.sides])
+        for name, transcript in zip(("left", "right"), transcripts):
+            workdir = self.root / f"{scenario.name}@{role}" / name
+            workdir.mkdir(parents=True, exist_ok=True)
+            keep(transcript, workdir)
+        return transcripts
+
+    def start(self, kind, scenario):
+        side = f"members-{self.started}-{kind.replace(':', '-')}"
+        settings = scenario.settings
+        if scenario.name not in on_members.WITHOUT_SUPER:
+            settings = {**on_members.WITH_SUPER, **settings}
+        return on_members.Side(kind, self.voters, self.root / side, settings,
+                               scenario.properties).start()
+
+    def stop(self):
+        for side in self.sides or ():
+            side.stop()
+        self.sides = None
 
 
 def made_up(seed, root):
@@ -73,6 +157,10 @@ def main():
     parser.add_argument("--random", type=int, default=0, metavar="N",
                         help="N made-up scenarios instead of the written ones")
     parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--members", type=int, default=0, metavar="N",
+                        help="on ensembles of N voters and an observer")
+    parser.add_argument("--on", action="append", choices=on_members.ROLES,
+                        help="where the clients connect to, with --members; everywhere unless told")
     parser.add_argument("scenarios", nargs="*")
     arguments = parser.parse_args()
     require(arguments.left, arguments.right)
@@ -86,14 +174,24 @@ def main():
     if arguments.random:
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.random)
         files = [made_up(seed, root) for seed in seeds]
-    for file in files:
-        scenario, started = script.parse(file), time.monotonic()
+    kinds = (arguments.left, arguments.right)
+    if arguments.members:
+        end_on_signals()
+        roles = arguments.on or on_members.ROLES
+        plan = OnMembers(*kinds, root, arguments.members, roles)
+    else:
+        plan = Standalone(*kinds, root)
+    runs = 0
+    for name, scenario, play in plan.runs([script.parse(file) for file in files]):
+        started = time.monotonic()
         count = operations(scenario)
         total += count
+        runs += 1
         try:
-            messages, transcript = run_pair(scenario, arguments.left, arguments.right, root)
+            transcripts = play()
+            messages, transcript = differences(transcripts, *kinds), transcripts[0]
         except Exception as error:  # One scenario's misfortune must not hide the others' results.
-            print(f"FAIL differential/{file.stem}: {type(error).__name__}: {error}", flush=True)
+            print(f"FAIL differential/{name}: {type(error).__name__}: {error}", flush=True)
             failed += 1
             continue
         if arguments.show:
@@ -108,10 +206,10 @@ def main():
         if messages:
             result = f"{len(messages)} of {len(scenario.steps)} steps differ"
         verdict = "FAIL" if messages else "PASS"
-        print(f"{verdict} differential/{file.stem} ({result}, {seconds:.1f} s)", flush=True)
+        print(f"{verdict} differential/{name} ({result}, {seconds:.1f} s)", flush=True)
         failed += bool(messages)
     print(f"differential: {arguments.left} against {arguments.right}: {total} operations in "
-          f"{len(files)} scenarios, {failed} failed")
+          f"{runs} scenarios, {failed} failed")
     return 1 if failed else 0
 
 

@@ -6,26 +6,43 @@ compare.py knows about them.
 """
 
 import json
+import re
 import time
 
 from harness import protocol
 
 # A server's clock is this machine's clock; the slack is for the time between two looks at it.
 CLOCK_SLACK_MS = 2000
+_PORT = re.compile(r"\b\d{4,5}\b")
 
 
 class Normaliser:
-    """What one run against one server knows of ids and times."""
+    """What one run against one server knows of ids and times.
 
-    def __init__(self):
+    In an ensemble, which may have started long ago, zxids are shown less `base`, and ports by the names
+    that `ports` has for them.
+    """
+
+    def __init__(self, base=0, ports=None, started_ms=None):
+        self.base, self.ports = base, ports or {}
         self.sessions = {}
         self.newest_session = None
         self.zxid = 0
-        self.started_ms = time.time() * 1000
+        self.started_ms = time.time() * 1000 if started_ms is None else started_ms
 
     def seen_zxid(self, zxid):
         self.zxid = max(self.zxid, zxid)
-        return f"zx:{zxid}"
+        return self.zx(zxid)
+
+    def zx(self, zxid):
+        """A zxid as it is shown; 0 and -1 are words."""
+        return f"zx:{zxid if zxid in (0, -1) else zxid - self.base}"
+
+    def name_ports(self, text):
+        """The text with names in the place of ports."""
+        if not self.ports:
+            return text
+        return _PORT.sub(lambda found: self.ports.get(found[0], found[0]), text)
 
     def session(self, session_id):
         if session_id == 0:
@@ -61,7 +78,8 @@ class Normaliser:
         owner = stat["ephemeralOwner"]
         owner = self.session(owner) if owner >= 0 else f"{owner & (1 << 64) - 1:#x}"
         return (
-            f"stat(c=zx:{stat['czxid']} m=zx:{stat['mzxid']} p=zx:{stat['pzxid']} "
+            f"stat(c={self.zx(stat['czxid'])} m={self.zx(stat['mzxid'])} "
+            f"p={self.zx(stat['pzxid'])} "
             f"ctime={ctime} mtime={mtime} v={stat['version']} cv={stat['cversion']} "
             f"av={stat['aversion']} owner={owner} len={stat['dataLength']} "
             f"kids={stat['numChildren']})"
@@ -81,7 +99,7 @@ class Normaliser:
                 users = (f"{text(one['authScheme'])}:{text(one['user'])}" for one in value)
                 parts.append(f"clientInfo={sorted(users)}")
             elif isinstance(value, (bytes, type(None))):
-                parts.append(f"{name}={show(value)}")
+                parts.append(f"{name}={show(value, self.name_ports)}")
             else:
                 parts.append(f"{name}={text(value) if isinstance(value, str) else value}")
         return " ".join(parts)
@@ -162,12 +180,12 @@ def acl(entries):
         f"{text(e['id']['scheme'])}:{text(e['id']['id'])}:{e['perms']}" for e in entries) + "]"
 
 
-def show(value):
-    """Bytes as text where they are text; long ones by length and checksum."""
+def show(value, name_ports=str):
+    """Bytes as text where they are text; long ones by length and checksum, but for a configuration."""
     if value is None:
         return "null"
-    if len(value) > 200:
+    if len(value) > 200 and not value.startswith(b"server."):
         return f"<{len(value)} bytes, sum {sum(value)}>"
     if all(32 <= byte < 127 or byte == 10 for byte in value):
-        return json.dumps(value.decode("ascii"))
+        return json.dumps(name_ports(value.decode("ascii")))
     return "hex:" + value.hex()

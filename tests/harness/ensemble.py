@@ -134,9 +134,13 @@ class Member(Server):
         super().kill()
         self.paused = False
 
+    def connection(self):
+        """A connection to its client port, without a session."""
+        return Connection(self.port, self.host)
+
     def connect(self, timeout_ms=10000, **fields):
         """A new session on this member."""
-        connection = Connection(self.port, self.host)
+        connection = self.connection()
         answer = connection.connect(timeout_ms=timeout_ms, **fields)
         if not connection.established:
             connection.close()

@@ -1,0 +1,146 @@
+"""Scenarios on a member of an ensemble: as leader, as follower, as observer.
+
+To start an ensemble takes long, so one serves all scenarios with its settings, one after the other. In
+between it is cleaned through the member that comes next: sessions end, nodes go. What differs between two
+ensembles then is where their zxids stand, and their ports: the normaliser is told both.
+"""
+
+import time
+from dataclasses import replace
+
+from executor import Executor
+from harness.client import Closed, four_letter_word
+from harness.ensemble import Ensemble
+from harness.protocol import OPEN_ACL, error_name, session_password
+from harness.servers import wait_until
+from transcript import Normaliser
+
+ROLES = ("leader", "follower", "observer")
+# The newest zxid before a scenario is shown as this one: far from 0 and -1, which are words.
+FIRST_ZXID = 1000
+# Settings with which everything can be taken away again.
+WITH_SUPER = {"DigestAuthenticationProvider.superDigest": "super:lK75jTNcA+U9vtVEw5vB51mj/w4="}
+# Scenarios that try what is without that user.
+WITHOUT_SUPER = {"defaults"}
+KEPT = {"/": {"zookeeper"}, "/zookeeper": {"quota", "config"}}
+CLOSED_S = 20.0
+# Scenarios that are about a server on its own.
+ALONE = {"reconfig"}
+
+
+class Dirty(Exception):
+    """What a scenario has left cannot be taken away: another ensemble is needed."""
+
+
+class Side:
+    """An ensemble of one kind: voters, of which the last leads, and an observer."""
+
+    def __init__(self, kind, voters, workdir, settings, properties):
+        members = [(kind, False)] * voters + [(kind, True)]
+        # Members have their time on a machine that runs two ensembles.
+        self.ensemble = Ensemble(members, workdir, {"syncLimit": 10, **settings}, properties)
+        self.names = port_names(self.ensemble)
+        self.sessions = {}
+
+    def start(self):
+        self.started_ms = time.time() * 1000
+        self.ensemble.start()
+        leader = self.ensemble.leader()
+        if leader is not self.ensemble.voters[-1]:
+            raise AssertionError(f"{leader} leads, which is not the last voter")
+        return self
+
+    def stop(self):
+        self.ensemble.__exit__()
+
+    def member(self, role):
+        found = [one for one in self.ensemble.members if one.mode() == role]
+        if not found:
+            raise AssertionError(f"no member is {role}\n{self.ensemble.log_tails()}")
+        return found[0]
+
+    def run(self, scenario, role):
+        """The transcript of the scenario on the member in that role."""
+        member = self.member(role)
+        normaliser = self.normaliser(self.clean(member))
+        executor = Executor(member, normaliser)
+        steps = [step for step in scenario.steps if "alone" not in step.flags]
+        try:
+            return executor.run(replace(scenario, steps=steps))
+        finally:
+            self.sessions = dict(normaliser.sessions)
+            if member.mode() != role:
+                raise AssertionError(f"{member} is no {role} any more\n{member.log_tail()}")
+
+    def normaliser(self, newest):
+        """Shows what comes after that zxid as the other side does."""
+        return Normaliser(newest - FIRST_ZXID, self.names, self.started_ms)
+
+    def clean(self, member):
+        """Ends all sessions and deletes all nodes; the zxid after that, which the member has seen."""
+        for session_id in self.sessions:
+            end_session(member, session_id)
+        self.sessions = {}
+        connection = member.connect(timeout_ms=30000)
+        connection.ok("sync", path="/")
+        connection.ok("auth", type=0, scheme="digest", auth=b"super:secret")
+        empty(connection, "/")
+        empty(connection, "/zookeeper/quota")
+        error, answer = connection.call("getData", path="/", watch=False)
+        if error or answer["data"]:
+            must(connection, "setData", path="/", data=b"", version=-1)
+        error, answer = connection.call("getACL", path="/")
+        if error or answer["acl"] != OPEN_ACL:
+            must(connection, "setACL", path="/", acl=OPEN_ACL, version=-1)
+        # The root's newest change is as far away on both sides.
+        must(connection, "create", path="/cleaned", data=b"", acl=OPEN_ACL, flags=0)
+        must(connection, "delete", path="/cleaned", version=-1)
+        xid = connection.next_xid()
+        connection.send_request(xid, -11, b"")
+        header, _ = connection.reply(xid)
+        connection.close()
+
+        def nobody_is_left():
+            return "sid=0x" not in four_letter_word(member.port, "cons", host=member.host)
+        wait_until(f"{member} has no connection left", nobody_is_left, CLOSED_S)
+        return header["zxid"]
+
+
+def port_names(ensemble):
+    """Port number -> what is shown instead."""
+    names = {}
+    for member in ensemble.members:
+        names[str(member.port)] = f"CLIENT{member.sid}"
+        names[str(member.quorum_port)] = f"QUORUM{member.sid}"
+        names[str(member.election_port)] = f"ELECTION{member.sid}"
+    return names
+
+
+def end_session(member, session_id):
+    connection = member.connection()
+    try:
+        answer = connection.connect(session_id=session_id, password=session_password(session_id))
+        if answer["timeOut"] > 0:
+            connection.call("closeSession")
+    except Closed:
+        pass
+    finally:
+        connection.close()
+
+
+def must(connection, name, **fields):
+    error, _ = connection.call(name, **fields)
+    if error:
+        raise Dirty(f"{name} {fields}: {error_name(error)}")
+
+
+def empty(connection, path):
+    """Deletes what is below a node, as far as it is no node of the server's own."""
+    error, answer = connection.call("getChildren", path=path, watch=False)
+    if error:
+        raise Dirty(f"getChildren {path}: {error_name(error)}")
+    for name in answer["children"]:
+        if name not in KEPT.get(path, ()):
+            child = f"{path.rstrip('/')}/{name}"
+            empty(connection, child)
+            must(connection, "delete", path=child, version=-1)
