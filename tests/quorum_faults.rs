@@ -141,16 +141,15 @@ fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_
     let mut member = Member::new(&history(1..=3));
     let mut leader = member.follow_in_epoch(As::Follower, 3);
     let dir = data_of(&member.dir);
-    let aside = member.dir.path().join("data/aside");
-    fs::rename(&dir, &aside).unwrap();
-    fs::write(&dir, "no directory").unwrap();
+    // In the place of the snapshot, which cannot get its name.
+    let in_the_way = dir.join("snapshot.200000002");
+    fs::create_dir_all(in_the_way.join("in it")).unwrap();
     send_tree(&mut leader, z(2, 2), &other);
     leader.send_all(&[new_leader(3), up_to_date()]);
     leader.expect_end();
     let error = member.ended();
     assert!(matches!(error, LearnerError::Snapshot(_)), "{error}");
-    fs::remove_file(&dir).unwrap();
-    fs::rename(&aside, &dir).unwrap();
+    fs::remove_dir_all(in_the_way).unwrap();
     assert_eq!(member.epoch_on_disk(), "1");
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3));
     // The disk was full, or the power failed.
@@ -317,6 +316,8 @@ fn no_ack_leaves_before_the_log_has_what_it_promises() {
 #[test]
 fn a_follower_that_has_ended_logs_nothing_more() {
     let mut member = Member::new(&history(1..=3));
+    let holders = |member: &Member| Arc::strong_count(member.peer.database().snap_log());
+    let before = holders(&member);
     for (epoch, as_what) in [(2, As::Follower), (4, As::Observer)] {
         let mut leader = member.follow_in_epoch(as_what, epoch);
         leader.send(&bare(PacketType::Diff, z(1, 3)));
@@ -326,6 +327,7 @@ fn a_follower_that_has_ended_logs_nothing_more() {
         leader.send_all(&packets);
         drop(leader);
         member.ended();
+        assert_eq!(holders(&member), before, "nobody is left who could write to the log");
         let logged = member.log_on_disk();
         assert_eq!(member.peer.last_logged_zxid().unwrap(), *logged.last().unwrap());
         // The next leader has none of it.
