@@ -31,6 +31,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A server whose tree has grown beyond this makes room for a new one: its answers are to be short.
 const MAX_NODES: usize = 2_000;
 
+/// And so does one that had so many connections: its sockets' table keeps the sessions of those without sockets.
+const MAX_CONNECTIONS: usize = 10_000;
+
 thread_local! {
     /// Ended by [`finish`], and not with the thread, when its locks have nothing left to check their order with.
     static SERVER: RefCell<Option<ManuallyDrop<Hosted>>> = const { RefCell::new(None) };
@@ -126,6 +129,7 @@ impl ServerCnxnFactory for Factory {
 struct Hosted {
     standalone: StandaloneServer,
     factory: Arc<dyn ServerCnxnFactory>,
+    connections: usize,
     _dir: TempDir,
 }
 
@@ -145,7 +149,7 @@ impl Hosted {
         config.tick_time_ms = 20;
         let standalone = StandaloneServer::start(&config, &properties).expect("a server");
         let real = standalone.server().server_cnxn_factory().expect("it has a port");
-        Self { standalone, factory: Arc::new(Factory { real }), _dir: dir }
+        Self { standalone, factory: Arc::new(Factory { real }), connections: 0, _dir: dir }
     }
 
     fn server(&self) -> &Arc<ZooKeeperServer> {
@@ -197,7 +201,9 @@ fn on_server(pieces: &[&[u8]]) {
     SERVER.with_borrow_mut(|slot| {
         let hosted = slot.get_or_insert_with(|| ManuallyDrop::new(Hosted::start()));
         hosted.connection(pieces);
-        if hosted.server().zk_database().tree().read().node_count() > MAX_NODES {
+        hosted.connections += 1;
+        let nodes = hosted.server().zk_database().tree().read().node_count();
+        if nodes > MAX_NODES || hosted.connections > MAX_CONNECTIONS {
             end(slot);
         }
     });
