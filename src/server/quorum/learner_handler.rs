@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use log::{debug, info, warn};
 
 use self::conversation::Conversation;
-pub(super) use self::conversation::write_proposal;
+pub(super) use self::conversation::{write_inform, write_proposal};
 use self::sync_limit_check::SyncLimitCheck;
 use super::learner_master::LearnerMaster;
 use super::packet_output::PacketOutput;

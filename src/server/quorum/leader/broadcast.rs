@@ -10,14 +10,14 @@ use std::sync::Arc;
 use log::debug;
 
 use super::old_learners;
-use super::proposal::{Acked, ProposalPacket, Proposals};
+use super::proposal::{Acked, Proposals};
 use super::sync_requests::SyncRequests;
 use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
-use crate::jute::Record;
+use crate::jute::{BinaryOutputArchive, Record};
 use crate::server::quorum::commit_processor::CommitProcessor;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use crate::server::quorum::learner_handler::{LearnerHandler, write_proposal};
+use crate::server::quorum::learner_handler::{LearnerHandler, write_inform, write_proposal};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
@@ -28,9 +28,6 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 
 /// How often the log repeats what learners do wrong again and again, in ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
-
-/// A packet without data: type, zxid, and twice null.
-const BARE_PACKET: usize = 4 + 8 + 4 + 4;
 
 /// Who waits for a sync.
 pub(super) enum SyncWaiter {
@@ -56,6 +53,8 @@ pub(super) struct Broadcast {
     is_closed: bool,
     /// Acknowledgements of what was never proposed: a bad learner may send as many as it likes.
     future_acks: RateLogger,
+    /// A packet on its way into the outputs of many.
+    packet: Vec<u8>,
 }
 
 impl Broadcast {
@@ -71,6 +70,7 @@ impl Broadcast {
             commit_processor: None,
             is_closed: false,
             future_acks: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(clock)),
+            packet: Vec::new(),
         }
     }
 
@@ -145,8 +145,10 @@ impl Broadcast {
         last_seen: Zxid,
         now_ms: i64,
     ) {
+        let bytes = &mut self.packet;
         for packet in self.proposals.to_be_applied_after(last_seen) {
-            handler.queue_bytes(packet.zxid, &packet.bytes);
+            write_proposal(packet.zxid, &packet.txn, bytes);
+            handler.queue_bytes(packet.zxid, bytes);
             handler.queue_packet(&QuorumPacket::new(PacketType::Commit, packet.zxid, None));
         }
         if handler.is_observer() {
@@ -154,7 +156,8 @@ impl Broadcast {
             return self.update_receivers();
         }
         for packet in self.proposals.outstanding_after(last_seen) {
-            handler.queue_proposal(packet.zxid, &packet.bytes, now_ms);
+            write_proposal(packet.zxid, &packet.txn, bytes);
+            handler.queue_proposal(packet.zxid, bytes, now_ms);
         }
         self.forwarding.push(Arc::clone(handler));
         self.update_receivers();
@@ -166,13 +169,12 @@ impl Broadcast {
             return false;
         }
         let txn = &request.txn_bytes;
-        let mut bytes = Vec::with_capacity(BARE_PACKET + txn.len());
-        write_proposal(zxid, txn, &mut bytes);
+        write_proposal(zxid, txn, &mut self.packet);
         for handler in &self.forwarding {
             old_learners::check(handler, txn);
-            handler.queue_proposal(zxid, &bytes, now_ms);
+            handler.queue_proposal(zxid, &self.packet, now_ms);
         }
-        self.proposals.propose(ProposalPacket { zxid, bytes: bytes.into() }, request);
+        self.proposals.propose(zxid, request);
         true
     }
 
@@ -207,15 +209,18 @@ impl Broadcast {
                 answer(waiter, &commit_processor);
             }
             let Some(proposal) = self.proposals.commit() else { break };
-            let commit = QuorumPacket::new(PacketType::Commit, zxid, None).to_bytes();
+            self.packet.clear();
+            let commit = QuorumPacket::new(PacketType::Commit, zxid, None);
+            commit.serialize(&mut BinaryOutputArchive::new(&mut self.packet));
             for handler in &self.forwarding {
-                handler.queue_bytes(zxid, &commit);
+                handler.queue_bytes(zxid, &self.packet);
             }
             if !self.observing.is_empty() {
-                let inform = inform_packet(&proposal.packet.bytes);
+                let txn = &proposal.request.txn_bytes;
+                write_inform(zxid, txn, &mut self.packet);
                 for handler in &self.observing {
-                    old_learners::check(handler, &proposal.request.txn_bytes);
-                    handler.queue_bytes(zxid, &inform);
+                    old_learners::check(handler, txn);
+                    handler.queue_bytes(zxid, &self.packet);
                 }
             }
             metrics.commit_count.add(1);
@@ -301,34 +306,5 @@ fn answer(waiter: SyncWaiter, commit_processor: &CommitProcessor) {
             handler.queue_packet(&QuorumPacket::new(PacketType::Sync, Zxid::ZERO, None));
         }
         SyncWaiter::Local(request) => commit_processor.commit(request),
-    }
-}
-
-/// What was proposed, for observers: only the type of the packet is another one.
-fn inform_packet(proposal: &[u8]) -> Vec<u8> {
-    let mut inform = proposal.to_vec();
-    if let Some(packet_type) = inform.first_chunk_mut() {
-        *packet_type = PacketType::Inform.code().to_be_bytes();
-    }
-    inform
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::jute::Limits;
-    use crate::server::quorum::quorum_packet::read_packet;
-
-    #[test]
-    fn an_inform_says_what_the_proposal_has_said() {
-        let mut bytes = Vec::new();
-        write_proposal(Zxid::new(2, 3), &[7, 8], &mut bytes);
-        let proposal = QuorumPacket::new(PacketType::Proposal, Zxid::new(2, 3), Some(vec![7, 8]));
-        assert_eq!(bytes, proposal.to_bytes());
-        let inform = read_packet(&inform_packet(&bytes)[..], Limits::default()).unwrap();
-        assert_eq!(
-            inform,
-            QuorumPacket::new(PacketType::Inform, Zxid::new(2, 3), Some(vec![7, 8]))
-        );
     }
 }

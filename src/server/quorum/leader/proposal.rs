@@ -12,13 +12,13 @@ use crate::ids::{Sid, Zxid};
 use crate::server::quorum::flexible::quorum_verifier::{QuorumVerifier, VerifierKind};
 use crate::server::request::Request;
 
-/// A transaction as it goes to followers: the bytes of its PROPOSAL.
+/// A transaction as it goes to learners that come later: what is in a PROPOSAL or an INFORM.
 #[derive(Clone, Debug)]
 pub(super) struct ProposalPacket {
     /// Its zxid.
     pub(super) zxid: Zxid,
-    /// The packet.
-    pub(super) bytes: Arc<[u8]>,
+    /// The packet's data, which the request has, too.
+    pub(super) txn: Arc<[u8]>,
 }
 
 /// A proposal that is not committed.
@@ -94,7 +94,8 @@ impl Proposals {
     ///
     /// # Panics
     /// When it is not the next one: zxids are handed out one after the other.
-    pub(super) fn propose(&mut self, packet: ProposalPacket, request: Box<Request>) {
+    pub(super) fn propose(&mut self, zxid: Zxid, request: Box<Request>) {
+        let packet = ProposalPacket { zxid, txn: Arc::clone(&request.txn_bytes) };
         let expected = self.last_proposed.next();
         let starts_anew = self.outstanding.is_empty() && packet.zxid > expected;
         assert!(packet.zxid == expected || starts_anew, "proposals come in order");
@@ -186,8 +187,7 @@ mod tests {
 
     fn propose(proposals: &mut Proposals, counter: i64) {
         let request = Request::new(None, SessionId(1), 0, 1, None, Arc::new([]));
-        let packet = ProposalPacket { zxid: Zxid::new(2, counter), bytes: Arc::new([]) };
-        proposals.propose(packet, Box::new(request));
+        proposals.propose(Zxid::new(2, counter), Box::new(request));
     }
 
     fn commit_all(proposals: &mut Proposals) -> Vec<i64> {

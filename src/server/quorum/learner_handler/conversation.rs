@@ -432,7 +432,6 @@ impl<'a> Conversation<'a> {
         let mut bytes = Vec::new();
         for proposal in &queue.proposals {
             old_learners::check(self.handler, &proposal.bytes);
-            bytes.clear();
             write_proposal(proposal.zxid, &proposal.bytes, &mut bytes);
             self.handler.queue_bytes(proposal.zxid, &bytes);
             self.handler.queue_packet(&QuorumPacket::new(PacketType::Commit, proposal.zxid, None));
@@ -640,11 +639,37 @@ fn read_ack_epoch(packet: &QuorumPacket) -> Result<StateSummary, ConversationEnd
     Ok(StateSummary { current_epoch, last_zxid: packet.zxid })
 }
 
-/// A PROPOSAL as it goes over the wire, without an intermediate copy.
+/// The bytes of a PROPOSAL, in the place of what the buffer has held.
 pub(in crate::server::quorum) fn write_proposal(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
+    write_txn(PacketType::Proposal, zxid, txn, bytes);
+}
+
+/// The bytes of an INFORM, likewise.
+pub(in crate::server::quorum) fn write_inform(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
+    write_txn(PacketType::Inform, zxid, txn, bytes);
+}
+
+fn write_txn(packet_type: PacketType, zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
+    bytes.clear();
     let mut archive = BinaryOutputArchive::new(bytes);
-    archive.write_int(PacketType::Proposal.code(), "type");
+    archive.write_int(packet_type.code(), "type");
     archive.write_long(zxid.0, "zxid");
     archive.write_buffer(Some(txn), "data");
     archive.write_int(-1, "authinfo");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_written_as_the_packet_that_it_is_in() {
+        let mut bytes = vec![1, 2, 3];
+        write_proposal(Zxid::new(2, 3), &[7, 8], &mut bytes);
+        let packet =
+            |packet_type| QuorumPacket::new(packet_type, Zxid::new(2, 3), Some(vec![7, 8]));
+        assert_eq!(bytes, packet(PacketType::Proposal).to_bytes());
+        write_inform(Zxid::new(2, 3), &[7, 8], &mut bytes);
+        assert_eq!(bytes, packet(PacketType::Inform).to_bytes());
+    }
 }
