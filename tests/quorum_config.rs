@@ -13,6 +13,7 @@ use std::fs;
 use common::{DEADLINE, Program, TempDir, free_port, wait_for, wait_until};
 use ensemble::{Ensemble, Mode, create};
 use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::proto::ReconfigRequest;
 use zookeeper_server::zoo_defs::OpCode;
 
@@ -54,10 +55,8 @@ fn one_of_two_of_java_goes_on_alone_when_the_oracle_says_so() {
     goes_on_alone(JAVA);
 }
 
-/// Asks the leader; the new configuration.
-fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
-    let leader = ensemble.wait_leader();
-    let mut raw = ensemble.members[leader].server.raw();
+fn ask_to_reconfigure(ensemble: &Ensemble, member: usize, joining: &str) -> (i32, Vec<u8>) {
+    let mut raw = ensemble.members[member].server.raw();
     raw.new_session();
     let request = ReconfigRequest {
         joining_servers: Some(joining.into()),
@@ -66,9 +65,33 @@ fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
         cur_config_id: -1,
     };
     let (header, body) = raw.ask(1, OpCode::Reconfig, &request);
-    assert_eq!(header.err, 0, "{joining}");
+    (header.err, body)
+}
+
+/// Asks the leader; the new configuration.
+fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
+    let (err, body) = ask_to_reconfigure(ensemble, ensemble.wait_leader(), joining);
+    assert_eq!(err, 0, "{joining}");
     let length = i32::from_be_bytes(body[..4].try_into().unwrap());
     String::from_utf8(body[4..4 + usize::try_from(length).unwrap()].to_vec()).unwrap()
+}
+
+/// Our leader does not change its ensemble: it answers what an operator knows of servers on which that is disabled.
+#[test]
+fn our_leader_answers_that_reconfig_is_disabled() {
+    for enabled in [true, false] {
+        let line = format!("reconfigEnabled={enabled}");
+        let ensemble = Ensemble::start_of(&[Program::Ours; 3], 3, &[&line, "skipACL=yes"]);
+        ensemble.wait_leader();
+        for member in 0..3 {
+            let (err, _) = ask_to_reconfigure(
+                &ensemble,
+                member,
+                "server.9=127.0.0.1:3:4:observer;127.0.0.1:5",
+            );
+            assert_eq!(err, KeeperError::ReconfigDisabled.code(), "{line}, member {member}");
+        }
+    }
 }
 
 /// A member that begins a role writes its own text, in the order of a map that has grown in another way (as in Java).

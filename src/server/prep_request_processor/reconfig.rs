@@ -1,6 +1,7 @@
 //! `reconfig` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
 //!
-//! A server without an ensemble answers as Java's does: disabled, or not implemented.
+//! A server without an ensemble answers as Java's does: disabled, or not implemented. The leader of an ensemble does not change
+//! it while it runs, and answers that this is disabled, whatever `reconfigEnabled` says.
 
 use log::error;
 
@@ -20,6 +21,14 @@ impl Prep<'_> {
             return Err(KeeperError::ReconfigDisabled);
         }
         self.check_session(request)?;
+        if self.server.role().ensemble().is_some() {
+            error!(
+                target: LOG,
+                "Reconfig operation requested: this leader does not change its ensemble while it runs. Change the \
+                 server lines of all members, and start them again one by one."
+            );
+            return Err(KeeperError::ReconfigDisabled);
+        }
         Err(KeeperError::Unimplemented)
     }
 }
