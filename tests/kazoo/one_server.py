@@ -37,6 +37,8 @@ class ManagedServer:
     def run(self):
         if not self.running:
             self.server.start()
+            # For the one who has to end it when this process cannot.
+            (self.server.workdir / "server.pid").write_text(str(self.server.process.pid))
             self.running = True
 
     def stop(self):
