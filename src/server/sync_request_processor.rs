@@ -60,6 +60,10 @@ pub trait GroupProcessor: Send + Sync {
     /// Applies and answers the requests, in order, and leaves the vector empty. Called without locks but the log's.
     fn process_group(&self, requests: &mut Vec<Box<Request>>);
 
+    /// A group is about to be written; it comes to [`process_group`](Self::process_group) when it is on disk. Called without
+    /// locks but the log's.
+    fn group_begins(&self) {}
+
     /// Ends the processors behind.
     fn shutdown(&self);
 }
@@ -241,6 +245,9 @@ impl SyncRequestProcessor {
         let mut queued = mem::take(&mut self.queue.lock().requests);
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let metrics = server.server_metrics();
+        if let Some(next) = self.next.as_ref().filter(|_| !queued.is_empty()) {
+            next.group_begins();
+        }
         for request in queued.drain(..) {
             if !request.is_throttled && worker.log.append(&request)? {
                 if worker.log.should_snapshot() {

@@ -39,5 +39,11 @@ impl GroupProcessor for AckRequestProcessor {
         leader.process_own_acks(&zxids);
     }
 
+    fn group_begins(&self) {
+        if let Some(leader) = self.leader.upgrade() {
+            leader.logging_begins();
+        }
+    }
+
     fn shutdown(&self) {}
 }

@@ -610,6 +610,7 @@ impl Leader {
 
     /// These are in the leader's own log (Java: processAck by AckRequestProcessor).
     pub(super) fn process_own_acks(&self, zxids: &[Zxid]) {
+        self.broadcast.lock().logging_ends();
         self.process_acks_of(self.peer.my_id(), zxids);
         self.flush_all();
     }
@@ -649,9 +650,15 @@ impl Leader {
         self.broadcast.lock().applied(zxid);
     }
 
-    /// Sends what is queued for learners.
+    /// Sends what is queued for learners, unless it is better kept for a moment.
     pub(super) fn flush_learners(&self) {
-        let receivers = self.broadcast.lock().receivers();
+        let receivers = self.broadcast.lock().receivers_now();
+        receivers.iter().flat_map(|all| all.iter()).for_each(|handler| handler.flush());
+    }
+
+    /// A group is about to be written to the leader's own log: followers get it first.
+    pub(super) fn logging_begins(&self) {
+        let receivers = self.broadcast.lock().logging_begins();
         receivers.iter().for_each(|handler| handler.flush());
     }
 

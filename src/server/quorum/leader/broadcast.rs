@@ -55,6 +55,12 @@ pub(super) struct Broadcast {
     future_acks: RateLogger,
     /// A packet on its way into the outputs of many.
     packet: Vec<u8>,
+    /// The leader's own log is being written.
+    is_logging: bool,
+    /// What was proposed when learners were last sent what is queued for them.
+    sent: Zxid,
+    /// Something else than a proposal is queued.
+    is_urgent: bool,
 }
 
 impl Broadcast {
@@ -71,6 +77,9 @@ impl Broadcast {
             is_closed: false,
             future_acks: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(clock)),
             packet: Vec::new(),
+            is_logging: false,
+            sent: Zxid::ZERO,
+            is_urgent: false,
         }
     }
 
@@ -78,6 +87,7 @@ impl Broadcast {
     pub(super) fn begin(&mut self, start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
         self.verifiers.clone_from(&verifiers);
         self.proposals = Proposals::new(start, verifiers);
+        self.sent = start;
     }
 
     /// The server is there, and the configuration is the one that was agreed on.
@@ -122,6 +132,33 @@ impl Broadcast {
         &self.observing
     }
 
+    /// The leader's own log is about to be written; returns those to whom what is queued should be sent before.
+    pub(super) fn logging_begins(&mut self) -> Arc<[Arc<LearnerHandler>]> {
+        self.is_logging = true;
+        self.sent_now()
+    }
+
+    /// It is written.
+    pub(super) const fn logging_ends(&mut self) {
+        self.is_logging = false;
+    }
+
+    /// Those to whom what is queued should be sent now. `None` while it is better kept for a moment: it is proposals alone, the
+    /// log here is being written, and so are, it may be assumed, those of the followers, because an earlier proposal is not
+    /// committed. Followers then get as one group what this log, too, writes as one. What ends that moment, the end of
+    /// the group here or a commit, has this asked again.
+    pub(super) fn receivers_now(&mut self) -> Option<Arc<[Arc<LearnerHandler>]>> {
+        let awaits_commit = self.sent > self.proposals.last_committed();
+        let is_kept = self.is_logging && awaits_commit && !self.is_urgent;
+        (!is_kept).then(|| self.sent_now())
+    }
+
+    fn sent_now(&mut self) -> Arc<[Arc<LearnerHandler>]> {
+        self.is_urgent = false;
+        self.sent = self.proposals.last_proposed();
+        self.receivers()
+    }
+
     /// All that may have something to send.
     pub(super) fn receivers(&self) -> Arc<[Arc<LearnerHandler>]> {
         Arc::clone(&self.receivers)
@@ -145,6 +182,7 @@ impl Broadcast {
         last_seen: Zxid,
         now_ms: i64,
     ) {
+        self.is_urgent = true;
         let bytes = &mut self.packet;
         for packet in self.proposals.to_be_applied_after(last_seen) {
             write_proposal(packet.zxid, &packet.txn, bytes);
@@ -209,6 +247,7 @@ impl Broadcast {
                 answer(waiter, &commit_processor);
             }
             let Some(proposal) = self.proposals.commit() else { break };
+            self.is_urgent = true;
             self.packet.clear();
             let commit = QuorumPacket::new(PacketType::Commit, zxid, None);
             commit.serialize(&mut BinaryOutputArchive::new(&mut self.packet));
@@ -234,6 +273,7 @@ impl Broadcast {
         let confirmed = if self.syncs.is_empty() { 0 } else { self.confirmed_sync() };
         let last_committed = self.proposals.last_committed();
         while let Some(waiter) = self.syncs.pop_confirmed(last_committed, confirmed) {
+            self.is_urgent = true;
             answer(waiter, &commit_processor);
         }
     }
@@ -259,13 +299,14 @@ impl Broadcast {
     }
 
     /// Asks those whose word counts whether this is still their leader, if a sync waits for that.
-    pub(super) fn ping_for_syncs(&self) {
+    pub(super) fn ping_for_syncs(&mut self) {
         if self.syncs.is_empty() {
             return;
         }
         let (last_proposed, last_sync) = (self.last_proposed(), self.last_sync());
         for handler in &self.forwarding {
             if self.verifiers.iter().any(|verifier| verifier.is_voter(handler.sid())) {
+                self.is_urgent = true;
                 handler.ping_for_sync(last_proposed, last_sync);
             }
         }
@@ -306,5 +347,79 @@ fn answer(waiter: SyncWaiter, commit_processor: &CommitProcessor) {
             handler.queue_packet(&QuorumPacket::new(PacketType::Sync, Zxid::ZERO, None));
         }
         SyncWaiter::Local(request) => commit_processor.commit(request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::time::ManualClock;
+    use crate::ids::SessionId;
+    use crate::server::quorum::flexible::test_members::majority_of;
+
+    const EPOCH: i64 = 2;
+
+    fn leader() -> Broadcast {
+        let clock: Clock = Arc::new(ManualClock::new(0));
+        let mut broadcast = Broadcast::new(Sid(1), &clock);
+        broadcast.begin(Zxid::new(EPOCH, 0), vec![majority_of(&[1, 2, 3])]);
+        broadcast
+    }
+
+    fn propose(broadcast: &mut Broadcast, counter: i64) {
+        let request = Request::new(None, SessionId(1), 0, 1, None, Arc::new([]));
+        assert!(broadcast.propose(Box::new(request), Zxid::new(EPOCH, counter), 0));
+    }
+
+    fn commit(broadcast: &mut Broadcast, counter: i64) {
+        for sid in [2, 3] {
+            broadcast.ack(Sid(sid), Zxid::new(EPOCH, counter));
+        }
+        assert!(broadcast.proposals.committable().is_some());
+        assert!(broadcast.proposals.commit().is_some());
+    }
+
+    fn is_sent(broadcast: &mut Broadcast) -> bool {
+        broadcast.receivers_now().is_some()
+    }
+
+    #[test]
+    fn what_is_proposed_during_a_group_is_kept_for_the_next_one() {
+        let mut broadcast = leader();
+        propose(&mut broadcast, 1);
+        assert!(is_sent(&mut broadcast));
+        broadcast.logging_begins();
+        propose(&mut broadcast, 2);
+        assert!(!is_sent(&mut broadcast));
+        broadcast.logging_ends();
+        assert!(is_sent(&mut broadcast), "the group here is at its end");
+    }
+
+    #[test]
+    fn nothing_is_kept_when_no_commit_would_let_it_go() {
+        let mut broadcast = leader();
+        broadcast.logging_begins();
+        propose(&mut broadcast, 1);
+        assert!(is_sent(&mut broadcast), "nothing was sent before it");
+        propose(&mut broadcast, 2);
+        assert!(!is_sent(&mut broadcast));
+        commit(&mut broadcast, 1);
+        // The disk here takes its time, and the others have everything.
+        assert!(is_sent(&mut broadcast));
+        propose(&mut broadcast, 3);
+        assert!(!is_sent(&mut broadcast));
+    }
+
+    #[test]
+    fn other_packets_take_proposals_with_them() {
+        let mut broadcast = leader();
+        propose(&mut broadcast, 1);
+        assert!(is_sent(&mut broadcast));
+        broadcast.logging_begins();
+        propose(&mut broadcast, 2);
+        broadcast.is_urgent = true;
+        assert!(is_sent(&mut broadcast));
+        propose(&mut broadcast, 3);
+        assert!(!is_sent(&mut broadcast), "that was once");
     }
 }

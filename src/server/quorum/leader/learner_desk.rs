@@ -157,7 +157,7 @@ impl LearnerMaster for Leader {
     }
 
     fn learner_is_up_to_date(&self, handler: &Arc<LearnerHandler>) {
-        let broadcast = self.broadcast.lock();
+        let mut broadcast = self.broadcast.lock();
         handler.queue_packet(&QuorumPacket::new(PacketType::UpToDate, Zxid::NONE, None));
         handler.begin_to_expect_pings();
         broadcast.ping_for_syncs();
