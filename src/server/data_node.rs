@@ -1,7 +1,10 @@
 //! A node of the tree (Java: server/DataNode.java).
 //!
-//! Differs from Java, to be small: data and path share one allocation, the children are not a set of names but a chain
-//! through the nodes themselves, and neighbours are known by number ([`NodeId`]). Its owner guards it.
+//! Differs from Java, to be small: data and path share one allocation, what a node that was created and never changed has
+//! no need of is not there, the children are not a set of names but a chain through the nodes themselves, and
+//! neighbours are known by number ([`NodeId`]). Its owner guards it.
+
+use std::borrow::Cow;
 
 use crate::data::{Stat, StatPersisted};
 use crate::ids::Zxid;
@@ -30,9 +33,9 @@ impl NodeId {
 /// Set in `path_len` when the data is null.
 const NULL_DATA: u32 = 1 << 31;
 
-/// Data, state and neighbours of a node. What finding it reads stands together.
+/// Data, state and neighbours of a node: one line of the processor's cache.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct DataNode {
     /// The data, and behind it the path.
     bytes: Box<[u8]>,
@@ -41,26 +44,58 @@ pub(super) struct DataNode {
     pub(super) acl: AclKey,
     /// Of path, data and state, as it is in the tree's digest now.
     pub(super) digest: u32,
-    /// Of the path.
-    pub(super) hash: u32,
+    pub(super) parent: NodeId,
     czxid: Zxid,
+    ctime: i64,
+    /// What most nodes have no need of. `None`: all is as [`Rest::of_new_node`] says.
+    rest: Option<Box<Rest>>,
+    pub(super) next_sibling: NodeId,
+    pub(super) previous_sibling: NodeId,
+}
+
+// A million nodes are the measure of memory: what is added here is added a million times.
+const _: () = assert!(size_of::<DataNode>() == 64);
+
+/// What differs between a node and one that was just created, not as an ephemeral.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rest {
     mzxid: Zxid,
     pzxid: Zxid,
-    ctime: i64,
     mtime: i64,
     ephemeral_owner: i64,
     version: i32,
     cversion: i32,
     aversion: i32,
-    pub(super) parent: NodeId,
-    pub(super) first_child: NodeId,
-    pub(super) next_sibling: NodeId,
-    pub(super) previous_sibling: NodeId,
-    pub(super) child_count: u32,
+    first_child: NodeId,
+    child_count: u32,
 }
 
-// A million nodes are the measure of memory: what is added here is added a million times.
-const _: () = assert!(size_of::<DataNode>() == 112);
+impl Rest {
+    /// Of a node that was created then, and nothing has happened to it since.
+    const fn of_new_node(czxid: Zxid, ctime: i64) -> Self {
+        Self {
+            mzxid: czxid,
+            pzxid: czxid,
+            mtime: ctime,
+            ephemeral_owner: 0,
+            version: 0,
+            cversion: 0,
+            aversion: 0,
+            first_child: NodeId::NONE,
+            child_count: 0,
+        }
+    }
+
+    const fn set_stat(&mut self, stat: &StatPersisted) {
+        self.mzxid = stat.mzxid;
+        self.pzxid = stat.pzxid;
+        self.mtime = stat.mtime;
+        self.ephemeral_owner = stat.ephemeral_owner;
+        self.version = stat.version;
+        self.cversion = stat.cversion;
+        self.aversion = stat.aversion;
+    }
+}
 
 impl DataNode {
     /// A node without neighbours.
@@ -74,33 +109,39 @@ impl DataNode {
         stat: &StatPersisted,
     ) -> Self {
         let (path_len, bytes) = pack(path.as_bytes(), data);
-        Self {
+        let mut node = Self {
             bytes,
-            czxid: stat.czxid,
-            mzxid: stat.mzxid,
-            pzxid: stat.pzxid,
-            ctime: stat.ctime,
-            mtime: stat.mtime,
-            ephemeral_owner: stat.ephemeral_owner,
-            version: stat.version,
-            cversion: stat.cversion,
-            aversion: stat.aversion,
             path_len,
             acl,
             digest: 0,
-            hash: 0,
             parent: NodeId::NONE,
-            first_child: NodeId::NONE,
+            czxid: Zxid::ZERO,
+            ctime: 0,
+            rest: None,
             next_sibling: NodeId::NONE,
             previous_sibling: NodeId::NONE,
-            child_count: 0,
-        }
+        };
+        node.set_stat(stat);
+        node
     }
 
     /// Lets go of the memory behind a node whose place is free now.
     pub(super) fn release(&mut self) {
         self.bytes = Box::default();
+        self.rest = None;
         self.path_len = 0;
+    }
+
+    fn rest(&self) -> Cow<'_, Rest> {
+        match &self.rest {
+            Some(rest) => Cow::Borrowed(rest),
+            None => Cow::Owned(Rest::of_new_node(self.czxid, self.ctime)),
+        }
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest {
+        let (czxid, ctime) = (self.czxid, self.ctime);
+        self.rest.get_or_insert_with(|| Box::new(Rest::of_new_node(czxid, ctime)))
     }
 
     fn path_start(&self) -> usize {
@@ -138,85 +179,101 @@ impl DataNode {
         self.czxid
     }
 
-    pub(super) const fn mzxid(&self) -> Zxid {
-        self.mzxid
+    pub(super) fn mzxid(&self) -> Zxid {
+        self.rest.as_ref().map_or(self.czxid, |rest| rest.mzxid)
     }
 
-    pub(super) const fn pzxid(&self) -> Zxid {
-        self.pzxid
+    pub(super) fn pzxid(&self) -> Zxid {
+        self.rest.as_ref().map_or(self.czxid, |rest| rest.pzxid)
     }
 
-    pub(super) const fn cversion(&self) -> i32 {
-        self.cversion
+    pub(super) fn cversion(&self) -> i32 {
+        self.rest.as_ref().map_or(0, |rest| rest.cversion)
     }
 
-    pub(super) const fn ephemeral_owner(&self) -> i64 {
-        self.ephemeral_owner
+    pub(super) fn ephemeral_owner(&self) -> i64 {
+        self.rest.as_ref().map_or(0, |rest| rest.ephemeral_owner)
     }
 
-    pub(super) const fn set_modified(&mut self, version: i32, zxid: Zxid, time: i64) {
-        self.version = version;
-        self.mzxid = zxid;
-        self.mtime = time;
+    pub(super) fn child_count(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.child_count)
     }
 
-    pub(super) const fn set_children_changed(&mut self, cversion: i32, zxid: Zxid) {
-        self.cversion = cversion;
-        self.pzxid = zxid;
+    pub(super) fn first_child(&self) -> NodeId {
+        self.rest.as_ref().map_or(NodeId::NONE, |rest| rest.first_child)
     }
 
-    pub(super) const fn set_pzxid(&mut self, zxid: Zxid) {
-        self.pzxid = zxid;
+    /// Another first child, and so many children in all.
+    pub(super) fn set_children(&mut self, first_child: NodeId, child_count: u32) {
+        let rest = self.rest_mut();
+        rest.first_child = first_child;
+        rest.child_count = child_count;
     }
 
-    pub(super) const fn set_aversion(&mut self, aversion: i32) {
-        self.aversion = aversion;
+    pub(super) fn set_modified(&mut self, version: i32, zxid: Zxid, time: i64) {
+        let rest = self.rest_mut();
+        rest.version = version;
+        rest.mzxid = zxid;
+        rest.mtime = time;
     }
 
-    pub(super) const fn set_stat(&mut self, stat: &StatPersisted) {
+    pub(super) fn set_children_changed(&mut self, cversion: i32, zxid: Zxid) {
+        let rest = self.rest_mut();
+        rest.cversion = cversion;
+        rest.pzxid = zxid;
+    }
+
+    pub(super) fn set_pzxid(&mut self, zxid: Zxid) {
+        self.rest_mut().pzxid = zxid;
+    }
+
+    pub(super) fn set_aversion(&mut self, aversion: i32) {
+        self.rest_mut().aversion = aversion;
+    }
+
+    pub(super) fn set_stat(&mut self, stat: &StatPersisted) {
+        let mut rest = self.rest().into_owned();
         self.czxid = stat.czxid;
-        self.mzxid = stat.mzxid;
-        self.pzxid = stat.pzxid;
         self.ctime = stat.ctime;
-        self.mtime = stat.mtime;
-        self.ephemeral_owner = stat.ephemeral_owner;
-        self.version = stat.version;
-        self.cversion = stat.cversion;
-        self.aversion = stat.aversion;
+        rest.set_stat(stat);
+        let is_as_new = rest == Rest::of_new_node(stat.czxid, stat.ctime);
+        self.rest = (!is_as_new).then(|| Box::new(rest));
     }
 
     /// The state as it is kept on disk.
-    pub(super) const fn stat_persisted(&self) -> StatPersisted {
+    pub(super) fn stat_persisted(&self) -> StatPersisted {
+        let rest = self.rest();
         StatPersisted {
             czxid: self.czxid,
-            mzxid: self.mzxid,
+            mzxid: rest.mzxid,
             ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            cversion: self.cversion,
-            aversion: self.aversion,
-            ephemeral_owner: self.ephemeral_owner,
-            pzxid: self.pzxid,
+            mtime: rest.mtime,
+            version: rest.version,
+            cversion: rest.cversion,
+            aversion: rest.aversion,
+            ephemeral_owner: rest.ephemeral_owner,
+            pzxid: rest.pzxid,
         }
     }
 
     /// The state as a client sees it (Java: copyStat). `cversion` is kept as the number of creations; clients see the
     /// number of changes: every child that is gone was a change, too.
     pub(super) fn stat(&self, types: EphemeralTypes) -> Stat {
-        let num_children = self.child_count.cast_signed();
+        let rest = self.rest();
+        let num_children = rest.child_count.cast_signed();
         Stat {
             czxid: self.czxid,
-            mzxid: self.mzxid,
+            mzxid: rest.mzxid,
             ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
-            cversion: self.cversion.wrapping_mul(2).wrapping_sub(num_children),
-            aversion: self.aversion,
-            ephemeral_owner: types.client_ephemeral_owner(self.ephemeral_owner),
+            mtime: rest.mtime,
+            version: rest.version,
+            cversion: rest.cversion.wrapping_mul(2).wrapping_sub(num_children),
+            aversion: rest.aversion,
+            ephemeral_owner: types.client_ephemeral_owner(rest.ephemeral_owner),
             // What does not fit Java's int could not come in.
             data_length: i32::try_from(self.data_len()).unwrap_or(i32::MAX),
             num_children,
-            pzxid: self.pzxid,
+            pzxid: rest.pzxid,
         }
     }
 
@@ -265,13 +322,62 @@ mod tests {
     #[test]
     fn a_client_sees_changes_of_the_children_and_only_sessions_as_owners() {
         let mut node = node("/a", Some(b"xyz"));
-        node.child_count = 2;
+        node.set_children(NodeId(9), 2);
         let types = EphemeralTypes::default();
         let stat = node.stat(types);
         assert_eq!((stat.cversion, stat.num_children, stat.data_length), (4, 2, 3));
         assert_eq!(stat.ephemeral_owner, 7);
-        node.ephemeral_owner = i64::MIN;
+        node.rest_mut().ephemeral_owner = i64::MIN;
         assert_eq!(node.stat(types).ephemeral_owner, 0);
         assert_eq!(node.stat_persisted().ephemeral_owner, i64::MIN);
+    }
+
+    #[test]
+    fn only_what_differs_from_a_new_node_takes_memory() {
+        let new = StatPersisted {
+            czxid: Zxid(7),
+            mzxid: Zxid(7),
+            pzxid: Zxid(7),
+            ctime: 70,
+            mtime: 70,
+            ..StatPersisted::default()
+        };
+        let mut node = DataNode::new("/a", None, AclKey::OPEN_UNSAFE, &new);
+        assert!(node.rest.is_none());
+        assert_eq!(node.stat_persisted(), new);
+        let changes: [fn(&mut StatPersisted); 7] = [
+            |stat| stat.mzxid = Zxid(8),
+            |stat| stat.pzxid = Zxid(8),
+            |stat| stat.mtime = 80,
+            |stat| stat.version = 1,
+            |stat| stat.cversion = 1,
+            |stat| stat.aversion = 1,
+            |stat| stat.ephemeral_owner = 1,
+        ];
+        for change in changes {
+            let mut changed = new.clone();
+            change(&mut changed);
+            node.set_stat(&changed);
+            assert_eq!(node.stat_persisted(), changed);
+            node.set_stat(&new);
+            assert!(node.rest.is_none());
+        }
+        node.set_children(NodeId(9), 1);
+        node.set_stat(&new);
+        assert_eq!((node.first_child(), node.child_count()), (NodeId(9), 1));
+        node.set_children(NodeId::NONE, 0);
+        node.set_modified(1, Zxid(8), 80);
+        node.set_children_changed(2, Zxid(9));
+        node.set_aversion(3);
+        let expected = StatPersisted {
+            mzxid: Zxid(8),
+            mtime: 80,
+            version: 1,
+            pzxid: Zxid(9),
+            cversion: 2,
+            aversion: 3,
+            ..new.clone()
+        };
+        assert_eq!(node.stat_persisted(), expected);
     }
 }

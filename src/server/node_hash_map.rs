@@ -26,7 +26,7 @@ use super::util::ad_hash::AdHash;
 
 use path_index::PathIndex;
 
-/// Nodes in a chunk: 56 KiB, which is what an empty tree takes.
+/// Nodes in a chunk: 32 KiB, which is what an empty tree takes.
 const CHUNK: usize = 512;
 const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
 const _: () = assert!(CHUNK.is_power_of_two());
@@ -122,7 +122,7 @@ impl NodeHashMap {
         debug_assert!(self.get(path).is_none(), "{path} is there already");
         let id = self.insert_unindexed(parent, path, data, acl, stat);
         if id != NodeId::ROOT {
-            self.index.insert(self.node(id).hash, id);
+            self.index.insert(self.hash_of(path), id);
         }
         id
     }
@@ -137,7 +137,6 @@ impl NodeHashMap {
         stat: &StatPersisted,
     ) -> NodeId {
         let mut node = DataNode::new(path, data, acl, stat);
-        node.hash = self.hash_of(path);
         if self.digest_enabled {
             node.digest = node.calculate_digest();
             self.digest.add_digest(node.digest.into());
@@ -155,16 +154,16 @@ impl NodeHashMap {
     /// Makes all nodes found that were only inserted unindexed. Of two with one path the later is not: such pairs are
     /// returned.
     pub(super) fn index_all(&mut self) -> Vec<(NodeId, NodeId)> {
-        let Self { chunks, index, .. } = self;
+        let Self { chunks, index, hasher, .. } = self;
         let numbers = (0..).map(NodeId);
-        let hashes = chunks.iter().flatten().map(|node| node.hash).zip(numbers);
+        let hashes = chunks.iter().flatten().map(|node| hash_of(hasher, node.path())).zip(numbers);
         let path = |id: NodeId| node_in(chunks, id).path_bytes();
         index.extend(hashes.skip(1), |there, id| path(there) == path(id))
     }
 
     /// Removes the later of two nodes with one path, which is not in the index; its children become the other's.
     pub(super) fn merge(&mut self, there: NodeId, later: NodeId) {
-        while let Some(child) = self.node(later).first_child.some() {
+        while let Some(child) = self.node(later).first_child().some() {
             self.unlink(child);
             self.node_mut(child).next_sibling = NodeId::NONE;
             self.node_mut(child).previous_sibling = NodeId::NONE;
@@ -175,7 +174,7 @@ impl NodeHashMap {
 
     /// Removes a node that has no children.
     pub(super) fn remove(&mut self, id: NodeId) {
-        self.index.remove(self.node(id).hash, id);
+        self.index.remove(self.hash_of(self.node(id).path()), id);
         self.remove_unindexed(id);
     }
 
@@ -183,7 +182,7 @@ impl NodeHashMap {
         assert!(id != NodeId::ROOT, "the root is never removed");
         self.unlink(id);
         let node = self.node(id);
-        assert!(node.child_count == 0, "children go before their parent");
+        assert!(node.child_count() == 0, "children go before their parent");
         let (digest, size) = (node.digest, node_size(node));
         self.digest.remove_digest(digest.into());
         self.data_size -= size;
@@ -219,7 +218,7 @@ impl NodeHashMap {
 
     /// The numbers of a node's children, newest first.
     pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        let first = self.node(id).first_child.some();
+        let first = self.node(id).first_child().some();
         std::iter::successors(first, |child| self.node(*child).next_sibling.some())
     }
 
@@ -236,7 +235,7 @@ impl NodeHashMap {
 
     /// What comes behind a node in the order parents before children: its first child, if it has one.
     pub(super) fn next(&self, id: NodeId) -> Option<NodeId> {
-        self.node(id).first_child.some().or_else(|| self.next_after(id))
+        self.node(id).first_child().some().or_else(|| self.next_after(id))
     }
 
     /// A node and all below it, parents before children.
@@ -247,7 +246,7 @@ impl NodeHashMap {
 
     /// The first leaf that comes when one always takes the first child: where removing a subtree starts.
     pub(super) fn first_leaf(&self, mut id: NodeId) -> NodeId {
-        while let Some(child) = self.node(id).first_child.some() {
+        while let Some(child) = self.node(id).first_child().some() {
             id = child;
         }
         id
@@ -274,8 +273,8 @@ impl NodeHashMap {
 
     fn link(&mut self, parent: NodeId, child: NodeId) {
         let parent_node = self.node_mut(parent);
-        let first = std::mem::replace(&mut parent_node.first_child, child);
-        parent_node.child_count += 1;
+        let first = parent_node.first_child();
+        parent_node.set_children(child, parent_node.child_count() + 1);
         let child_node = self.node_mut(child);
         child_node.parent = parent;
         child_node.next_sibling = first;
@@ -287,23 +286,29 @@ impl NodeHashMap {
     fn unlink(&mut self, child: NodeId) {
         let node = self.node(child);
         let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
-        match previous.some() {
-            Some(previous) => self.node_mut(previous).next_sibling = next,
-            None => self.node_mut(parent).first_child = next,
+        let parent = self.node_mut(parent);
+        let first = if previous.some().is_some() { parent.first_child() } else { next };
+        parent.set_children(first, parent.child_count() - 1);
+        if let Some(previous) = previous.some() {
+            self.node_mut(previous).next_sibling = next;
         }
         if let Some(next) = next.some() {
             self.node_mut(next).previous_sibling = previous;
         }
-        self.node_mut(parent).child_count -= 1;
     }
 
     #[inline]
     fn hash_of(&self, path: &str) -> u32 {
-        let hash = self.hasher.hash_one(path.as_bytes());
-        #[expect(clippy::cast_possible_truncation, reason = "both halves go in")]
-        let folded = (hash ^ (hash >> 32)) as u32;
-        folded
+        hash_of(&self.hasher, path)
     }
+}
+
+#[inline]
+fn hash_of(hasher: &SeedableRandomState, path: &str) -> u32 {
+    let hash = hasher.hash_one(path.as_bytes());
+    #[expect(clippy::cast_possible_truncation, reason = "both halves go in")]
+    let folded = (hash ^ (hash >> 32)) as u32;
+    folded
 }
 
 #[inline]

@@ -122,7 +122,7 @@ impl DataTree {
     /// Removes a node with all that hangs on it, and those below it, which only replay can meet: they belong to a later
     /// life of the node, and the log creates them again.
     pub(super) fn remove_subtree(&mut self, top: NodeId) {
-        if self.nodes.node(top).child_count > 0 {
+        if self.nodes.node(top).child_count() > 0 {
             debug!(
                 target: LOG,
                 "{} is deleted while it has children: the snapshot is newer", self.nodes.node(top).path()

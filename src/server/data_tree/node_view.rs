@@ -47,7 +47,7 @@ impl<'a> NodeView<'a> {
 
     /// The state as it is kept on disk.
     #[must_use]
-    pub const fn stat_persisted(&self) -> StatPersisted {
+    pub fn stat_persisted(&self) -> StatPersisted {
         self.node.stat_persisted()
     }
 
@@ -59,25 +59,25 @@ impl<'a> NodeView<'a> {
 
     /// The transaction that changed its data last.
     #[must_use]
-    pub const fn mzxid(&self) -> Zxid {
+    pub fn mzxid(&self) -> Zxid {
         self.node.mzxid()
     }
 
     /// The transaction that changed the children last.
     #[must_use]
-    pub const fn pzxid(&self) -> Zxid {
+    pub fn pzxid(&self) -> Zxid {
         self.node.pzxid()
     }
 
     /// The owner as it is kept: a session, 0, or the marks of a container or TTL node.
     #[must_use]
-    pub const fn ephemeral_owner(&self) -> i64 {
+    pub fn ephemeral_owner(&self) -> i64 {
         self.node.ephemeral_owner()
     }
 
     /// What kind of node it is. An owner that means nothing counts as a session.
     #[must_use]
-    pub const fn ephemeral_type(&self) -> EphemeralType {
+    pub fn ephemeral_type(&self) -> EphemeralType {
         self.tree.config.ephemeral_types.of_or_normal(self.node.ephemeral_owner())
     }
 
@@ -102,8 +102,8 @@ impl<'a> NodeView<'a> {
 
     /// How many children it has.
     #[must_use]
-    pub const fn child_count(&self) -> usize {
-        self.node.child_count as usize
+    pub fn child_count(&self) -> usize {
+        self.node.child_count() as usize
     }
 
     /// The names of the children, in no particular order.

@@ -180,7 +180,7 @@ impl DataTree {
         let ending = format!("/{LIMIT_NODE}");
         let leaves = self.nodes.subtree(top).map(|id| self.nodes.node(id));
         let limited: Vec<String> = leaves
-            .filter(|node| node.child_count == 0 && node.path().ends_with(&ending))
+            .filter(|node| node.child_count() == 0 && node.path().ends_with(&ending))
             .filter_map(|node| {
                 trim_quota_path(node.path()).split(&ending).next().map(str::to_owned)
             })
