@@ -1,16 +1,19 @@
 //! A node of the tree (Java: server/DataNode.java).
 //!
-//! Differs from Java, to be small: data and path share one allocation, what a node that was created and never changed has
+//! Differs from Java, to be small: data and path are in one piece with neighbours of their length ([`ByteStore`]), what a node that was created and never changed has
 //! no need of is not there, the children are not a set of names but a chain through the nodes themselves, and
 //! neighbours are known by number ([`NodeId`]). Its owner guards it.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use crate::data::{Stat, StatPersisted};
 use crate::ids::Zxid;
+use crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE;
 
 use super::digest_calculator::{self, STAT_BYTES, digest_of_parts};
 use super::ephemeral_type::EphemeralTypes;
+use super::node_hash_map::byte_store::{ByteStore, Place};
 use super::reference_counted_acl_cache::AclKey;
 
 /// The number of a node: its place in the [`NodeHashMap`](super::node_hash_map::NodeHashMap). Used again when the node is
@@ -33,12 +36,13 @@ impl NodeId {
 /// Set in `path_len` when the data is null.
 const NULL_DATA: u32 = 1 << 31;
 
-/// Data, state and neighbours of a node: one line of the processor's cache.
+/// State and neighbours of a node, and where its data and its path are.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(super) struct DataNode {
-    /// The data, and behind it the path.
-    bytes: Box<[u8]>,
+    /// Of the data, and behind it the path.
+    place: Place,
+    /// Of the data, in bytes.
+    data_len: u32,
     /// Of the path, in bytes; and [`NULL_DATA`].
     path_len: u32,
     pub(super) acl: AclKey,
@@ -54,7 +58,7 @@ pub(super) struct DataNode {
 }
 
 // A million nodes are the measure of memory: what is added here is added a million times.
-const _: () = assert!(size_of::<DataNode>() == 64);
+const _: () = assert!(size_of::<DataNode>() == 56);
 
 /// What differs between a node and one that was just created, not as an ephemeral.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,19 +103,11 @@ impl Rest {
 
 impl DataNode {
     /// A node without neighbours.
-    ///
-    /// # Panics
-    /// When the path has two gigabytes.
-    pub(super) fn new(
-        path: &str,
-        data: Option<Vec<u8>>,
-        acl: AclKey,
-        stat: &StatPersisted,
-    ) -> Self {
-        let (path_len, bytes) = pack(path.as_bytes(), data);
+    pub(super) fn new(content: Content, acl: AclKey, stat: &StatPersisted) -> Self {
         let mut node = Self {
-            bytes,
-            path_len,
+            place: content.place,
+            data_len: content.data_len,
+            path_len: content.path_len,
             acl,
             digest: 0,
             parent: NodeId::NONE,
@@ -125,11 +121,26 @@ impl DataNode {
         node
     }
 
+    /// Where its data and path are.
+    pub(super) const fn content(&self) -> Content {
+        Content { place: self.place, data_len: self.data_len, path_len: self.path_len }
+    }
+
+    pub(super) const fn set_content(&mut self, content: Content) {
+        self.place = content.place;
+        self.data_len = content.data_len;
+        self.path_len = content.path_len;
+    }
+
     /// Lets go of the memory behind a node whose place is free now.
     pub(super) fn release(&mut self) {
-        self.bytes = Box::default();
+        self.set_content(Content::EMPTY);
         self.rest = None;
-        self.path_len = 0;
+    }
+
+    /// The length of the data; 0 for null.
+    pub(super) const fn data_len(&self) -> usize {
+        self.data_len as usize
     }
 
     fn rest(&self) -> Cow<'_, Rest> {
@@ -142,37 +153,6 @@ impl DataNode {
     fn rest_mut(&mut self) -> &mut Rest {
         let (czxid, ctime) = (self.czxid, self.ctime);
         self.rest.get_or_insert_with(|| Box::new(Rest::of_new_node(czxid, ctime)))
-    }
-
-    fn path_start(&self) -> usize {
-        self.bytes.len() - (self.path_len & !NULL_DATA) as usize
-    }
-
-    /// The path's bytes; none for the root.
-    pub(super) fn path_bytes(&self) -> &[u8] {
-        &self.bytes[self.path_start()..]
-    }
-
-    /// The path; empty for the root.
-    pub(super) fn path(&self) -> &str {
-        match std::str::from_utf8(self.path_bytes()) {
-            Ok(path) => path,
-            Err(_) => unreachable!("a node is only ever made with text as its path"),
-        }
-    }
-
-    /// The data; null and empty are different.
-    pub(super) fn data(&self) -> Option<&[u8]> {
-        (self.path_len & NULL_DATA == 0).then(|| &self.bytes[..self.path_start()])
-    }
-
-    /// The length of the data; 0 for null.
-    pub(super) fn data_len(&self) -> usize {
-        self.path_start()
-    }
-
-    pub(super) fn set_data(&mut self, data: Option<Vec<u8>>) {
-        (self.path_len, self.bytes) = pack(self.path_bytes(), data);
     }
 
     pub(super) const fn czxid(&self) -> Zxid {
@@ -276,52 +256,117 @@ impl DataNode {
             pzxid: rest.pzxid,
         }
     }
+}
 
-    /// The node's part in the tree's digest, computed anew.
-    pub(super) fn calculate_digest(&self) -> u32 {
-        if self.path_bytes().starts_with(crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE.as_bytes()) {
-            return 0;
+/// Where data and path of a node are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    place: Place,
+    data_len: u32,
+    path_len: u32,
+}
+
+impl Content {
+    /// Of the root, without data.
+    const EMPTY: Self = Self { place: Place::EMPTY, data_len: 0, path_len: NULL_DATA };
+
+    /// What is at that place.
+    ///
+    /// # Panics
+    /// When data or path have two gigabytes.
+    #[expect(clippy::expect_used, reason = "no limit of jute lets such a path or such data in")]
+    pub(super) fn new(place: Place, data_len: Option<usize>, path_len: usize) -> Self {
+        let fits = |len: usize| u32::try_from(len).ok().filter(|len| len & NULL_DATA == 0);
+        let null = if data_len.is_some() { 0 } else { NULL_DATA };
+        Self {
+            place,
+            data_len: fits(data_len.unwrap_or(0)).expect("data is shorter than two gigabytes"),
+            path_len: fits(path_len).expect("a path is shorter than two gigabytes") | null,
         }
-        let stat: [u8; STAT_BYTES] = digest_calculator::stat_bytes(&self.stat_persisted());
-        digest_of_parts(self.path_bytes(), &self.bytes[..self.path_start()], &stat)
+    }
+
+    pub(super) const fn place(self) -> Place {
+        self.place
+    }
+
+    /// Null and empty data are different.
+    pub(super) const fn is_null(self) -> bool {
+        self.path_len & NULL_DATA != 0
+    }
+
+    /// Of data and path, in bytes.
+    pub(super) const fn len(self) -> usize {
+        self.data_len as usize + (self.path_len & !NULL_DATA) as usize
     }
 }
 
-/// Data and path in one piece. The data comes first, so that long data need not be copied.
-#[expect(clippy::expect_used, reason = "no limit of jute lets such a path in")]
-fn pack(path: &[u8], data: Option<Vec<u8>>) -> (u32, Box<[u8]>) {
-    let path_len = u32::try_from(path.len()).ok().filter(|len| len & NULL_DATA == 0);
-    let null = if data.is_some() { 0 } else { NULL_DATA };
-    let mut bytes = data.unwrap_or_default();
-    bytes.reserve_exact(path.len());
-    bytes.extend_from_slice(path);
-    (path_len.expect("a path is shorter than two gigabytes") | null, bytes.into_boxed_slice())
+/// A node with its data and path.
+#[derive(Clone, Copy)]
+pub(super) struct NodeRef<'a> {
+    node: &'a DataNode,
+    bytes: &'a ByteStore,
+}
+
+impl<'a> NodeRef<'a> {
+    /// A node, and where its bytes are.
+    #[inline]
+    pub(super) const fn new(node: &'a DataNode, bytes: &'a ByteStore) -> Self {
+        Self { node, bytes }
+    }
+
+    #[inline]
+    fn bytes(self) -> &'a [u8] {
+        let content = self.node.content();
+        self.bytes.get(content.place, content.len())
+    }
+
+    /// The path's bytes; none for the root.
+    #[inline]
+    pub(super) fn path_bytes(self) -> &'a [u8] {
+        &self.bytes()[self.node.data_len()..]
+    }
+
+    /// The path; empty for the root.
+    pub(super) fn path(self) -> &'a str {
+        match std::str::from_utf8(self.path_bytes()) {
+            Ok(path) => path,
+            Err(_) => unreachable!("a node is only ever made with text as its path"),
+        }
+    }
+
+    /// The data; null and empty are different.
+    pub(super) fn data(self) -> Option<&'a [u8]> {
+        (!self.node.content().is_null()).then(|| &self.bytes()[..self.node.data_len()])
+    }
+
+    /// The node's part in the tree's digest, computed anew.
+    pub(super) fn calculate_digest(self) -> u32 {
+        let (data, path) = self.bytes().split_at(self.node.data_len());
+        if path.starts_with(ZOOKEEPER_NODE_SUBTREE.as_bytes()) {
+            return 0;
+        }
+        let stat: [u8; STAT_BYTES] = digest_calculator::stat_bytes(&self.node.stat_persisted());
+        digest_of_parts(path, data, &stat)
+    }
+}
+
+impl Deref for NodeRef<'_> {
+    type Target = DataNode;
+
+    fn deref(&self) -> &DataNode {
+        self.node
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn node(path: &str, data: Option<&[u8]>) -> DataNode {
-        let stat = StatPersisted { cversion: 3, ephemeral_owner: 7, ..StatPersisted::default() };
-        DataNode::new(path, data.map(<[u8]>::to_vec), AclKey::OPEN_UNSAFE, &stat)
-    }
-
-    #[test]
-    fn null_and_empty_data_are_different() {
-        let mut node = node("/a", None);
-        assert_eq!((node.path(), node.data(), node.data_len()), ("/a", None, 0));
-        node.set_data(Some(Vec::new()));
-        assert_eq!((node.path(), node.data()), ("/a", Some(&[][..])));
-        node.set_data(Some(vec![1, 2]));
-        assert_eq!((node.path(), node.data(), node.data_len()), ("/a", Some(&[1, 2][..]), 2));
-        node.set_data(None);
-        assert_eq!((node.path(), node.data()), ("/a", None));
-    }
-
     #[test]
     fn a_client_sees_changes_of_the_children_and_only_sessions_as_owners() {
-        let mut node = node("/a", Some(b"xyz"));
+        let stat = StatPersisted { cversion: 3, ephemeral_owner: 7, ..StatPersisted::default() };
+        let content = Content::new(Place::EMPTY, Some(3), 2);
+        let mut node = DataNode::new(content, AclKey::OPEN_UNSAFE, &stat);
         node.set_children(NodeId(9), 2);
         let types = EphemeralTypes::default();
         let stat = node.stat(types);
@@ -342,7 +387,7 @@ mod tests {
             mtime: 70,
             ..StatPersisted::default()
         };
-        let mut node = DataNode::new("/a", None, AclKey::OPEN_UNSAFE, &new);
+        let mut node = DataNode::new(Content::EMPTY, AclKey::OPEN_UNSAFE, &new);
         assert!(node.rest.is_none());
         assert_eq!(node.stat_persisted(), new);
         let changes: [fn(&mut StatPersisted); 7] = [

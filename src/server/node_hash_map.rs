@@ -10,6 +10,7 @@
 //! * The root is not in the index twice: `/` and the empty path lead to it, and [`NodeHashMap::len`] counts it twice as
 //!   Java does.
 
+pub(super) mod byte_store;
 mod path_index;
 
 use std::hash::{BuildHasher, RandomState};
@@ -20,13 +21,14 @@ use foldhash::fast::SeedableRandomState;
 use crate::common::path_utils::java_length;
 use crate::data::StatPersisted;
 
-use super::data_node::{DataNode, NodeId};
+use super::data_node::{Content, DataNode, NodeId, NodeRef};
 use super::reference_counted_acl_cache::AclKey;
 use super::util::ad_hash::AdHash;
 
+use byte_store::ByteStore;
 use path_index::PathIndex;
 
-/// Nodes in a chunk: 32 KiB, which is what an empty tree takes.
+/// Nodes in a chunk: 28 KiB, which is what an empty tree takes.
 const CHUNK: usize = 512;
 const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
 const _: () = assert!(CHUNK.is_power_of_two());
@@ -34,6 +36,8 @@ const _: () = assert!(CHUNK.is_power_of_two());
 /// The nodes, their index and the sums over all of them.
 pub(super) struct NodeHashMap {
     chunks: Vec<Vec<DataNode>>,
+    /// Data and paths.
+    bytes: ByteStore,
     /// The first free place; the next one is its `next_sibling`.
     free: NodeId,
     /// Without the root's second name.
@@ -52,6 +56,7 @@ impl NodeHashMap {
         let seed = RandomState::new().hash_one(CHUNK);
         Self {
             chunks: Vec::new(),
+            bytes: ByteStore::new(),
             free: NodeId::NONE,
             count: 0,
             index: PathIndex::new(),
@@ -65,6 +70,7 @@ impl NodeHashMap {
     /// Removes all nodes.
     pub(super) fn clear(&mut self) {
         self.chunks = Vec::new();
+        self.bytes = ByteStore::new();
         self.free = NodeId::NONE;
         self.count = 0;
         self.index = PathIndex::new();
@@ -101,8 +107,8 @@ impl NodeHashMap {
 
     /// The node of a number that is in use.
     #[inline]
-    pub(super) fn node(&self, id: NodeId) -> &DataNode {
-        node_in(&self.chunks, id)
+    pub(super) fn node(&self, id: NodeId) -> NodeRef<'_> {
+        NodeRef::new(node_in(&self.chunks, id), &self.bytes)
     }
 
     #[inline]
@@ -136,12 +142,15 @@ impl NodeHashMap {
         acl: AclKey,
         stat: &StatPersisted,
     ) -> NodeId {
-        let mut node = DataNode::new(path, data, acl, stat);
+        let data_len = data.as_ref().map(Vec::len);
+        let place = self.bytes.insert(data.unwrap_or_default(), path.as_bytes());
+        let content = Content::new(place, data_len, path.len());
+        let mut node = DataNode::new(content, acl, stat);
         if self.digest_enabled {
-            node.digest = node.calculate_digest();
+            node.digest = NodeRef::new(&node, &self.bytes).calculate_digest();
             self.digest.add_digest(node.digest.into());
         }
-        self.data_size += node_size(&node);
+        self.data_size += node_size(NodeRef::new(&node, &self.bytes));
         self.count += 1;
         let id = self.place(node);
         match parent {
@@ -154,10 +163,11 @@ impl NodeHashMap {
     /// Makes all nodes found that were only inserted unindexed. Of two with one path the later is not: such pairs are
     /// returned.
     pub(super) fn index_all(&mut self) -> Vec<(NodeId, NodeId)> {
-        let Self { chunks, index, hasher, .. } = self;
+        let Self { chunks, bytes, index, hasher, .. } = self;
         let numbers = (0..).map(NodeId);
-        let hashes = chunks.iter().flatten().map(|node| hash_of(hasher, node.path())).zip(numbers);
-        let path = |id: NodeId| node_in(chunks, id).path_bytes();
+        let nodes = chunks.iter().flatten().map(|node| NodeRef::new(node, bytes));
+        let hashes = nodes.map(|node| hash_of(hasher, node.path())).zip(numbers);
+        let path = |id: NodeId| NodeRef::new(node_in(chunks, id), bytes).path_bytes();
         index.extend(hashes.skip(1), |there, id| path(there) == path(id))
     }
 
@@ -183,10 +193,11 @@ impl NodeHashMap {
         self.unlink(id);
         let node = self.node(id);
         assert!(node.child_count() == 0, "children go before their parent");
-        let (digest, size) = (node.digest, node_size(node));
+        let (digest, size, content) = (node.digest, node_size(node), node.content());
         self.digest.remove_digest(digest.into());
         self.data_size -= size;
         self.count -= 1;
+        self.bytes.remove(content.place(), content.len());
         let free = self.free;
         let node = self.node_mut(id);
         node.release();
@@ -196,19 +207,38 @@ impl NodeHashMap {
 
     /// Changes what a node's digest covers (Java: preChange and postChange around the change).
     pub(super) fn change<T>(&mut self, id: NodeId, change: impl FnOnce(&mut DataNode) -> T) -> T {
-        let digest_enabled = self.digest_enabled;
-        let node = self.node_mut(id);
-        let (old_digest, old_len) = (node.digest, node.data_len());
-        let result = change(node);
-        let new_len = node.data_len();
-        if digest_enabled {
-            node.digest = node.calculate_digest();
-            let new_digest = node.digest;
+        let result = change(self.node_mut(id));
+        if self.digest_enabled {
+            let new_digest = self.node(id).calculate_digest();
+            let old_digest = std::mem::replace(&mut self.node_mut(id).digest, new_digest);
             self.digest.remove_digest(old_digest.into());
             self.digest.add_digest(new_digest.into());
         }
-        self.data_size = self.data_size + new_len as u64 - old_len as u64;
         result
+    }
+
+    /// Gives a node other data, and [changes](Self::change) it.
+    pub(super) fn change_data<T>(
+        &mut self,
+        id: NodeId,
+        data: Option<Vec<u8>>,
+        change: impl FnOnce(&mut DataNode) -> T,
+    ) -> T {
+        let node = self.node(id);
+        let (old, old_len) = (node.content(), node.data_len());
+        let (data_len, path_len) = (data.as_ref().map(Vec::len), old.len() - old_len);
+        let data = data.unwrap_or_default();
+        self.data_size = self.data_size + data.len() as u64 - old_len as u64;
+        let place = if data.len() == old_len {
+            self.bytes.get_mut(old.place(), old.len())[..old_len].copy_from_slice(&data);
+            old.place()
+        } else {
+            let path = self.node(id).path_bytes().to_vec();
+            self.bytes.remove(old.place(), old.len());
+            self.bytes.insert(data, &path)
+        };
+        self.node_mut(id).set_content(Content::new(place, data_len, path_len));
+        self.change(id, change)
     }
 
     /// Gives a node another ACL, which no digest covers.
@@ -317,7 +347,7 @@ fn node_in(chunks: &[Vec<DataNode>], id: NodeId) -> &DataNode {
 }
 
 /// Java: DataTree.getNodeSize.
-fn node_size(node: &DataNode) -> u64 {
+fn node_size(node: NodeRef<'_>) -> u64 {
     let path_len = if node.path_bytes().is_ascii() {
         node.path_bytes().len()
     } else {

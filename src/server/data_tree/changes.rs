@@ -160,8 +160,7 @@ impl DataTree {
         let data_len = data.as_ref().map_or(0, Vec::len);
         let old_len = self.nodes.node(id).data_len();
         let types = self.config.ephemeral_types;
-        let stat = self.nodes.change(id, |node| {
-            node.set_data(data);
+        let stat = self.nodes.change_data(id, data, |node| {
             node.set_modified(version, zxid, time);
             node.stat(types)
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::path_utils::java_length;
 use crate::data::{ACL, Stat, StatPersisted};
 use crate::ids::Zxid;
-use crate::server::data_node::{DataNode, NodeId};
+use crate::server::data_node::{NodeId, NodeRef};
 use crate::server::ephemeral_type::EphemeralType;
 use crate::server::reference_counted_acl_cache::AclKey;
 
@@ -15,7 +15,7 @@ use super::DataTree;
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {
     tree: &'a DataTree,
-    node: &'a DataNode,
+    node: NodeRef<'a>,
     id: NodeId,
 }
 
@@ -53,7 +53,7 @@ impl<'a> NodeView<'a> {
 
     /// The transaction that created the node.
     #[must_use]
-    pub const fn czxid(&self) -> Zxid {
+    pub fn czxid(&self) -> Zxid {
         self.node.czxid()
     }
 
@@ -83,7 +83,7 @@ impl<'a> NodeView<'a> {
 
     /// The ACL's place in the tree's cache: compare keys, not ACLs, to see whether it is still the same.
     #[must_use]
-    pub const fn acl_key(&self) -> AclKey {
+    pub fn acl_key(&self) -> AclKey {
         self.node.acl
     }
 
@@ -96,7 +96,7 @@ impl<'a> NodeView<'a> {
 
     /// The node's part in the tree's digest; 0 when digests are off or it does not count.
     #[must_use]
-    pub const fn digest(&self) -> u32 {
+    pub fn digest(&self) -> u32 {
         self.node.digest
     }
 

@@ -120,7 +120,7 @@ impl DataTree {
 
     fn write_quota_stats(&mut self, stat_path: &str, stats: &StatsTrack) {
         if let Some(id) = self.nodes.get(stat_path) {
-            self.nodes.change(id, |node| node.set_data(Some(stats.stats_bytes())));
+            self.nodes.change_data(id, Some(stats.stats_bytes()), |_| ());
         } else {
             warn!(target: LOG, "Missing quota stat node {stat_path}");
         }

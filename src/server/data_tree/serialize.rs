@@ -267,8 +267,7 @@ impl DataTree {
         self.ephemerals.remove(types.of_or_normal(old_owner), old_owner, id);
         self.acl_cache.remove_usage(old_acl);
         self.nodes.set_acl(id, acl);
-        self.nodes.change(id, |node| {
-            node.set_data(data);
+        self.nodes.change_data(id, data, |node| {
             node.set_stat(stat);
         });
         let owner = stat.ephemeral_owner;
