@@ -160,7 +160,11 @@ impl RequestProcessor for PrepRequestProcessor {
 
     fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
         let Some(server) = self.server.upgrade() else { return requests.clear() };
+        let (metrics, clock) = (server.server_metrics(), server.clock());
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let come_ms = clock.elapsed_ms();
         let mut changes = server.outstanding_changes().lock();
+        let start_ms = clock.elapsed_ms();
         let before = changes.len();
         {
             let tree = server.zk_database().tree().read();
@@ -170,12 +174,18 @@ impl RequestProcessor for PrepRequestProcessor {
             }
         }
         let queued = changes.len().saturating_sub(before);
-        if queued > 0 {
-            let queued = i64::try_from(queued).unwrap_or(i64::MAX);
-            server.server_metrics().outstanding_changes_queued.add(queued);
-        }
+        let prepared_ms = clock.elapsed_ms();
         // Under the lock, so that the next processor sees requests in the order of their zxids.
         self.next.process_requests(requests);
+        drop(changes);
+        if queued > 0 {
+            metrics.outstanding_changes_queued.add(i64::try_from(queued).unwrap_or(i64::MAX));
+        }
+        // What came together is prepared together, and takes the same time.
+        metrics.prep_processor_queued.add(count.into());
+        metrics.prep_processor_queue_time.add_n(start_ms - come_ms, count);
+        metrics.prep_process_time.add_n(prepared_ms - start_ms, count);
+        metrics.proposal_process_time.add_n(clock.elapsed_ms() - prepared_ms, count);
     }
 
     fn flush(&self) {

@@ -34,6 +34,10 @@ pub struct Request {
     pub create_time_ms: i64,
     /// When it was queued for the log, ms of the server's clock.
     pub sync_queue_start_ms: i64,
+    /// When it began to wait for its commit, ms of the server's clock; 0 where another server answers it.
+    pub commit_proc_queue_start_ms: i64,
+    /// When its commit came, ms of the server's clock.
+    pub commit_recv_ms: i64,
     /// Who must own the session.
     pub owner: Owner,
     /// Its transaction's header; only what changes something has one.
@@ -76,6 +80,8 @@ impl Request {
             auth_info,
             create_time_ms: 0,
             sync_queue_start_ms: 0,
+            commit_proc_queue_start_ms: 0,
+            commit_recv_ms: 0,
             owner: Owner::default(),
             hdr: None,
             txn: None,

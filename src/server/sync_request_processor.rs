@@ -20,9 +20,10 @@ use super::exit_code::ExitCode;
 use super::persistence::txn_log::TxnLogError;
 use super::request::Request;
 use super::request_processor::RequestProcessor;
+use super::server_metrics::ServerMetrics;
 use super::zookeeper_server::ZooKeeperServer;
 use super::{zookeeper_critical_thread, zookeeper_thread};
-use crate::common::time;
+use crate::common::time::{self, Clock};
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
 
 /// The logger's name in Java.
@@ -101,6 +102,8 @@ pub struct SyncRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Option<Arc<dyn GroupProcessor>>,
     settings: FlushSettings,
+    metrics: Arc<ServerMetrics>,
+    clock: Clock,
     queue: RankedMutex<Queue>,
     wake: RankedCondvar,
     worker: RankedMutex<Worker>,
@@ -123,6 +126,8 @@ impl SyncRequestProcessor {
             server: Arc::downgrade(server),
             next,
             settings: server.settings().flush,
+            metrics: Arc::clone(server.shared_metrics()),
+            clock: Arc::clone(server.clock()),
             queue: RankedMutex::new(Rank::SyncQueue, "queue of the log", Queue::default()),
             wake: RankedCondvar::new(),
             worker: RankedMutex::new(
@@ -244,7 +249,11 @@ impl SyncRequestProcessor {
         };
         let mut queued = mem::take(&mut self.queue.lock().requests);
         let Some(server) = self.server.upgrade() else { return Ok(()) };
-        let metrics = server.server_metrics();
+        let start_ms = self.clock.elapsed_ms();
+        let count = u32::try_from(queued.len()).unwrap_or(u32::MAX);
+        for request in &queued {
+            self.metrics.sync_processor_queue_time.add(start_ms - request.sync_queue_start_ms);
+        }
         if let Some(next) = self.next.as_ref().filter(|_| !queued.is_empty()) {
             next.group_begins();
         }
@@ -262,10 +271,11 @@ impl SyncRequestProcessor {
             }
             worker.to_flush.push(request);
             if worker.to_flush.len() >= batch_max {
-                self.flush(worker, metrics)?;
+                self.flush(worker)?;
             }
         }
-        self.flush(worker, metrics)?;
+        self.metrics.sync_process_time.add_n(self.clock.elapsed_ms() - start_ms, count);
+        self.flush(worker)?;
         // The queue keeps its memory.
         let mut queue = self.queue.lock();
         if queue.requests.capacity() == 0 {
@@ -274,20 +284,22 @@ impl SyncRequestProcessor {
         Ok(())
     }
 
-    fn flush(
-        &self,
-        worker: &mut Worker,
-        metrics: &super::server_metrics::ServerMetrics,
-    ) -> Result<(), TxnLogError> {
+    fn flush(&self, worker: &mut Worker) -> Result<(), TxnLogError> {
         if worker.to_flush.is_empty() {
             return Ok(());
         }
+        let metrics = &self.metrics;
         metrics.batch_size.add(i64::try_from(worker.to_flush.len()).unwrap_or(i64::MAX));
         let start = time::now();
         worker.log.commit()?;
         let took = start.elapsed();
         metrics.sync_processor_flush_time.add(time::millis(took));
         self.is_disk_slow.store(took > SLOW_FSYNC, Ordering::Relaxed);
+        let flushed_ms = self.clock.elapsed_ms();
+        for request in &worker.to_flush {
+            let waited_ms = flushed_ms - request.sync_queue_start_ms;
+            metrics.sync_processor_queue_and_flush_time.add(waited_ms);
+        }
         self.hand_on(worker);
         Ok(())
     }
@@ -337,13 +349,18 @@ impl SyncRequestProcessor {
 
 impl RequestProcessor for SyncRequestProcessor {
     /// The caller sees to it that requests come in zxid order.
-    fn process_request(&self, request: Box<Request>) {
+    fn process_request(&self, mut request: Box<Request>) {
+        request.sync_queue_start_ms = self.clock.elapsed_ms();
+        self.metrics.sync_processor_queued.add(1);
         // Bounded by globalOutstandingLimit at the connections, and by what the session tracker and the container manager
         // ask for.
         self.queue.lock().requests.push(request);
     }
 
     fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        let now_ms = self.clock.elapsed_ms();
+        requests.iter_mut().for_each(|request| request.sync_queue_start_ms = now_ms);
+        self.metrics.sync_processor_queued.add(i64::try_from(requests.len()).unwrap_or(i64::MAX));
         self.queue.lock().requests.append(requests);
     }
 

@@ -18,6 +18,7 @@ impl Prep<'_> {
     }
 
     pub(super) fn close_session(&mut self, request: &mut Request) -> Result<(), KeeperError> {
+        let start_ms = self.server.clock().elapsed_ms();
         let mut ephemerals = self.tree.ephemerals(request.session_id);
         self.changes.correct_ephemerals(request.session_id, &mut ephemerals);
         let (zxid, _) = txn_position(request);
@@ -29,6 +30,8 @@ impl Prep<'_> {
             request.txn = Some(TxnBody::CloseSession(txn));
         }
         self.server.session_tracker().set_session_closing(request.session_id);
+        let took_ms = self.server.clock().elapsed_ms() - start_ms;
+        self.server.server_metrics().close_session_prep_time.add(took_ms);
         Ok(())
     }
 

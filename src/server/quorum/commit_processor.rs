@@ -82,7 +82,8 @@ impl CommitProcessor {
     /// A request that needs a commit. `request` is here already where the commit will not bring it.
     pub fn expect(&self, session: SessionId, cxid: i32, request: Option<Box<Request>>) {
         // Bounded by globalOutstandingLimit at the connections.
-        self.state.lock().waiting.expect(session, cxid, request);
+        let now_ms = self.clock.elapsed_ms();
+        self.state.lock().waiting.expect(session, cxid, request, now_ms);
     }
 
     /// A request that needs none: it is done behind those of its session that came before it. Flush after it.
@@ -93,8 +94,9 @@ impl CommitProcessor {
     }
 
     /// The next request in the order of all is committed. Flush after it.
-    pub fn commit(&self, request: Box<Request>) {
+    pub fn commit(&self, mut request: Box<Request>) {
         self.metrics.commits_queued.add(1);
+        request.commit_recv_ms = self.clock.elapsed_ms();
         let mut state = self.state.lock();
         let State { waiting, runnable, .. } = &mut *state;
         waiting.committed(request, runnable);
@@ -132,11 +134,24 @@ impl CommitProcessor {
     }
 
     fn process_group(&self, group: &mut Vec<Box<Request>>) {
-        let size = i64::try_from(group.len()).unwrap_or(i64::MAX);
-        self.metrics.commits_queued_in_commit_processor.add(size);
+        let (size, metrics) = (u32::try_from(group.len()).unwrap_or(u32::MAX), &*self.metrics);
+        metrics.commits_queued_in_commit_processor.add(size.into());
+        metrics.writes_issued_in_commit_proc.add(size.into());
         let start_ms = self.clock.elapsed_ms();
+        for request in &*group {
+            if request.commit_proc_queue_start_ms > 0 {
+                metrics.write_commitproc_time.add(start_ms - request.commit_proc_queue_start_ms);
+                metrics.local_write_committed_time.add(start_ms - request.commit_recv_ms);
+            } else if request.commit_recv_ms > 0 {
+                metrics.server_write_committed_time.add(start_ms - request.commit_recv_ms);
+            }
+        }
         self.next.process_group(group);
-        self.metrics.commit_process_time.add(self.clock.elapsed_ms() - start_ms);
+        let took_ms = self.clock.elapsed_ms() - start_ms;
+        metrics.commit_process_time.add(took_ms);
+        metrics.write_batch_time_in_commit_processor.add(took_ms);
+        // A group is applied and answered as one.
+        metrics.write_final_proc_time.add_n(took_ms, size);
     }
 
     fn run(&self) {

@@ -15,7 +15,7 @@ use crate::server::request::Request;
 /// A request in its session's queue.
 enum Slot {
     /// Waits for the commit of the request of that number. Here it is, unless the commit brings it.
-    Awaits { cxid: i32, request: Option<Box<Request>> },
+    Awaits { cxid: i32, since_ms: i64, request: Option<Box<Request>> },
     /// Waits for those before it.
     Ready(Box<Request>),
 }
@@ -27,9 +27,16 @@ pub(super) struct SessionQueues {
 }
 
 impl SessionQueues {
-    /// A request that needs a commit, which may or may not bring the request with it.
-    pub(super) fn expect(&mut self, session: SessionId, cxid: i32, request: Option<Box<Request>>) {
-        self.queues.entry(session).or_default().push_back(Slot::Awaits { cxid, request });
+    /// A request that needs a commit, which may or may not bring the request with it, and waits since then.
+    pub(super) fn expect(
+        &mut self,
+        session: SessionId,
+        cxid: i32,
+        request: Option<Box<Request>>,
+        since_ms: i64,
+    ) {
+        let slot = Slot::Awaits { cxid, since_ms, request };
+        self.queues.entry(session).or_default().push_back(slot);
     }
 
     /// A request that needs none: it goes to `runnable` at once, or waits for those before it.
@@ -56,13 +63,17 @@ impl SessionQueues {
         if !is_head {
             return runnable.push(committed);
         }
-        if let Some(Slot::Awaits { request: Some(mut ours), .. }) = queue.pop_front() {
-            ours.hdr = committed.hdr.take();
-            ours.txn = committed.txn.take();
-            ours.txn_digest = committed.txn_digest.take();
-            ours.txn_bytes = committed.txn_bytes.clone();
-            ours.zxid = committed.zxid;
-            committed = ours;
+        if let Some(Slot::Awaits { request, since_ms, .. }) = queue.pop_front() {
+            if let Some(mut ours) = request {
+                ours.hdr = committed.hdr.take();
+                ours.txn = committed.txn.take();
+                ours.txn_digest = committed.txn_digest.take();
+                ours.txn_bytes = committed.txn_bytes.clone();
+                ours.zxid = committed.zxid;
+                ours.commit_recv_ms = committed.commit_recv_ms;
+                committed = ours;
+            }
+            committed.commit_proc_queue_start_ms = since_ms;
         }
         runnable.push(committed);
         while let Some(Slot::Ready(_)) = queue.front()
@@ -109,13 +120,14 @@ mod tests {
     #[test]
     fn what_needs_no_commit_waits_for_those_before_it_in_its_session_alone() {
         let (mut queues, mut runnable) = (SessionQueues::default(), Vec::new());
-        queues.expect(SessionId(1), 1, Some(request(1, 1)));
+        queues.expect(SessionId(1), 1, Some(request(1, 1)), 100);
         queues.add(request(1, 2), &mut runnable);
-        queues.expect(SessionId(1), 3, None);
+        queues.expect(SessionId(1), 3, None, 100);
         queues.add(request(1, 4), &mut runnable);
         queues.add(request(2, 9), &mut runnable);
         assert_eq!(order(&mut runnable), [(9, -1)]);
         queues.committed(commit(1, 1, 7), &mut runnable);
+        assert_eq!(runnable[0].commit_proc_queue_start_ms, 100);
         assert_eq!(order(&mut runnable), [(1, 7), (2, -1)]);
         assert_eq!(queues.len(), 2);
         queues.committed(commit(1, 3, 8), &mut runnable);
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn a_commit_of_another_server_passes_those_that_wait_here() {
         let (mut queues, mut runnable) = (SessionQueues::default(), Vec::new());
-        queues.expect(SessionId(1), 5, Some(request(1, 5)));
+        queues.expect(SessionId(1), 5, Some(request(1, 5)), 100);
         queues.committed(commit(2, 5, 7), &mut runnable);
         queues.committed(commit(1, 4, 8), &mut runnable);
         assert_eq!(order(&mut runnable), [(5, 7), (4, 8)]);
