@@ -1,8 +1,8 @@
 //! A node of the tree (Java: server/DataNode.java).
 //!
-//! Differs from Java, to be small: data and path are in one piece with neighbours of their length ([`ByteStore`]), what a node that was created and never changed has
-//! no need of is not there, the children are not a set of names but a chain through the nodes themselves, and
-//! neighbours are known by number ([`NodeId`]). Its owner guards it.
+//! Differs from Java, to be small: data and path are in one piece, which has neighbours of its length ([`ByteStore`]); what
+//! a node that was created and never changed has no need of is not there; the children are not a set of names but a chain
+//! through the nodes themselves; neighbours are known by number ([`NodeId`]). Its owner guards it.
 
 use std::borrow::Cow;
 use std::ops::Deref;
