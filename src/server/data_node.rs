@@ -39,12 +39,8 @@ const NULL_DATA: u32 = 1 << 31;
 /// State and neighbours of a node, and where its data and its path are.
 #[derive(Debug)]
 pub(super) struct DataNode {
-    /// Of the data, and behind it the path.
-    place: Place,
-    /// Of the data, in bytes.
-    data_len: u32,
-    /// Of the path, in bytes; and [`NULL_DATA`].
-    path_len: u32,
+    /// Where its data and path are.
+    pub(super) content: Content,
     pub(super) acl: AclKey,
     /// Of path, data and state, as it is in the tree's digest now.
     pub(super) digest: u32,
@@ -105,9 +101,7 @@ impl DataNode {
     /// A node without neighbours.
     pub(super) fn new(content: Content, acl: AclKey, stat: &StatPersisted) -> Self {
         let mut node = Self {
-            place: content.place,
-            data_len: content.data_len,
-            path_len: content.path_len,
+            content,
             acl,
             digest: 0,
             parent: NodeId::NONE,
@@ -121,26 +115,15 @@ impl DataNode {
         node
     }
 
-    /// Where its data and path are.
-    pub(super) const fn content(&self) -> Content {
-        Content { place: self.place, data_len: self.data_len, path_len: self.path_len }
-    }
-
-    pub(super) const fn set_content(&mut self, content: Content) {
-        self.place = content.place;
-        self.data_len = content.data_len;
-        self.path_len = content.path_len;
-    }
-
     /// Lets go of the memory behind a node whose place is free now.
     pub(super) fn release(&mut self) {
-        self.set_content(Content::EMPTY);
+        self.content = Content::EMPTY;
         self.rest = None;
     }
 
     /// The length of the data; 0 for null.
     pub(super) const fn data_len(&self) -> usize {
-        self.data_len as usize
+        self.content.data_len as usize
     }
 
     fn rest(&self) -> Cow<'_, Rest> {
@@ -261,8 +244,11 @@ impl DataNode {
 /// Where data and path of a node are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Content {
+    /// Of the data, and behind it the path.
     place: Place,
+    /// Of the data, in bytes.
     data_len: u32,
+    /// Of the path, in bytes; and [`NULL_DATA`].
     path_len: u32,
 }
 
@@ -316,8 +302,7 @@ impl<'a> NodeRef<'a> {
 
     #[inline]
     fn bytes(self) -> &'a [u8] {
-        let content = self.node.content();
-        self.bytes.get(content.place, content.len())
+        self.bytes.get(self.node.content.place, self.node.content.len())
     }
 
     /// The path's bytes; none for the root.
@@ -336,7 +321,7 @@ impl<'a> NodeRef<'a> {
 
     /// The data; null and empty are different.
     pub(super) fn data(self) -> Option<&'a [u8]> {
-        (!self.node.content().is_null()).then(|| &self.bytes()[..self.node.data_len()])
+        (!self.node.content.is_null()).then(|| &self.bytes()[..self.node.data_len()])
     }
 
     /// The node's part in the tree's digest, computed anew.

@@ -101,7 +101,7 @@ impl NodeHashMap {
         if path.is_empty() || path == "/" {
             return (self.count > 0).then_some(NodeId::ROOT);
         }
-        let hash = self.hash_of(path);
+        let hash = self.hash_of(path.as_bytes());
         self.index.find(hash, |id| self.node(id).path_bytes() == path.as_bytes())
     }
 
@@ -128,7 +128,7 @@ impl NodeHashMap {
         debug_assert!(self.get(path).is_none(), "{path} is there already");
         let id = self.insert_unindexed(parent, path, data, acl, stat);
         if id != NodeId::ROOT {
-            self.index.insert(self.hash_of(path), id);
+            self.index.insert(self.hash_of(path.as_bytes()), id);
         }
         id
     }
@@ -166,7 +166,7 @@ impl NodeHashMap {
         let Self { chunks, bytes, index, hasher, .. } = self;
         let numbers = (0..).map(NodeId);
         let nodes = chunks.iter().flatten().map(|node| NodeRef::new(node, bytes));
-        let hashes = nodes.map(|node| hash_of(hasher, node.path())).zip(numbers);
+        let hashes = nodes.map(|node| hash_of(hasher, node.path_bytes())).zip(numbers);
         let path = |id: NodeId| NodeRef::new(node_in(chunks, id), bytes).path_bytes();
         index.extend(hashes.skip(1), |there, id| path(there) == path(id))
     }
@@ -184,7 +184,7 @@ impl NodeHashMap {
 
     /// Removes a node that has no children.
     pub(super) fn remove(&mut self, id: NodeId) {
-        self.index.remove(self.hash_of(self.node(id).path()), id);
+        self.index.remove(self.hash_of(self.node(id).path_bytes()), id);
         self.remove_unindexed(id);
     }
 
@@ -193,7 +193,7 @@ impl NodeHashMap {
         self.unlink(id);
         let node = self.node(id);
         assert!(node.child_count() == 0, "children go before their parent");
-        let (digest, size, content) = (node.digest, node_size(node), node.content());
+        let (digest, size, content) = (node.digest, node_size(node), node.content);
         self.digest.remove_digest(digest.into());
         self.data_size -= size;
         self.count -= 1;
@@ -225,7 +225,7 @@ impl NodeHashMap {
         change: impl FnOnce(&mut DataNode) -> T,
     ) -> T {
         let node = self.node(id);
-        let (old, old_len) = (node.content(), node.data_len());
+        let (old, old_len) = (node.content, node.data_len());
         let (data_len, path_len) = (data.as_ref().map(Vec::len), old.len() - old_len);
         let data = data.unwrap_or_default();
         self.data_size = self.data_size + data.len() as u64 - old_len as u64;
@@ -237,7 +237,7 @@ impl NodeHashMap {
             self.bytes.remove(old.place(), old.len());
             self.bytes.insert(data, &path)
         };
-        self.node_mut(id).set_content(Content::new(place, data_len, path_len));
+        self.node_mut(id).content = Content::new(place, data_len, path_len);
         self.change(id, change)
     }
 
@@ -328,14 +328,14 @@ impl NodeHashMap {
     }
 
     #[inline]
-    fn hash_of(&self, path: &str) -> u32 {
+    fn hash_of(&self, path: &[u8]) -> u32 {
         hash_of(&self.hasher, path)
     }
 }
 
 #[inline]
-fn hash_of(hasher: &SeedableRandomState, path: &str) -> u32 {
-    let hash = hasher.hash_one(path.as_bytes());
+fn hash_of(hasher: &SeedableRandomState, path: &[u8]) -> u32 {
+    let hash = hasher.hash_one(path);
     #[expect(clippy::cast_possible_truncation, reason = "both halves go in")]
     let folded = (hash ^ (hash >> 32)) as u32;
     folded
@@ -354,4 +354,32 @@ fn node_size(node: NodeRef<'_>) -> u64 {
         java_length(node.path())
     };
     (path_len + node.data_len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_and_empty_data_are_different() {
+        let (mut nodes, acl) = (NodeHashMap::new(true), AclKey::OPEN_UNSAFE);
+        let stat = StatPersisted { cversion: 3, ephemeral_owner: 7, ..StatPersisted::default() };
+        let root = nodes.insert(None, "", None, acl, &stat);
+        let id = nodes.insert(Some(root), "/a", None, acl, &stat);
+        let node = nodes.node(id);
+        assert_eq!((node.path(), node.data(), node.data_len()), ("/a", None, 0));
+        nodes.change_data(id, Some(Vec::new()), |_| ());
+        let node = nodes.node(id);
+        assert_eq!((node.path(), node.data()), ("/a", Some(&[][..])));
+        nodes.change_data(id, Some(vec![1, 2]), |_| ());
+        let node = nodes.node(id);
+        assert_eq!((node.path(), node.data(), node.data_len()), ("/a", Some(&[1, 2][..]), 2));
+        nodes.change_data(id, None, |_| ());
+        let node = nodes.node(id);
+        assert_eq!((node.path(), node.data()), ("/a", None));
+        assert_eq!(nodes.digest(), {
+            let digests = [root, id].map(|id| i64::from(nodes.node(id).calculate_digest()));
+            digests.iter().sum::<i64>()
+        });
+    }
 }
