@@ -248,13 +248,16 @@ impl SyncRequestProcessor {
             usize::MAX
         };
         let mut queued = mem::take(&mut self.queue.lock().requests);
+        if queued.is_empty() {
+            return Ok(());
+        }
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let start_ms = self.clock.elapsed_ms();
         let count = u32::try_from(queued.len()).unwrap_or(u32::MAX);
         for request in &queued {
             self.metrics.sync_processor_queue_time.add(start_ms - request.sync_queue_start_ms);
         }
-        if let Some(next) = self.next.as_ref().filter(|_| !queued.is_empty()) {
+        if let Some(next) = &self.next {
             next.group_begins();
         }
         for request in queued.drain(..) {

@@ -610,18 +610,20 @@ impl Leader {
 
     /// These are in the leader's own log (Java: processAck by AckRequestProcessor).
     pub(super) fn process_own_acks(&self, zxids: &[Zxid]) {
-        self.broadcast.lock().logging_ends();
-        self.process_acks_of(self.peer.my_id(), zxids);
+        {
+            let mut broadcast = self.broadcast.lock();
+            broadcast.logging_ends();
+            self.process_acks_of(&mut broadcast, self.peer.my_id(), zxids);
+        }
         self.flush_all();
     }
 
-    fn process_acks_of(&self, sid: Sid, zxids: &[Zxid]) {
-        let mut broadcast = self.broadcast.lock();
+    fn process_acks_of(&self, broadcast: &mut Broadcast, sid: Sid, zxids: &[Zxid]) {
         for zxid in zxids {
-            self.note_ack_latency(&broadcast, sid, *zxid);
+            self.note_ack_latency(broadcast, sid, *zxid);
             broadcast.ack(sid, *zxid);
         }
-        self.commit_ready_of(&mut broadcast);
+        self.commit_ready_of(broadcast);
     }
 
     /// One of so many acknowledgements is looked at (Java: ackLoggingFrequency).

@@ -383,13 +383,19 @@ mod tests {
         broadcast.receivers_now().is_some()
     }
 
-    #[test]
-    fn what_is_proposed_during_a_group_is_kept_for_the_next_one() {
+    /// One that has sent a proposal, and has another one while its log is written.
+    fn leader_that_logs() -> Broadcast {
         let mut broadcast = leader();
         propose(&mut broadcast, 1);
         assert!(is_sent(&mut broadcast));
         broadcast.logging_begins();
         propose(&mut broadcast, 2);
+        broadcast
+    }
+
+    #[test]
+    fn what_is_proposed_during_a_group_is_kept_for_the_next_one() {
+        let mut broadcast = leader_that_logs();
         assert!(!is_sent(&mut broadcast));
         broadcast.logging_ends();
         assert!(is_sent(&mut broadcast), "the group here is at its end");
@@ -412,11 +418,7 @@ mod tests {
 
     #[test]
     fn other_packets_take_proposals_with_them() {
-        let mut broadcast = leader();
-        propose(&mut broadcast, 1);
-        assert!(is_sent(&mut broadcast));
-        broadcast.logging_begins();
-        propose(&mut broadcast, 2);
+        let mut broadcast = leader_that_logs();
         broadcast.is_urgent = true;
         assert!(is_sent(&mut broadcast));
         propose(&mut broadcast, 3);

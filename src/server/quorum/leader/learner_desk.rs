@@ -164,7 +164,7 @@ impl LearnerMaster for Leader {
     }
 
     fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]) {
-        self.process_acks_of(handler.sid(), zxids);
+        self.process_acks_of(&mut self.broadcast.lock(), handler.sid(), zxids);
     }
 
     fn process_ping(&self, handler: &LearnerHandler) {
