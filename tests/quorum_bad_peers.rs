@@ -184,13 +184,15 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// Sends it and nothing more, and reads until the other side ends it.
-fn say(port: u16, bytes: &[u8]) {
+/// Sends it and nothing more, and reads until the other side ends it. Gives the address it came from, as logs show it.
+fn say(port: u16, bytes: &[u8]) -> String {
     let mut stream = connect(port);
+    let from = stream.local_addr().unwrap().to_string();
     // The other side may have closed it at any point.
     let _closed = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut answers = [0; 4096];
     while let Ok(1..) = stream.read(&mut answers) {}
+    from
 }
 
 // --- what good peers say
@@ -322,6 +324,11 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
+/// Whether a line names this address, and not one that begins like it.
+fn names(line: &str, address: &str) -> bool {
+    line.split(address).skip(1).any(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+}
+
 /// A name, and what is said.
 fn scripts() -> Vec<(&'static str, Vec<u8>)> {
     let info = |packet_type| learner(packet_type, STRANGER).swap_remove(0);
@@ -431,26 +438,34 @@ fn bad_peers_leave_a_running_ensemble_alone() {
         stream.write_all(&vec![0; number % 5]).unwrap();
         held.push(stream);
     }
-    let (mut witness, mut too_many) = (Witness::new(&target), Vec::new());
+    let before = target.log_lines();
+    let (mut witness, mut said) = (Witness::new(&target), Vec::new());
     for (name, bytes) in scripts() {
-        let before = target.log_lines()[target.leader];
-        say(target.quorum_port, &bytes);
+        said.push((target.leader, name, say(target.quorum_port, &bytes)));
         witness.look();
-        let lines = target.log_lines()[target.leader] - before;
-        println!("{lines} lines: {name}");
-        too_many.extend((lines > LINES).then(|| format!("{lines} lines: {name}")));
     }
     for (name, bytes) in election_scripts() {
         for (at, port) in target.election_ports.iter().enumerate() {
-            let before = target.log_lines()[at];
-            say(*port, &bytes);
-            let lines = target.log_lines()[at] - before;
-            println!("{lines} lines: {name}");
-            too_many.extend((lines > LINES).then(|| format!("{lines} lines: {name}")));
+            said.push((at, name, say(*port, &bytes)));
         }
         witness.look();
     }
-    assert!(too_many.is_empty(), "{too_many:#?}");
+    let mut wrong = Vec::new();
+    for (at, name, from) in &said {
+        let server = &target.ensemble.members[*at].server;
+        let lines_from = || server.log().lines().filter(|line| names(line, from)).count();
+        // A thread may still be about to say how its connection ended.
+        wait_until(&format!("a line about {name} from {from}"), DEADLINE, || lines_from() > 0);
+        let lines = lines_from();
+        println!("{lines} lines: {name}");
+        wrong.extend((lines > LINES).then(|| format!("{lines} lines: {name}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // Whatever names no address, with the connections that only wait.
+    let all = LINES * (said.len() + held.len());
+    for (before, after) in before.iter().zip(target.log_lines()) {
+        assert!(after - before < all, "{} lines of {} connections", after - before, all / LINES);
+    }
     target.still_serves();
     attack_all(&target, random::seed("bad frames from peers", Some(1)), 4000);
     drop(held);

@@ -10,10 +10,11 @@ mod sync_limit_check;
 mod sync_plan;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use log::{debug, info, warn};
 
@@ -52,7 +53,8 @@ pub struct LearnerHandler {
     remote: SocketAddr,
     stream: TcpStream,
     output: Arc<PacketOutput>,
-    sid: AtomicI64,
+    /// Set when it has said who it is.
+    sid: OnceLock<Sid>,
     is_observer: AtomicBool,
     /// It comes from a server before 3.5.
     is_old: AtomicBool,
@@ -98,7 +100,7 @@ impl LearnerHandler {
             remote,
             stream,
             output,
-            sid: AtomicI64::new(0),
+            sid: OnceLock::new(),
             is_observer: AtomicBool::new(false),
             is_old: AtomicBool::new(false),
             is_alive: AtomicBool::new(true),
@@ -118,16 +120,27 @@ impl LearnerHandler {
         self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
         let is_initial = true;
         self.touch(master.tick_of_ack_deadline(is_initial));
-        if let Err(end) = Conversation::new(self, master).run() {
-            warn!(
-                target: LOG,
-                "the connection of learner sid {} at /{} ends: {end}", self.sid(), self.remote
-            );
-        }
-        warn!(target: LOG, "******* GOODBYE /{} ********", self.remote);
+        let ended = Conversation::new(self, master).run();
+        self.say_goodbye(ended);
         self.is_alive.store(false, Ordering::Release);
         master.remove_learner_handler(self);
         self.output.close();
+    }
+
+    /// Who has not said that it is a learner gets one line for all that it has said.
+    fn say_goodbye<E: Display>(&self, ended: Result<(), E>) {
+        let remote = self.remote;
+        match (self.sid.get(), ended) {
+            (None, Err(end)) => {
+                warn!(target: LOG, "the connection from /{remote} ends before it was taken for a learner's: {end}");
+                return;
+            }
+            (Some(sid), Err(end)) => {
+                warn!(target: LOG, "the connection of learner sid {sid} at /{remote} ends: {end}");
+            }
+            (_, Ok(())) => {}
+        }
+        warn!(target: LOG, "******* GOODBYE /{remote} ********");
     }
 
     /// The name of its thread.
@@ -136,10 +149,10 @@ impl LearnerHandler {
         format!("LearnerHandler-/{}", self.remote)
     }
 
-    /// Its id in the ensemble.
+    /// Its id in the ensemble; 0, as in Java, as long as it has not said who it is.
     #[must_use]
     pub fn sid(&self) -> Sid {
-        Sid(self.sid.load(Ordering::Acquire))
+        self.sid.get().copied().unwrap_or(Sid(0))
     }
 
     /// Where it connects from.

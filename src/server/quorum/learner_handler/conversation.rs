@@ -189,9 +189,9 @@ impl<'a> Conversation<'a> {
         }
         let sid = greeting.sid.unwrap_or_else(|| self.master.next_anonymous_sid());
         let (handler, is_observer) = (self.handler, packet_type == PacketType::ObserverInfo);
-        handler.sid.store(sid.0, Ordering::Release);
         handler.is_observer.store(is_observer, Ordering::Release);
         handler.is_old.store(greeting.config_version.is_none(), Ordering::Release);
+        handler.sid.get_or_init(|| sid);
         let info = self.master.peer_info(sid);
         if info.is_empty() {
             info!(target: LOG, "Follower sid: {sid} not in the current config {version:x}");
