@@ -85,6 +85,37 @@ fn what_a_diff_commits_is_on_disk_when_the_epoch_is_acknowledged_and_no_more() {
 }
 
 #[test]
+fn a_follower_whose_disk_no_quorum_needs_logs_and_acknowledges_everything() {
+    let mut member = Member::spare(&history(1..=3));
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send(&bare(PacketType::Diff, z(1, 3)));
+    leader.let_serve(2);
+    // Others do not commit it: the leader waits for this one.
+    leader.send(&proposal(z(2, 1)));
+    leader.expect_ack(z(2, 1));
+    assert!(member.log_on_disk().ends_with(&[z(2, 1)]) && !member.has(z(2, 1)));
+    leader.send(&commit(z(2, 1)));
+    // They do: it may take its time, and is never ahead of its disk.
+    for counter in 2..300 {
+        leader.send_all(&[proposal(z(2, counter)), commit(z(2, counter))]);
+    }
+    for counter in 2..300 {
+        leader.expect_ack(z(2, counter));
+        if counter % 50 == 0 {
+            assert!(member.log_on_disk().contains(&z(2, counter)));
+        }
+    }
+    wait_until("the commits are applied", DEADLINE, || member.has(z(2, 299)));
+    // What has come is logged, when the leader goes before it is time.
+    leader.send_all(&[proposal(z(2, 300)), commit(z(2, 300)), proposal(z(2, 301))]);
+    drop(leader);
+    assert!(matches!(member.ended(), LearnerError::Packet(_)));
+    assert_eq!(member.peer.last_logged_zxid().unwrap(), z(2, 301));
+    assert_eq!(member.log_on_disk().last(), Some(&z(2, 301)));
+    assert_eq!(member.exit_code(), None);
+}
+
+#[test]
 fn a_connection_that_ends_anywhere_in_a_diff_leaves_a_history_that_a_restart_finds_again() {
     let packets = [
         bare(PacketType::Diff, z(1, 5)),

@@ -136,6 +136,15 @@ impl Member {
         Self::of(Arc::new(TempDir::new("learner")), &servers, listener, history)
     }
 
+    /// A member without which its leader and a third server are a quorum.
+    pub fn spare(history: &[Zxid]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let servers =
+            format!("server.0=127.0.0.1:2:3\nserver.1=127.0.0.1:{port}:1\nserver.2=127.0.0.1:4:5");
+        Self::of(Arc::new(TempDir::new("learner")), &servers, listener, history)
+    }
+
     /// Server 2 of an ensemble of others, which has voted for that leader.
     pub fn among(dir: Arc<TempDir>, servers: &str, leader: Sid) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

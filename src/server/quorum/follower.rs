@@ -1,23 +1,27 @@
 //! A member that follows, and has a vote (Java: server/quorum/Follower.java).
 //!
 //! Threads: the peer's. Whatever has arrived together is handled as one batch: proposals of it are logged as one group, what
-//! is committed is applied as one. Locks: none of its own.
+//! is committed is applied as one. A follower whose disk no quorum waits for lets proposals gather (`learner/log_pace.rs`).
+//! Locks: none of its own.
 //!
 //! Differs from Java: a proposal that leaves a hole, and a commit of something that was never proposed, end the connection
 //! (Java warns): what is acknowledged must be whole. Left out so far: the ObserverMaster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::{debug, error, info, warn};
 
 use super::follower_zookeeper_server::{FollowerZooKeeperServer, PendingTxns};
 use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
+use super::learner::log_pace::LogPace;
 use super::learner::{Learner, LearnerError, LearnerPeer, Synced, hosts_text};
 use super::learner_zookeeper_server::FOLLOWER;
 use super::quorum_packet::{PacketType, QuorumPacket};
 use super::quorum_peer::ZabState;
 use super::quorum_peer::quorum_server::QuorumServer;
+use crate::common::time;
 use crate::ids::{Sid, Zxid};
 use crate::server::exit_code::ExitCode;
 use crate::server::util::serialize_utils::TxnFormat;
@@ -37,6 +41,7 @@ struct Serving<'a> {
     server: FollowerZooKeeperServer,
     pending: PendingTxns,
     format: TxnFormat,
+    pace: LogPace,
 }
 
 impl Follower {
@@ -95,22 +100,24 @@ impl Follower {
         peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
         peer.set_zab_state(ZabState::Synchronization);
         let history = learner.sync_with_leader(input, zxid)?;
-        let mut serving = self.serve(history, zxid)?;
+        let mut serving = self.serve(history, zxid, leader.id)?;
         peer.set_zab_state(ZabState::Broadcast);
         *synced = true;
         peer.metrics().follower_sync_time.add(peer.clock().elapsed_ms() - start_ms);
         while learner.is_running() {
-            let packet = {
-                let server = &serving.server;
-                input.packet(&|| server.flush(learner))?
-            };
+            let packet = input.packet(&mut || serving.finish())?;
             serving.process_packet(packet)?;
         }
         Err(LearnerError::Stopped)
     }
 
     /// Begins to serve, and takes up what has come since NEWLEADER (Java: the end of syncWithLeader).
-    fn serve(&self, history: Synced, new_leader: Zxid) -> Result<Serving<'_>, LearnerError> {
+    fn serve(
+        &self,
+        history: Synced,
+        new_leader: Zxid,
+        leader: Sid,
+    ) -> Result<Serving<'_>, LearnerError> {
         let learner = &self.learner;
         let Synced { tracker, proposals, committed, last_queued } = history;
         // Java acknowledges the epoch a second time here; a leader counts it once.
@@ -120,7 +127,9 @@ impl Follower {
         learner.peer().update_election_vote(new_leader.peer_epoch());
         let before = proposals.front().map_or(last_queued, |first| Zxid(first.zxid().0 - 1));
         let pending = PendingTxns::after(before);
-        let mut serving = Serving { learner, server, pending, format: learner.txn_format() };
+        let pace = LogPace::new(learner.peer().is_spare(leader));
+        let format = learner.txn_format();
+        let mut serving = Serving { learner, server, pending, format, pace };
         let count = proposals.len();
         let zxids: Vec<Zxid> = proposals.iter().take(committed).map(LearnerTxn::zxid).collect();
         for txn in proposals {
@@ -144,6 +153,17 @@ impl Follower {
 }
 
 impl Serving<'_> {
+    /// Ends a batch: sends and applies what has come, and has it logged, or lets it gather for as long as is returned.
+    fn finish(&mut self) -> Option<Duration> {
+        self.server.flush_committed(self.learner);
+        let (next, last) = (self.pending.first().map(LearnerTxn::zxid), self.pending.last());
+        let wait = self.pace.wait(time::now(), next, last);
+        if wait.is_none() {
+            self.server.flush_log();
+        }
+        wait
+    }
+
     fn process_packet(&mut self, packet: QuorumPacket) -> Result<(), LearnerError> {
         match packet.packet_type() {
             Some(PacketType::Ping) => self.ping(&packet),
@@ -190,6 +210,7 @@ impl Serving<'_> {
             metrics.proposal_latency.add(latency);
         }
         self.server.log_request(&mut self.pending, txn);
+        self.pace.proposed();
         Ok(())
     }
 

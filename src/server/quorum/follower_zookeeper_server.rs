@@ -133,8 +133,18 @@ impl FollowerZooKeeperServer {
 
     /// Sends, applies, logs and acknowledges what has gathered. What is committed comes before the disk: clients wait for it.
     pub(super) fn flush(&self, learner: &Learner) {
+        self.flush_committed(learner);
+        self.flush_log();
+    }
+
+    /// Sends and applies what has gathered.
+    pub(super) fn flush_committed(&self, learner: &Learner) {
         learner.link().flush();
         self.commit_processor.flush();
+    }
+
+    /// Logs and acknowledges what has gathered.
+    pub(super) fn flush_log(&self) {
         self.sync_processor.flush();
     }
 }

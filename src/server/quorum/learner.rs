@@ -15,6 +15,7 @@ mod leader_connector;
 pub(in crate::server::quorum) mod leader_input;
 pub(in crate::server::quorum) mod leader_link;
 pub(in crate::server::quorum) mod learner_txn;
+pub(in crate::server::quorum) mod log_pace;
 pub(in crate::server::quorum) mod request_forwarder;
 mod sync_with_leader;
 
@@ -201,6 +202,9 @@ pub trait LearnerPeer: Send + Sync {
 
     /// Appends what `conf` shows of a member.
     fn dump_conf(&self, out: &mut String);
+
+    /// Whether that leader and other voters make a quorum without this member.
+    fn is_spare(&self, leader: Sid) -> bool;
 
     /// How many members vote.
     fn quorum_size(&self) -> usize;
@@ -457,7 +461,10 @@ impl Learner {
 
     /// The next packet, for which the learner waits when it has sent everything it has to say.
     fn packet(&self, input: &mut LeaderInput) -> Result<QuorumPacket, LearnerError> {
-        Ok(input.packet(&|| self.link.flush())?)
+        Ok(input.packet(&mut || {
+            self.link.flush();
+            None
+        })?)
     }
 
     /// Introduces itself and takes the leader's epoch (Java: registerWithLeader); returns where that epoch begins.

@@ -119,10 +119,10 @@ impl Observer {
         *synced = true;
         peer.metrics().observer_sync_time.add(peer.clock().elapsed_ms() - start_ms);
         while learner.is_running() {
-            let packet = {
-                let server = &serving.server;
-                input.packet(&|| server.flush(learner))?
-            };
+            let packet = input.packet(&mut || {
+                serving.server.flush(learner);
+                None
+            })?;
             serving.process_packet(&packet)?;
         }
         Err(LearnerError::Stopped)

@@ -151,6 +151,13 @@ fn to_text(members: &QuorumMembers) -> String {
     text
 }
 
+/// Whether that leader and voters with lower ids than this one, or none, are a quorum.
+pub(crate) fn is_spare(verifier: &dyn QuorumVerifier, leader: Sid, id: Sid) -> bool {
+    let mut set: BTreeSet<Sid> = verifier.voters().range(..id).copied().collect();
+    set.insert(leader);
+    verifier.contains_quorum(&set)
+}
+
 fn same_members(one: &QuorumMembers, other: &QuorumMembers) -> bool {
     let same_server = |(mine, theirs): (&QuorumServer, &QuorumServer)| same_server(mine, theirs);
     one.hierarchy == other.hierarchy
@@ -206,6 +213,23 @@ mod tests {
         assert!(servers.ends_with("server.4=127.0.0.1:41:42:observer\n"), "{servers}");
         let weights = "weight.1=1\nweight.17=0\nweight.2=5\nweight.3=1\n";
         assert_eq!(rest, format!(".1=1:2\ngroup.2=17:3\n{weights}version=0"));
+    }
+
+    #[test]
+    fn spare_is_who_comes_after_the_first_quorum() {
+        let spare_of = |verifier: &dyn QuorumVerifier, leader: i64| -> Vec<i64> {
+            let others = verifier.voters().iter().filter(|sid| sid.0 != leader);
+            others.filter(|sid| is_spare(verifier, Sid(leader), **sid)).map(|sid| sid.0).collect()
+        };
+        let three = majority_of(&[1, 2, 3]);
+        assert_eq!([1, 2, 3].map(|leader| spare_of(&*three, leader)), [[3], [3], [2]]);
+        let five = majority_of(&[1, 2, 3, 4, 5]);
+        assert_eq!(spare_of(&*five, 1), [4, 5]);
+        assert_eq!(spare_of(&*five, 5), [3, 4]);
+        assert_eq!(spare_of(&*majority_of(&[1, 2]), 1), [0_i64; 0], "both are needed");
+        assert_eq!(spare_of(&*majority_of(&[1, 2, 3, 4]), 4), [3]);
+        // Of group 1 the second weighs enough; of group 2 the third does; 17 weighs nothing.
+        assert_eq!(spare_of(&*from_members(hierarchical(), None), 2), [17]);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
 use crate::jute::Limits;
 use crate::server::quorum::quorum_packet::{PacketError, QuorumPacket, read_packet};
 
@@ -38,34 +41,48 @@ impl LeaderInput {
         self.stream.set_read_timeout(Some(Duration::from_millis(timeout_ms)))
     }
 
-    /// The next packet. `finish` is called before the leader is waited for.
+    /// The next packet. `finish` is called before the leader is waited for, and says how soon it wants to be called again when
+    /// nothing comes.
     ///
     /// # Errors
     /// When the connection ends, fails, is silent for too long, or brings what is no packet.
     pub(in crate::server::quorum) fn packet(
         &mut self,
-        finish: &dyn Fn(),
+        finish: &mut dyn FnMut() -> Option<Duration>,
     ) -> Result<QuorumPacket, PacketError> {
         let limits = self.limits;
-        read_packet(Finishing { input: self, finish }, limits)
+        read_packet(Finishing { input: self, finish: Some(finish) }, limits)
     }
 
     /// The bytes themselves, as of a snapshot.
     pub(super) fn bytes(&mut self) -> impl Read + '_ {
-        Finishing { input: self, finish: &|| {} }
+        Finishing { input: self, finish: None }
     }
 }
 
 struct Finishing<'a> {
     input: &'a mut LeaderInput,
-    finish: &'a dyn Fn(),
+    finish: Option<&'a mut dyn FnMut() -> Option<Duration>>,
+}
+
+/// Whether something comes within that time.
+fn comes_within(stream: &TcpStream, time: Duration) -> io::Result<bool> {
+    let time = Timespec::try_from(time).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&time)) {
+        Err(Errno::INTR) => Ok(false),
+        other => Ok(other? > 0),
+    }
 }
 
 impl Read for Finishing<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let LeaderInput { stream, buffer, start, end, .. } = &mut *self.input;
         if start == end {
-            (self.finish)();
+            while let Some(time) = self.finish.as_mut().and_then(|finish| finish()) {
+                if comes_within(stream, time)? {
+                    break;
+                }
+            }
             (*start, *end) = (0, 0);
             *end = loop {
                 match stream.read(buffer) {
@@ -109,20 +126,43 @@ mod tests {
         there.write_all(&bytes).unwrap();
         drop(there);
         let waits = Cell::new(0);
-        let finish = || waits.set(waits.get() + 1);
+        let mut finish = || {
+            waits.set(waits.get() + 1);
+            None
+        };
         for packet in &packets {
-            assert_eq!(&input.packet(&finish).unwrap(), packet);
+            assert_eq!(&input.packet(&mut finish).unwrap(), packet);
         }
         assert_eq!(waits.get(), 1, "all three came at once");
-        assert!(input.packet(&finish).is_err());
+        assert!(input.packet(&mut finish).is_err());
         assert_eq!(waits.get(), 2);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_finished_is_asked_about_again_until_more_comes() {
+        let (mut input, mut there) = pair();
+        let packet = QuorumPacket::new(PacketType::Commit, Zxid(1), None);
+        let asked = Cell::new(0);
+        let mut finish = || {
+            asked.set(asked.get() + 1);
+            // The packet comes while the third answer is waited for.
+            if asked.get() == 3 {
+                there.write_all(&packet.to_bytes()).unwrap();
+                return Some(Duration::from_secs(60));
+            }
+            Some(Duration::from_micros(10))
+        };
+        assert_eq!(input.packet(&mut finish).unwrap(), packet);
+        assert_eq!(asked.get(), 3);
+        drop(there);
+        assert!(input.packet(&mut || Some(Duration::from_secs(60))).is_err(), "it has ended");
     }
 
     #[test]
     fn a_leader_that_is_silent_for_too_long_is_given_up() {
         let (mut input, _there) = pair();
         input.set_timeout(5).unwrap();
-        let error = input.packet(&|| {}).unwrap_err();
+        let error = input.packet(&mut || None).unwrap_err();
         assert!(error.to_string().contains("Read timed out"), "{error}");
     }
 }

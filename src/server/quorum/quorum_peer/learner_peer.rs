@@ -14,6 +14,7 @@ use crate::jute::Limits;
 use crate::keeper_exception::KeeperError;
 use crate::server::admin::command::EnsembleContext;
 use crate::server::exit_code::ExitCode;
+use crate::server::quorum::flexible::quorum_verifier;
 use crate::server::quorum::learner::{LearnerPeer, LearnerSettings};
 use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
 use crate::server::quorum::quorum_zookeeper_server;
@@ -163,6 +164,10 @@ impl LearnerPeer for QuorumPeer {
 
     fn dump_conf(&self, out: &mut String) {
         quorum_zookeeper_server::dump_conf(self, true, out);
+    }
+
+    fn is_spare(&self, leader: Sid) -> bool {
+        quorum_verifier::is_spare(&*self.quorum_verifier(), leader, self.my_id())
     }
 
     fn quorum_size(&self) -> usize {
