@@ -48,9 +48,18 @@ def zkcli(version):
     return run
 
 
+def curator(port):
+    classpath = [PEERS / "classes", PEERS / "curator/*", PEERS / "java/3.9.5/*"]
+    command = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+               "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+               "-cp", ":".join(str(one) for one in classpath), "CuratorClient", f"127.0.0.1:{port}"]
+    return command, ""
+
+
 CLIENTS = {
     "zkcli-3.9.5": zkcli("3.9.5"),
     "zkcli-3.5.10": zkcli("3.5.10"),
+    "curator": curator,
     "kazoo": lambda port: (
         [str(PEERS / "kazoo/venv/bin/python"), str(TESTS / "kazoo/client.py"), f"127.0.0.1:{port}"],
         ""),

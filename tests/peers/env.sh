@@ -8,6 +8,7 @@ PEERS_DIR="${PEERS_DIR:-$TESTS_DIR/.peers}"
 
 JAVA_VERSIONS=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
 KAZOO_VERSION=2.11.0
+CURATOR_VERSION=5.9.0
 
 # Data directories, logs and transcripts of the suites: each checkout has its own.
 TESTS_WORK_DIR="${TESTS_WORK_DIR:-$TESTS_DIR/.peers/work}"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs the software that the suites test against: Java ZooKeeper of several versions, kazoo with
-# its test suite, the C client and the Go client. Everything lands in $PEERS_DIR (tests/.peers); what
+# its test suite, Curator, the C client and the Go client. Everything lands in $PEERS_DIR (tests/.peers); what
 # is complete is not touched again. Only what is missing of the basics (JDK, Maven, a C compiler,
 # Python's venv, Go) is installed into the system, with apt-get.
 #
 #     tests/peers/install.sh             everything
 #     tests/peers/install.sh java 3.9.5  only that version of Java ZooKeeper
-#     tests/peers/install.sh kazoo | c | go | checker | programs
+#     tests/peers/install.sh curator | kazoo | c | go | checker | programs
 #
 # Ends non-zero, with a message that names the peer, when one cannot be had.
 set -euo pipefail
@@ -71,6 +71,20 @@ install_java() {
         dependency:copy-dependencies "-DoutputDirectory=$dir" >&2
     [ -e "$dir/zookeeper-$version.jar" ] || die "Maven copied no zookeeper-$version.jar"
     touch "$dir/.complete"
+}
+
+install_curator() {
+    local dir="$PEERS_DIR/curator"
+    [ -e "$dir/.complete-$CURATOR_VERSION" ] && return 0
+    echo "install: Curator $CURATOR_VERSION"
+    need_jdk
+    need mvn maven
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    retry "Curator $CURATOR_VERSION" mvn -q -B -f "$TESTS_DIR/peers/curator/pom.xml" \
+        "-Dcurator.version=$CURATOR_VERSION" dependency:copy-dependencies "-DoutputDirectory=$dir" >&2
+    [ -e "$dir/curator-recipes-$CURATOR_VERSION.jar" ] || die "Maven copied no curator-recipes"
+    touch "$dir/.complete-$CURATOR_VERSION"
 }
 
 install_kazoo() {
@@ -162,12 +176,13 @@ install_checker() {
 }
 
 install_programs() {
+    install_curator
     need_jdk
     local classes="$PEERS_DIR/classes" source
     mkdir -p "$classes"
     for source in "$TESTS_DIR"/java/*.java; do
         if [ "$source" -nt "$classes/$(basename "${source%.java}").class" ]; then
-            javac -nowarn -d "$classes" -cp "$(java_classpath 3.9.5)" "$source" ||
+            javac -nowarn -d "$classes" -cp "$(java_classpath 3.9.5):$PEERS_DIR/curator/*" "$source" ||
                 die "$source does not compile"
         fi
     done
@@ -187,7 +202,7 @@ all)
 java)
     for version in "${@:2}"; do install_java "$version"; done
     ;;
-kazoo | c | go | checker | programs)
+curator | kazoo | c | go | checker | programs)
     "install_$1"
     ;;
 *)
