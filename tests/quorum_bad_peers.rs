@@ -116,9 +116,9 @@ impl Target {
     #[track_caller]
     fn still_serves(&self) {
         assert_eq!(self.ensemble.at(Mode::Leader), Some(self.leader));
-        let uptime_ms = self.ensemble.members[self.leader].server.monitor("leader_uptime");
         let elapsed =
             Duration::from_millis((self.clock.elapsed_ms() - self.started_ms).unsigned_abs());
+        let uptime_ms = self.ensemble.members[self.leader].server.monitor("leader_uptime");
         let has_led = Duration::from_secs_f64(uptime_ms / 1000.0);
         assert!(has_led >= elapsed, "it leads for {has_led:?} of {elapsed:?}");
         Witness::new(self).look();
