@@ -29,8 +29,8 @@ SETTINGS = {"extendedTypesEnabled": "true"}
 NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")
 
 
-# As each client prints the zxids of a stat.
-_ZXID = re.compile(r"\b([cmp]zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
+# As each client prints the zxids of a stat and of an event.
+_ZXID = re.compile(r"\b([cmp]?zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
 
 
 def zkcli(version):
@@ -70,7 +70,8 @@ CLIENTS = {
 
 def normalise(text, normaliser):
     """Dates become DATE; lists get sorted; what zkCli's event thread prints, whenever it gets to it,
-    moves to the end. In an ensemble, zxids count from a common start, and ports have names."""
+    moves to the end, and that it was closed is left out. In an ensemble, zxids count from a common start,
+    and ports have names."""
     text = _ZXID.sub(lambda m: m[1] + normaliser.zx(int(m[2], 0)), text)
     text = normaliser.name_ports(text)
     text = re.sub(r"(?m)^([cm]time) = (?!Thu Jan 01 00:00:00 UTC 1970).*", r"\1 = DATE", text)
@@ -80,6 +81,8 @@ def normalise(text, normaliser):
     # Java keeps a client's ids in a hash set.
     text = re.sub(r"(?m)(^(?:ip|digest): .*\n)+", lambda m: "".join(sorted(m[0].splitlines(True))), text)
     lines = [line for line in text.splitlines() if line not in ("", "WATCHER::")]
+    # Of the client itself, which may end before it is printed.
+    lines = [line for line in lines if not line.startswith("WatchedEvent state:Closed ")]
     events = [line for line in lines if line.startswith("WatchedEvent ")]
     return [line for line in lines if not line.startswith("WatchedEvent ")] + events
 

@@ -5,6 +5,7 @@ between it is cleaned through the member that comes next: sessions end, nodes go
 ensembles then is where their zxids stand, and their ports: the normaliser is told both.
 """
 
+import re
 import time
 from dataclasses import replace
 
@@ -26,6 +27,9 @@ KEPT = {"/": {"zookeeper"}, "/zookeeper": {"quota", "config"}}
 CLOSED_S = 20.0
 # Scenarios that are about a server on its own.
 ALONE = {"reconfig"}
+
+
+_SESSION = re.compile(r"\b0x[0-9a-f]{9,16}\b")
 
 
 class Dirty(Exception):
@@ -78,7 +82,9 @@ class Side:
 
     def clean(self, member):
         """Ends all sessions and deletes all nodes; the zxid after that, which the member has seen."""
-        for session_id in self.sessions:
+        # Also those that a client has left, which would end by themselves in the middle of the next scenario.
+        left = set(map(int16, _SESSION.findall(four_letter_word(self.member("leader").port, "dump"))))
+        for session_id in sorted(left.union(self.sessions)):
             end_session(member, session_id)
         self.sessions = {}
         connection = member.connect(timeout_ms=30000)
@@ -114,6 +120,12 @@ def port_names(ensemble):
         names[str(member.quorum_port)] = f"QUORUM{member.sid}"
         names[str(member.election_port)] = f"ELECTION{member.sid}"
     return names
+
+
+def int16(text):
+    """A session's id, which has a sign."""
+    number = int(text, 16)
+    return number - (1 << 64) if number >> 63 else number
 
 
 def end_session(member, session_id):
