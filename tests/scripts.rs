@@ -6,15 +6,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod common;
+
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use zookeeper_server::common::time;
+use common::{DEADLINE, free_port, wait_for, wait_until};
 
 /// An installation of its own: configuration, data and a stand-in for the binary; removed at the
 /// end.
@@ -78,6 +79,14 @@ impl Installation {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Waits until the stand-in, which the script does not wait for, has noted its arguments.
+    fn wait_noted(&self, last: &str) -> Vec<String> {
+        wait_until("the server has begun", DEADLINE, || {
+            self.noted().last().is_some_and(|noted| noted.ends_with(last))
+        });
+        self.noted()
+    }
+
     fn pid(&self) -> Option<String> {
         fs::read_to_string(self.data_dir().join("zookeeper_server.pid")).ok()
     }
@@ -121,7 +130,7 @@ fn a_server_is_started_once_and_stopped() {
     let pid = here.pid().unwrap();
     assert!(!pid.is_empty() && pid.chars().all(|c| c.is_ascii_digit()), "{pid:?}");
     let log = format!("-Dzookeeper.log.dir={}", here.path("logs").display());
-    let noted = here.noted();
+    let noted = here.wait_noted("/conf/zoo.cfg");
     assert_eq!(noted[0], log);
     let config = here.path("conf/zoo.cfg").display().to_string();
     assert_eq!(noted[noted.len() - 2..], ["server".to_owned(), config]);
@@ -156,7 +165,7 @@ fn restart_keeps_the_configuration_directory() {
     let args = ["--config", other.as_str(), "restart", "my.cfg"];
     let output = here.command("zkServer.sh", &args).env_remove("ZOOCFGDIR").output().unwrap();
     assert_ends(&output, 0, "STARTED");
-    assert!(here.noted().last().unwrap().ends_with("/other/my.cfg"), "{:?}", here.noted());
+    here.wait_noted("/other/my.cfg");
     let pid = here.pid().unwrap();
     let output = here.command("zkServer.sh", &args).env_remove("ZOOCFGDIR").output().unwrap();
     assert_ends(&output, 0, "STOPPED");
@@ -378,11 +387,6 @@ fn flags_of_a_jvm_are_named_in_one_line_of_the_log() {
     assert!(line.contains(",") && line.contains(" [myid:] - WARN  [main:Main@"), "{line}");
 }
 
-/// A port that nobody listens at now.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
 impl Installation {
     /// A script with the real binary.
     fn real(&self, script: &str, args: &[&str]) -> Command {
@@ -393,14 +397,11 @@ impl Installation {
 
     /// Asks for the status until the server serves.
     fn wait_until_it_serves(&self) -> Output {
-        let deadline = time::now() + Duration::from_secs(60);
-        loop {
+        let serves = wait_for(DEADLINE, || {
             let status = self.real("zkServer.sh", &["status"]).output().unwrap();
-            if status.status.success() {
-                return status;
-            }
-            assert!(time::now() < deadline, "the server does not serve: {}", self.log());
-        }
+            status.status.success().then_some(status)
+        });
+        serves.unwrap_or_else(|| panic!("the server does not serve: {}", self.log()))
     }
 
     /// What the server has written.

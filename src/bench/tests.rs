@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use crate::zoo_defs::OpCode;
 use lane::Tally;
 use load::{Creation, Load, LoadReport, Mix};
@@ -139,12 +141,9 @@ fn a_write_that_was_acknowledged_and_not_applied_is_found() {
 fn a_reply_to_another_request_and_a_closed_connection_end_the_measurement() {
     for (answer, message) in [(Answer::WrongXid, "xid"), (Answer::Close, "closed")] {
         for clients in [1, 4] {
-            let after = AtomicU32::new(0);
             let answer = answer.clone();
-            let special = move |op, _: &[u8]| {
-                let is_read = op == OpCode::GetData.code();
-                (is_read && after.fetch_add(1, Ordering::SeqCst) > 20).then(|| answer.clone())
-            };
+            let special =
+                move |op, _: &[u8]| (op == OpCode::GetData.code()).then(|| answer.clone());
             let done = with_server(special, |target| measured(target, &load(clients, 2, (1, 0))));
             let error = done.expect_err("the server misbehaves").to_string();
             assert!(error.contains(message), "{clients} clients: {error}");
@@ -179,7 +178,7 @@ fn a_run_prints_progress_and_a_table_and_json_replaces_both() {
             let mut out = Vec::new();
             assert_eq!(main(&args(""), &mut out), ExitCode::ExecutionFinished);
             let text = String::from_utf8(out).unwrap();
-            assert!(text.contains("   1 s  "), "{text}");
+            assert!(text.contains("   1 s  ") || text.contains("   2 s  "), "{text}");
             assert!(text.contains("reads") && text.contains("p99.9 us"), "{text}");
 
             let mut out = Vec::new();
@@ -192,9 +191,10 @@ fn a_run_prints_progress_and_a_table_and_json_replaces_both() {
 
 #[test]
 fn nobody_to_connect_to_is_an_error_and_not_a_result() {
-    let server = NullServer::start(0, Box::new(|_, _| None)).unwrap();
-    let addr = server.addr();
-    server.stop();
+    // Bound, so that nobody else gets it, and nobody listens.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
     let args = ["run", "-c", &addr.to_string()].map(str::to_owned);
     let mut out = Vec::new();
     assert_eq!(main(&args, &mut out), ExitCode::UnexpectedError);

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
-use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
+use zookeeper_server::client::four_letter_word_main::send_4_letter_word_within;
 use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
 use zookeeper_server::common::time;
 use zookeeper_server::jute::{BinaryInputArchive, Limits, Record};
@@ -311,7 +311,7 @@ impl Server {
 
     /// The answer to a four-letter word; `None` when there is no answer.
     pub fn four_letter_word(&self, word: &str) -> Option<String> {
-        send_4_letter_word("127.0.0.1", self.client_port, word).ok()
+        send_4_letter_word_within("127.0.0.1", self.client_port, word, DEADLINE).ok()
     }
 
     /// A value of `mntr`, without the leading `zk_` in its name.

@@ -232,9 +232,12 @@ mod tests {
         Arc::new(Sleeper::new(Arc::clone(clock)))
     }
 
-    /// Nobody listens there.
-    fn dead_address() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    /// A socket where nobody listens, which keeps its address from others.
+    fn dead_socket() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
     }
 
     #[test]
@@ -242,7 +245,8 @@ mod tests {
         let clock = SystemClock::shared();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let alive = listener.local_addr().unwrap();
-        let addresses = [dead_address(), alive];
+        let (_socket, dead) = dead_socket();
+        let addresses = [dead, alive];
         let stream = connect(&addresses, SETTINGS, &clock, &sleeper(&clock)).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), alive);
         assert!(stream.nodelay().unwrap());
@@ -271,7 +275,7 @@ mod tests {
     #[test]
     fn it_fails_when_nobody_answers() {
         let clock = SystemClock::shared();
-        let dead = dead_address();
+        let (_socket, dead) = dead_socket();
         let error = connect(&[dead], SETTINGS, &clock, &sleeper(&clock)).unwrap_err();
         assert_eq!(error.to_string(), format!("Failed connect to {dead}"));
     }

@@ -83,6 +83,8 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
+    use socket2::{Domain, Protocol, Socket, Type};
+
     #[test]
     fn a_connection_blocks_again_once_it_is_made() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,9 +99,10 @@ mod tests {
 
     #[test]
     fn a_closed_port_is_an_error() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Bound, so that nobody else gets it, and nobody listens.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
         let problem = connect(address, Duration::from_secs(10), &|| false).unwrap_err();
         assert_eq!(problem.kind(), io::ErrorKind::ConnectionRefused);
     }
