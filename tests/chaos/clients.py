@@ -11,9 +11,10 @@ import random
 import threading
 import time
 
-from harness.client import Closed
+from harness.client import Closed, Timeout
 from harness.load import Session, SessionLost
 from harness.protocol import OPEN_ACL, error_name
+from harness.servers import wait_until
 
 # Pairs that are in use at a time, and how long: a checker's work grows fast with a register's age.
 PAIRS = 4
@@ -22,6 +23,8 @@ GENERATION_S = 5.0
 # Longer than any fault: who waits for a member that is paused may be answered by it afterwards.
 SESSION_MS = 12000
 REPLY_S = 8.0
+# For each of the nodes that all need.
+PREPARE_S = 60.0
 PAUSE_S = 0.005
 EPHEMERALS = 3
 # Of a client's sequential nodes: older ones are deleted, so that a long run has room.
@@ -256,11 +259,22 @@ class Clients:
 
     def prepare(self):
         session = self.clients[0].session
-        session.connect()
         for path in ("/sequence", "/ephemeral", "/alive"):
+            wait_until(f"{path} is there", lambda path=path: self.created(session, path), PREPARE_S)
+
+    @staticmethod
+    def created(session, path):
+        """Makes a node; False when the connection has ended meanwhile."""
+        try:
+            if session.connection is None:
+                session.connect()
             error, _, _ = session.send("create", path=path, data=b"", acl=OPEN_ACL, flags=0)
-            if error:
-                raise AssertionError(f"create {path}: {error_name(error)}")
+        except (Closed, Timeout, OSError, SessionLost):
+            return False
+        # It may have been made before the connection ended.
+        if error_name(error) not in ("OK", "NODEEXISTS"):
+            raise AssertionError(f"create {path}: {error_name(error)}")
+        return True
 
     def _run(self, client, started):
         try:

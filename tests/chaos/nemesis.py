@@ -327,6 +327,12 @@ def entries(log):
     return starts
 
 
+def has_logged(member, count):
+    """Whether its newest log has so many entries."""
+    newest = logs(member)[:1]
+    return bool(newest) and len(entries(newest[0].read_bytes())) > count
+
+
 def tear(random, member):
     """The next write to its log was cut off. Nobody was told of that write."""
     for path in logs(member)[:1]:
@@ -341,7 +347,7 @@ def tear(random, member):
 
 # --- faults that are to be found ---
 
-def forget(ensemble, say, count=8):
+def forget(ensemble, say, count=64):
     """All members lose the last `count` transactions of their logs: a disk that lied about what it had.
     False when that cannot be done now."""
     for member in ensemble.members:

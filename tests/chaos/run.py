@@ -40,6 +40,8 @@ from network import Network, enter  # noqa: E402
 CLIENTS = 6
 # After the last fault.
 RECOVERY_S = 60
+# So many writes are there before a fault that is to be found.
+SEEDED_AFTER = 200
 SEEDED = {"forget": faults.forget, "lose-node": faults.lose_a_node, "repeat": faults.repeat_a_write}
 SETTINGS = {"tickTime": 500, "initLimit": 20, "syncLimit": 6}
 PROPERTIES = {"zookeeper.snapCount": "2000", "zookeeper.preAllocSize": "256"}
@@ -148,7 +150,8 @@ class Run:
         fault = SEEDED[self.arguments.seeded_fault]
         for _ in range(20):
             ensemble.wait_serving(deadline_s=RECOVERY_S)
-            time.sleep(2)
+            wait_until("every member has logged some writes", lambda: all(
+                faults.has_logged(member, SEEDED_AFTER) for member in ensemble.members), RECOVERY_S)
             done = fault(ensemble, self.say)
             for member in ensemble.members:
                 if not member.running():
@@ -192,7 +195,7 @@ class Run:
             return [path for path, (_, stat, _) in tree_of(connection).items()
                     if stat["ephemeralOwner"]]
         try:
-            wait_until("no ephemeral node is left", lambda: not left(), 30)
+            wait_until("no ephemeral node is left", lambda: not left(), 60)
         except TimeoutError:
             self.problem(f"ephemeral nodes of sessions that have ended: {left()}")
         self.guarded(compare_trees, ensemble)

@@ -23,7 +23,7 @@ from harness.ensemble import end_on_signals  # noqa: E402
 from harness.servers import PEERS, Server, fresh_dir, require, work_root  # noqa: E402
 from transcript import Normaliser  # noqa: E402
 
-DEADLINE_S = 120
+DEADLINE_S = 600
 SETTINGS = {"extendedTypesEnabled": "true"}
 # Commands that zkCli got after 3.5.
 NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")

@@ -157,6 +157,8 @@ class Side:
         self.ensemble = Ensemble(members, workdir, settings)
         self.admin = {}
         for member in self.ensemble.members:
+            # Visitors stay while everything is asked for, and say nothing.
+            member.settings["maxSessionTimeout"] = "600000"
             self.admin[member.sid] = member.settings["admin.serverPort"] = free_port()
         self.ensemble.members[0].properties["readonlymode.enabled"] = "true"
         names = port_names(self.ensemble)
@@ -174,6 +176,9 @@ class Side:
                        for role in ROLES}
             for role, member in members.items():
                 self.visit(role, member)
+            for session in self.sessions:
+                # Every member has what was written through the others.
+                session.ok("sync", path="/")
             for role, member in members.items():
                 self.look(role, member)
             self.cut_off()
@@ -183,7 +188,7 @@ class Side:
 
     def visit(self, role, member):
         """A client on it that has an ephemeral node and watches."""
-        session = member.connect(timeout_ms=60000)
+        session = member.connect(timeout_ms=600000)
         session.ok("create", path=f"/{role}", data=b"", acl=OPEN_ACL, flags=0)
         session.ok("create", path=f"/{role}/e", data=b"", acl=OPEN_ACL, flags=1)
         session.ok("getData", path=f"/{role}", watch=True)
@@ -213,14 +218,16 @@ class Side:
 
 def word(member, name):
     try:
-        return four_letter_word(member.port, name, 5, member.host)
+        return four_letter_word(member.port, name, host=member.host)
     except OSError:
         return None
 
 
 def settled(member):
     """Whether only the asking connection and the visitor are counted."""
-    text = word(member, "srvr") or ""
+    text = word(member, "srvr")
+    if text is None:
+        return False
     found = re.search(r"Connections: (\d+)", text)
     return found is None or int(found[1]) <= 2
 

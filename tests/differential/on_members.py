@@ -25,6 +25,8 @@ WITH_SUPER = {"DigestAuthenticationProvider.superDigest": "super:lK75jTNcA+U9vtV
 WITHOUT_SUPER = {"defaults"}
 KEPT = {"/": {"zookeeper"}, "/zookeeper": {"quota", "config"}}
 CLOSED_S = 20.0
+# How long a member may be silent before the others do without it.
+MEMBER_TIME_MS = 20000
 # Scenarios that are about a server on its own.
 ALONE = {"reconfig"}
 
@@ -42,7 +44,9 @@ class Side:
     def __init__(self, kind, voters, workdir, settings, properties):
         members = [(kind, False)] * voters + [(kind, True)]
         # Members have their time on a machine that runs two ensembles.
-        self.ensemble = Ensemble(members, workdir, {"syncLimit": 10, **settings}, properties)
+        ticks = MEMBER_TIME_MS // int(settings.get("tickTime", 1000))
+        limits = {"syncLimit": ticks, "initLimit": ticks}
+        self.ensemble = Ensemble(members, workdir, {**limits, **settings}, properties)
         self.names = port_names(self.ensemble)
         self.sessions = {}
 

@@ -37,6 +37,8 @@ class Scenario:
     settings: dict
     properties: dict
     steps: list
+    # Which zxids come is by chance.
+    zxids_free: bool = False
 
 
 def unquote(token):
@@ -68,7 +70,7 @@ def parse_step(number, line, client=None):
 
 
 def parse(path):
-    settings, properties, steps = {}, {}, []
+    settings, properties, steps, zxids_free = {}, {}, [], False
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         line = raw.split(" # ")[0].rstrip()
         if not line or line.lstrip().startswith("#"):
@@ -77,13 +79,17 @@ def parse(path):
             kind, pair = line.split(None, 1)
             key, _, value = pair.partition("=")
             (settings if kind == "server" else properties)[key] = value
+        elif line == "zxids free":
+            zxids_free = True
         elif line[0].isspace():
             if not steps:
                 raise ScriptError(f"{path}:{number}: an indented line with nothing above it")
             steps[-1].children.append(parse_step(number, line, steps[-1].client))
         else:
             steps.append(parse_step(number, line))
-    return Scenario(path.stem, settings, properties, steps)
+    # Otherwise the server would delete by itself whenever a slow script gets there.
+    properties.setdefault("znode.container.checkIntervalMs", "86400000")
+    return Scenario(path.stem, settings, properties, steps, zxids_free)
 
 
 def data(text):

@@ -126,7 +126,7 @@ class Server:
             code = self.process.returncode
             raise StartFailed(f"{self.kind} ended with {code}\n{self.log_tail()}")
         try:
-            return "Mode: " in four_letter_word(self.port, "srvr", 1)
+            return "Mode: " in four_letter_word(self.port, "srvr")
         except OSError:
             return False
 

@@ -60,8 +60,8 @@ class Script:
 def main():
     client = KazooClient(hosts=sys.argv[1], timeout=30)
     other = KazooClient(hosts=sys.argv[1], timeout=30)
-    client.start()
-    other.start()
+    client.start(timeout=60)
+    other.start(timeout=60)
     script, second = Script(client), Script(other)
     do, watch = script.do, script.events.put
 
