@@ -20,6 +20,7 @@ use crossbeam::channel::{Receiver, never};
 use zookeeper_server::client::four_letter_word_main::send_4_letter_word_within;
 use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
 use zookeeper_server::common::time;
+use zookeeper_server::ids::SessionId;
 use zookeeper_server::jute::{BinaryInputArchive, Limits, Record};
 use zookeeper_server::proto::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
 use zookeeper_server::zoo_defs::OpCode;
@@ -324,6 +325,23 @@ impl Server {
         value.parse().unwrap_or_else(|_| panic!("{key} is {value}"))
     }
 
+    /// When a session ends if nothing more comes of it, as `dump` shows it; `None` when there is no such session.
+    #[track_caller]
+    pub fn session_end(&self, id: SessionId) -> Option<SessionEnd> {
+        let dump = self.four_letter_word("dump").expect("the server answers to dump");
+        let sessions = dump.split("ephemeral nodes dump:").next().unwrap();
+        let session = format!("\t{:#x}", id.0);
+        let mut end = None;
+        for line in sessions.lines() {
+            if let Some((_, date)) = line.split_once(" expire at ") {
+                end = Some(SessionEnd::parse(date));
+            } else if line == session {
+                return end;
+            }
+        }
+        None
+    }
+
     /// A client that is connected.
     #[track_caller]
     pub fn client(&self) -> Client {
@@ -414,6 +432,28 @@ impl Drop for Server {
         if std::thread::panicking() {
             self.print_log();
         }
+    }
+}
+
+/// The end of a session in a `dump`: the second of its hour, of a date such as `Thu Jan 01 00:00:16 UTC 1970:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionEnd(u64);
+
+impl SessionEnd {
+    #[track_caller]
+    fn parse(date: &str) -> Self {
+        let time = date.split(' ').find(|part| part.matches(':').count() == 2).expect("a time");
+        let mut parts = time.split(':').map(|part| part.parse::<u64>().expect("a number"));
+        let [_, Some(minutes), Some(seconds)] = [parts.next(), parts.next(), parts.next()] else {
+            panic!("{date}");
+        };
+        Self(minutes * 60 + seconds)
+    }
+
+    /// Whether it is later than another one by at least so many seconds, and by less than half an hour. Two readings of
+    /// the same end may be a second apart: the clocks of which it is calculated are read one after the other.
+    pub fn is_later_by(self, seconds: u64, other: Self) -> bool {
+        (seconds..1800).contains(&((self.0 + 3600 - other.0) % 3600))
     }
 }
 
