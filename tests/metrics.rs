@@ -9,7 +9,7 @@ mod common;
 mod ensemble;
 
 use common::{DEADLINE, Program, Server, ServerBuilder, wait_until};
-use ensemble::{Ensemble, Mode, create};
+use ensemble::{Ensemble, create};
 use zookeeper_server::create_mode::CreateMode;
 
 const JAVA: Program = Program::Java("3.9.5");
@@ -58,10 +58,9 @@ fn standalone(program: Program) {
 
 fn members(program: Program) {
     let ensemble = Ensemble::start(program, 3, 0);
-    let leader = &ensemble.members[ensemble.wait_leader()].server;
-    let mut followers =
-        ensemble.members.iter().filter(|member| member.mode() == Some(Mode::Follower));
-    let (follower, other) = (&followers.next().unwrap().server, &followers.next().unwrap().server);
+    let at = ensemble.wait_leader();
+    let server = |at: usize| &ensemble.members[at % 3].server;
+    let (leader, follower, other) = (server(at), server(at + 1), server(at + 2));
     write(follower);
     let everywhere = ["cnt_write_final_proc_time_ms", "sum_write_commit_proc_issued"];
     have_counted_writes(leader, &everywhere);

@@ -27,7 +27,7 @@ fn goes_on_alone(program: Program) {
     let line = format!("oraclePath={}", oracle.display());
     let mut ensemble = Ensemble::start_of(&[program; 2], 2, &[&line]);
     ensemble.write(10);
-    let follower = ensemble.at(Mode::Follower).unwrap();
+    let follower = ensemble.wait_at(Mode::Follower);
     let leader = ensemble.wait_leader();
     fs::write(&oracle, "1").unwrap();
     ensemble.members[follower].kill9();

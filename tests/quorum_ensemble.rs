@@ -11,10 +11,7 @@ mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
-use std::time::Duration;
-
 use common::{DEADLINE, Program, wait_until};
-use crossbeam::channel::never;
 use ensemble::{CatchUp, Ensemble, Mode, create, tree_of, under_load};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::jute::Record;
@@ -27,13 +24,6 @@ const JAVA: Program = Program::Java("3.9.5");
 const MORE_THAN_COMMITTED_LOG: usize = 620;
 
 const KILLS: usize = 3;
-
-/// How long the load goes on between two faults.
-const LOAD: Duration = Duration::from_millis(500);
-
-fn wait(time: Duration) {
-    let _always_a_timeout = never::<()>().recv_timeout(time);
-}
 
 /// What is written through each member is read through every other.
 fn serves(program: Program, voters: usize, observers: usize) {
@@ -63,14 +53,14 @@ fn serves(program: Program, voters: usize, observers: usize) {
 /// Members in that mode are killed under load, one after the other, and come back.
 fn killed_under_load(program: Program, voters: usize, mode: Mode) {
     let mut ensemble = Ensemble::start(program, voters, 0);
-    let told = under_load(&mut ensemble, |ensemble| {
+    let told = under_load(&mut ensemble, |ensemble, load| {
         for _ in 0..KILLS {
-            wait(LOAD);
+            load.goes_on();
             ensemble.wait_leader();
-            let victim = ensemble.at(mode).expect("a member in that mode");
+            let victim = ensemble.wait_at(mode);
             ensemble.members[victim].kill9();
             ensemble.wait_serving();
-            wait(LOAD);
+            load.goes_on();
             ensemble.members[victim].start();
             ensemble.wait_serving();
         }
@@ -90,7 +80,7 @@ fn catches_up(program: Program, missed: usize, way: CatchUp) {
     ensemble.write(5);
     ensemble.same_trees();
     for mode in [Mode::Follower, Mode::Observer] {
-        let learner = ensemble.at(mode).expect("a member in that mode");
+        let learner = ensemble.wait_at(mode);
         ensemble.members[learner].stop();
         ensemble.write(missed);
         ensemble.members[learner].start();
@@ -102,17 +92,18 @@ fn catches_up(program: Program, missed: usize, way: CatchUp) {
 
 /// A leader that is lost with proposals that nobody else has seen has to forget them.
 fn forgets_its_own(program: Program) {
-    let mut ensemble = Ensemble::start(program, 3, 0);
+    // The leader misses the others, and they miss it, only when it has logged.
+    let mut ensemble = Ensemble::start_of(&[program; 3], 3, &["syncLimit=60"]);
     let leader = ensemble.wait_leader();
     let root = ensemble.new_root("lost");
+    create(&ensemble.members[leader].server.client(), &root, CreateMode::Persistent).unwrap();
+    ensemble.same_trees();
     let mut cnxn = ensemble.members[leader].server.raw();
     // A new session would need the others.
     assert!(cnxn.new_session().session_id.0 != 0);
-    create(&ensemble.members[leader].server.client(), &root, CreateMode::Persistent).unwrap();
-    ensemble.same_trees();
     let others: Vec<usize> = (0..3).filter(|at| *at != leader).collect();
     for other in &others {
-        ensemble.members[*other].kill9();
+        ensemble.members[*other].freeze();
     }
     let log_dir = ensemble.members[leader].server.version_dir();
     let request = CreateRequest {
@@ -131,6 +122,10 @@ fn forgets_its_own(program: Program) {
         })
     });
     ensemble.members[leader].kill9();
+    // They have never read what it proposed.
+    for other in &others {
+        ensemble.members[*other].kill9();
+    }
     for other in &others {
         ensemble.members[*other].start();
     }

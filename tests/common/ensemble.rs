@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::never;
+use crossbeam::channel::{bounded, never};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Stat};
 use zookeeper_server::keeper_exception::KeeperError;
@@ -25,6 +26,11 @@ use super::common::{
 
 /// The pause of a writer between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
+
+const WRITERS: usize = 3;
+
+/// What each writer is told before and after a fault.
+const WRITES_BETWEEN_FAULTS: usize = 20;
 
 /// How a learner is brought up to date, and what it logs then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +95,15 @@ impl Member {
         self.is_up = false;
     }
 
+    /// All its threads stand still afterwards, and its connections stay open.
+    #[track_caller]
+    pub fn freeze(&self) {
+        let pid = i32::try_from(self.server.pid()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
+    }
+
     pub fn stop(&mut self) {
         self.server.stop();
         self.is_up = false;
@@ -130,8 +145,9 @@ impl Ensemble {
             let mut builder = ServerBuilder::new()
                 .program(programs[at])
                 .config("tickTime=1000")
-                .config("initLimit=10")
-                .config("syncLimit=4")
+                // Nobody is given up on a slow machine; who leads alone after an election ends before `DEADLINE`.
+                .config("initLimit=30")
+                .config("syncLimit=40")
                 .config("maxClientCnxns=0")
                 // Leaders that never read their log for a learner: it is known then who gets a snapshot.
                 .property("zookeeper.snapshotSizeFactor", "-1")
@@ -158,13 +174,12 @@ impl Ensemble {
     pub fn wait_serving(&mut self) {
         let members = self.members.iter_mut().enumerate();
         for (at, member) in members.filter(|(_, member)| member.is_up) {
-            let what = format!("member {} serves", at + 1);
-            wait_until(&what, DEADLINE, || {
+            let mode = wait_for(DEADLINE, || {
                 assert!(!member.server.has_ended(), "member {} has ended", at + 1);
-                member.mode().is_some()
+                member.mode()
             });
-            let is_observing = member.mode() == Some(Mode::Observer);
-            assert_eq!(is_observing, member.is_observer, "member {}", at + 1);
+            let mode = mode.unwrap_or_else(|| panic!("member {} does not serve", at + 1));
+            assert_eq!(mode == Mode::Observer, member.is_observer, "member {}", at + 1);
         }
         self.wait_leader();
     }
@@ -172,8 +187,14 @@ impl Ensemble {
     /// Where the leader is in the list.
     #[track_caller]
     pub fn wait_leader(&self) -> usize {
-        let leader = wait_for(DEADLINE, || self.at(Mode::Leader));
-        leader.expect("one of them leads")
+        self.wait_at(Mode::Leader)
+    }
+
+    /// The first member that is in that mode, when there is one.
+    #[track_caller]
+    pub fn wait_at(&self, mode: Mode) -> usize {
+        let member = wait_for(DEADLINE, || self.at(mode));
+        member.unwrap_or_else(|| panic!("nobody is a {mode:?}"))
     }
 
     /// The first member that is in that mode.
@@ -292,8 +313,35 @@ impl Told {
     }
 }
 
-fn write_until(client: &Client, root: &str, stop: &AtomicBool) -> Told {
-    create(client, root, CreateMode::Persistent).expect("the ensemble serves");
+/// What the writers have been told so far.
+#[derive(Debug, Default)]
+pub struct Load {
+    acknowledged: [AtomicUsize; WRITERS],
+}
+
+impl Load {
+    /// Waits until every writer has been told some more.
+    #[track_caller]
+    pub fn goes_on(&self) {
+        let told = || self.acknowledged.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let before = told();
+        wait_until("all writers go on", DEADLINE, || {
+            told().iter().zip(before).all(|(now, before)| *now >= before + WRITES_BETWEEN_FAULTS)
+        });
+    }
+}
+
+/// Makes where a writer writes; an attempt without an answer may have made it.
+fn make_root(client: &Client, root: &str) {
+    let made = wait_for(DEADLINE, || match create(client, root, CreateMode::Persistent) {
+        Ok(_) | Err(KeeperError::NodeExists) => Some(()),
+        Err(KeeperError::ConnectionLoss | KeeperError::OperationTimeout) => None,
+        Err(other) => panic!("create {root}: {other:?}"),
+    });
+    assert!(made.is_some(), "{root}: no member serves");
+}
+
+fn write_until(client: &Client, root: &str, acknowledged: &AtomicUsize, stop: &AtomicBool) -> Told {
     let mut told = Told::default();
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -301,7 +349,10 @@ fn write_until(client: &Client, root: &str, stop: &AtomicBool) -> Told {
         }
         let path = format!("{root}/n{number}");
         match create(client, &path, CreateMode::Persistent) {
-            Ok(path) => told.acknowledged.push(path),
+            Ok(path) => {
+                told.acknowledged.push(path);
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
             Err(KeeperError::ConnectionLoss | KeeperError::OperationTimeout) => {
                 told.lost += 1;
                 assert!(client.wait_connected(DEADLINE), "{root}: no member serves");
@@ -316,23 +367,35 @@ fn write_until(client: &Client, root: &str, stop: &AtomicBool) -> Told {
 
 /// Some clients write, on any members, while `trouble` happens. What they were told.
 #[track_caller]
-pub fn under_load(ensemble: &mut Ensemble, trouble: impl FnOnce(&mut Ensemble)) -> Vec<Told> {
+pub fn under_load(
+    ensemble: &mut Ensemble,
+    trouble: impl FnOnce(&mut Ensemble, &Load),
+) -> Vec<Told> {
     let stop = AtomicBool::new(false);
+    let load = Load::default();
     let addresses = ensemble.addresses();
-    let roots: Vec<String> = (0..3).map(|_| ensemble.new_root("load")).collect();
+    let roots: [String; WRITERS] = std::array::from_fn(|_| ensemble.new_root("load"));
     thread::scope(|scope| {
-        let writer = |root: String| {
-            let (addresses, stop) = (&addresses, &stop);
+        let (ready, are_ready) = bounded(WRITERS);
+        let writers = roots.iter().zip(&load.acknowledged).map(|(root, acknowledged)| {
+            let (addresses, stop, ready) = (&addresses, &stop, ready.clone());
             scope.spawn(move || {
                 let (zk, events) = ZooKeeper::connect(addresses, client_config()).unwrap();
                 assert!(zk.wait_connected(DEADLINE), "no member serves");
-                write_until(&Client { zk, events }, &root, stop)
+                let client = Client { zk, events };
+                make_root(&client, root);
+                ready.send(()).unwrap();
+                drop(ready);
+                write_until(&client, root, acknowledged, stop)
             })
-        };
-        let writers: Vec<_> = roots.into_iter().map(writer).collect();
+        });
+        let writers: Vec<_> = writers.collect();
         // The writers end also when the trouble is more than expected.
         let ends = StopAtEnd(&stop);
-        trouble(ensemble);
+        drop(ready);
+        // Each of them writes in time, or panics.
+        assert_eq!(are_ready.iter().count(), WRITERS, "writers that write");
+        trouble(ensemble, &load);
         drop(ends);
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     })

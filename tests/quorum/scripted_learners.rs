@@ -190,6 +190,14 @@ impl Learner {
         self.send(&bare(PacketType::Ack, zxid));
     }
 
+    /// Asks whether that session lives; the answer. PINGs before it are not answered.
+    #[track_caller]
+    pub fn revalidate(&mut self, session: i64) -> Vec<u8> {
+        let data = [&session.to_be_bytes()[..], &40_000_i32.to_be_bytes()].concat();
+        self.send(&QuorumPacket::new(PacketType::Revalidate, Zxid::NONE, Some(data)));
+        self.expect(PacketType::Revalidate).data.unwrap()
+    }
+
     /// Answers PINGs until something else comes.
     pub fn answer_pings(&mut self) -> QuorumPacket {
         loop {
