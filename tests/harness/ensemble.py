@@ -18,6 +18,8 @@ from .servers import Server, StartFailed, free_port, fresh_dir, wait_until
 
 JOIN_DEADLINE_S = 60.0
 TICK_MS = 1000
+# Longer than a noisy machine lets a test stand. Tests of expiry have timeouts of their own.
+SESSION_MS = 60000
 
 # What the learners of every release log when the leader has decided how they catch up.
 CATCH_UP_LOGS = {
@@ -72,7 +74,9 @@ class Member(Server):
         self.logs = []
         flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
         super().__init__(kind, workdir, {
-            "tickTime": TICK_MS, "initLimit": 10, "syncLimit": 4, "maxSessionTimeout": 60000,
+            # A machine that stands for some seconds costs nobody its leader; who is killed shows by his
+            # closed sockets.
+            "tickTime": TICK_MS, "initLimit": 20, "syncLimit": 15, "maxSessionTimeout": 600000,
             "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
             **({"peerType": "observer"} if observer else {}),
         }, flags)
@@ -103,7 +107,7 @@ class Member(Server):
         if not self.running() or self.paused:
             return None
         try:
-            answer = four_letter_word(self.port, "srvr", 2, self.host)
+            answer = four_letter_word(self.port, "srvr", host=self.host)
         except OSError:
             return None
         for line in answer.splitlines():
@@ -112,8 +116,12 @@ class Member(Server):
         return None
 
     def zxid(self):
-        answer = four_letter_word(self.port, "srvr", 5, self.host)
+        answer = four_letter_word(self.port, "srvr", host=self.host)
         return int(next(l for l in answer.splitlines() if l.startswith("Zxid: "))[6:], 16)
+
+    def wait_mode(self, *wanted, deadline_s=JOIN_DEADLINE_S):
+        """Waits until it serves in one of these modes."""
+        wait_until(f"{self} is {' or '.join(wanted)}", lambda: self.mode() in wanted, deadline_s)
 
     def _serving(self):
         if not self.running():
@@ -138,7 +146,7 @@ class Member(Server):
         """A connection to its client port, without a session."""
         return Connection(self.port, self.host)
 
-    def connect(self, timeout_ms=10000, **fields):
+    def connect(self, timeout_ms=SESSION_MS, **fields):
         """A new session on this member."""
         connection = self.connection()
         answer = connection.connect(timeout_ms=timeout_ms, **fields)
@@ -237,6 +245,10 @@ class Ensemble:
 
     def followers(self):
         return [member for member in self.members if member.mode() == "follower"]
+
+    def wait_follower(self, deadline_s=JOIN_DEADLINE_S):
+        """The first member that follows, as soon as there is one."""
+        return wait_until("there is a follower", self.followers, deadline_s)[0]
 
     def addresses(self):
         return [(member.host, member.port) for member in self.members]
