@@ -76,7 +76,7 @@ class Member(Server):
         super().__init__(kind, workdir, {
             # A machine that stands for some seconds costs nobody its leader; who is killed shows by his
             # closed sockets.
-            "tickTime": TICK_MS, "initLimit": 20, "syncLimit": 15, "maxSessionTimeout": 600000,
+            "tickTime": TICK_MS, "initLimit": 20, "syncLimit": 10, "maxSessionTimeout": 600000,
             "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
             **({"peerType": "observer"} if observer else {}),
         }, flags)

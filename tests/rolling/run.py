@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "ensemble")]
 
+from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
     Ensemble, close, compare_trees, end_on_signals, parse_member, parse_members, tree_of,
 )
@@ -38,9 +39,15 @@ def order(ensemble, leader_first):
 
 
 def write_through(member, path):
-    connection = member.connect()
-    connection.ok("setData", path=path, data=str(member).encode(), version=-1)
-    close(connection)
+    def written():
+        connection = member.connect()
+        try:
+            connection.ok("setData", path=path, data=str(member).encode(), version=-1)
+        except Closed:  # It looks for a leader anew; the write may be done twice.
+            return False
+        close(connection)
+        return True
+    wait_until(f"a write through {member}", written, 60)
 
 
 def replace_all(ensemble, kinds, arguments, load):
@@ -69,9 +76,12 @@ def expired_everywhere(ensemble):
     """An ephemeral of a session that ended under the old members is gone under the new ones."""
     def gone():
         for member in ensemble.members:
-            connection = member.connect()
-            tree = tree_of(connection)
-            close(connection)
+            try:
+                connection = member.connect()
+                tree = tree_of(connection)
+                close(connection)
+            except (Closed, Timeout, OSError):
+                return False
             if any(stat["ephemeralOwner"] for _, stat, _ in tree.values()):
                 return False
         return True
