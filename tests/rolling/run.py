@@ -40,12 +40,12 @@ def order(ensemble, leader_first):
 
 def write_through(member, path):
     def written():
-        connection = member.connect()
         try:
+            connection = member.connect()
             connection.ok("setData", path=path, data=str(member).encode(), version=-1)
-        except Closed:  # It looks for a leader anew; the write may be done twice.
+            close(connection)
+        except (Closed, Timeout, OSError):  # It looks for a leader anew; the write may be done twice.
             return False
-        close(connection)
         return True
     wait_until(f"a write through {member}", written, 60)
 
