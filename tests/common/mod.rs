@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
-use zookeeper_server::client::four_letter_word_main::send_4_letter_word_within;
+use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
 use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
 use zookeeper_server::common::time;
 use zookeeper_server::ids::SessionId;
@@ -312,13 +312,15 @@ impl Server {
 
     /// The answer to a four-letter word; `None` when there is no answer.
     pub fn four_letter_word(&self, word: &str) -> Option<String> {
-        send_4_letter_word_within("127.0.0.1", self.client_port, word, DEADLINE).ok()
+        send_4_letter_word("127.0.0.1", self.client_port, word).ok()
     }
 
     /// A value of `mntr`, without the leading `zk_` in its name.
     #[track_caller]
     pub fn monitor(&self, key: &str) -> f64 {
-        let answer = self.four_letter_word("mntr").expect("the server answers to mntr");
+        // Asked again: a Java server that starts may leave a connection without an answer.
+        let answer = wait_for(DEADLINE, || self.four_letter_word("mntr"));
+        let answer = answer.expect("the server answers to mntr");
         let line = format!("zk_{key}\t");
         let value = answer.lines().find_map(|text| text.strip_prefix(&line));
         let value = value.unwrap_or_else(|| panic!("mntr has no {key}:\n{answer}"));

@@ -17,6 +17,8 @@ from .protocol import OPS
 from .servers import Server, StartFailed, free_port, fresh_dir, wait_until
 
 JOIN_DEADLINE_S = 60.0
+# A Java server that starts may leave a connection without an answer: it is asked again then.
+MODE_S = 5.0
 TICK_MS = 1000
 # Longer than a noisy machine lets a test stand. Tests of expiry have timeouts of their own.
 SESSION_MS = 60000
@@ -107,7 +109,7 @@ class Member(Server):
         if not self.running() or self.paused:
             return None
         try:
-            answer = four_letter_word(self.port, "srvr", host=self.host)
+            answer = four_letter_word(self.port, "srvr", MODE_S, self.host)
         except OSError:
             return None
         for line in answer.splitlines():
