@@ -18,7 +18,7 @@ use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
 use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
-use zookeeper_server::zookeeper::{MultiError, ZooKeeper};
+use zookeeper_server::zookeeper::MultiError;
 
 fn server(program: Program) -> Server {
     ServerBuilder::new().program(program).property("zookeeper.extendedTypesEnabled", "true").start()
@@ -226,9 +226,7 @@ mod bodies {
         // Twice the same: a Java server that is still starting may leave a connection open and not answer, and a client gives
         // an address up after its part of the timeout. With one, its session would have ended by then.
         let addresses = format!("{0},{0}", server.address());
-        let (zk, events) = ZooKeeper::connect(&addresses, client_config()).unwrap();
-        let client = Client { zk, events };
-        assert!(client.wait_connected(common::DEADLINE));
+        let client = Client::connect(&addresses, client_config());
         let session = client.session_id();
         server.kill9();
         let lost = client.get_children("/", false).unwrap_err();

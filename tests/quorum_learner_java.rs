@@ -22,7 +22,6 @@ use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{Sid, Zxid};
 use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::zoo_defs::ids;
-use zookeeper_server::zookeeper::ZooKeeper;
 
 /// Two Java servers, 1 and 3, that are a quorum of three.
 struct Ensemble {
@@ -63,10 +62,7 @@ impl Ensemble {
 }
 
 fn client_of(member: &Member) -> Client {
-    let address = format!("127.0.0.1:{}", member.client_port);
-    let (zk, events) = ZooKeeper::connect(&address, client_config()).unwrap();
-    assert!(zk.wait_connected(DEADLINE), "our member serves");
-    Client { zk, events }
+    Client::connect(&format!("127.0.0.1:{}", member.client_port), client_config())
 }
 
 fn create(client: &Client, path: &str) {

@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use attack::{Attack, Sent};
-use common::{Client, RawConnection, Server, ServerBuilder, decode, wait_for, wait_until};
+use common::{Client, RawConnection, Server, ServerBuilder, wait_for, wait_until};
 use mutation::framed;
 use process::Taken;
 use zookeeper_server::create_mode::CreateMode;
@@ -35,7 +35,7 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::multi_operation_record::MultiOperationRecord;
 use zookeeper_server::op::Op;
-use zookeeper_server::proto::{ConnectRequest, ConnectResponse, GetDataRequest, SetDataRequest};
+use zookeeper_server::proto::{ConnectRequest, GetDataRequest, SetDataRequest};
 use zookeeper_server::txn::CreateSessionTxn;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
@@ -303,9 +303,7 @@ fn a_length_that_is_only_claimed_takes_no_memory() {
     let claims: Vec<RawConnection> = (0..CONNECTIONS)
         .map(|_| {
             let mut raw = server.raw();
-            raw.send_bytes(&framed(frames::connect(TIMEOUT_MS)));
-            let answer: ConnectResponse = decode(&raw.receive_frame().expect("a session")).0;
-            assert_eq!(answer.time_out, TIMEOUT_MS);
+            assert_eq!(raw.new_session_for(TIMEOUT_MS).time_out, TIMEOUT_MS);
             raw.send_bytes(&framed_as(0xf_ffff, &[1, 2, 3]));
             raw
         })
@@ -360,8 +358,7 @@ fn who_takes_an_answer_slowly_keeps_the_session() {
     client.create("/large", Some(&large), ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
     let mut raw = server.raw();
     // Long enough that a machine that stands still for some seconds does not end it.
-    raw.send_bytes(&framed(frames::connect(20_000)));
-    let session: ConnectResponse = decode(&raw.receive_frame().expect("a session")).0;
+    let session = raw.new_session_for(20_000);
     // 20 MB in one answer.
     let reads = MultiOperationRecord::new(vec![Op::get_data("/large"); 20]).unwrap();
     raw.send_request(1, OpCode::MultiRead.code(), &reads.to_bytes());

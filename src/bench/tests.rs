@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
+use crate::common::test_socket::dead_socket;
 use crate::zoo_defs::OpCode;
 use lane::Tally;
 use load::{Creation, Load, LoadReport, Mix};
@@ -191,10 +190,7 @@ fn a_run_prints_progress_and_a_table_and_json_replaces_both() {
 
 #[test]
 fn nobody_to_connect_to_is_an_error_and_not_a_result() {
-    // Bound, so that nobody else gets it, and nobody listens.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    let (_socket, addr) = dead_socket();
     let args = ["run", "-c", &addr.to_string()].map(str::to_owned);
     let mut out = Vec::new();
     assert_eq!(main(&args, &mut out), ExitCode::UnexpectedError);

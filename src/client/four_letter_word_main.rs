@@ -85,11 +85,10 @@ fn answer(host: &str, port: &str, word: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, TcpListener};
-
-    use socket2::{Domain, Protocol, Socket, Type};
+    use std::net::TcpListener;
 
     use super::*;
+    use crate::common::test_socket::dead_socket;
     use crate::server::zookeeper_thread;
 
     fn server(answer: &'static [u8]) -> (u16, std::thread::JoinHandle<()>) {
@@ -116,10 +115,8 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_is_an_error() {
-        // Bound, so that nobody else gets it, and nobody listens.
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let port = socket.local_addr().unwrap().as_socket().unwrap().port().to_string();
+        let (_socket, address) = dead_socket();
+        let port = address.port().to_string();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let args = ["127.0.0.1", &port, "ruok"].map(str::to_owned);
         assert_eq!(main(&args, &mut out, &mut err), ExitCode::UnexpectedError);

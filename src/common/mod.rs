@@ -8,6 +8,8 @@ pub mod path_utils;
 pub mod properties;
 pub mod string_utils;
 
+#[cfg(test)]
+pub(crate) mod test_socket;
 pub mod time;
 
 pub mod atomic_file_output_stream;

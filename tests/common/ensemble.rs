@@ -380,9 +380,7 @@ pub fn under_load(
         let writers = roots.iter().zip(&load.acknowledged).map(|(root, acknowledged)| {
             let (addresses, stop, ready) = (&addresses, &stop, ready.clone());
             scope.spawn(move || {
-                let (zk, events) = ZooKeeper::connect(addresses, client_config()).unwrap();
-                assert!(zk.wait_connected(DEADLINE), "no member serves");
-                let client = Client { zk, events };
+                let client = Client::connect(addresses, client_config());
                 make_root(&client, root);
                 ready.send(()).unwrap();
                 drop(ready);

@@ -359,10 +359,7 @@ impl Server {
     /// The same below a chroot.
     #[track_caller]
     pub fn client_below(&self, chroot: &str, config: ClientConfig) -> Client {
-        let address = format!("{}{chroot}", self.address());
-        let (zk, events) = ZooKeeper::connect(&address, config).expect("a client");
-        assert!(zk.wait_connected(DEADLINE), "not connected after {DEADLINE:?}: {}", zk.state());
-        Client { zk, events }
+        Client::connect(&format!("{}{chroot}", self.address()), config)
     }
 
     /// A connection that speaks the protocol by hand.
@@ -476,6 +473,14 @@ pub struct Client {
 }
 
 impl Client {
+    /// One that is connected to any of the servers.
+    #[track_caller]
+    pub fn connect(servers: &str, config: ClientConfig) -> Self {
+        let (zk, events) = ZooKeeper::connect(servers, config).expect("a client");
+        assert!(zk.wait_connected(DEADLINE), "not connected after {DEADLINE:?}: {}", zk.state());
+        Self { zk, events }
+    }
+
     /// The next event of a watch; changes of the client's own state are skipped.
     #[track_caller]
     pub fn next_watch_event(&self) -> ClientEvent {
@@ -558,11 +563,14 @@ impl RawConnection {
     /// Asks for a new session.
     #[track_caller]
     pub fn new_session(&mut self) -> ConnectResponse {
-        let request = ConnectRequest {
-            time_out: 30_000,
-            passwd: Some(vec![0; 16]),
-            ..ConnectRequest::default()
-        };
+        self.new_session_for(30_000)
+    }
+
+    /// The same with another timeout, ms.
+    #[track_caller]
+    pub fn new_session_for(&mut self, time_out: i32) -> ConnectResponse {
+        let request =
+            ConnectRequest { time_out, passwd: Some(vec![0; 16]), ..ConnectRequest::default() };
         let body = self.handshake(&request, true).expect("a session");
         decode(&body).0
     }

@@ -157,8 +157,6 @@ class Side:
         self.ensemble = Ensemble(members, workdir, settings)
         self.admin = {}
         for member in self.ensemble.members:
-            # Visitors stay while everything is asked for, and say nothing.
-            member.settings["maxSessionTimeout"] = "600000"
             self.admin[member.sid] = member.settings["admin.serverPort"] = free_port()
         self.ensemble.members[0].properties["readonlymode.enabled"] = "true"
         names = port_names(self.ensemble)
@@ -188,6 +186,7 @@ class Side:
 
     def visit(self, role, member):
         """A client on it that has an ephemeral node and watches."""
+        # It stays while everything is asked for, and says nothing.
         session = member.connect(timeout_ms=600000)
         session.ok("create", path=f"/{role}", data=b"", acl=OPEN_ACL, flags=0)
         session.ok("create", path=f"/{role}/e", data=b"", acl=OPEN_ACL, flags=1)

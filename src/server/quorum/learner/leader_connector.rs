@@ -222,6 +222,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::test_socket::dead_socket;
     use crate::common::time::SystemClock;
     use std::net::TcpListener;
 
@@ -230,14 +231,6 @@ mod tests {
 
     fn sleeper(clock: &Clock) -> Arc<Sleeper> {
         Arc::new(Sleeper::new(Arc::clone(clock)))
-    }
-
-    /// A socket where nobody listens, which keeps its address from others.
-    fn dead_socket() -> (Socket, SocketAddr) {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        (socket, address)
     }
 
     #[test]
@@ -255,11 +248,9 @@ mod tests {
     #[test]
     fn a_leader_that_begins_to_listen_is_reached_before_the_next_try_is_due() {
         let clock = SystemClock::shared();
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        socket.bind(&any.into()).unwrap();
+        let (socket, address) = dead_socket();
         let attempt = Attempt {
-            address: socket.local_addr().unwrap().as_socket().unwrap(),
+            address,
             settings: SETTINGS,
             found: Arc::new(RankedMutex::new(Rank::Leaf, "connection", None)),
             sleeper: sleeper(&clock),

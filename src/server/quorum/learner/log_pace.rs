@@ -83,6 +83,9 @@ impl LogPace {
         next: Option<Zxid>,
         last: Zxid,
     ) -> Option<Duration> {
+        if !self.is_spare {
+            return None;
+        }
         self.note_next(now, next);
         if self.unlogged == 0 {
             return None;
@@ -95,7 +98,7 @@ impl LogPace {
     }
 
     fn gather(&mut self, now: Instant) -> Option<Duration> {
-        if !self.is_spare || self.eager_until.is_some_and(|until| now < until) {
+        if self.eager_until.is_some_and(|until| now < until) {
             return None;
         }
         let full_at = *self.since.get_or_insert(now) + within(self.usual * GATHER, GATHER_LIMITS);
@@ -170,11 +173,16 @@ mod tests {
             Self { pace: LogPace::new(is_spare), now: crate::common::time::now(), last: Zxid(10) }
         }
 
-        /// A proposal comes; whether it is logged at once.
+        /// A proposal comes, and is to be committed next; whether it is logged at once.
         fn propose(&mut self) -> bool {
+            self.propose_behind(self.last.next())
+        }
+
+        /// A proposal comes, while that one is to be committed next; whether it is logged at once.
+        fn propose_behind(&mut self, next: Zxid) -> bool {
             self.last = self.last.next();
             self.pace.proposed();
-            self.look(Some(self.last)).is_none()
+            self.look(Some(next)).is_none()
         }
 
         fn look(&mut self, next: Option<Zxid>) -> Option<Duration> {
@@ -265,19 +273,10 @@ mod tests {
         assert!(!trial.propose());
         let first = trial.last;
         trial.now += PATIENCE / 2;
-        assert!(!trial.pace_of_two(first));
+        assert!(!trial.propose_behind(first));
         trial.now += PATIENCE / 2 - STEP;
         let wait = trial.look(Some(trial.last)).unwrap();
         assert_eq!(wait, PATIENCE, "the first is committed, and the second is the next");
-    }
-
-    impl Trial {
-        /// A second proposal, while the first is to be committed next; whether it is logged at once.
-        fn pace_of_two(&mut self, first: Zxid) -> bool {
-            self.last = self.last.next();
-            self.pace.proposed();
-            self.look(Some(first)).is_none()
-        }
     }
 
     #[test]
@@ -287,7 +286,7 @@ mod tests {
         trial.now += PATIENCE;
         let first = trial.last;
         assert_eq!(trial.look(Some(first)), None, "logged, and not committed by the others yet");
-        assert!(!trial.pace_of_two(first));
+        assert!(!trial.propose_behind(first));
         trial.now += PATIENCE;
         assert_eq!(trial.look(Some(first)), Some(GATHER - PATIENCE));
     }
@@ -297,9 +296,9 @@ mod tests {
         let mut trial = Trial::new(true);
         let first = Zxid(11);
         for _ in 1..MOST {
-            assert!(!trial.pace_of_two(first));
+            assert!(!trial.propose_behind(first));
         }
-        assert!(trial.pace_of_two(first));
+        assert!(trial.propose_behind(first));
     }
 
     #[test]

@@ -83,7 +83,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
-    use socket2::{Domain, Protocol, Socket, Type};
+    use crate::common::test_socket::dead_socket;
 
     #[test]
     fn a_connection_blocks_again_once_it_is_made() {
@@ -99,10 +99,7 @@ mod tests {
 
     #[test]
     fn a_closed_port_is_an_error() {
-        // Bound, so that nobody else gets it, and nobody listens.
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let (_socket, address) = dead_socket();
         let problem = connect(address, Duration::from_secs(10), &|| false).unwrap_err();
         assert_eq!(problem.kind(), io::ErrorKind::ConnectionRefused);
     }
