@@ -169,17 +169,19 @@ impl Ensemble {
         ensemble
     }
 
-    /// Waits until all that were started serve, and one leads.
+    /// Waits until all that were started serve as what they are, voters or observers, and one leads.
     #[track_caller]
     pub fn wait_serving(&mut self) {
         let members = self.members.iter_mut().enumerate();
         for (at, member) in members.filter(|(_, member)| member.is_up) {
-            let mode = wait_for(DEADLINE, || {
+            let mut last = None;
+            let serves = wait_for(DEADLINE, || {
                 assert!(!member.server.has_ended(), "member {} has ended", at + 1);
-                member.mode()
+                last = member.mode();
+                (last? == Mode::Observer).eq(&member.is_observer).then_some(())
             });
-            let mode = mode.unwrap_or_else(|| panic!("member {} does not serve", at + 1));
-            assert_eq!(mode == Mode::Observer, member.is_observer, "member {}", at + 1);
+            let wanted = if member.is_observer { "an observer" } else { "a voter" };
+            assert!(serves.is_some(), "member {} does not serve as {wanted}: {last:?}", at + 1);
         }
         self.wait_leader();
     }
