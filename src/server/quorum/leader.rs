@@ -406,7 +406,9 @@ impl Leader {
         if synced.has_all_quorums() {
             return Ok(());
         }
-        let has_followers = !self.broadcast.lock().forwarding().is_empty();
+        // Who is about to be taken from the list counts no more: nobody would ask the oracle again.
+        let has_followers =
+            self.broadcast.lock().forwarding().iter().any(|handler| handler.is_alive());
         if self.peer.quorum_verifier().override_quorum_decision(has_followers) {
             // What waited for the one that is gone is decided by the oracle.
             self.commit_ready();

@@ -319,11 +319,16 @@ impl LearnerHandler {
         self.progress.lock().answers_pings = true;
     }
 
+    /// Whether its connection has not ended. One that has is taken from the leader's lists soon.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.is_alive.load(Ordering::Acquire)
+    }
+
     /// Whether it has shown a sign of life in time.
     #[must_use]
     pub fn synced(&self, current_tick: i32) -> bool {
-        self.is_alive.load(Ordering::Acquire)
-            && current_tick <= self.tick_of_next_ack_deadline.load(Ordering::Acquire)
+        self.is_alive() && current_tick <= self.tick_of_next_ack_deadline.load(Ordering::Acquire)
     }
 
     fn touch(&self, deadline_tick: i32) {
