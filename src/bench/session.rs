@@ -301,6 +301,8 @@ impl Session {
         match read {
             Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
+            // A process that was stopped goes on.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
     }
