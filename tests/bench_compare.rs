@@ -81,6 +81,7 @@ fn an_ensemble_is_started_loaded_robbed_of_its_leader_and_stopped() {
         "--keys=20",
         "--warm-server=0",
         "--warm-up=0",
+        "--setting=forceSync=no",
         // Long enough that some of the writes are done on the slowest disk.
         "--duration=3s",
         "--nodes=1000",

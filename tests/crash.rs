@@ -22,7 +22,7 @@ mod tree;
 use std::thread;
 use std::time::Duration;
 
-use common::{Server, ServerBuilder};
+use common::{DEADLINE, Server, ServerBuilder, wait_for};
 use guests::Guests;
 use load::Writer;
 use random::Random;
@@ -136,7 +136,8 @@ fn pause(random: &mut Random, longest_ms: usize) -> Duration {
 /// The last transaction that the server has.
 #[track_caller]
 fn zxid_of(server: &Server) -> Zxid {
-    let answer = server.four_letter_word("srvr").expect("the server answers");
+    let answer = wait_for(DEADLINE, || server.four_letter_word("srvr"));
+    let answer = answer.expect("the server answers");
     let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x")).expect("a zxid");
     Zxid(i64::from_str_radix(zxid, 16).unwrap())
 }

@@ -37,7 +37,8 @@ fn goes_on_alone(program: Program) {
     client.close();
     fs::write(&oracle, "0").unwrap();
     wait_until("it leads no more", DEADLINE, || {
-        ensemble.members[leader].mode() != Some(Mode::Leader)
+        let answer = ensemble.members[leader].server.four_letter_word("srvr");
+        answer.is_some_and(|answer| !answer.contains("Mode: leader"))
     });
     ensemble.members[follower].start();
     ensemble.wait_serving();
@@ -110,7 +111,7 @@ fn all_have(ensemble: &Ensemble, config: &str) {
             servers.into_iter().all(|line| text.contains(line))
         });
         let mut shown = String::new();
-        let is_shown = wait_for(DEADLINE / 4, || {
+        let is_shown = wait_for(DEADLINE, || {
             let client = member.server.client();
             let (data, _) = client.get_data("/zookeeper/config", false).ok()?;
             client.close();

@@ -123,6 +123,9 @@ fn when_the_leader_is_gone_the_others_elect_another_one_in_a_later_round() {
     assert_eq!(elect(&[&one]), [(Sid(3), ServerState::Following)]);
     let round = one.election.logical_clock();
     drop(three);
+    wait_until("they have heard its last words", DEADLINE, || {
+        [&one, &two].iter().all(|member| !member.manager.is_connected_to(Sid(3)))
+    });
     assert_eq!(elect(&[&one, &two])[0], (Sid(2), ServerState::Following));
     assert!(one.election.logical_clock() > round);
     let three = ensemble.member(3, Zxid::new(1, 7), EPOCH);

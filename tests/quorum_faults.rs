@@ -442,6 +442,10 @@ fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
     let mut leading = Leading::new(1..=3);
     let mut one = leading.with_follower(1, z(1, 3));
     let mut other = leading.with_late_follower();
+    // It is taken beside what comes next.
+    wait_until("the epoch is in a snapshot", DEADLINE, || {
+        leading.member.snapshots_on_disk().first() == Some(&z(2, 0))
+    });
     let no_log = NoLog::at(&data_of(&leading.member.dir), z(2, 1));
     let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
     one.request(8, 0, OpCode::CreateSession, &timeout);
@@ -451,7 +455,12 @@ fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
     }
     // They are a majority without it.
     assert_eq!(one.expect(PacketType::Commit).zxid, z(2, 1));
-    assert_eq!(leading.member.exit_code(), Some(ExitCode::UnexpectedError));
+    let mut exit_code = None;
+    wait_until("the process is to end", DEADLINE, || {
+        exit_code = exit_code.or(leading.member.exit_code());
+        exit_code.is_some()
+    });
+    assert_eq!(exit_code, Some(ExitCode::UnexpectedError));
     let database = Arc::clone(leading.member.peer.database());
     wait_until("it is applied", DEADLINE, || database.last_processed_zxid() == z(2, 1));
     drop(no_log);

@@ -35,7 +35,8 @@ impl Ensemble {
         let lines: Vec<String> = (1..=3).map(line).collect();
         let server = |id: &str| {
             let mut builder = ServerBuilder::new().program(Program::Java(version));
-            for line in ["tickTime=500", "initLimit=40", "syncLimit=20"] {
+            for line in ["tickTime=500", "initLimit=40", "syncLimit=20", "maxSessionTimeout=60000"]
+            {
                 builder = builder.config(line);
             }
             builder = lines.iter().fold(builder, |builder, line| builder.config(line));
@@ -159,7 +160,9 @@ fn comes_and_goes_under_load(version: &'static str, what: As) {
     for round in 0..ROUNDS {
         let wait_for_writes = |more: u32| {
             let until = written.load(Ordering::Relaxed) + more;
-            wait_until("more is written", DEADLINE, || written.load(Ordering::Relaxed) >= until);
+            wait_until("more is written", DEADLINE * (1 + more / 100), || {
+                written.load(Ordering::Relaxed) >= until
+            });
         };
         member.start(what);
         if round % 4 == 0 {

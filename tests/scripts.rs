@@ -149,7 +149,12 @@ fn a_server_that_ends_at_once_has_failed_to_start() {
     let here = Installation::new("fails");
     here.config("");
     here.write("broken", "");
-    assert_ends(&here.run("zkServer.sh", &["start"]), 1, "FAILED TO START");
+    // The script looks once, after a second: a server may not have ended by then.
+    let failed = wait_for(DEADLINE, || {
+        let output = here.run("zkServer.sh", &["start"]);
+        out(&output).contains("FAILED TO START").then_some(output)
+    });
+    assert_ends(&failed.expect("it fails to start"), 1, "FAILED TO START");
     let logs = fs::read_dir(here.path("logs")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(logs.extension(), Some(OsStr::new("out")));
     assert_eq!(fs::read_to_string(logs).unwrap(), "broken\n");

@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use attack::{Attack, Sent};
-use common::{Client, RawConnection, Server, ServerBuilder, wait_for, wait_until};
+use common::{Client, DEADLINE, RawConnection, Server, ServerBuilder, wait_for, wait_until};
 use mutation::framed;
 use process::Taken;
 use zookeeper_server::create_mode::CreateMode;
@@ -261,7 +261,7 @@ fn what_is_no_session_is_closed_without_an_answer_or_with_the_one_that_java_give
         &ConnectRequest { passwd: Some(vec![0; 16]), ..ConnectRequest::default() }.to_bytes(),
     );
     while raw.receive_frame().is_some() {}
-    assert!(server.serves());
+    wait_until("it serves", DEADLINE, || server.serves());
     assert_no_panic(&server);
 }
 

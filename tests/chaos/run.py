@@ -30,7 +30,7 @@ from clients import GENERATION_S, NODES, PAIRS, Clients, History  # noqa: E402
 from harness import disks  # noqa: E402
 from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
-    Ensemble, close, compare_trees, end_on_signals, parse_members, tree_of,
+    Ensemble, compare_trees, end_on_signals, leaders_tree, parse_members,
 )
 from harness.load import Session, SessionLost  # noqa: E402
 from harness.protocol import error_name  # noqa: E402
@@ -106,7 +106,7 @@ class Run:
         try:
             self.trouble(ensemble, network)
             self.say("calm")
-            ensemble.wait_serving(deadline_s=RECOVERY_S)
+            self.wait_serving(ensemble)
         finally:
             clients.stop()
         self.last_look(ensemble, clients, history)
@@ -146,10 +146,21 @@ class Run:
         for text in nemesis.problems:
             self.problem(text)
 
+    def wait_serving(self, ensemble):
+        """Who wrote to a disk that failed may end only after that was healed, and is started again."""
+        def all_serve():
+            for member in ensemble.members:
+                if not member.running():
+                    self.say(member, "has ended with", member.process.returncode)
+                    member.kill()
+                    member.start()
+            return all(member.mode() for member in ensemble.members) and ensemble.leader()
+        wait_until("all members serve", all_serve, RECOVERY_S)
+
     def seed_fault(self, ensemble):
         fault = SEEDED[self.arguments.seeded_fault]
         for _ in range(20):
-            ensemble.wait_serving(deadline_s=RECOVERY_S)
+            self.wait_serving(ensemble)
             wait_until("every member has logged some writes", lambda: all(
                 faults.has_logged(member, SEEDED_AFTER) for member in ensemble.members), RECOVERY_S)
             done = fault(ensemble, self.say)
@@ -179,10 +190,7 @@ class Run:
                 read_registers(member, 1000 + number, history, generations)
             except (Closed, Timeout, AssertionError) as error:
                 self.problem(f"the last look at {member}: {error}")
-        session = Session(ensemble.addresses())
-        session.connect()
-        connection = session.connection
-        tree = tree_of(connection)
+        tree = leaders_tree(ensemble)
         for client in clients.clients:
             for path, value in client.sequence:
                 if path not in tree:
@@ -192,14 +200,13 @@ class Run:
                                 what=f"is {tree[path][0]}, not {value}")
         clients.close_sessions()
         def left():
-            return [path for path, (_, stat, _) in tree_of(connection).items()
+            return [path for path, (_, stat, _) in leaders_tree(ensemble).items()
                     if stat["ephemeralOwner"]]
         try:
             wait_until("no ephemeral node is left", lambda: not left(), 60)
         except TimeoutError:
             self.problem(f"ephemeral nodes of sessions that have ended: {left()}")
         self.guarded(compare_trees, ensemble)
-        close(connection)
         for member in ensemble.members:
             for file in member.workdir.glob("server-*.log"):
                 if "panicked at" in file.read_text(errors="replace"):

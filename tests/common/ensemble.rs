@@ -337,7 +337,7 @@ impl Load {
 fn make_root(client: &Client, root: &str) {
     let made = wait_for(DEADLINE, || match create(client, root, CreateMode::Persistent) {
         Ok(_) | Err(KeeperError::NodeExists) => Some(()),
-        Err(KeeperError::ConnectionLoss | KeeperError::OperationTimeout) => None,
+        Err(KeeperError::ConnectionLoss | KeeperError::RequestTimeout) => None,
         Err(other) => panic!("create {root}: {other:?}"),
     });
     assert!(made.is_some(), "{root}: no member serves");
@@ -355,7 +355,7 @@ fn write_until(client: &Client, root: &str, acknowledged: &AtomicUsize, stop: &A
                 told.acknowledged.push(path);
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
-            Err(KeeperError::ConnectionLoss | KeeperError::OperationTimeout) => {
+            Err(KeeperError::ConnectionLoss | KeeperError::RequestTimeout) => {
                 told.lost += 1;
                 assert!(client.wait_connected(DEADLINE), "{root}: no member serves");
             }

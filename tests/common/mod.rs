@@ -318,8 +318,11 @@ impl Server {
     /// A value of `mntr`, without the leading `zk_` in its name.
     #[track_caller]
     pub fn monitor(&self, key: &str) -> f64 {
-        // Asked again: a Java server that starts may leave a connection without an answer.
-        let answer = wait_for(DEADLINE, || self.four_letter_word("mntr"));
+        // Asked again: a Java server that starts may leave a connection without an answer, and a member may begin a role.
+        let answer = wait_for(DEADLINE, || {
+            let answer = self.four_letter_word("mntr")?;
+            (!answer.contains("not currently serving")).then_some(answer)
+        });
         let answer = answer.expect("the server answers to mntr");
         let line = format!("zk_{key}\t");
         let value = answer.lines().find_map(|text| text.strip_prefix(&line));
@@ -330,7 +333,8 @@ impl Server {
     /// When a session ends if nothing more comes of it, as `dump` shows it; `None` when there is no such session.
     #[track_caller]
     pub fn session_end(&self, id: SessionId) -> Option<SessionEnd> {
-        let dump = self.four_letter_word("dump").expect("the server answers to dump");
+        let dump = wait_for(DEADLINE, || self.four_letter_word("dump"));
+        let dump = dump.expect("the server answers to dump");
         let sessions = dump.split("ephemeral nodes dump:").next().unwrap();
         let session = format!("\t{:#x}", id.0);
         let mut end = None;

@@ -17,7 +17,7 @@ use zookeeper_server::op_result::OpResult;
 use zookeeper_server::proto::{CreateResponse, SetDataResponse};
 use zookeeper_server::zoo_defs::ids;
 
-use super::common::{Client, DEADLINE};
+use super::common::{Client, DEADLINE, wait_for};
 use super::random::Random;
 use super::tree::{Outcome, Shown, Tree, Write};
 
@@ -172,7 +172,12 @@ impl Writer {
     pub fn check(&mut self, server_zxid: Zxid) {
         // A client that has seen more than the server is not let in.
         assert!(self.last_zxid <= server_zxid, "{} is forgotten", self.last_zxid);
-        assert!(self.client.wait_connected(DEADLINE), "{}: {}", self.root, self.client.state());
+        // It may not have noticed yet that a server that it had reached was killed while that started.
+        let is_served = wait_for(DEADLINE, || {
+            let is_connected = self.client.wait_connected(DEADLINE);
+            (is_connected && self.client.exists(&self.root, false).is_ok()).then_some(())
+        });
+        assert!(is_served.is_some(), "{}: {}", self.root, self.client.state());
         assert_eq!(self.client.session_id(), self.session, "it is still the same session");
         self.last_zxid = server_zxid;
         let shown = self.read();

@@ -14,7 +14,9 @@ from transcript import Normaliser
 
 # How long an await step waits for events, a closed step for the end of a connection.
 AWAIT_S = 60.0
-CLOSED_S = 30.0
+CLOSED_S = 60.0
+# A server may leave a connection without an answer: it is asked again then.
+ASK_S = 5.0
 # A server that leaves so many steps without an answer will answer none.
 MAX_WAITS = 3
 _ZXID = re.compile(r"zx:-?\d+")
@@ -121,7 +123,7 @@ class Executor:
             password = script.data(options["password"])
         try:
             answer = client.connection.connect(
-                timeout_ms=int(options.get("timeout", "30000")),
+                timeout_ms=int(options.get("timeout", "300000")),
                 session_id=session_id, password=password,
                 last_zxid=script.zxid(options.get("last", "0"), self.normaliser.zxid),
                 read_only=None if "old" in step.args else "ro" in step.args,
@@ -165,9 +167,13 @@ class Executor:
         """Closes the socket without a word, and waits until the server has noticed."""
         port = client.connection.socket.getsockname()[1]
         client.connection.close()
-        wait_until(
-            "the end of a connection",
-            lambda: f":{port}[" not in four_letter_word(self.server.port, "cons"), CLOSED_S)
+
+        def is_gone():
+            try:
+                return f":{port}[" not in four_letter_word(self.server.port, "cons", ASK_S)
+            except OSError:
+                return False
+        wait_until("the end of a connection", is_gone, CLOSED_S)
 
     def do_closed(self, client, step):
         """Waits for the server to close the connection."""

@@ -170,8 +170,10 @@ class Side:
         """role -> what -> lines."""
         try:
             self.ensemble.start()
-            members = {role: next(one for one in self.ensemble.members if one.mode() == role)
-                       for role in ROLES}
+            voters, observer = self.ensemble.voters, self.ensemble.members[-1]
+            members = {"leader": voters[-1], "follower": voters[0], "observer": observer}
+            for role, member in members.items():
+                member.wait_mode(role)
             for role, member in members.items():
                 self.visit(role, member)
             for session in self.sessions:
@@ -206,7 +208,9 @@ class Side:
         self.look("looking", observer)
 
     def look(self, role, member):
-        wait_until("its connections are counted", lambda: settled(member), DEADLINE_S)
+        # The one that asks, and the visitor.
+        most = 2 if role in ROLES else 1
+        wait_until("its connections are counted", lambda: settled(member, most), DEADLINE_S)
         said = self.said[role] = {}
         said["zkServer.sh status"] = status_lines(member, self.workdir, self.texts)
         for one in WORDS:
@@ -222,13 +226,13 @@ def word(member, name):
         return None
 
 
-def settled(member):
-    """Whether only the asking connection and the visitor are counted."""
+def settled(member, most):
+    """Whether no more connections than these are counted."""
     text = word(member, "srvr")
     if text is None:
         return False
     found = re.search(r"Connections: (\d+)", text)
-    return found is None or int(found[1]) <= 2
+    return found is None or int(found[1]) <= most
 
 
 def main():

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from executor import Executor
 from harness.client import Closed, four_letter_word
-from harness.ensemble import Ensemble
+from harness.ensemble import MODE_S, Ensemble
 from harness.protocol import OPEN_ACL, error_name, session_password
 from harness.servers import wait_until
 from transcript import Normaliser
@@ -24,7 +24,7 @@ WITH_SUPER = {"DigestAuthenticationProvider.superDigest": "super:lK75jTNcA+U9vtV
 # Scenarios that try what is without that user.
 WITHOUT_SUPER = {"defaults"}
 KEPT = {"/": {"zookeeper"}, "/zookeeper": {"quota", "config"}}
-CLOSED_S = 20.0
+CLOSED_S = 60.0
 # How long a member may be silent before the others do without it.
 MEMBER_TIME_MS = 20000
 # Scenarios that are about a server on its own.
@@ -53,7 +53,7 @@ class Side:
     def start(self):
         self.started_ms = time.time() * 1000
         self.ensemble.start()
-        leader = self.ensemble.leader()
+        leader = self.ensemble.wait_leader()
         if leader is not self.ensemble.voters[-1]:
             raise AssertionError(f"{leader} leads, which is not the last voter")
         return self
@@ -62,10 +62,11 @@ class Side:
         self.ensemble.__exit__()
 
     def member(self, role):
-        found = [one for one in self.ensemble.members if one.mode() == role]
-        if not found:
-            raise AssertionError(f"no member is {role}\n{self.ensemble.log_tails()}")
-        return found[0]
+        """The last voter leads, the first one follows."""
+        voters, last = self.ensemble.voters, self.ensemble.members[-1]
+        member = {"leader": voters[-1], "follower": voters[0], "observer": last}[role]
+        member.wait_mode(role)
+        return member
 
     def run(self, scenario, role):
         """The transcript of the scenario on the member in that role."""
@@ -77,8 +78,7 @@ class Side:
             return executor.run(replace(scenario, steps=steps))
         finally:
             self.sessions = dict(normaliser.sessions)
-            if member.mode() != role:
-                raise AssertionError(f"{member} is no {role} any more\n{member.log_tail()}")
+            member.wait_mode(role)
 
     def normaliser(self, newest):
         """Shows what comes after that zxid as the other side does."""
@@ -111,7 +111,10 @@ class Side:
         connection.close()
 
         def nobody_is_left():
-            return "sid=0x" not in four_letter_word(member.port, "cons", host=member.host)
+            try:
+                return "sid=0x" not in four_letter_word(member.port, "cons", MODE_S, member.host)
+            except OSError:
+                return False
         wait_until(f"{member} has no connection left", nobody_is_left, CLOSED_S)
         return header["zxid"]
 

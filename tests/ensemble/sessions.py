@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from harness.client import Closed, Connection, four_letter_word  # noqa: E402
+from harness.client import Closed, Connection, Timeout, four_letter_word  # noqa: E402
 from harness.ensemble import (  # noqa: E402
     Ensemble, all_at_once, close, compare_trees, end_on_signals, parse_members,
 )
@@ -77,7 +77,7 @@ def attach_somewhere(members, session):
                 continue
             try:
                 connection = attach(member, session)
-            except (Closed, OSError):
+            except (Closed, Timeout, OSError):
                 continue
             check(connection is not None, f"{member} says that session {session.session_id:#x} is over")
             taken.append((member, connection))
@@ -170,7 +170,8 @@ def leader_dies(ensemble):
     """Sessions on every member outlive the leader with their ephemerals, and a watch that is set again
     tells what has changed meanwhile."""
     leader = ensemble.wait_leader()
-    sessions = [member.connect() for member in ensemble.members]
+    # Nobody touches them until there is another leader.
+    sessions = [member.connect(timeout_ms=600000) for member in ensemble.members]
     for number, session in enumerate(sessions):
         create(session, f"/e-{number}", EPHEMERAL)
         create(session, f"/watched-{number}")
@@ -332,8 +333,8 @@ def cut_off(ensemble):
     back = attach_or_none(reader, first, read_only=True)
     check(back is None, "it gives a global session back")
     # A member without read-only mode serves nobody.
-    silent.start()
     reader.kill()
+    silent.start()
     wait_until(f"{silent} listens", lambda: word(silent) == "null", DEADLINE_S)
     for read_only in (True, False, None):
         check(refused(silent, read_only=read_only) is True, f"{silent} serves, cut off")

@@ -128,7 +128,8 @@ class Member(Server):
     def _serving(self):
         if not self.running():
             raise StartFailed(f"{self} ended with {self.process.returncode}\n{self.log_tail()}")
-        return self.mode()
+        # A voter that has not joined yet may serve reads alone (`readonlymode.enabled`).
+        return self.mode() in (("observer",) if self.observer else ("leader", "follower"))
 
     def pause(self):
         """SIGSTOP: its connections stay, nothing answers."""
@@ -327,6 +328,22 @@ def look_at(connection, paths):
             yield path, children["children"], (data["data"], data["stat"], entries)
 
 
+def leaders_tree(ensemble, deadline_s=JOIN_DEADLINE_S):
+    """What the leader shows after a sync. One that is just losing its followers is asked again."""
+    def look():
+        try:
+            connection = ensemble.wait_leader().connect()
+            trees.append(tree_of(connection))
+            close(connection)
+        except (Closed, Timeout, OSError):
+            return False
+        return True
+
+    trees = []
+    wait_until("the leader shows its tree", look, deadline_s)
+    return trees[-1]
+
+
 def describe(node):
     data, stat, acl = node
     shown = data if data is None or len(data) < 60 else data[:60] + b".."
@@ -343,7 +360,7 @@ def tree_differences(left, right):
     return out
 
 
-def compare_trees(ensemble, deadline_s=20.0):
+def compare_trees(ensemble, deadline_s=JOIN_DEADLINE_S):
     """The number of nodes, which every member that runs shows alike.
 
     A node may come or go between two looks (a session expires), and a member may just be losing its

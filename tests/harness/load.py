@@ -244,7 +244,7 @@ class Load:
     def longest_pause_s(self):
         return max(writer.longest_pause_s for writer in self.writers)
 
-    def wait_answers(self, more, deadline_s=60.0):
+    def wait_answers(self, more, deadline_s=120.0):
         """Waits until that many more requests are answered."""
         wanted = self.answers() + more
 

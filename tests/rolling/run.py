@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "ensemble")]
 
 from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
-    Ensemble, close, compare_trees, end_on_signals, parse_member, parse_members, tree_of,
+    Ensemble, close, compare_trees, end_on_signals, leaders_tree, parse_member, parse_members, tree_of,
 )
 from harness.load import Load  # noqa: E402
 from harness.protocol import OPEN_ACL  # noqa: E402
@@ -66,9 +66,7 @@ def replace_all(ensemble, kinds, arguments, load):
 
 def checked(ensemble, load):
     nodes = compare_trees(ensemble)
-    connection = ensemble.wait_leader().connect()
-    load.check(tree_of(connection))
-    close(connection)
+    load.check(leaders_tree(ensemble))
     return nodes
 
 
