@@ -21,11 +21,19 @@ LOGS="$TESTS_WORK_DIR/logs"
 # What each suite needs of the peers comes first: a peer that cannot be had is a failure, not a skip.
 suite_peers() { tests/peers/install.sh; }
 suite_build() {
+    local tests=""
+    # Beside each other: much of a release build has one thread.
+    case " ${wanted[*]} " in
+    *" unit "* | *" ignored "* | *" crash "*)
+        cargo test --locked --no-run &
+        tests=$!
+        ;;
+    esac
     if [ "$SUBJECT" = ours ]; then
-        cargo build --release --locked && echo "PASS build/release"
-    else
-        echo "PASS build/none ($SUBJECT is tested)"
+        cargo build --release --locked
     fi
+    if [ -n "$tests" ]; then wait "$tests"; fi
+    echo "PASS build ($SUBJECT is tested)"
 }
 suite_unit() { cargo test --locked; }
 # Tests that need a peer are ignored by default, and so are long ones. Left out: those of suites of their own, and
@@ -95,7 +103,7 @@ suite_chaos() {
 }
 
 passed=0 failed=0
-summary=()
+summary=() failures=()
 
 # count FILE: adds up the verdicts in a suite's output, our own and those of cargo test.
 count() {
@@ -104,6 +112,14 @@ count() {
         /^FAIL / { bad++ }
         /^test result: / { good += $4; bad += $6 }
         END { print good + 0, bad + 0 }' "$1"
+}
+
+# what_failed FILE: the verdicts of what failed, and what tests of cargo panicked with.
+what_failed() {
+    awk '
+        / panicked at / { more = 6 }
+        /^stack backtrace:|^note: / { more = 0 }
+        more-- > 0 || /^FAIL / || /^test .* FAILED$/' "$1"
 }
 
 run_suite() {
@@ -124,6 +140,7 @@ run_suite() {
         bad=1
     fi
     passed=$((passed + good)) failed=$((failed + bad))
+    if [ "$bad" != 0 ]; then failures+=("=== failures of $name" "$(what_failed "$log")"); fi
     summary+=("$(printf '%-14s %4d passed %4d failed %5d s' "$name" "$good" "$bad" \
         $((SECONDS - started)))")
     return 0
@@ -166,6 +183,7 @@ else
     echo "the peers or the build failed: no suite can run"
 fi
 
+if [ "$failed" != 0 ]; then printf '%s\n' "${failures[@]}"; fi
 echo "=== summary"
 printf '%s\n' "${summary[@]}"
 printf '%-14s %32d s\n' total $((SECONDS - started))
