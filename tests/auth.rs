@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[macro_use]
 mod common;
 
-use common::{Client, DEADLINE, Program, Server, ServerBuilder, wait_until};
+use common::{Client, DEADLINE, Server, ServerBuilder, wait_until};
 use zookeeper_server::client_cnxn::States;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
@@ -227,22 +228,8 @@ mod bodies {
     }
 }
 
-macro_rules! against_both {
-    ($( $body:ident, $java:ident; )*) => {$(
-        #[test]
-        fn $body() {
-            bodies::$body(ServerBuilder::new());
-        }
-
-        #[test]
-        #[ignore = "needs Java 3.9"]
-        fn $java() {
-            bodies::$body(ServerBuilder::new().program(Program::Java("3.9.5")));
-        }
-    )*};
-}
-
 against_both! {
+    ServerBuilder::new(), ServerBuilder::java();
     acls_are_checked_when_set_and_when_asked, java_checks_acls;
     hashes_are_shown_to_those_who_may_change_them, java_hides_hashes;
     the_super_user_may_do_everything, java_has_a_super_user;

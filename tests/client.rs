@@ -5,9 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[macro_use]
 mod common;
 
-use common::{Client, Program, Server, ServerBuilder, client_config, wait_until};
+use common::{Client, Server, ServerBuilder, client_config, wait_until};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::client_cnxn::{ClientConfig, States};
 use zookeeper_server::create_mode::CreateMode;
@@ -20,16 +21,8 @@ use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
 use zookeeper_server::zookeeper::MultiError;
 
-fn server(program: Program) -> Server {
-    ServerBuilder::new().program(program).property("zookeeper.extendedTypesEnabled", "true").start()
-}
-
-fn ours() -> Server {
-    server(Program::Ours)
-}
-
-fn java() -> Server {
-    server(Program::Java("3.9.5"))
+fn with_all_types(builder: ServerBuilder) -> Server {
+    builder.property("zookeeper.extendedTypesEnabled", "true").start()
 }
 
 fn open() -> Vec<ACL> {
@@ -239,22 +232,8 @@ mod bodies {
     }
 }
 
-macro_rules! against_both {
-    ($( $body:ident, $java:ident; )*) => {$(
-        #[test]
-        fn $body() {
-            bodies::$body(&mut ours());
-        }
-
-        #[test]
-        #[ignore = "needs Java 3.9"]
-        fn $java() {
-            bodies::$body(&mut java());
-        }
-    )*};
-}
-
 against_both! {
+    &mut with_all_types(ServerBuilder::new()), &mut with_all_types(ServerBuilder::java());
     every_operation_gives_what_the_server_answers, java_answers_every_operation;
     a_multi_does_all_or_nothing, java_does_a_multi_as_a_whole;
     watches_fire_and_are_set_again_after_a_broken_connection,

@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[macro_use]
 mod common;
 
-use common::{DEADLINE, Program, RawConnection, Server, ServerBuilder, wait_for, wait_until};
+use common::{DEADLINE, RawConnection, Server, ServerBuilder, wait_for, wait_until};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::jute::Record;
 use zookeeper_server::keeper_exception::KeeperError;
@@ -131,22 +132,8 @@ mod bodies {
     }
 }
 
-macro_rules! against_both {
-    ($( $body:ident, $java:ident; )*) => {$(
-        #[test]
-        fn $body() {
-            bodies::$body(ServerBuilder::new());
-        }
-
-        #[test]
-        #[ignore = "needs Java 3.9"]
-        fn $java() {
-            bodies::$body(ServerBuilder::new().program(Program::Java("3.9.5")));
-        }
-    )*};
-}
-
 against_both! {
+    ServerBuilder::new(), ServerBuilder::java();
     one_address_has_no_more_than_its_share_of_connections, java_limits_connections_of_an_address;
     all_addresses_share_the_limit_in_all, java_limits_connections_in_all;
     who_connects_too_fast_is_turned_away, java_turns_away_who_connects_too_fast;

@@ -115,8 +115,7 @@ fn create(zxid: Zxid, data: usize, ephemeral: bool) -> CreateTxn {
 /// ZOOKEEPER-2845: after its role a member kept its tree, without what was logged and not committed, and voted with it.
 #[test]
 fn what_is_logged_and_not_committed_is_in_the_tree_that_the_next_role_begins_with() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     leader.send(&proposal(z(2, 1)));
@@ -138,8 +137,7 @@ fn what_is_logged_and_not_committed_is_in_the_tree_that_the_next_role_begins_wit
 #[test]
 fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_loaded() {
     let other = Member::new(&[z(2, 1), z(2, 2)]);
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 3);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 3);
     let dir = data_of(&member.dir);
     // In the place of the snapshot, which cannot get its name.
     let in_the_way = dir.join("snapshot.200000002");
@@ -164,8 +162,7 @@ fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_
 /// ZOOKEEPER-3023: what a DIFF commits was applied some time after the epoch was acknowledged.
 #[test]
 fn what_a_diff_commits_is_in_the_tree_when_the_epoch_is_acknowledged() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 40)));
     for counter in 4..=40 {
         leader.send_all(&[proposal(z(1, counter)), commit(z(1, counter))]);
@@ -215,8 +212,7 @@ fn what_is_committed_while_a_snapshot_is_sent_comes_before_new_leader() {
 #[test]
 fn a_diff_after_a_snapshot_that_was_not_saved_begins_with_what_is_on_disk() {
     let other = Member::new(&[z(2, 1), z(2, 2)]);
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 3);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 3);
     send_tree(&mut leader, z(2, 2), &other);
     leader.send_all(&[proposal(z(2, 3)), commit(z(2, 3))]);
     drop(leader);
@@ -234,8 +230,7 @@ fn a_diff_after_a_snapshot_that_was_not_saved_begins_with_what_is_on_disk() {
 /// the ensemble lost what its clients had been told.
 #[test]
 fn a_follower_that_is_killed_right_after_the_ack_of_new_leader_has_what_was_committed() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[
         bare(PacketType::Diff, z(1, 6)),
         proposal(z(1, 4)),
@@ -255,8 +250,7 @@ fn a_follower_that_is_killed_right_after_the_ack_of_new_leader_has_what_was_comm
 /// ZOOKEEPER-4394: a COMMIT behind NEWLEADER of something that was proposed before it ended the follower.
 #[test]
 fn what_is_proposed_before_new_leader_may_be_committed_after_it() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[
         bare(PacketType::Diff, z(1, 3)),
         proposal(z(1, 4)),
@@ -278,8 +272,7 @@ fn what_is_proposed_before_new_leader_may_be_committed_after_it() {
 /// others cut off what was committed.
 #[test]
 fn the_epoch_is_not_entered_when_its_history_cannot_be_logged() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[bare(PacketType::Diff, z(1, 4)), proposal(z(1, 4)), commit(z(1, 4))]);
     let no_log = NoLog::at(&data_of(&member.dir), z(1, 4));
     leader.send_all(&[new_leader(2), up_to_date()]);
@@ -296,8 +289,7 @@ fn the_epoch_is_not_entered_when_its_history_cannot_be_logged() {
 /// ZOOKEEPER-4646: the transactions were handed to the thread that logs, and NEWLEADER was acknowledged before it had.
 #[test]
 fn no_ack_leaves_before_the_log_has_what_it_promises() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 303)));
     for counter in 4..=303 {
         leader.send_all(&[proposal(z(1, counter)), commit(z(1, counter))]);
@@ -349,8 +341,7 @@ fn a_follower_that_has_ended_logs_nothing_more() {
 /// alone.
 #[test]
 fn at_each_ack_of_a_diff_everything_before_it_is_on_disk() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[
         bare(PacketType::Diff, z(1, 5)),
         proposal(z(1, 4)),
@@ -373,8 +364,7 @@ fn at_each_ack_of_a_diff_everything_before_it_is_on_disk() {
 /// ZOOKEEPER-4925: what a DIFF brought was not in the committed log: a member that led next handed the hole on.
 #[test]
 fn the_committed_log_has_no_hole_where_a_diff_was() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[
         bare(PacketType::Diff, z(1, 5)),
         proposal(z(1, 4)),
@@ -406,8 +396,7 @@ fn the_committed_log_has_no_hole_where_a_diff_was() {
 /// transactions went behind the hole.
 #[test]
 fn a_follower_whose_log_has_failed_is_not_ahead_of_its_disk() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     let no_log = NoLog::at(&data_of(&member.dir), z(2, 1));

@@ -52,8 +52,7 @@ fn send_tree(leader: &mut Connection, zxid: Zxid, of: &Member) {
 
 #[test]
 fn what_a_diff_commits_is_on_disk_when_the_epoch_is_acknowledged_and_no_more() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[
         bare(PacketType::Diff, z(1, 5)),
         proposal(z(1, 4)),
@@ -127,8 +126,7 @@ fn a_connection_that_ends_anywhere_in_a_diff_leaves_a_history_that_a_restart_fin
         up_to_date(),
     ];
     for sent in 0..=packets.len() {
-        let mut member = Member::new(&history(1..=3));
-        let mut leader = member.follow_in_epoch(As::Follower, 2);
+        let (mut member, mut leader) = Member::following(&history(1..=3), 2);
         leader.send_all(&packets[..sent]);
         leader.stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut acks = Vec::new();
@@ -162,8 +160,7 @@ fn a_hole_in_a_diff_is_never_acknowledged() {
         (vec![proposal(z(1, 4)), commit(z(1, 4)), proposal(z(1, 6))], z(1, 4)),
         (vec![inform(z(1, 5))], z(1, 3)),
     ] {
-        let mut member = Member::new(&history(1..=3));
-        let mut leader = member.follow_in_epoch(As::Follower, 2);
+        let (mut member, mut leader) = Member::following(&history(1..=3), 2);
         leader.send(&bare(PacketType::Diff, z(1, 6)));
         leader.send_all(&packets);
         leader.send_all(&[new_leader(2), up_to_date()]);
@@ -180,8 +177,7 @@ fn a_hole_in_a_diff_is_never_acknowledged() {
 
 #[test]
 fn what_is_here_already_is_not_logged_again() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 4)));
     for counter in 2..=4 {
         leader.send_all(&[proposal(z(1, counter)), commit(z(1, counter))]);
@@ -192,8 +188,7 @@ fn what_is_here_already_is_not_logged_again() {
 
 #[test]
 fn a_truncation_takes_log_and_tree_back_and_is_saved_before_it_is_acknowledged() {
-    let mut member = Member::new(&history(1..=5));
-    let mut leader = member.follow_in_epoch(As::Follower, 3);
+    let (member, mut leader) = Member::following(&history(1..=5), 3);
     leader.send_all(&[
         bare(PacketType::Trunc, z(1, 3)),
         proposal(z(2, 1)),
@@ -206,19 +201,14 @@ fn a_truncation_takes_log_and_tree_back_and_is_saved_before_it_is_acknowledged()
     assert_eq!(member.snapshots_on_disk()[0], z(2, 1));
     leader.send(&up_to_date());
     leader.expect_ack(z(3, 0));
-    let dir = Arc::clone(&member.dir);
-    drop(leader);
-    member.ended();
-    drop(member);
-    let again = Member::over(dir, &[]);
+    let again = member.restarted_after(leader);
     assert_eq!(again.peer.last_logged_zxid().unwrap(), z(2, 1));
     assert!(!again.has(z(1, 4)));
 }
 
 #[test]
 fn a_truncation_to_what_is_not_here_is_refused_and_nothing_is_pretended() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[bare(PacketType::Trunc, z(1, 9)), new_leader(2)]);
     leader.expect_end();
     let error = member.ended();
@@ -232,8 +222,7 @@ fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
     let leaders: Vec<Zxid> = history(1..=2).into_iter().chain([z(2, 1), z(2, 2)]).collect();
     let other = Member::new(&leaders);
     // It has transactions that the leader's history does not have, below and above.
-    let mut member = Member::new(&history(1..=7));
-    let mut leader = member.follow_in_epoch(As::Follower, 3);
+    let (member, mut leader) = Member::following(&history(1..=7), 3);
     send_tree(&mut leader, z(2, 2), &other);
     leader.send_all(&[proposal(z(2, 3)), commit(z(2, 3)), proposal(z(2, 4)), new_leader(3)]);
     leader.expect_ack(z(3, 0));
@@ -243,11 +232,7 @@ fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
     leader.send(&up_to_date());
     leader.expect_ack(z(3, 0));
     leader.expect_ack(z(2, 4));
-    let dir = Arc::clone(&member.dir);
-    drop(leader);
-    member.ended();
-    drop(member);
-    let again = Member::over(dir, &[]);
+    let again = member.restarted_after(leader);
     assert_eq!(again.peer.last_logged_zxid().unwrap(), z(2, 4));
     assert!(again.has(z(2, 4)) && !again.has(z(1, 7)));
 }
@@ -263,8 +248,7 @@ fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
         QuorumPacket::new(PacketType::Proposal, zxid, Some(data))
     };
     let other = Member::new(&history(1..=5));
-    let mut member = Member::new(&[]);
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&[], 2);
     send_tree(&mut leader, z(1, 3), &other);
     for (counter, digest) in [(4, digest_of(4)), (5, digest_of(5)), (6, digest_of(6))] {
         leader.send_all(&[with_digest(z(1, counter), digest), commit(z(1, counter))]);
@@ -281,18 +265,13 @@ fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
 #[test]
 fn what_the_log_has_above_a_snapshot_of_the_leader_does_not_come_back() {
     let other = Member::new(&history(1..=4));
-    let mut member = Member::new(&history(1..=7));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=7), 2);
     send_tree(&mut leader, z(1, 4), &other);
     leader.let_serve(2);
     assert_eq!(member.log_on_disk(), history(1..=4));
     leader.send(&proposal(z(2, 1)));
     leader.expect_ack(z(2, 1));
-    let dir = Arc::clone(&member.dir);
-    drop(leader);
-    member.ended();
-    drop(member);
-    let again = Member::over(dir, &[]);
+    let again = member.restarted_after(leader);
     assert_eq!(again.peer.last_logged_zxid().unwrap(), z(2, 1));
     assert!(again.has(z(1, 4)) && !again.has(z(1, 5)));
 }
@@ -301,8 +280,7 @@ fn what_the_log_has_above_a_snapshot_of_the_leader_does_not_come_back() {
 fn a_leader_that_goes_before_its_snapshot_is_saved_leaves_the_old_history() {
     let other = Member::new(&[z(2, 1), z(2, 2)]);
     for sent in 0..3 {
-        let mut member = Member::new(&history(1..=3));
-        let mut leader = member.follow_in_epoch(As::Follower, 3);
+        let (mut member, mut leader) = Member::following(&history(1..=3), 3);
         if sent == 0 {
             // It ends within the tree.
             leader.send(&bare(PacketType::Snap, z(2, 2)));
@@ -324,8 +302,7 @@ fn a_leader_that_goes_before_its_snapshot_is_saved_leaves_the_old_history() {
 #[test]
 fn a_snapshot_without_its_signature_is_not_taken() {
     let other = Member::new(&history(1..=4));
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Snap, z(1, 4)));
     other.peer.database().serialize_snapshot(|bytes| leader.stream.write_all(bytes)).unwrap();
     leader.stream.write_all(b"\0\0\0\x03Ben").unwrap();
@@ -337,8 +314,7 @@ fn a_snapshot_without_its_signature_is_not_taken() {
 
 #[test]
 fn a_commit_of_another_than_the_next_proposal_ends_the_process_as_in_java() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     leader.send_all(&[proposal(z(2, 1)), proposal(z(2, 2)), commit(z(2, 2))]);
@@ -374,8 +350,7 @@ fn pings_before_uptodate_are_passed_over() {
 
 #[test]
 fn a_proposal_that_leaves_a_hole_is_not_acknowledged() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     leader.send(&proposal(z(2, 1)));
@@ -405,8 +380,7 @@ fn bad_leaders_end_the_connection_and_change_nothing() {
         assert_eq!(member.exit_code(), None);
     }
     // In the place of DIFF, SNAP or TRUNC; a proposal that is none.
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&commit(z(1, 3)));
     assert!(matches!(member.ended(), LearnerError::Unexpected { .. }));
     assert_eq!(member.exit_code(), Some(ExitCode::QuorumPacketError));
@@ -486,8 +460,7 @@ fn answer(zxid: Zxid, session: SessionId, cxid: i32, op: OpCode, txn: &[u8]) -> 
 
 #[test]
 fn a_client_of_a_follower_is_served_through_the_leader_in_its_order() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     let mut raw = RawConnection::open(member.client_port);
@@ -556,8 +529,7 @@ fn a_client_of_a_follower_is_served_through_the_leader_in_its_order() {
 
 #[test]
 fn whether_a_session_may_come_back_says_the_leader() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     for valid in [true, false] {
@@ -674,8 +646,7 @@ impl NoDisk {
 
 #[test]
 fn a_log_that_fails_ends_the_process_and_nothing_is_acknowledged_or_applied() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send_all(&[bare(PacketType::Diff, z(1, 4)), proposal(z(1, 4)), commit(z(1, 4))]);
     let disk = NoDisk::of(&member);
     leader.send_all(&[new_leader(2), up_to_date()]);
@@ -691,8 +662,7 @@ fn a_log_that_fails_ends_the_process_and_nothing_is_acknowledged_or_applied() {
 
 #[test]
 fn a_log_that_fails_while_the_follower_serves_ends_the_process_and_nothing_is_acknowledged() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     let disk = NoDisk::of(&member);
@@ -714,8 +684,7 @@ fn a_log_that_fails_while_the_follower_serves_ends_the_process_and_nothing_is_ac
 
 #[test]
 fn a_client_that_sends_more_than_the_follower_takes_waits() {
-    let mut member = Member::new(&history(1..=3));
-    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    let (member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
     let mut raw = RawConnection::open(member.client_port);

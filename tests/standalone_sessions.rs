@@ -3,13 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
+#[macro_use]
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::{DEADLINE, Program, RawConnection, Server, ServerBuilder, decode, wait_until};
+use common::{DEADLINE, RawConnection, Server, ServerBuilder, decode, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zookeeper_server::common::time;
 use zookeeper_server::create_mode::CreateMode;
@@ -375,22 +376,8 @@ mod bodies {
     }
 }
 
-macro_rules! against_both {
-    ($( $body:ident, $java:ident; )*) => {$(
-        #[test]
-        fn $body() {
-            bodies::$body(ServerBuilder::new());
-        }
-
-        #[test]
-        #[ignore = "needs Java 3.9"]
-        fn $java() {
-            bodies::$body(ServerBuilder::new().program(Program::Java("3.9.5")));
-        }
-    )*};
-}
-
 against_both! {
+    ServerBuilder::new(), ServerBuilder::java();
     a_silent_session_ends_after_its_timeout_and_within_a_tick, java_ends_a_silent_session_in_time;
     a_session_that_pings_does_not_end, java_keeps_a_session_that_pings;
     a_second_connection_takes_the_session_from_the_first, java_gives_a_session_to_a_second_connection;

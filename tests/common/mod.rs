@@ -35,6 +35,23 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of a log a failing test prints, in bytes.
 const LOG_TAIL: usize = 16 * 1024;
 
+/// Tests with one body (in a module `bodies`) for our server and for Java's.
+#[allow(unused_macros, reason = "not every test crate has such tests")]
+macro_rules! against_both {
+    ($ours:expr, $java:expr; $( $body:ident, $of_java:ident; )*) => {$(
+        #[test]
+        fn $body() {
+            bodies::$body($ours);
+        }
+
+        #[test]
+        #[ignore = "needs Java 3.9"]
+        fn $of_java() {
+            bodies::$body($java);
+        }
+    )*};
+}
+
 /// Waits until the condition holds.
 ///
 /// # Panics
@@ -132,6 +149,11 @@ impl ServerBuilder {
             properties: Vec::new(),
             admin_server: false,
         }
+    }
+
+    /// The same of Java's, of the release whose behaviour is ours.
+    pub fn java() -> Self {
+        Self::new().program(Program::Java("3.9.5"))
     }
 
     /// Another program.

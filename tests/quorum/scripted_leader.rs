@@ -116,6 +116,13 @@ impl Member {
         Self::over(Arc::new(TempDir::new("learner")), history)
     }
 
+    /// The same, and a leader that has been told what it has, in a new epoch.
+    pub fn following(history: &[Zxid], epoch: i64) -> (Self, Connection) {
+        let mut member = Self::new(history);
+        let leader = member.follow_in_epoch(As::Follower, epoch);
+        (member, leader)
+    }
+
     /// A member with what is in the directory already, and more.
     pub fn over(dir: Arc<TempDir>, history: &[Zxid]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -192,6 +199,16 @@ impl Member {
         };
         member.elect(Sid(1));
         member
+    }
+
+    /// What a new process finds on its disk, after its leader has gone.
+    #[must_use]
+    pub fn restarted_after(mut self, leader: Connection) -> Self {
+        drop(leader);
+        self.ended();
+        let dir = Arc::clone(&self.dir);
+        drop(self);
+        Self::over(dir, &[])
     }
 
     /// It votes for that server.
