@@ -38,7 +38,17 @@ suite_build() {
 suite_unit() { cargo test --locked; }
 # Tests that need a peer are ignored by default, and so are long ones. Left out: those of suites of their own, and
 # ensembles of Java's servers alone, which test the tests.
-suite_ignored() { cargo test --locked -- --ignored --skip a_hundred_kills --skip ::java; }
+suite_ignored() {
+    local code=0 log="$LOGS/ignored.long.log" long
+    # Beside the others: these need a processor for a minute each, and nothing else.
+    cargo test --locked --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
+    long=$!
+    cargo test --locked -- --ignored --skip a_hundred_kills --skip ::java \
+        --skip many_fuzzy_snapshots --skip no_decoder_panics --skip prefixes:: || code=1
+    wait "$long" || code=1
+    cat "$log"
+    return "$code"
+}
 suite_crash() { cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills; }
 suite_differential() {
     local code=0
