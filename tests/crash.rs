@@ -22,7 +22,7 @@ mod tree;
 use std::thread;
 use std::time::Duration;
 
-use common::{DEADLINE, Server, ServerBuilder, wait_for};
+use common::{Server, ServerBuilder};
 use guests::Guests;
 use load::Writer;
 use random::Random;
@@ -136,8 +136,7 @@ fn pause(random: &mut Random, longest_ms: usize) -> Duration {
 /// The last transaction that the server has.
 #[track_caller]
 fn zxid_of(server: &Server) -> Zxid {
-    let answer = wait_for(DEADLINE, || server.four_letter_word("srvr"));
-    let answer = answer.expect("the server answers");
+    let answer = server.wait_four_letter_word("srvr");
     let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x")).expect("a zxid");
     Zxid(i64::from_str_radix(zxid, 16).unwrap())
 }

@@ -401,12 +401,7 @@ fn a_follower_whose_log_has_failed_is_not_ahead_of_its_disk() {
     leader.let_serve(2);
     let no_log = NoLog::at(&data_of(&member.dir), z(2, 1));
     leader.send(&proposal(z(2, 1)));
-    let mut exit_code = None;
-    wait_until("the process is to end", DEADLINE, || {
-        exit_code = exit_code.or(member.exit_code());
-        exit_code.is_some()
-    });
-    assert_eq!(exit_code, Some(ExitCode::UnexpectedError));
+    assert_eq!(member.wait_exit_code(), ExitCode::UnexpectedError);
     leader.send(&commit(z(2, 1)));
     wait_until("others have it", DEADLINE, || member.has(z(2, 1)));
     // The disk is well again before the process has ended.
@@ -444,12 +439,7 @@ fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
     }
     // They are a majority without it.
     assert_eq!(one.expect(PacketType::Commit).zxid, z(2, 1));
-    let mut exit_code = None;
-    wait_until("the process is to end", DEADLINE, || {
-        exit_code = exit_code.or(leading.member.exit_code());
-        exit_code.is_some()
-    });
-    assert_eq!(exit_code, Some(ExitCode::UnexpectedError));
+    assert_eq!(leading.member.wait_exit_code(), ExitCode::UnexpectedError);
     let database = Arc::clone(leading.member.peer.database());
     wait_until("it is applied", DEADLINE, || database.last_processed_zxid() == z(2, 1));
     drop(no_log);

@@ -667,12 +667,7 @@ fn a_log_that_fails_while_the_follower_serves_ends_the_process_and_nothing_is_ac
     leader.let_serve(2);
     let disk = NoDisk::of(&member);
     leader.send(&proposal(z(2, 1)));
-    let mut exit_code = None;
-    wait_until("the process is to end", DEADLINE, || {
-        exit_code = exit_code.or(member.exit_code());
-        exit_code.is_some()
-    });
-    assert_eq!(exit_code, Some(ExitCode::UnexpectedError));
+    assert_eq!(member.wait_exit_code(), ExitCode::UnexpectedError);
     leader.send_all(&[proposal(z(2, 2)), bare(PacketType::Ping, z(2, 2))]);
     leader.expect(PacketType::Ping);
     drop(leader);

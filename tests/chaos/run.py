@@ -40,6 +40,8 @@ from network import Network, enter  # noqa: E402
 CLIENTS = 6
 # After the last fault.
 RECOVERY_S = 60
+# What a server ends with whose log or snapshot cannot be written.
+DISK_FAILED = (1, 10)
 # So many writes are there before a fault that is to be found.
 SEEDED_AFTER = 200
 SEEDED = {"forget": faults.forget, "lose-node": faults.lose_a_node, "repeat": faults.repeat_a_write}
@@ -150,11 +152,11 @@ class Run:
         """Who wrote to a disk that failed may end only after that was healed, and is started again."""
         def all_serve():
             for member in ensemble.members:
-                if not member.running():
+                if not member.running() and member.process.returncode in DISK_FAILED:
                     self.say(member, "has ended with", member.process.returncode)
                     member.kill()
                     member.start()
-            return all(member.mode() for member in ensemble.members) and ensemble.leader()
+            return all(member.serving() for member in ensemble.members) and ensemble.leader()
         wait_until("all members serve", all_serve, RECOVERY_S)
 
     def seed_fault(self, ensemble):

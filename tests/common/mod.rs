@@ -337,6 +337,13 @@ impl Server {
         send_4_letter_word("127.0.0.1", self.client_port, word).ok()
     }
 
+    /// The same, asked again until there is an answer.
+    #[track_caller]
+    pub fn wait_four_letter_word(&self, word: &str) -> String {
+        let answer = wait_for(DEADLINE, || self.four_letter_word(word));
+        answer.unwrap_or_else(|| panic!("the server does not answer to {word}"))
+    }
+
     /// A value of `mntr`, without the leading `zk_` in its name.
     #[track_caller]
     pub fn monitor(&self, key: &str) -> f64 {
@@ -355,8 +362,7 @@ impl Server {
     /// When a session ends if nothing more comes of it, as `dump` shows it; `None` when there is no such session.
     #[track_caller]
     pub fn session_end(&self, id: SessionId) -> Option<SessionEnd> {
-        let dump = wait_for(DEADLINE, || self.four_letter_word("dump"));
-        let dump = dump.expect("the server answers to dump");
+        let dump = self.wait_four_letter_word("dump");
         let sessions = dump.split("ephemeral nodes dump:").next().unwrap();
         let session = format!("\t{:#x}", id.0);
         let mut end = None;

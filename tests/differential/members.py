@@ -28,7 +28,7 @@ from harness.client import four_letter_word  # noqa: E402
 from harness.ensemble import Ensemble, all_at_once, end_on_signals  # noqa: E402
 from harness.protocol import OPEN_ACL  # noqa: E402
 from harness.servers import REPO, binary, free_port, require, wait_until, work_root  # noqa: E402
-from on_members import ROLES, port_names  # noqa: E402
+from on_members import ROLES, member_in, port_names  # noqa: E402
 from transcript import Normaliser  # noqa: E402
 
 WORDS = ("ruok isro conf srvr stat cons crst wchs wchc wchp dump hash dirs envi mntr gtmk srst "
@@ -170,10 +170,7 @@ class Side:
         """role -> what -> lines."""
         try:
             self.ensemble.start()
-            voters, observer = self.ensemble.voters, self.ensemble.members[-1]
-            members = {"leader": voters[-1], "follower": voters[0], "observer": observer}
-            for role, member in members.items():
-                member.wait_mode(role)
+            members = {role: member_in(self.ensemble, role) for role in ROLES}
             for role, member in members.items():
                 self.visit(role, member)
             for session in self.sessions:

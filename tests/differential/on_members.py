@@ -62,11 +62,7 @@ class Side:
         self.ensemble.__exit__()
 
     def member(self, role):
-        """The last voter leads, the first one follows."""
-        voters, last = self.ensemble.voters, self.ensemble.members[-1]
-        member = {"leader": voters[-1], "follower": voters[0], "observer": last}[role]
-        member.wait_mode(role)
-        return member
+        return member_in(self.ensemble, role)
 
     def run(self, scenario, role):
         """The transcript of the scenario on the member in that role."""
@@ -117,6 +113,14 @@ class Side:
                 return False
         wait_until(f"{member} has no connection left", nobody_is_left, CLOSED_S)
         return header["zxid"]
+
+
+def member_in(ensemble, role):
+    """The last voter leads, the first one follows, and the last member observes."""
+    voters, last = ensemble.voters, ensemble.members[-1]
+    member = {"leader": voters[-1], "follower": voters[0], "observer": last}[role]
+    member.wait_mode(role)
+    return member
 
 
 def port_names(ensemble):

@@ -125,7 +125,8 @@ class Member(Server):
         """Waits until it serves in one of these modes."""
         wait_until(f"{self} is {' or '.join(wanted)}", lambda: self.mode() in wanted, deadline_s)
 
-    def _serving(self):
+    def serving(self):
+        """Whether it serves as what it is. StartFailed: its process has ended."""
         if not self.running():
             raise StartFailed(f"{self} ended with {self.process.returncode}\n{self.log_tail()}")
         # A voter that has not joined yet may serve reads alone (`readonlymode.enabled`).
@@ -227,7 +228,7 @@ class Ensemble:
         members = self.members if members is None else members
         for member in members:
             try:
-                wait_until(f"{member} serves", member._serving, deadline_s)
+                wait_until(f"{member} serves", member.serving, deadline_s)
             except TimeoutError as error:
                 raise StartFailed(f"{error}\n{self.log_tails()}") from None
         wait_until("there is a leader", self.leader, deadline_s)
@@ -333,15 +334,13 @@ def leaders_tree(ensemble, deadline_s=JOIN_DEADLINE_S):
     def look():
         try:
             connection = ensemble.wait_leader().connect()
-            trees.append(tree_of(connection))
+            tree = tree_of(connection)
             close(connection)
         except (Closed, Timeout, OSError):
-            return False
-        return True
+            return None
+        return tree
 
-    trees = []
-    wait_until("the leader shows its tree", look, deadline_s)
-    return trees[-1]
+    return wait_until("the leader shows its tree", look, deadline_s)
 
 
 def describe(node):

@@ -277,6 +277,12 @@ impl Member {
         self.exits.try_recv().ok()
     }
 
+    /// The same, once there is one.
+    #[track_caller]
+    pub fn wait_exit_code(&self) -> ExitCode {
+        self.exits.recv_timeout(DEADLINE).expect("the process is to end")
+    }
+
     /// The transactions that a reader of its log finds on disk now.
     pub fn log_on_disk(&self) -> Vec<Zxid> {
         let dir = self.dir.path().join("data");
