@@ -12,6 +12,8 @@ pub mod string_utils;
 pub(crate) mod test_socket;
 pub mod time;
 
+pub mod deadline;
+
 pub mod atomic_file_output_stream;
 pub mod atomic_file_writing_idiom;
 

@@ -3,25 +3,35 @@
 //!
 //! Threads: one reader a connection, named after the client's address. It blocks in `read`; sends never block, because
 //! they are asked not to, one by one, on the same socket. A client that says nothing for longer than its session's
-//! timeout is found by the read's own timeout.
+//! timeout is found by the read's own timeout. The first frame must be there as a whole within the time that a connection may
+//! be without a session, however its bytes come; and who does not take his last answer has no longer.
 
 use std::io::{self, Read};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crossbeam::channel::never;
 use log::{debug, info, warn};
 use socket2::SockRef;
 
 use super::blocking_server_cnxn_factory::SlowWriter;
 use super::server_cnxn::{CnxnInput, DisconnectReason, InputState, ServerCnxn, Transport};
+use crate::common::deadline::Deadline;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
 /// Send what there is room for, do not wait (Linux: MSG_DONTWAIT) and raise no signal (MSG_NOSIGNAL).
 const SEND_FLAGS: i32 = 0x40 | 0x4000;
+
+/// Who is sent his last answer takes as many bytes in the time that a connection may be without a session, or all.
+const LEAST_TAKEN: usize = 64 << 10;
+
+/// How often it is looked whether the last answer has left, once the client says nothing more.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A client's socket, as the connection sees it.
 pub struct SocketTransport {
@@ -62,6 +72,8 @@ pub(super) struct Reader {
     cnxn: Arc<ServerCnxn>,
     timeout_ms: i32,
     sessionless_timeout_ms: i32,
+    /// Until when the first frame must be there.
+    greeting: Deadline,
 }
 
 impl Reader {
@@ -70,7 +82,8 @@ impl Reader {
         let is_first = transport.cnxn.set(Arc::downgrade(&cnxn)).is_ok();
         debug_assert!(is_first, "a socket has one connection");
         let sessionless_timeout_ms = cnxn.session_timeout_ms();
-        Self { transport, cnxn, timeout_ms: 0, sessionless_timeout_ms }
+        let greeting = Deadline::after_ms(sessionless_timeout_ms);
+        Self { transport, cnxn, timeout_ms: 0, sessionless_timeout_ms, greeting }
     }
 
     /// The thread: reads until the connection ends, then closes it.
@@ -82,15 +95,17 @@ impl Reader {
     fn read_until_the_end(&mut self) -> DisconnectReason {
         let mut input = CnxnInput::new();
         loop {
-            self.set_read_timeout();
+            if input.is_initialized() {
+                self.set_read_timeout();
+            } else if !self.set_greeting_timeout() {
+                return self.expired();
+            }
             match (&self.transport.stream).read(input.space()) {
                 Ok(0) => return self.end_of_stream(),
                 Ok(n) => input.filled(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    debug!(target: LOG, "nothing came from {} in time", self.cnxn);
-                    self.count_expired();
-                    return DisconnectReason::ConnectionExpired;
+                    return self.expired();
                 }
                 Err(error) => {
                     debug!(target: LOG, "Close of session {}: {error}", self.cnxn.session_id());
@@ -98,6 +113,9 @@ impl Reader {
                 }
             }
             loop {
+                if self.cnxn.is_ending() {
+                    return self.wait_for_the_end();
+                }
                 match self.cnxn.process_input(&mut input) {
                     InputState::More => break,
                     InputState::Stopped => {
@@ -110,6 +128,15 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Allows for what is left of the time for the first frame; false when that is over.
+    fn set_greeting_timeout(&self) -> bool {
+        let Ok(left) = self.greeting.left() else { return false };
+        if let Err(error) = self.transport.stream.set_read_timeout(left) {
+            warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
+        }
+        true
     }
 
     /// The session's timeout is known after the first requests: the read's timeout follows it.
@@ -130,17 +157,45 @@ impl Reader {
         }
     }
 
-    /// The last answer is on its way: what the client still says is not read, its end is awaited.
+    /// The last answer is on its way: what the client still says is not read, its end is awaited, and that it takes the
+    /// answer.
     fn wait_for_the_end(&self) -> DisconnectReason {
-        let mut ignored = [0; 512];
-        loop {
-            match (&self.transport.stream).read(&mut ignored) {
-                Ok(0) => return DisconnectReason::ClientClosedConnection,
+        let mut unsent = self.cnxn.unsent();
+        let mut deadline = Deadline::after_ms(self.sessionless_timeout_ms);
+        let mut says_nothing_more = false;
+        while !self.cnxn.is_stale() {
+            let Ok(left) = deadline.left() else {
+                let before = mem::replace(&mut unsent, self.cnxn.unsent());
+                if unsent + LEAST_TAKEN > before {
+                    return self.expired();
+                }
+                deadline = Deadline::after_ms(self.sessionless_timeout_ms);
+                continue;
+            };
+            if says_nothing_more {
+                let _always_a_timeout = never::<()>().recv_timeout(LOOK_INTERVAL);
+                continue;
+            }
+            if let Err(error) = self.transport.stream.set_read_timeout(left) {
+                warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
+            }
+            match (&self.transport.stream).read(&mut [0; 512]) {
+                // It may have closed its side only, to say that its question is over.
+                Ok(0) if self.cnxn.unsent() > 0 => says_nothing_more = true,
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return DisconnectReason::ClientClosedConnection,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
             }
         }
+        DisconnectReason::ClientClosedConnection
+    }
+
+    fn expired(&self) -> DisconnectReason {
+        debug!(target: LOG, "nothing came from {} in time", self.cnxn);
+        self.count_expired();
+        DisconnectReason::ConnectionExpired
     }
 
     fn end_of_stream(&self) -> DisconnectReason {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -20,7 +20,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::blocking_server_cnxn::{Reader, SocketTransport};
 use super::command::abstract_four_letter_command::CommandContext;
 use super::command::command_executor::CommandExecutor;
-use super::connection_limits::{ConnectionLimits, ConnectionSlot, max_cnxns_from_properties};
+use super::connection_limits::{
+    ConnectionLimits, ConnectionSlot, TooManyConnections, max_cnxns_from_properties,
+};
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::zookeeper_server::ZooKeeperServer;
@@ -84,6 +86,8 @@ struct Table {
     /// By the address of the connection, which is its own for as long as it is here.
     cnxns: HashMap<usize, (Arc<ServerCnxn>, ConnectionSlot)>,
     sessions: HashMap<SessionId, Arc<ServerCnxn>>,
+    /// Those that may not have said what they want, by their age.
+    newcomers: BTreeMap<u64, Weak<ServerCnxn>>,
     readers: HashMap<u64, JoinHandle<()>>,
 }
 
@@ -193,7 +197,16 @@ impl BlockingServerCnxnFactory {
 
     fn accept(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
         let server = self.zookeeper_server();
-        match self.limits.admit(remote.ip()) {
+        let mut admitted = self.limits.admit(remote.ip());
+        if let Err(too_many) = admitted
+            && self.close_longest_silent(match too_many {
+                TooManyConnections::InAll { .. } => None,
+                TooManyConnections::FromAddress { ip, .. } => Some(ip),
+            })
+        {
+            admitted = self.limits.admit(remote.ip());
+        }
+        match admitted {
             Ok(slot) => self.add_cnxn(server, stream, remote, slot),
             Err(too_many) => {
                 warn!(target: LOG, "Error accepting new connection: {too_many}");
@@ -203,6 +216,25 @@ impl BlockingServerCnxnFactory {
                 Ok(())
             }
         }
+    }
+
+    /// Closes the connection that has been there longest without saying what it wants: a whole ConnectRequest, or a word.
+    /// `from` is the address whose connections count, if not all do. False when there is none.
+    fn close_longest_silent(&self, from: Option<IpAddr>) -> bool {
+        let longest = {
+            let mut table = self.table.lock();
+            let is_silent = |cnxn: &Arc<ServerCnxn>| !cnxn.has_greeted() && !cnxn.is_stale();
+            table.newcomers.retain(|_, cnxn| cnxn.upgrade().is_some_and(|cnxn| is_silent(&cnxn)));
+            let is_from = |cnxn: &Arc<ServerCnxn>| {
+                let ip = cnxn.remote_socket_address().ip().to_canonical();
+                from.is_none_or(|from| from == ip)
+            };
+            table.newcomers.values().filter_map(Weak::upgrade).find(is_from)
+        };
+        let Some(longest) = longest else { return false };
+        debug!(target: LOG, "{longest} has said nothing for longest: closed for a newcomer");
+        longest.close(DisconnectReason::ClientCnxLimit);
+        true
     }
 
     fn add_cnxn(
@@ -232,6 +264,7 @@ impl BlockingServerCnxnFactory {
         let this = Arc::clone(self);
         let key = key(&cnxn);
         let mut table = self.table.lock();
+        table.newcomers.insert(number, Arc::downgrade(&cnxn));
         table.cnxns.insert(key, (cnxn, slot));
         let name = format!("NIOWorkerThread-{remote}");
         let body = move || {
@@ -257,6 +290,7 @@ impl BlockingServerCnxnFactory {
             }
             Err(error) => {
                 error!(target: LOG, "no thread for the connection from /{remote}: {error}");
+                table.newcomers.remove(&number);
                 table.cnxns.remove(&key);
                 Err(error)
             }
@@ -265,7 +299,10 @@ impl BlockingServerCnxnFactory {
 
     /// A reader has ended: its handle is let go, unless it is being joined.
     fn reader_ended(&self, number: u64) {
-        let ended = self.table.lock().readers.remove(&number);
+        let mut table = self.table.lock();
+        table.newcomers.remove(&number);
+        let ended = table.readers.remove(&number);
+        drop(table);
         drop(ended);
     }
 }

@@ -48,6 +48,7 @@ pub mod admin;
 pub mod auth;
 pub mod authentication_helper;
 pub mod command;
+pub mod first_bytes;
 
 pub mod blue_throttle;
 pub mod connection_limits;

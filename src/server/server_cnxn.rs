@@ -149,6 +149,8 @@ pub struct ServerCnxn {
     event_queued: AtomicBool,
     /// Whether it has asked with a four-letter word.
     probe: AtomicBool,
+    /// Whether its first frame has come, or a word in its place.
+    greeted: AtomicBool,
     stale: AtomicBool,
     invalid: AtomicBool,
     recv_stopped: AtomicBool,
@@ -185,6 +187,7 @@ impl ServerCnxn {
             output: Output::new(),
             event_queued: AtomicBool::new(false),
             probe: AtomicBool::new(false),
+            greeted: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
             recv_stopped: AtomicBool::new(false),
@@ -275,6 +278,21 @@ impl ServerCnxn {
     #[must_use]
     pub fn is_probe(&self) -> bool {
         self.probe.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has said what it wants: its first frame has come as a whole, or a four-letter word.
+    pub(super) fn has_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Relaxed)
+    }
+
+    /// Whether its last answer is queued, so that only its end is waited for.
+    pub(super) fn is_ending(&self) -> bool {
+        self.output.is_ending()
+    }
+
+    /// How many bytes wait for the client to take them.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.unsent()
     }
 
     /// Whether it is closed.
@@ -454,7 +472,7 @@ impl ServerCnxn {
             if gate.closed {
                 return false;
             }
-            if !gate.connecting && !self.is_throttled() {
+            if self.is_ending() || !gate.connecting && !self.is_throttled() {
                 self.recv_stopped.store(false, Ordering::Release);
                 break;
             }

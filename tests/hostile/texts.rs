@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use zookeeper_server::cli::acl_parser;
 use zookeeper_server::cli::cli_command::Console;
@@ -14,7 +13,7 @@ use zookeeper_server::client::connect_string_parser::ConnectStringParser;
 use zookeeper_server::common::path_trie::PathTrie;
 use zookeeper_server::common::path_utils;
 use zookeeper_server::common::properties::Properties;
-use zookeeper_server::common::time::{self, SystemClock};
+use zookeeper_server::common::time::SystemClock;
 use zookeeper_server::common::zk_config::{SystemProperties, decode_number};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::Id;
@@ -262,9 +261,8 @@ pub fn auth_ids(bytes: &[u8]) {
 /// Requests to the admin server, one behind the other as on a connection that is kept.
 pub fn http_request(bytes: &[u8]) {
     let mut input = bytes;
-    let deadline = time::now() + Duration::from_secs(60);
     while !input.is_empty() {
-        let head = match Head::read(&mut input, deadline) {
+        let head = match Head::read(&mut input) {
             Ok(head) => head,
             Err(error) => {
                 assert!(!error.to_string().is_empty());

@@ -14,6 +14,7 @@ mod prometheus_summary;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,7 +36,7 @@ use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProvide
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 use crate::server::admin::http_message::{Request, Response, Status};
-use crate::server::admin::http_server::{HttpHandler, HttpServer};
+use crate::server::admin::http_server::{HttpHandler, HttpServer, HttpTimeouts};
 use crate::server::metric::key_table::KeyTable;
 use crate::server::metric::stripe::StripedLong;
 use crate::server::zookeeper_thread;
@@ -50,6 +51,9 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How long a connection may be silent; Jetty's default.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a whole request, and its answer, may take where nothing is set.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The settings `metricsProvider.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusConfig {
@@ -59,11 +63,18 @@ pub struct PrometheusConfig {
     pub http_port: u16,
     /// Whether values of the process are shown.
     pub export_jvm_info: bool,
+    /// How long a whole request, and its answer, may take (`requestTimeout`, ms; not in Java).
+    pub request_timeout: Duration,
 }
 
 impl Default for PrometheusConfig {
     fn default() -> Self {
-        Self { http_host: "0.0.0.0".into(), http_port: 7000, export_jvm_info: true }
+        Self {
+            http_host: "0.0.0.0".into(),
+            http_port: 7000,
+            export_jvm_info: true,
+            request_timeout: REQUEST_TIMEOUT,
+        }
     }
 }
 
@@ -87,6 +98,8 @@ impl PrometheusConfig {
             http_host: properties.get("httpHost").cloned().unwrap_or(default.http_host),
             http_port: number(properties, "httpPort")?.unwrap_or(default.http_port),
             export_jvm_info: flag("exportJvmInfo").unwrap_or(default.export_jvm_info),
+            request_timeout: number::<NonZeroU32>(properties, "requestTimeout")?
+                .map_or(default.request_timeout, |ms| Duration::from_millis(ms.get().into())),
         })
     }
 }
@@ -143,7 +156,7 @@ impl PrometheusMetricsProvider {
             "PrometheusMetricsProvider",
             &self.config.http_host,
             self.config.http_port,
-            IDLE_TIMEOUT,
+            HttpTimeouts::new(IDLE_TIMEOUT, self.config.request_timeout),
             SystemClock::shared(),
             Arc::new(MetricsHandler(Arc::clone(&self.root))),
         )?;
@@ -169,7 +182,7 @@ impl PrometheusMetricsProvider {
 
 impl MetricsProvider for PrometheusMetricsProvider {
     fn start(&self) -> Result<(), MetricsProviderLifeCycleError> {
-        let PrometheusConfig { http_host, http_port, export_jvm_info } = &self.config;
+        let PrometheusConfig { http_host, http_port, export_jvm_info, .. } = &self.config;
         info!(
             target: CLASS_NAME,
             "Starting /metrics HTTP endpoint at host: {http_host}, port: {http_port}, \

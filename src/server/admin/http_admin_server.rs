@@ -13,9 +13,9 @@ use super::command::AdminContext;
 use super::command_response::CommandResponse;
 use super::commands::Commands;
 use super::http_message::{Content, Request, Response, Status};
-use super::http_server::{HttpHandler, HttpServer};
+use super::http_server::{HttpHandler, HttpServer, HttpTimeouts};
 use super::{json_outputter, stream_outputter};
-use crate::common::time::Clock;
+use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
 use crate::server::auth::authentication_provider::HttpAuthRequest;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -23,7 +23,10 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java, by which operators find its lines.
 const LOG: &str = "org.apache.zookeeper.server.admin.JettyAdminServer";
 
-/// How long a connection may be silent when `admin.idleTimeout` says "for ever".
+/// How long a whole request may take where nothing is set.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may be silent, or a request may take, when the setting says "for ever".
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings `admin.*` of the port.
@@ -35,6 +38,8 @@ pub struct AdminServerConfig {
     pub server_port: u16,
     /// How long a connection may be silent.
     pub idle_timeout: Duration,
+    /// How long a whole request may take, and its answer (`zookeeper.admin.requestTimeout`; not in Java).
+    pub request_timeout: Duration,
     /// The path of the list of commands; each is below it.
     pub command_url: String,
 }
@@ -45,6 +50,7 @@ impl Default for AdminServerConfig {
             server_address: "0.0.0.0".into(),
             server_port: 8080,
             idle_timeout: Duration::from_secs(30),
+            request_timeout: REQUEST_TIMEOUT,
             command_url: "/commands".into(),
         }
     }
@@ -84,13 +90,16 @@ impl AdminServerConfig {
         if !command_url.starts_with('/') {
             return Err(wrong(COMMAND_URL, &command_url, "a path begins with a slash"));
         }
-        let default_idle_ms = i64::try_from(default.idle_timeout.as_millis()).unwrap_or(i64::MAX);
-        let idle_ms: i64 = properties.number_or("zookeeper.admin.idleTimeout", default_idle_ms);
-        let idle_timeout = u64::try_from(idle_ms).ok().filter(|ms| *ms > 0);
+        let timeout = |key: &str, default: Duration| {
+            let ms: i64 = properties.number_or(key, time::millis(default));
+            let ms = u64::try_from(ms).ok().filter(|ms| *ms > 0);
+            ms.map_or(FOR_EVER, Duration::from_millis)
+        };
         Ok(Self {
             server_address: text("zookeeper.admin.serverAddress").unwrap_or(default.server_address),
             server_port,
-            idle_timeout: idle_timeout.map_or(FOR_EVER, Duration::from_millis),
+            idle_timeout: timeout("zookeeper.admin.idleTimeout", default.idle_timeout),
+            request_timeout: timeout("zookeeper.admin.requestTimeout", default.request_timeout),
             command_url: command_url.trim_end_matches('/').to_owned(),
         })
     }
@@ -126,13 +135,13 @@ impl HttpAdminServer {
 
 impl AdminServer for HttpAdminServer {
     fn start(&self) -> Result<(), AdminServerError> {
-        let AdminServerConfig { server_address, server_port, idle_timeout, command_url } =
-            &self.config;
+        let AdminServerConfig { server_address, server_port, command_url, .. } = &self.config;
+        let timeouts = HttpTimeouts::new(self.config.idle_timeout, self.config.request_timeout);
         let http = HttpServer::start(
             "AdminServer",
             server_address,
             *server_port,
-            *idle_timeout,
+            timeouts,
             Arc::clone(&self.clock),
             Arc::clone(&self.handler) as _,
         )

@@ -6,12 +6,9 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
-
-use crate::common::time;
 
 /// The longest head of a request, in bytes; Jetty's limit.
 pub const MAX_HEAD: usize = 8 * 1024;
@@ -113,11 +110,11 @@ impl Head {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn read(input: &mut impl BufRead, deadline: Instant) -> Result<Self, RequestError> {
+    pub fn read(input: &mut impl BufRead) -> Result<Self, RequestError> {
         let mut bytes = Vec::new();
         loop {
             let line_start = bytes.len();
-            read_line(input, &mut bytes, deadline)?;
+            read_line(input, &mut bytes)?;
             let line = bytes[line_start..].trim_ascii_end();
             match (line.is_empty(), line_start == 0) {
                 (true, true) => bytes.clear(),
@@ -230,11 +227,7 @@ impl Head {
 }
 
 /// Appends a line with its end.
-fn read_line(
-    input: &mut impl BufRead,
-    bytes: &mut Vec<u8>,
-    deadline: Instant,
-) -> Result<(), RequestError> {
+fn read_line(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<(), RequestError> {
     loop {
         let is_first = bytes.is_empty();
         let available = match input.fill_buf() {
@@ -257,9 +250,6 @@ fn read_line(
         input.consume(len);
         if end.is_some() {
             return Ok(());
-        }
-        if time::now() > deadline {
-            return Err(refused(Status::REQUEST_TIMEOUT, "the head came too slowly"));
         }
     }
 }
@@ -563,18 +553,12 @@ pub struct Request<'a> {
     pub body: &'a mut dyn Read,
 }
 
-/// How long a head may take from its first byte on.
-#[must_use]
-pub fn head_deadline(idle_timeout: Duration) -> Instant {
-    time::now() + idle_timeout
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<Head, RequestError> {
-        Head::read(&mut text.as_bytes(), head_deadline(Duration::from_secs(60)))
+        Head::read(&mut text.as_bytes())
     }
 
     fn status(text: &str) -> u16 {

@@ -3,22 +3,30 @@
 //! Threads: `<name>-acceptor`, and one for each connection, `<name>-<address>`. Locks: the table of
 //! connections, for a moment. Whoever starts a server calls [`HttpServer::shutdown`], which returns
 //! when all of its threads are gone.
+//!
+//! There are only so many connections. A client has a limited time for a whole request, and for
+//! taking the answer; and when there is no room for a newcomer, the connection goes that has let the
+//! server wait longest.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use log::{debug, warn};
+use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::http_message::{Body, Head, Request, RequestError, Response, Status, head_deadline};
+use super::http_message::{Body, Head, Request, RequestError, Response, Status};
+use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
 use crate::common::time::Clock;
+use crate::server::first_bytes::looks_like;
+use crate::server::rate_logger::RateLogger;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
@@ -27,14 +35,42 @@ const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
 /// Clients that may wait to be accepted; Jetty's default.
 const BACKLOG: i32 = 50;
-/// Connections at a time; more are answered 503.
+/// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
+/// is answered 503.
 const MAX_CONNECTIONS: usize = 64;
+/// Connections whose threads are about to end, beyond those.
+const MAX_ENDING: usize = 64;
 /// The stack of a connection's thread, in bytes: a command runs on it.
 const STACK: usize = 1 << 20;
 /// What of a body is read when its handler did not, before the connection is given up, in bytes.
 const DRAIN_LIMIT: u64 = 64 * 1024;
 /// How long the acceptor waits when it cannot accept, for instance without file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What a long body or answer must keep up at least, in bytes a second, to get the time that it needs.
+const MIN_RATE: u64 = 64 * 1024;
+/// How often the log says that there were too many connections, in ms.
+const LOG_INTERVAL_MS: i64 = 10_000;
+
+/// How much time clients have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpTimeouts {
+    /// How long a connection may be silent.
+    pub idle: Duration,
+    /// How long a request may take from its first byte on, and how long an answer may; longer ones
+    /// may take longer by their length.
+    pub request: Duration,
+    /// What a long request or answer must keep up, in bytes a second.
+    pub min_rate: u64,
+}
+
+impl HttpTimeouts {
+    /// The two times with the usual rate.
+    #[must_use]
+    pub const fn new(idle: Duration, request: Duration) -> Self {
+        Self { idle, request, min_rate: MIN_RATE }
+    }
+}
 
 /// Answers requests.
 pub trait HttpHandler: Send + Sync {
@@ -58,10 +94,13 @@ struct Running {
 
 struct Shared {
     name: String,
-    idle_timeout: Duration,
+    timeouts: HttpTimeouts,
     clock: Clock,
     handler: Arc<dyn HttpHandler>,
     connections: RankedMutex<Connections>,
+    /// Requests that clients were given the time for, so far.
+    turns: AtomicU64,
+    full: RateLogger,
 }
 
 /// The connections that are open, and the threads that have ended and are not joined.
@@ -69,8 +108,86 @@ struct Shared {
 struct Connections {
     next: u64,
     stopped: bool,
-    open: HashMap<u64, (TcpStream, Option<JoinHandle<()>>)>,
+    open: HashMap<u64, Connection>,
     ended: Vec<JoinHandle<()>>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    thread: Option<JoinHandle<()>>,
+    /// It was closed for a newcomer, and its thread is about to end.
+    is_ending: bool,
+}
+
+/// For whom a connection waits, and since when.
+#[derive(Default)]
+struct Activity {
+    stage: AtomicU8,
+    /// The turn that its request has.
+    turn: AtomicU64,
+}
+
+/// The client has to send its request, or the rest of it.
+const READING: u8 = 0;
+/// The client has to take its answer.
+const WRITING: u8 = 1;
+/// The server has to answer.
+const WORKING: u8 = 2;
+
+/// A connection's socket, which tells what it waits for. Only a hint follows from it.
+struct ClientStream<'a> {
+    stream: DeadlineStream<'a>,
+    activity: &'a Activity,
+    /// What came first, for the log.
+    first: Option<[u8; 4]>,
+}
+
+impl Read for ClientStream<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.activity.stage.store(READING, Ordering::Relaxed);
+        let read = self.stream.read(bytes)?;
+        self.activity.stage.store(WORKING, Ordering::Relaxed);
+        if self.first.is_none() {
+            self.first = bytes[..read].first_chunk().copied();
+        }
+        Ok(read)
+    }
+}
+
+impl Write for ClientStream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.activity.stage.store(WRITING, Ordering::Relaxed);
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Connections {
+    /// Makes room for one more, an error when there is none; gives the socket of who has to go.
+    fn make_room(&mut self) -> Result<Option<&TcpStream>, ()> {
+        let serving = self.open.values().filter(|connection| !connection.is_ending).count();
+        if serving < MAX_CONNECTIONS {
+            return Ok(None);
+        }
+        if self.open.len() >= MAX_CONNECTIONS + MAX_ENDING {
+            return Err(());
+        }
+        let waits = |connection: &&mut Connection| {
+            let stage = connection.activity.stage.load(Ordering::Relaxed);
+            !connection.is_ending && stage != WORKING
+        };
+        let longest = self.open.values_mut().filter(waits).min_by_key(|connection| {
+            let Activity { stage, turn } = &*connection.activity;
+            (stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
+        });
+        let longest = longest.ok_or(())?;
+        longest.is_ending = true;
+        Ok(Some(&longest.stream))
+    }
 }
 
 impl HttpServer {
@@ -83,7 +200,7 @@ impl HttpServer {
         name: &str,
         host: &str,
         port: u16,
-        idle_timeout: Duration,
+        timeouts: HttpTimeouts,
         clock: Clock,
         handler: Arc<dyn HttpHandler>,
     ) -> io::Result<Self> {
@@ -93,8 +210,15 @@ impl HttpServer {
         })?;
         let listener = Arc::new(bind(address)?);
         let connections = RankedMutex::new(Rank::Leaf, "HTTP connections", Connections::default());
-        let shared =
-            Arc::new(Shared { name: name.to_owned(), idle_timeout, clock, handler, connections });
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            timeouts,
+            full: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&clock)),
+            clock,
+            handler,
+            connections,
+            turns: AtomicU64::new(0),
+        });
         let (stop, stopped) = bounded(0);
         let acceptor = {
             let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
@@ -136,9 +260,9 @@ impl HttpServer {
             let mut connections = self.shared.connections.lock();
             connections.stopped = true;
             let mut threads = std::mem::take(&mut connections.ended);
-            for (stream, thread) in connections.open.values_mut() {
-                let _closed = stream.shutdown(Shutdown::Both); // it may be closed already
-                threads.extend(thread.take());
+            for connection in connections.open.values_mut() {
+                let _closed = connection.stream.shutdown(Shutdown::Both); // it may be closed already
+                threads.extend(connection.thread.take());
             }
             threads
         };
@@ -178,6 +302,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infal
         ended.into_iter().for_each(zookeeper_thread::join);
         match listener.accept() {
             Ok((stream, remote)) => {
+                // An IPv4 client that came by a socket of both families.
+                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
                 if let Err(error) = shared.open(stream, remote) {
                     debug!(target: LOG, "{}: connection of {remote}: {error}", shared.name);
                 }
@@ -196,51 +322,101 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infal
 impl Shared {
     /// Has a thread serve the connection.
     fn open(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
-        stream.set_read_timeout(Some(self.idle_timeout))?;
-        stream.set_write_timeout(Some(self.idle_timeout))?;
+        stream.set_read_timeout(Some(self.timeouts.idle))?;
+        stream.set_write_timeout(Some(self.timeouts.idle))?;
         stream.set_nodelay(true)?;
-        let id = {
-            let mut connections = self.connections.lock();
-            connections.next += 1;
-            let id = connections.next;
-            if connections.open.len() < MAX_CONNECTIONS {
-                connections.open.insert(id, (stream.try_clone()?, None));
-                Some(id)
-            } else {
-                None
-            }
-        };
-        let Some(id) = id else {
+        let activity = Arc::new(Activity::default());
+        self.takes_turn(&activity);
+        let Some(id) = self.register(&stream, &activity)? else {
             let busy = Response::error_page(Status::SERVICE_UNAVAILABLE, "too many connections");
             return busy.write(&mut &stream, self.clock.wall_ms(), true, false);
         };
         let entry = OpenConnection { shared: Arc::clone(self), id };
         let name = format!("{}-{remote}", self.name);
         let thread = zookeeper_thread::spawn(&name, Some(STACK), move || {
-            entry.shared.serve(&stream, remote);
+            entry.shared.serve(&stream, &activity, remote);
             drop(entry);
             Ok::<_, Infallible>(())
         })?;
         let mut connections = self.connections.lock();
         match connections.open.get_mut(&id) {
-            Some((_, slot)) => *slot = Some(thread),
+            Some(connection) => connection.thread = Some(thread),
             None => connections.ended.push(thread), // it was quick
         }
         Ok(())
     }
 
+    /// Enters a connection into the table; `None` when all others are being answered.
+    fn register(&self, stream: &TcpStream, activity: &Arc<Activity>) -> io::Result<Option<u64>> {
+        let connection = Connection {
+            stream: stream.try_clone()?,
+            activity: Arc::clone(activity),
+            thread: None,
+            is_ending: false,
+        };
+        let (id, is_full) = {
+            let mut connections = self.connections.lock();
+            let is_full = match connections.make_room() {
+                Ok(None) => false,
+                Ok(Some(slow)) => {
+                    let _closed = slow.shutdown(Shutdown::Both); // it may be closed already
+                    true
+                }
+                Err(()) => return Ok(None),
+            };
+            connections.next += 1;
+            let id = connections.next;
+            connections.open.insert(id, connection);
+            (id, is_full)
+        };
+        if is_full {
+            let message = format!(
+                "{}: {MAX_CONNECTIONS} connections are open: who has let the server wait longest is \
+                 closed for a newcomer",
+                self.name
+            );
+            self.full.rate_limit_log(&message, None);
+        }
+        Ok(Some(id))
+    }
+
+    /// The client is waited for from now on.
+    fn takes_turn(&self, activity: &Activity) {
+        activity.turn.store(self.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Answers requests until one side has enough.
-    fn serve(&self, stream: &TcpStream, remote: SocketAddr) {
-        let mut input = BufReader::new(stream);
+    fn serve(&self, stream: &TcpStream, activity: &Activity, remote: SocketAddr) {
+        let timed = || {
+            let HttpTimeouts { idle, min_rate, .. } = self.timeouts;
+            let stream = DeadlineStream::new(stream).with_silence(idle).with_min_rate(min_rate);
+            ClientStream { stream, activity, first: None }
+        };
+        let mut input = BufReader::new(timed());
+        let mut output = timed();
         loop {
-            match self.serve_one(&mut input, stream, remote) {
+            self.takes_turn(activity);
+            input.get_mut().stream.begin_with_first_byte(self.timeouts.request);
+            match self.serve_one(&mut input, &mut output, remote) {
                 Ok(true) => {}
                 Ok(false) | Err(RequestError::Closed) => break,
                 Err(RequestError::Refused { status, what }) => {
-                    debug!(target: LOG, "{}: request of {remote} refused: {what}", self.name);
+                    let first = input.get_ref().first.unwrap_or_default();
+                    match looks_like(&first) {
+                        Some(other) => info!(
+                            target: LOG,
+                            "{}: request of {remote} refused: {what}: {}",
+                            self.name,
+                            other.hint(None)
+                        ),
+                        None => {
+                            debug!(target: LOG, "{}: request of {remote} refused: {what}", self.name);
+                        }
+                    }
                     let page = Response::error_page(status, what);
+                    output.stream.begin(Deadline::after(self.timeouts.request));
                     // The client may be gone; the connection ends either way.
-                    let _sent = page.write(&mut &*stream, self.clock.wall_ms(), true, false);
+                    let _sent = page.write(&mut output, self.clock.wall_ms(), true, false);
                     break;
                 }
                 Err(RequestError::Io(error)) => {
@@ -255,20 +431,22 @@ impl Shared {
     /// Whether the connection stays.
     fn serve_one(
         &self,
-        input: &mut BufReader<&TcpStream>,
-        stream: &TcpStream,
+        input: &mut BufReader<ClientStream<'_>>,
+        output: &mut ClientStream<'_>,
         remote: SocketAddr,
     ) -> Result<bool, RequestError> {
-        let head = Head::read(input, head_deadline(self.idle_timeout))?;
+        let head = Head::read(input)?;
         let framing = head.body_framing()?;
         let expects_word = head.is_http_1_1
             && head.header("expect").is_some_and(|word| word.eq_ignore_ascii_case("100-continue"));
-        let mut body = Body::new(input, framing, expects_word.then_some(stream));
+        let go_on = expects_word.then(|| output.stream.get_ref());
+        let mut body = Body::new(input, framing, go_on);
         let mut request = Request { head: &head, remote, body: &mut body };
         let response = self.handler.handle(&mut request);
         let close =
             head.wants_close() || !body.drain(DRAIN_LIMIT) || self.connections.lock().stopped;
-        let mut output = BufWriter::new(stream);
+        output.stream.begin(Deadline::after(self.timeouts.request));
+        let mut output = BufWriter::new(output);
         response.write(&mut output, self.clock.wall_ms(), close, head.method == "HEAD")?;
         Ok(!close)
     }
@@ -283,7 +461,7 @@ struct OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let mut connections = self.shared.connections.lock();
-        if let Some((_, Some(thread))) = connections.open.remove(&self.id) {
+        if let Some(Connection { thread: Some(thread), .. }) = connections.open.remove(&self.id) {
             connections.ended.push(thread);
         }
     }
@@ -292,8 +470,7 @@ impl Drop for OpenConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::time::SystemClock;
-    use std::io::{Read, Write};
+    use crate::common::time::{self, SystemClock};
 
     /// Answers with what it was asked.
     struct Echo;
@@ -302,6 +479,9 @@ mod tests {
         fn handle(&self, request: &mut Request<'_>) -> Response {
             assert_ne!(request.head.path, "/panic", "expected by the test");
             let mut text = format!("{} {}", request.head.method, request.head.path);
+            if request.head.path == "/long" {
+                text += &" ".repeat(64 << 20);
+            }
             if request.head.path == "/read" {
                 text += " ";
                 request.body.read_to_string(&mut text).unwrap();
@@ -310,10 +490,15 @@ mod tests {
         }
     }
 
+    const LONG: Duration = Duration::from_secs(30);
+
     fn server() -> HttpServer {
-        let idle = Duration::from_secs(30);
-        HttpServer::start("Test", "127.0.0.1", 0, idle, SystemClock::shared(), Arc::new(Echo))
-            .unwrap()
+        server_with(HttpTimeouts::new(LONG, LONG))
+    }
+
+    fn server_with(timeouts: HttpTimeouts) -> HttpServer {
+        let clock = SystemClock::shared();
+        HttpServer::start("Test", "127.0.0.1", 0, timeouts, clock, Arc::new(Echo)).unwrap()
     }
 
     /// Sends the bytes and reads until the server closes.
@@ -391,14 +576,84 @@ mod tests {
         drop(TcpListener::bind(address).unwrap());
     }
 
+    fn open_connections(server: &HttpServer) -> usize {
+        server.shared.connections.lock().open.len()
+    }
+
+    /// Whether there is none any more, soon.
+    fn all_are_gone(server: &HttpServer) -> bool {
+        let (_never, pause) = bounded::<()>(0);
+        let end = time::now() + LONG;
+        while open_connections(server) > 0 && time::now() < end {
+            let _a_moment = pause.recv_timeout(Duration::from_millis(10));
+        }
+        open_connections(server) == 0
+    }
+
+    #[test]
+    fn who_drips_a_body_that_is_read_keeps_its_connection_for_the_time_of_a_request_only() {
+        let server = server_with(HttpTimeouts::new(LONG, Duration::from_millis(300)));
+        let mut slow = TcpStream::connect(server.local_address()).unwrap();
+        slow.write_all(b"POST /b HTTP/1.1\r\nContent-Length: 9999\r\n\r\n").unwrap();
+        let started = time::now();
+        // An error when the server has closed.
+        while slow.write_all(b"x").is_ok() && started.elapsed() < LONG {
+            let (_never, pause) = bounded::<()>(0);
+            let _a_moment = pause.recv_timeout(Duration::from_millis(20));
+        }
+        assert!(started.elapsed() < LONG / 2);
+        assert!(all_are_gone(&server));
+        server.shutdown();
+    }
+
+    #[test]
+    fn who_takes_an_answer_byte_by_byte_keeps_its_connection_for_the_time_of_an_answer_only() {
+        let request = Duration::from_millis(300);
+        let server = server_with(HttpTimeouts { idle: LONG, request, min_rate: 64 << 20 });
+        let mut slow = TcpStream::connect(server.local_address()).unwrap();
+        slow.write_all(b"GET /long HTTP/1.1\r\n\r\n").unwrap();
+        let started = time::now();
+        slow.read_exact(&mut [0; 1]).unwrap();
+        while open_connections(&server) > 0 && started.elapsed() < LONG {
+            slow.read_exact(&mut [0; 1]).unwrap();
+            let (_never, pause) = bounded::<()>(0);
+            let _a_moment = pause.recv_timeout(Duration::from_millis(20));
+        }
+        assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+        server.shutdown();
+    }
+
+    #[test]
+    fn a_newcomer_is_served_and_who_has_let_the_server_wait_longest_is_closed() {
+        let server = server();
+        let connect = || {
+            let stream = TcpStream::connect(server.local_address()).unwrap();
+            stream.set_read_timeout(Some(LONG)).unwrap();
+            stream
+        };
+        let mut oldest = connect();
+        oldest.write_all(b"POST /read HTTP/1.1\r\nContent-Length: 9\r\n\r\nx").unwrap();
+        let mut others: Vec<TcpStream> = (1..MAX_CONNECTIONS).map(|_| connect()).collect();
+        for number in 0..3 {
+            assert!(ask(&server, "GET /a HTTP/1.0\r\n\r\n").ends_with("GET /a"), "{number}");
+        }
+        assert_eq!(oldest.read(&mut [0; 1]).unwrap_or(0), 0, "it is closed");
+        let youngest = others.last_mut().unwrap();
+        youngest.write_all(b"GET /b HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        youngest.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("GET /b"), "{answer}");
+        server.shutdown();
+    }
+
     #[test]
     fn a_port_that_is_taken_is_an_error() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let idle = Duration::from_secs(1);
+        let timeouts = HttpTimeouts::new(LONG, LONG);
         let clock = SystemClock::shared();
         let start = |host| {
-            HttpServer::start("Test", host, port, idle, clock.clone(), Arc::new(Echo)).map(drop)
+            HttpServer::start("Test", host, port, timeouts, clock.clone(), Arc::new(Echo)).map(drop)
         };
         assert_eq!(start("127.0.0.1").unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(start("0.0.0.0").unwrap_err().kind(), io::ErrorKind::AddrInUse);

@@ -18,6 +18,7 @@ use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::exit_code::ExitCode;
+use crate::server::first_bytes::HttpPorts;
 
 /// A way to elect a leader.
 pub trait Election: Send + Sync {
@@ -133,6 +134,8 @@ pub struct ElectionSettings {
     pub cnxn_threads_size: usize,
     /// Several addresses for a server.
     pub multi_address: MultiAddressConfig,
+    /// Where HTTP is spoken, for those who speak it at the election port.
+    pub http_ports: HttpPorts,
 }
 
 /// The logger's name in Java.
@@ -186,6 +189,7 @@ impl ElectionSettings {
             prefer_ipv6: properties.bool("java.net.preferIPv6Addresses"),
             cnxn_threads_size: CNXN_THREADS_SIZE,
             multi_address: MultiAddressConfig::default(),
+            http_ports: HttpPorts::default(),
         }
     }
 }

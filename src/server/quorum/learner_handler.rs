@@ -47,6 +47,17 @@ struct Progress {
     confirmed_sync: u64,
 }
 
+/// What a learner that is on its way has to stay for when there are too many, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// It has not said who it is, or is no member and has not taken the epoch.
+    Stranger,
+    /// It is no member, and is being brought up to date.
+    StrangerOnItsWay,
+    /// It has said that it is a member, and has not taken the epoch.
+    Member,
+}
+
 /// A learner.
 pub struct LearnerHandler {
     number: u32,
@@ -56,6 +67,10 @@ pub struct LearnerHandler {
     /// Set when it has said who it is.
     sid: OnceLock<Sid>,
     is_observer: AtomicBool,
+    /// It has taken the epoch: its greeting is over.
+    has_greeted: AtomicBool,
+    /// It may serve.
+    is_up_to_date: AtomicBool,
     /// It comes from a server before 3.5.
     is_old: AtomicBool,
     is_alive: AtomicBool,
@@ -102,6 +117,8 @@ impl LearnerHandler {
             output,
             sid: OnceLock::new(),
             is_observer: AtomicBool::new(false),
+            has_greeted: AtomicBool::new(false),
+            is_up_to_date: AtomicBool::new(false),
             is_old: AtomicBool::new(false),
             is_alive: AtomicBool::new(true),
             is_sending: AtomicBool::new(false),
@@ -153,6 +170,21 @@ impl LearnerHandler {
     #[must_use]
     pub fn sid(&self) -> Sid {
         self.sid.get().copied().unwrap_or(Sid(0))
+    }
+
+    /// What it has to stay for; none when it stays: a member that is being brought up to date, and who is up to date.
+    #[must_use]
+    pub fn claim(&self, is_member: &dyn Fn(Sid) -> bool) -> Option<Claim> {
+        if self.is_up_to_date.load(Ordering::Acquire) {
+            return None;
+        }
+        let is_member = self.sid.get().is_some_and(|sid| is_member(*sid));
+        match (is_member, self.has_greeted.load(Ordering::Acquire)) {
+            (false, false) => Some(Claim::Stranger),
+            (false, true) => Some(Claim::StrangerOnItsWay),
+            (true, false) => Some(Claim::Member),
+            (true, true) => None,
+        }
     }
 
     /// Where it connects from.
@@ -397,6 +429,23 @@ mod tests {
         handler.begin_to_expect_pings();
         handler.queue_ping(Zxid(7), 6);
         assert_eq!(handler.ping_answered(), 6);
+    }
+
+    #[test]
+    fn who_has_not_said_who_it_is_goes_first_and_who_is_up_to_date_stays() {
+        let (handler, _there) = handler();
+        let claim = |handler: &LearnerHandler| handler.claim(&|sid| sid == Sid(3));
+        assert_eq!(claim(&handler), Some(Claim::Stranger));
+        handler.sid.get_or_init(|| Sid(3));
+        assert_eq!(claim(&handler), Some(Claim::Member));
+        handler.has_greeted.store(true, Ordering::Release);
+        assert_eq!(claim(&handler), None);
+        assert_eq!(handler.claim(&|_| false), Some(Claim::StrangerOnItsWay));
+        handler.is_up_to_date.store(true, Ordering::Release);
+        assert_eq!(handler.claim(&|_| false), None);
+        assert!(
+            Claim::Stranger < Claim::StrangerOnItsWay && Claim::StrangerOnItsWay < Claim::Member
+        );
     }
 
     #[test]

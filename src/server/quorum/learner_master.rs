@@ -14,6 +14,7 @@ use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
+use crate::server::first_bytes::HttpPorts;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::zk_database::ZKDatabase;
@@ -25,6 +26,9 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerMaster";
 const MAX_CONCURRENT_SNAP_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentSnapSyncs", 10);
 const MAX_CONCURRENT_DIFF_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentDiffSyncs", 100);
 
+/// How long a learner may take for each part of its greeting, ms; as a rule initLimit ticks.
+const LEARNER_GREETING_TIMEOUT: &str = "zookeeper.leader.learnerGreetingTimeout";
+
 /// What is set once for all learners of a master.
 pub struct LearnerMasterSettings {
     /// How many may get snapshots at once.
@@ -35,6 +39,9 @@ pub struct LearnerMasterSettings {
     pub is_snap_forced: bool,
     /// Whether small packets go out at once (`leader.nodelay`).
     pub is_nodelay: bool,
+    /// How long one may take to say who it is, and then to take the epoch, ms
+    /// (`zookeeper.leader.learnerGreetingTimeout`; not in Java).
+    pub greeting_timeout_ms: u32,
     /// How long one may take to come up to date, ms.
     pub init_timeout_ms: u32,
     /// How long one may be silent, ms.
@@ -55,6 +62,7 @@ impl LearnerMasterSettings {
             diff_throttler: throttler(SyncType::Diff, MAX_CONCURRENT_DIFF_SYNCS),
             is_snap_forced: properties.bool("zookeeper.forceSnapshotSync"),
             is_nodelay: properties.bool_or("leader.nodelay", true),
+            greeting_timeout_ms: properties.number_or(LEARNER_GREETING_TIMEOUT, init_timeout_ms),
             init_timeout_ms,
             sync_timeout_ms,
         }
@@ -65,6 +73,9 @@ impl LearnerMasterSettings {
 pub trait LearnerMaster: Send + Sync {
     /// The settings.
     fn learner_settings(&self) -> &LearnerMasterSettings;
+
+    /// Where HTTP is spoken.
+    fn http_ports(&self) -> HttpPorts;
 
     /// The clock.
     fn clock(&self) -> &Clock;

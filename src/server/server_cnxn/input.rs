@@ -16,6 +16,7 @@ use crate::keeper_exception::KeeperError;
 use crate::proto::ConnectRequest;
 use crate::server::command::four_letter_commands;
 use crate::server::final_request_processor::Reads;
+use crate::server::first_bytes::looks_like;
 use crate::server::request::Request;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
@@ -125,6 +126,16 @@ impl CnxnInput {
         Some(i32::from_be_bytes(*bytes))
     }
 
+    /// What has come and is not processed, for the log.
+    fn unprocessed(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Whether the first frame, which must come in time, was there as a whole.
+    pub(in crate::server) const fn is_initialized(&self) -> bool {
+        self.initialized
+    }
+
     /// The next frame's length, once its length field is there.
     fn next_len(&self) -> Option<i32> {
         self.int_at(self.start)
@@ -202,9 +213,10 @@ impl ServerCnxn {
                     target: LOG,
                     "Close of session {}: Len error. A message from /{} with advertised length of {len} is \
                      either a malformed message or too large to process (length is greater than \
-                     jute.maxbuffer={limit})",
+                     jute.maxbuffer={limit}){}",
                     self.session_id(),
-                    self.remote
+                    self.remote,
+                    stranger(server, input.initialized, input.unprocessed())
                 );
                 Err(close)
             }
@@ -218,6 +230,8 @@ impl ServerCnxn {
             return self.process_word(word, input);
         }
         let Some(len) = self.checked_len(input)? else { return Ok(false) };
+        // The frame and its length, should it be no client's.
+        let from = input.start;
         let Some(frame) = input.take_frame(len) else { return Ok(false) };
         let close = |reason| Err(InputState::Close(reason));
         let Some(server) = self.server() else { return close(DisconnectReason::IoException) };
@@ -225,10 +239,17 @@ impl ServerCnxn {
         let request = match self.read_connect_request(&input.buffer[frame], server.limits()) {
             Ok(request) => request,
             Err(error) => {
-                warn!(target: LOG, "Close of session {}: not a ConnectRequest: {error}", self.session_id());
+                warn!(
+                    target: LOG,
+                    "Close of session {}: what /{} has sent is not a ConnectRequest: {error}{}",
+                    self.session_id(),
+                    self.remote,
+                    stranger(server, false, &input.buffer[from..input.end])
+                );
                 return close(DisconnectReason::IoException);
             }
         };
+        self.greeted.store(true, Ordering::Relaxed);
         self.disable_recv();
         if let Err(reason) = server.process_connect_request(self, &request) {
             return close(reason);
@@ -282,6 +303,7 @@ impl ServerCnxn {
             self.remote
         );
         self.probe.store(true, Ordering::Relaxed);
+        self.greeted.store(true, Ordering::Relaxed);
         let Some(answer) = factory.four_letter_word(word, argument) else {
             return Err(InputState::Close(DisconnectReason::IoException));
         };
@@ -455,6 +477,14 @@ fn limit_session_timeout(server: &ZooKeeperServer, payload: &mut [u8]) {
             asked_ms.max(settings.min_session_timeout_ms).min(settings.max_session_timeout_ms);
         *bytes = timeout_ms.to_be_bytes();
     }
+}
+
+/// Words for the log about first bytes that belong to another port, when they do.
+fn stranger(server: &ZooKeeperServer, is_known: bool, first: &[u8]) -> String {
+    let other = if is_known { None } else { looks_like(first) };
+    other.map_or_else(String::new, |other| {
+        format!("; {}", other.hint(Some(server.settings().http_ports)))
+    })
 }
 
 fn int(bytes: &[u8], at: usize) -> Option<i32> {

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::util::lock_rank::{Rank, RankedMutex};
 
@@ -70,6 +70,8 @@ pub(super) struct Output {
     state: RankedMutex<State>,
     /// What is queued or left over, to be looked at without the lock.
     unsent: AtomicUsize,
+    /// The last reply is queued; likewise.
+    is_ending: AtomicBool,
 }
 
 impl Output {
@@ -77,6 +79,7 @@ impl Output {
         Self {
             state: RankedMutex::new(Rank::ConnectionOutput, "connection output", State::default()),
             unsent: AtomicUsize::new(0),
+            is_ending: AtomicBool::new(false),
         }
     }
 
@@ -90,6 +93,7 @@ impl Output {
         if state.unsent() > OUTPUT_LIMIT {
             state.queued = Vec::new();
             state.last_was_queued = true; // the next to send closes it
+            self.is_ending.store(true, Ordering::Relaxed);
         }
         self.note_unsent(&state);
         true
@@ -98,6 +102,12 @@ impl Output {
     /// What is queued now is the last: when it is sent, the connection closes.
     pub(super) fn close_when_sent(&self) {
         self.state.lock().last_was_queued = true;
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last reply is queued. A hint, too.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Takes nothing more and forgets what is left.

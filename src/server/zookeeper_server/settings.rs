@@ -9,6 +9,7 @@ use crate::common::zk_config::SystemProperties;
 use crate::jute::Limits;
 use crate::server::blue_throttle::BlueThrottleConfig;
 use crate::server::ephemeral_type::EphemeralTypes;
+use crate::server::first_bytes::HttpPorts;
 use crate::server::server_config::ServerConfig;
 use crate::server::sync_request_processor::FlushSettings;
 
@@ -101,6 +102,8 @@ pub struct ServerSettings {
     pub large_requests: LargeRequestsConfig,
     /// What limits new connections.
     pub conn_throttle: BlueThrottleConfig,
+    /// Where HTTP is spoken, for those who speak it elsewhere.
+    pub http_ports: HttpPorts,
 }
 
 impl ServerSettings {
@@ -138,6 +141,7 @@ impl ServerSettings {
             ephemeral_types: EphemeralTypes::from_properties(properties),
             large_requests: LargeRequestsConfig::from_properties(properties),
             conn_throttle: BlueThrottleConfig::from_properties(properties),
+            http_ports: HttpPorts::new(config, properties),
         };
         info!(target: LOG, "minSessionTimeout set to {} ms", settings.min_session_timeout_ms);
         info!(target: LOG, "maxSessionTimeout set to {} ms", settings.max_session_timeout_ms);

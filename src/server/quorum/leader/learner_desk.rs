@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use log::error;
+use log::{error, info};
 
 use super::epoch::AgreementError;
 use super::learner_cnx_acceptor::LearnerDesk;
@@ -13,7 +13,8 @@ use super::{LOG, Leader};
 use crate::common::time::Clock;
 use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
-use crate::server::quorum::learner_handler::LearnerHandler;
+use crate::server::first_bytes::HttpPorts;
+use crate::server::quorum::learner_handler::{Claim, LearnerHandler};
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::quorum::state_summary::StateSummary;
@@ -22,8 +23,39 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_thread;
 
+/// Learners that may be on their way to be up to date at once. When one more comes, one goes.
+const MAX_JOINING: usize = 64;
+
+impl Leader {
+    /// Makes room for one more learner, which has to say who it is: those go that take longest for it. Members that have said
+    /// who they are go last, and none that is being brought up to date.
+    fn make_room_for_learner(&self) {
+        let verifier = self.peer.quorum_verifier();
+        let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
+        // In the order in which they came, which the sort keeps.
+        let mut joining: Vec<(Claim, Arc<LearnerHandler>)> = {
+            let learners = self.learners.lock();
+            let alive = learners.handlers.iter().filter(|handler| handler.is_alive());
+            alive
+                .filter_map(|handler| Some((handler.claim(&is_member)?, Arc::clone(handler))))
+                .collect()
+        };
+        let too_many = (joining.len() + 1).saturating_sub(MAX_JOINING);
+        joining.sort_by_key(|(claim, _)| *claim);
+        for (_, handler) in joining.iter().take(too_many) {
+            info!(
+                target: LOG,
+                "{MAX_JOINING} learners are on their way: /{} goes, which takes longest to say who it is",
+                handler.remote_address()
+            );
+            handler.disconnect();
+        }
+    }
+}
+
 impl LearnerDesk for Leader {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        self.make_room_for_learner();
         let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
         let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };
@@ -58,6 +90,10 @@ impl LearnerDesk for Leader {
 impl LearnerMaster for Leader {
     fn learner_settings(&self) -> &LearnerMasterSettings {
         &self.settings
+    }
+
+    fn http_ports(&self) -> HttpPorts {
+        self.zk.server().settings().http_ports
     }
 
     fn clock(&self) -> &Clock {

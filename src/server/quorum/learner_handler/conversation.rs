@@ -5,9 +5,8 @@
 //! more, what came before is flushed. Nothing that a learner sends can do more than end its connection.
 
 use std::cell::RefCell;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::mem;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,9 +16,11 @@ use thiserror::Error;
 
 use super::sync_plan::{self, Bounds, Source, SyncOp, SyncQueue};
 use super::{LOG, LearnerHandler};
+use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::time;
 use crate::ids::{PeerEpoch, SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
+use crate::server::first_bytes::{LooksLike, looks_like};
 use crate::server::quorum::leader::epoch::AgreementError;
 use crate::server::quorum::leader::old_learners;
 use crate::server::quorum::learner_info::{Greeting, PROTOCOL_VERSION};
@@ -73,6 +74,9 @@ pub(super) enum ConversationEnd {
     /// There is no agreement on the epoch.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
+    /// Another program, or another kind of client.
+    #[error("this is no learner; {0}")]
+    Stranger(String),
     /// Too many come at once.
     #[error(transparent)]
     Throttled(#[from] SyncThrottled),
@@ -127,10 +131,9 @@ impl<'a> Conversation<'a> {
 
     pub(super) fn run(mut self) -> Result<(), ConversationEnd> {
         self.handler.stream.set_nodelay(self.master.learner_settings().is_nodelay)?;
-        self.set_read_timeout(self.master.learner_settings().init_timeout_ms)?;
         // Nothing is passed on before the learner is up to date: one reader does for all of it.
-        let stream = self.handler.stream.try_clone()?;
-        let mut input = BufReader::new(stream);
+        let handler = self.handler;
+        let mut input = BufReader::new(DeadlineStream::new(&handler.stream));
         let met = self.discover(&mut input)?;
         self.bring_up_to_date(&mut input, &met)?;
         debug_assert!(self.slot.is_none(), "it ends with the synchronisation");
@@ -152,8 +155,12 @@ impl<'a> Conversation<'a> {
     // --- discovery
 
     /// Who are you, and which epoch do you take?
-    fn discover(&self, input: &mut BufReader<TcpStream>) -> Result<Met, ConversationEnd> {
+    fn discover(&self, input: &mut BufReader<DeadlineStream<'_>>) -> Result<Met, ConversationEnd> {
         let limits = self.master.limits();
+        let time_to_greet =
+            || Deadline::after_ms(self.master.learner_settings().greeting_timeout_ms);
+        input.get_mut().begin(time_to_greet());
+        self.refuse_strangers(input.fill_buf()?)?;
         let first = read_packet(&mut *input, limits)?;
         let greeting = self.greet(&first)?;
         let sid = self.handler.sid();
@@ -166,11 +173,23 @@ impl<'a> Conversation<'a> {
         } else {
             let version = PROTOCOL_VERSION.to_be_bytes().to_vec();
             self.send(&QuorumPacket::new(PacketType::LeaderInfo, epoch_zxid, Some(version)))?;
+            input.get_mut().begin(time_to_greet());
             let ack = read_packet(&mut *input, limits)?;
             read_ack_epoch(&ack)?
         };
+        self.handler.has_greeted.store(true, Ordering::Release);
         self.master.wait_for_epoch_ack(sid, summary)?;
         Ok(Met { epoch_zxid, last_zxid: summary.last_zxid, is_ancient })
+    }
+
+    /// Ends what is known by its first bytes to belong to another port, before it is waited for the rest of a packet.
+    fn refuse_strangers(&self, first: &[u8]) -> Result<(), ConversationEnd> {
+        match looks_like(first) {
+            None | Some(LooksLike::Learner) => Ok(()),
+            Some(other) => {
+                Err(ConversationEnd::Stranger(other.hint(Some(self.master.http_ports()))))
+            }
+        }
     }
 
     fn greet(&self, first: &QuorumPacket) -> Result<Greeting, ConversationEnd> {
@@ -213,7 +232,7 @@ impl<'a> Conversation<'a> {
     /// Sends what the learner lacks, waits until it has it on disk, and lets it serve.
     fn bring_up_to_date(
         &mut self,
-        input: &mut BufReader<TcpStream>,
+        input: &mut BufReader<DeadlineStream<'_>>,
         met: &Met,
     ) -> Result<(), ConversationEnd> {
         let snapshot = self.sync_follower(met.last_zxid);
@@ -242,6 +261,7 @@ impl<'a> Conversation<'a> {
         self.handler.output.start(&format!("Sender-/{}", self.handler.remote))?;
         self.handler.is_sending.store(true, Ordering::Release);
         let sid = self.handler.sid();
+        input.get_mut().begin(Deadline::after_ms(settings.init_timeout_ms));
         let zxid = self.read_new_leader_ack(input, met.epoch_zxid)?;
         debug!(target: LOG, "Received NEWLEADER-ACK message from {sid}");
         self.master.wait_for_new_leader_ack(sid, zxid)?;
@@ -250,6 +270,7 @@ impl<'a> Conversation<'a> {
         self.set_read_timeout(settings.sync_timeout_ms)?;
         self.master.wait_for_startup()?;
         debug!(target: LOG, "Sending UPTODATE message to {sid}");
+        self.handler.is_up_to_date.store(true, Ordering::Release);
         self.master.learner_is_up_to_date(self.handler);
         self.handler.flush();
         Ok(())
@@ -260,7 +281,7 @@ impl<'a> Conversation<'a> {
     /// they count when the learner is in the epoch, since it may be elected only for what it has in its epoch.
     fn read_new_leader_ack(
         &self,
-        input: &mut BufReader<TcpStream>,
+        input: &mut BufReader<DeadlineStream<'_>>,
         epoch_zxid: Zxid,
     ) -> Result<Zxid, ConversationEnd> {
         let mut early = 0;
@@ -441,9 +462,6 @@ impl<'a> Conversation<'a> {
     /// Streams the tree. Transactions are applied meanwhile; those behind `zxid` follow as proposals, too.
     fn send_snapshot(&self, peer: Zxid, zxid: Zxid, count: i32) -> Result<(), ConversationEnd> {
         let timeout_ms = self.master.learner_settings().init_timeout_ms;
-        let timeout = (timeout_ms > 0).then(|| Duration::from_millis(u64::from(timeout_ms)));
-        // A learner that does not read must not keep this thread for ever.
-        self.handler.stream.set_write_timeout(timeout)?;
         self.send(&QuorumPacket::new(PacketType::Snap, zxid, None))?;
         let exempt = if self.handler.is_observer() { "not exempt" } else { "exempt" };
         info!(
@@ -452,8 +470,13 @@ impl<'a> Conversation<'a> {
              snapshot sync was {exempt} from throttle"
         );
         let start = time::now();
-        let mut output = BufWriter::with_capacity(1 << 16, &self.handler.stream);
-        self.master.database().serialize_snapshot(|bytes| output.write_all(bytes))?;
+        let mut output =
+            BufWriter::with_capacity(1 << 16, DeadlineStream::new(&self.handler.stream));
+        self.master.database().serialize_snapshot(|bytes| {
+            // A learner that does not read, or a byte now and then, must not keep this thread for ever.
+            output.get_mut().begin(Deadline::after_ms(timeout_ms));
+            output.write_all(bytes)
+        })?;
         let mut signature = Vec::new();
         BinaryOutputArchive::new(&mut signature)
             .write_string(Some(SNAPSHOT_SIGNATURE), "signature");

@@ -1,9 +1,8 @@
-//! Connecting and reading with a limit of time, and an end when somebody says so (no Java twin: Socket.connect and
-//! setSoTimeout).
+//! Connecting with a limit of time, and an end when somebody says so (no Java twin: Socket.connect).
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 
@@ -53,34 +52,10 @@ pub(super) fn connect(
     }
 }
 
-/// Reads from a socket until a moment, however slowly the bytes come.
-pub(super) struct DeadlineReader<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl<'a> DeadlineReader<'a> {
-    pub(super) fn new(stream: &'a TcpStream, timeout: Duration) -> Self {
-        Self { stream, deadline: time::now() + timeout }
-    }
-}
-
-impl Read for DeadlineReader<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(time::now());
-        if left.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "read timed out"));
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut stream = self.stream;
-        stream.read(bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use crate::common::test_socket::dead_socket;
@@ -102,18 +77,5 @@ mod tests {
         let (_socket, address) = dead_socket();
         let problem = connect(address, Duration::from_secs(10), &|| false).unwrap_err();
         assert_eq!(problem.kind(), io::ErrorKind::ConnectionRefused);
-    }
-
-    #[test]
-    fn silence_ends_a_reader() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let there = listener.accept().unwrap().0;
-        here.write_all(b"he").unwrap();
-        let mut bytes = [0; 5];
-        let mut reader = DeadlineReader::new(&there, Duration::from_millis(50));
-        let problem = reader.read_exact(&mut bytes).unwrap_err();
-        let kinds = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
-        assert!(kinds.contains(&problem.kind()), "{problem}");
     }
 }

@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering;
 use log::{debug, error, info, warn};
 use socket2::SockRef;
 
-use super::connect::{self, DeadlineReader};
+use super::connect;
 use super::initial_message::{self, InitialMessage, InitialMessageError, OBSERVER_ID};
 use super::{LOG, QuorumCnxManager, workers};
+use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{self, ResolveHost};
 use crate::ids::Sid;
+use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
 impl QuorumCnxManager {
@@ -201,7 +203,15 @@ impl QuorumCnxManager {
     fn read_greeting(&self, stream: &TcpStream) -> Result<InitialMessage, InitialMessageError> {
         let prefer_ipv6 = self.settings.prefer_ipv6;
         let resolve: ResolveHost<'_> = &|host| net_utils::resolve_host(host, prefer_ipv6);
-        let mut input = DeadlineReader::new(stream, self.settings.greeting_timeout);
+        let mut input = DeadlineStream::new(stream);
+        input.begin(Deadline::after(self.settings.greeting_timeout));
+        let mut first = [0; first_bytes::ENOUGH];
+        let came = input.peek(&mut first)?;
+        if let Some(other) = looks_like(&first[..came])
+            && other != LooksLike::Elector
+        {
+            return Err(InitialMessageError::Stranger(other.hint(Some(self.settings.http_ports))));
+        }
         let greeting = InitialMessage::read(&mut input, resolve)?;
         debug!(target: LOG, "Initial message parsed by {}: {greeting}", self.my_id);
         Ok(greeting)

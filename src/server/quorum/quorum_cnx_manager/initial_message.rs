@@ -51,6 +51,9 @@ pub enum InitialMessageError {
     /// Another program.
     #[error("the first bytes are no server's: \"{0}\"")]
     NoServer(String),
+    /// Another program, or another kind of client, that is known by its first bytes.
+    #[error("this is no server that takes part in elections; {0}")]
+    Stranger(String),
     /// A later version than this server knows.
     #[error("Got unrecognized protocol version {0}")]
     ProtocolVersion(i64),

@@ -5,7 +5,7 @@
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use byteorder::{BigEndian, ReadBytesExt};
@@ -24,6 +24,8 @@ const VALIDATION_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct Connection {
     pub(super) sid: Sid,
     stream: TcpStream,
+    /// When a whole message has come last, or the connection was made.
+    heard_ms: AtomicI64,
     is_running: AtomicBool,
     /// Its host is being asked (Java: ongoingAsyncValidation).
     is_validated: AtomicBool,
@@ -68,6 +70,7 @@ impl QuorumCnxManager {
         let connection = Arc::new(Connection {
             sid,
             stream,
+            heard_ms: AtomicI64::new(self.peer.clock().elapsed_ms()),
             is_running: AtomicBool::new(true),
             is_validated: AtomicBool::new(false),
         });
@@ -76,15 +79,8 @@ impl QuorumCnxManager {
             if table.is_halted {
                 return;
             }
-            if !is_member && strangers(&table, &*members, sid) >= MAX_STRANGERS {
-                drop(table);
-                warn!(
-                    target: LOG,
-                    "server {sid} is no member of the ensemble, and there are connections to \
-                     {MAX_STRANGERS} such servers already: closing its connection"
-                );
-                connection.close();
-                return;
+            if !is_member {
+                make_room(&mut table, &*members, sid);
             }
             let replaced =
                 table.peers.entry(sid).or_default().connection.replace(Arc::clone(&connection));
@@ -161,7 +157,10 @@ impl QuorumCnxManager {
         let mut input = BufReader::new(&connection.stream);
         while connection.is_running() && !self.is_halted() {
             match read_message(&mut input) {
-                Ok(bytes) => self.recv_queue.offer(Message { bytes, sid }),
+                Ok(bytes) => {
+                    connection.heard_ms.store(self.peer.clock().elapsed_ms(), Ordering::Relaxed);
+                    self.recv_queue.offer(Message { bytes, sid });
+                }
                 Err(problem) => {
                     if !self.is_halted() {
                         warn!(
@@ -219,12 +218,29 @@ impl QuorumCnxManager {
     }
 }
 
-/// How many servers that are no members there are connections to, not counting one.
-fn strangers(table: &Table, members: &dyn QuorumVerifier, but: Sid) -> usize {
+/// Makes room for a server that is no member: when there are connections to too many such servers, the one goes that has said
+/// nothing whole for longest.
+fn make_room(table: &mut Table, members: &dyn QuorumVerifier, newcomer: Sid) {
     let members = &members.members().servers;
-    let is_stranger = |sid: &Sid| *sid != but && !members.contains_key(sid);
-    let connected = table.peers.iter().filter(|(_, peer)| peer.connection.is_some());
-    connected.filter(|(sid, _)| is_stranger(sid)).count()
+    let strangers = table.peers.iter().filter_map(|(sid, peer)| {
+        let is_stranger = *sid != newcomer && !members.contains_key(sid);
+        peer.connection.as_ref().filter(|_| is_stranger)
+    });
+    let mut strangers: Vec<_> = strangers.map(Arc::clone).collect();
+    if strangers.len() < MAX_STRANGERS {
+        return;
+    }
+    strangers.sort_by_key(|connection| connection.heard_ms.load(Ordering::Relaxed));
+    let Some(longest) = strangers.first() else { return };
+    warn!(
+        target: LOG,
+        "server {newcomer} is no member of the ensemble, and there are connections to {MAX_STRANGERS} such servers \
+         already: closing the one of server {}, which has said nothing for longest",
+        longest.sid
+    );
+    longest.close();
+    // Its workers find out, and end.
+    table.peers.remove(&longest.sid);
 }
 
 fn is_host_reachable(stream: &TcpStream) -> bool {

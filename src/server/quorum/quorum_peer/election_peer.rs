@@ -28,6 +28,7 @@ impl ElectionPeer for QuorumPeer {
             listen_on_all_ips: settings.quorum_listen_on_all_ips,
             cnxn_threads_size: settings.quorum_cnxn_threads_size,
             multi_address: settings.multi_address,
+            http_ports: self.parts.server_settings.http_ports,
             ..ElectionSettings::from_properties(self.properties(), settings.quorum_cnxn_timeout_ms)
         }
     }

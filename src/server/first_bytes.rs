@@ -1,0 +1,237 @@
+//! What a stranger seems to speak who has come to the wrong port, by the first bytes that he has sent (no Java twin).
+//!
+//! Only words in the log follow from it: a connection ends for what is wrong with its bytes, not for what they look like.
+
+use std::fmt;
+
+use super::command::four_letter_commands;
+use super::server_config::ServerConfig;
+use crate::common::zk_config::SystemProperties;
+use crate::metrics::prometheus::prometheus_metrics_provider;
+
+/// What the first line of HTTP begins with.
+const METHODS: [&[u8]; 9] =
+    [b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI "];
+
+/// How long the ConnectRequest of a client is, from the first version on, with a password that may be longer than ours.
+const CONNECT_REQUEST: std::ops::RangeInclusive<u32> = 28..=4096;
+
+/// The types of FOLLOWERINFO and OBSERVERINFO.
+const LEARNER_INFO: [u32; 2] = [11, 16];
+
+/// The lengths that the data of such a packet may have: none, an id, with a protocol, with a configuration.
+const LEARNER_DATA: [u32; 5] = [u32::MAX, 0, 8, 12, 20];
+
+/// The protocol versions of greetings for elections.
+const ELECTION_VERSIONS: [i64; 2] = [-65536, -65535];
+
+/// So many first bytes are enough.
+pub const ENOUGH: usize = 16;
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LooksLike {
+    /// A browser, a scraper, curl.
+    Http,
+    /// Somebody who expects TLS.
+    Tls,
+    /// A client of SSH.
+    Ssh,
+    /// A four-letter word.
+    FourLetterWord(&'static str),
+    /// A client of ours.
+    Client,
+    /// A server that greets for elections.
+    Elector,
+    /// A server that follows or observes.
+    Learner,
+}
+
+/// Where HTTP is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpPorts {
+    /// The AdminServer's port, when it is there.
+    pub admin: Option<u16>,
+    /// The port for Prometheus, when it is there.
+    pub metrics: Option<u16>,
+}
+
+/// What it is, as far as the bytes tell; none for what belongs to no other port.
+#[must_use]
+pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
+    let word = first.first_chunk::<4>()?;
+    if METHODS.contains(&word.as_slice()) {
+        return Some(LooksLike::Http);
+    }
+    // A record of a handshake, of any version.
+    if word.starts_with(&[0x16, 0x03]) {
+        return Some(LooksLike::Tls);
+    }
+    if word == b"SSH-" {
+        return Some(LooksLike::Ssh);
+    }
+    if let Some(name) = four_letter_commands::command_string(i32::from_be_bytes(*word)) {
+        return Some(LooksLike::FourLetterWord(name));
+    }
+    let long = i64::from_be_bytes(*first.first_chunk::<8>()?);
+    if ELECTION_VERSIONS.contains(&long) {
+        return Some(LooksLike::Elector);
+    }
+    let number = u32::from_be_bytes(*word);
+    // A length, and the version 0 of the protocol.
+    if CONNECT_REQUEST.contains(&number) && first[4..8] == [0; 4] {
+        return Some(LooksLike::Client);
+    }
+    let data = u32::from_be_bytes(*first.get(12..)?.first_chunk::<4>()?);
+    let is_learner = LEARNER_INFO.contains(&number) && LEARNER_DATA.contains(&data);
+    is_learner.then_some(LooksLike::Learner)
+}
+
+impl LooksLike {
+    /// What it looks like, and where that belongs. `http` is where this server speaks HTTP, if that is known.
+    #[must_use]
+    pub fn hint(self, http: Option<HttpPorts>) -> String {
+        format!("it looks like {self}: {}", self.advice(http))
+    }
+
+    fn advice(self, http: Option<HttpPorts>) -> String {
+        match self {
+            Self::Http => http.map_or_else(
+                || {
+                    "HTTP is for the ports of the AdminServer (admin.serverPort) and of metrics \
+                     (metricsProvider.httpPort)"
+                        .to_owned()
+                },
+                HttpPorts::advice,
+            ),
+            Self::Tls => {
+                "this server has no TLS (no secureClientPort): connect without it".to_owned()
+            }
+            Self::Ssh => "this is no port for SSH".to_owned(),
+            Self::FourLetterWord(_) => "four-letter words are for the clientPort".to_owned(),
+            Self::Client => "clients connect to the clientPort".to_owned(),
+            Self::Elector => {
+                "it goes to the election port, the second one of a server's line in zoo.cfg"
+                    .to_owned()
+            }
+            Self::Learner => {
+                "it goes to the quorum port, the first one of a server's line in zoo.cfg".to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for LooksLike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http => f.write_str("an HTTP request"),
+            Self::Tls => f.write_str("a TLS handshake"),
+            Self::Ssh => f.write_str("an SSH client"),
+            Self::FourLetterWord(name) => write!(f, "the four-letter word {name}"),
+            Self::Client => f.write_str("the ConnectRequest of a ZooKeeper client"),
+            Self::Elector => f.write_str("a server's greeting for an election"),
+            Self::Learner => f.write_str("a server that wants to follow a leader"),
+        }
+    }
+}
+
+impl HttpPorts {
+    /// What the settings say.
+    #[must_use]
+    pub fn new(config: &ServerConfig, properties: &SystemProperties) -> Self {
+        let has_admin = properties.get("zookeeper.admin.enableServer") != Some("false");
+        let admin = properties.number_or("zookeeper.admin.serverPort", 8080);
+        let has_metrics =
+            config.metrics_provider_class_name == prometheus_metrics_provider::CLASS_NAME;
+        let metrics = config.metrics_provider_configuration.get("httpPort");
+        let metrics = metrics.and_then(|port| port.trim().parse().ok()).unwrap_or(7000);
+        Self { admin: has_admin.then_some(admin), metrics: has_metrics.then_some(metrics) }
+    }
+
+    fn advice(self) -> String {
+        let admin = self.admin.map(|port| format!("the AdminServer at port {port}"));
+        let metrics = self.metrics.map(|port| format!("/metrics at port {port}"));
+        let ports: Vec<String> = admin.into_iter().chain(metrics).collect();
+        if ports.is_empty() {
+            "this server has no port for HTTP (admin.enableServer=false, and no Prometheus provider)"
+                .to_owned()
+        } else {
+            format!("HTTP is for {}", ports.join(" and "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learner(packet_type: i32, data: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(data.len()).unwrap();
+        [&packet_type.to_be_bytes()[..], &(7_i64 << 32).to_be_bytes(), &length.to_be_bytes(), data]
+            .concat()
+    }
+
+    #[test]
+    fn strangers_are_known_by_their_first_bytes() {
+        use LooksLike::{Client, Elector, FourLetterWord, Http, Learner, Ssh, Tls};
+        let connect = [&45_i32.to_be_bytes()[..], &[0; 45]].concat();
+        let elector = [&(-65536_i64).to_be_bytes()[..], &3_i64.to_be_bytes()].concat();
+        for (first, expected) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Some(Http)),
+            (b"GET ", Some(Http)),
+            (b"POST /commands", Some(Http)),
+            (b"PRI * HTTP/2.0", Some(Http)),
+            (b"\x16\x03\x01\x02\x00\x01", Some(Tls)),
+            (b"SSH-2.0-OpenSSH_9.6\r\n", Some(Ssh)),
+            (b"ruok", Some(FourLetterWord("ruok"))),
+            (b"srvr\n", Some(FourLetterWord("srvr"))),
+            (&connect, Some(Client)),
+            (&connect[..8], Some(Client)),
+            (&elector, Some(Elector)),
+            (&learner(11, &[0; 20]), Some(Learner)),
+            (&learner(16, &[]), Some(Learner)),
+            (b"", None),
+            (b"GET", None),
+            (b"hello, world", None),
+            (&[0; 16], None),
+            (&[0xff; 16], None),
+            // An id of a server of 3.4, a request of a session, a packet of a leader.
+            (&3_i64.to_be_bytes(), None),
+            (&[0, 0, 0, 45, 0, 0, 0, 1, 0, 0, 0, 4], None),
+            (&learner(10, &[0; 20]), None),
+            (&connect[..4], None),
+        ] {
+            assert_eq!(looks_like(first), expected, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_said_which_port_is_meant() {
+        let ports = |admin, metrics| Some(HttpPorts { admin, metrics });
+        assert_eq!(
+            LooksLike::Http.hint(ports(Some(8080), Some(7000))),
+            "it looks like an HTTP request: HTTP is for the AdminServer at port 8080 and /metrics at port 7000"
+        );
+        let none = LooksLike::Http.hint(ports(None, None));
+        assert!(none.contains("no port for HTTP"), "{none}");
+        assert!(LooksLike::Http.hint(None).contains("admin.serverPort"));
+        let word = LooksLike::FourLetterWord("ruok").hint(None);
+        assert_eq!(
+            word,
+            "it looks like the four-letter word ruok: four-letter words are for the clientPort"
+        );
+        assert!(LooksLike::Tls.hint(None).contains("without it"));
+    }
+
+    #[test]
+    fn the_ports_for_http_are_those_that_are_configured() {
+        let mut config = ServerConfig::new(None, "");
+        let ports = HttpPorts::new(&config, &SystemProperties::new());
+        assert_eq!(ports, HttpPorts { admin: Some(8080), metrics: None });
+        config.metrics_provider_class_name = prometheus_metrics_provider::CLASS_NAME.to_owned();
+        config.metrics_provider_configuration.insert("httpPort".to_owned(), "7001".to_owned());
+        let properties = SystemProperties::from_pairs([("zookeeper.admin.enableServer", "false")]);
+        let ports = HttpPorts::new(&config, &properties);
+        assert_eq!(ports, HttpPorts { admin: None, metrics: Some(7001) });
+    }
+}
