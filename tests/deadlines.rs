@@ -306,10 +306,14 @@ fn greeting(sid: i64) -> Vec<u8> {
     [&(-65536_i64).to_be_bytes()[..], &sid.to_be_bytes(), &length, address].concat()
 }
 
-fn follower_info(sid: i64) -> Vec<u8> {
+fn info(packet_type: PacketType, sid: i64) -> Vec<u8> {
     let info =
         LearnerInfo { serverid: Sid(sid), protocol_version: PROTOCOL_VERSION, config_version: 0 };
-    QuorumPacket::new(PacketType::FollowerInfo, Zxid(0), Some(info.to_bytes())).to_bytes()
+    QuorumPacket::new(packet_type, Zxid(0), Some(info.to_bytes())).to_bytes()
+}
+
+fn follower_info(sid: i64) -> Vec<u8> {
+    info(PacketType::FollowerInfo, sid)
 }
 
 /// The head of a packet whose data take long.
@@ -374,6 +378,41 @@ fn servers_that_drip_make_room_for_others() {
     assert!(drippers.are_down_to(64, OVER), "more than may greet are kept");
     drop((held, newcomers, drippers));
     gives_back(&ensemble.members[leader].server, before);
+}
+
+/// Else ten such observers would take all the places of those that get snapshots.
+#[test]
+fn a_learner_that_takes_its_snapshot_byte_by_byte_is_given_up() {
+    let ensemble = Ensemble::start_of(
+        &[Program::Ours; 3],
+        3,
+        &["initLimit=5", "forceSnapshotSync=true", "jute.maxbuffer=4000000"],
+    );
+    let leader = ensemble.wait_leader();
+    let (quorum, _) = ports(&ensemble, leader);
+    let server = &ensemble.members[leader].server;
+    let client = server.client();
+    let data = vec![b'x'; 1_000_000];
+    for number in 0..16 {
+        let path = format!("/n{number}");
+        create(&client, &path, CreateMode::Persistent).unwrap();
+        client.set_data(&path, Some(&data), -1).unwrap();
+    }
+    let before = Taken::by(server.pid());
+    let epoch = QuorumPacket::new(PacketType::AckEpoch, Zxid(0), Some(vec![0, 0, 0, 1]));
+    let mut slow = say(quorum, &[info(PacketType::ObserverInfo, 99), epoch.to_bytes()].concat());
+    wait_until("it gets a snapshot", OVER, || {
+        server.log().contains("Sending snapshot last zxid of peer")
+            && Taken::by(server.pid()).threads > before.threads
+    });
+    let started = time::now();
+    wait_until("it is given up", 2 * OVER, || {
+        // It is not read to the end within the time.
+        let _taken = slow.read(&mut [0; 1]);
+        server.log().contains("the connection of learner sid 99")
+    });
+    println!("given up after {:?}", started.elapsed());
+    gives_back(server, before);
 }
 
 // --- words
