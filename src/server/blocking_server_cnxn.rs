@@ -9,12 +9,13 @@
 use std::io::{self, Read};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crossbeam::channel::never;
 use log::{debug, info, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::blocking_server_cnxn_factory::SlowWriter;
@@ -45,6 +46,11 @@ impl SocketTransport {
     pub(super) fn new(stream: TcpStream, slow_writer: Arc<SlowWriter>) -> Self {
         Self { stream, slow_writer, cnxn: OnceLock::new() }
     }
+
+    /// Its socket, which is open for as long as it is there.
+    pub(super) fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
 }
 
 impl Transport for Arc<SocketTransport> {
@@ -54,8 +60,14 @@ impl Transport for Arc<SocketTransport> {
 
     fn finish_later(&self) {
         if let Some(cnxn) = self.cnxn.get().and_then(Weak::upgrade) {
-            self.slow_writer.add(cnxn, self.stream.as_raw_fd());
+            self.slow_writer.add(cnxn, Arc::clone(self));
         }
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        // Of an error the next read or send tells.
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     fn close(&self) {

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -366,7 +365,11 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     }
 
     fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
-        self.table.lock().sessions.insert(session_id, Arc::clone(cnxn));
+        let mut table = self.table.lock();
+        // Nobody would take out one that was closed meanwhile.
+        if table.cnxns.contains_key(&key(cnxn)) {
+            table.sessions.insert(session_id, Arc::clone(cnxn));
+        }
     }
 
     fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) -> bool {
@@ -441,12 +444,15 @@ fn wake_address(local: SocketAddr) -> SocketAddr {
     address
 }
 
+/// A connection that waits for its socket.
+type Slow = (Arc<ServerCnxn>, Arc<SocketTransport>);
+
 /// Goes on sending to sockets that were full, when they take bytes again.
 pub(super) struct SlowWriter {
     poll: RankedMutex<Poll>,
     registry: Registry,
     waker: Waker,
-    waiting: RankedMutex<HashMap<Token, (Arc<ServerCnxn>, RawFd)>>,
+    waiting: RankedMutex<HashMap<Token, Slow>>,
     next_token: AtomicU64,
     stopped: AtomicBool,
 }
@@ -472,11 +478,12 @@ impl SlowWriter {
         })
     }
 
-    /// Waits for the socket of the connection, which keeps it open for as long as it waits here.
-    pub(super) fn add(&self, cnxn: Arc<ServerCnxn>, fd: RawFd) {
+    /// Waits for the socket of the connection, which stays open for as long as it waits here.
+    pub(super) fn add(&self, cnxn: Arc<ServerCnxn>, socket: Arc<SocketTransport>) {
+        let fd = socket.fd();
         let number = self.next_token.fetch_add(1, Ordering::Relaxed);
         let token = Token(usize::try_from(number).unwrap_or_default());
-        self.waiting.lock().insert(token, (Arc::clone(&cnxn), fd));
+        self.waiting.lock().insert(token, (Arc::clone(&cnxn), socket));
         if let Err(error) = self.registry.register(&mut SourceFd(&fd), token, Interest::WRITABLE) {
             warn!(target: LOG, "cannot wait for the socket of {cnxn}: {error}");
             self.waiting.lock().remove(&token);
@@ -495,8 +502,8 @@ impl SlowWriter {
             }
             for event in &events {
                 let ready = self.waiting.lock().remove(&event.token());
-                if let Some((cnxn, fd)) = ready {
-                    if let Err(error) = self.registry.deregister(&mut SourceFd(&fd)) {
+                if let Some((cnxn, socket)) = ready {
+                    if let Err(error) = self.registry.deregister(&mut SourceFd(&socket.fd())) {
                         debug!(target: LOG, "the socket of {cnxn} is gone: {error}");
                     }
                     cnxn.continue_sending();

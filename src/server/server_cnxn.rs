@@ -44,6 +44,9 @@ const NOTIFICATION_XID: i32 = -1;
 /// How often a reader that was stopped for the global limit looks whether it may go on; it is also woken.
 const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
 
+/// A client that has closed its side may still read: it is waited so long for its session.
+const HUNG_UP_GRACE: Duration = Duration::from_secs(1);
+
 /// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
 const UNSENT_PAUSE: usize = 1 << 20;
 
@@ -134,7 +137,6 @@ pub struct ServerCnxn {
     me: Weak<Self>,
     server: Option<Arc<ZooKeeperServer>>,
     factory: Weak<dyn ServerCnxnFactory>,
-    transport: Box<dyn Transport>,
     remote: SocketAddr,
     session: OnceLock<Arc<Session>>,
     session_id: AtomicI64,
@@ -175,7 +177,6 @@ impl ServerCnxn {
             me: me.clone(),
             server,
             factory,
-            transport,
             remote,
             session: OnceLock::new(),
             session_id: AtomicI64::new(0),
@@ -184,7 +185,7 @@ impl ServerCnxn {
             read_only_available: AtomicBool::new(false),
             outstanding: AtomicI64::new(0),
             pending: PendingRequests::new(),
-            output: Output::new(),
+            output: Output::new(Arc::from(transport)),
             event_queued: AtomicBool::new(false),
             probe: AtomicBool::new(false),
             greeted: AtomicBool::new(false),
@@ -405,13 +406,13 @@ impl ServerCnxn {
     /// Sends what was appended, as far as the socket takes it now.
     pub fn flush(&self) {
         self.event_queued.store(false, Ordering::Release);
-        let sent = self.output.send(&*self.transport);
+        let sent = self.output.send();
         self.after_sending(sent);
     }
 
     /// For the transport: the socket takes bytes again.
     pub fn continue_sending(&self) {
-        let sent = self.output.continue_sending(&*self.transport);
+        let sent = self.output.continue_sending();
         self.after_sending(sent);
         self.wake_reader();
     }
@@ -464,9 +465,24 @@ impl ServerCnxn {
                 .is_some_and(|server| server.should_throttle(self.outstanding_requests()))
     }
 
-    /// For the reader: waits until it may process input again. False when the connection is closed.
+    /// Whether a reader that is stopped for so long need not wait any more: its server has ended; or its client has given up, and
+    /// has no session yet or would have none any more; or it would have none even if it were given one now.
+    fn waits_in_vain(&self, is_connecting: bool, waited: Duration) -> bool {
+        if self.server.as_ref().is_some_and(|server| !server.is_running()) {
+            return true;
+        }
+        let timeout_ms = u64::try_from(self.session_timeout_ms()).unwrap_or_default();
+        let is_over = waited >= Duration::from_millis(timeout_ms);
+        if is_connecting && is_over {
+            return true;
+        }
+        (is_over || is_connecting && waited >= HUNG_UP_GRACE) && self.output.is_hung_up()
+    }
+
+    /// For the reader: waits until it may process input again. False when the connection is closed, or is to be.
     pub fn wait_until_readable(&self) -> bool {
         let mut unsent = self.output.unsent();
+        let mut waited = Duration::ZERO;
         while self.is_recv_stopped() {
             let mut gate = self.recv_gate.lock();
             if gate.closed {
@@ -477,8 +493,15 @@ impl ServerCnxn {
                 break;
             }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
-            self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
+            let is_connecting = gate.connecting;
+            let timed_out = self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
             drop(gate);
+            if timed_out {
+                waited += THROTTLE_RECHECK;
+                if self.waits_in_vain(is_connecting, waited) {
+                    return false;
+                }
+            }
             // Its pings are not read now, but a client that takes answers is alive.
             let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
             if unsent < was_unsent
@@ -545,8 +568,9 @@ impl ServerCnxn {
                 reason.as_str()
             );
         }
+        // Requests that wait behind one that may never come back have this connection.
+        self.pending.abandon();
         self.output.close();
-        self.transport.close();
     }
 }
 

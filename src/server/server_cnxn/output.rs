@@ -6,6 +6,7 @@
 
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -27,6 +28,11 @@ pub trait Transport: Send + Sync {
     /// Sees to it that `ServerCnxn::continue_sending` is called when the socket takes bytes again.
     fn finish_later(&self);
 
+    /// Whether the client has closed its side: nothing more will come of it than what the socket has.
+    fn is_hung_up(&self) -> bool {
+        false
+    }
+
     /// Ends the connection, both ways; a reader that waits for input wakes up.
     fn close(&self);
 }
@@ -44,6 +50,8 @@ pub(super) enum Sent {
 
 #[derive(Default)]
 struct State {
+    /// Gone when the connection is closed: who still has that for a request keeps no descriptor.
+    transport: Option<Arc<dyn Transport>>,
     /// Appended and not yet handed to the socket.
     queued: Vec<u8>,
     /// Whether somebody is sending: he will see what is appended meanwhile.
@@ -55,13 +63,16 @@ struct State {
     in_flight: usize,
     /// Nothing is appended after the last reply.
     last_was_queued: bool,
-    closed: bool,
 }
 
 impl State {
     /// What was appended and is not known to be sent, in bytes.
     const fn unsent(&self) -> usize {
         self.queued.len() + self.in_flight + self.unsent.len() - self.unsent_from
+    }
+
+    const fn is_closed(&self) -> bool {
+        self.transport.is_none()
     }
 }
 
@@ -75,9 +86,10 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
+        let state = State { transport: Some(transport), ..State::default() };
         Self {
-            state: RankedMutex::new(Rank::ConnectionOutput, "connection output", State::default()),
+            state: RankedMutex::new(Rank::ConnectionOutput, "connection output", state),
             unsent: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
         }
@@ -86,7 +98,7 @@ impl Output {
     /// Lets `write` append. False when the connection takes no more.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.state.lock();
-        if state.closed || state.last_was_queued {
+        if state.is_closed() || state.last_was_queued {
             return false;
         }
         write(&mut state.queued);
@@ -110,13 +122,24 @@ impl Output {
         self.is_ending.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more and forgets what is left.
+    /// Takes nothing more, forgets what is left, and closes the transport, unless that has happened before.
     pub(super) fn close(&self) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        state.queued = Vec::new();
-        state.unsent = Vec::new();
-        state.unsent_from = 0;
+        let transport = {
+            let mut state = self.state.lock();
+            state.queued = Vec::new();
+            state.unsent = Vec::new();
+            state.unsent_from = 0;
+            state.transport.take()
+        };
+        if let Some(transport) = transport {
+            transport.close();
+        }
+    }
+
+    /// Whether the client has closed its side.
+    pub(super) fn is_hung_up(&self) -> bool {
+        let transport = self.state.lock().transport.clone();
+        transport.is_none_or(|transport| transport.is_hung_up())
     }
 
     /// How many bytes wait for the socket.
@@ -130,20 +153,22 @@ impl Output {
     }
 
     /// Sends what is queued, unless somebody does already.
-    pub(super) fn send(&self, transport: &dyn Transport) -> Sent {
-        {
+    pub(super) fn send(&self) -> Sent {
+        let transport = {
             let mut state = self.state.lock();
-            if state.closed || state.sending {
+            let Some(transport) = state.transport.clone() else { return Sent::All };
+            if mem::replace(&mut state.sending, true) {
                 return Sent::All;
             }
-            state.sending = true;
-        }
-        self.drive(transport)
+            transport
+        };
+        self.drive(&*transport)
     }
 
     /// Goes on where the socket stopped: for the transport, after `finish_later`.
-    pub(super) fn continue_sending(&self, transport: &dyn Transport) -> Sent {
-        self.drive(transport)
+    pub(super) fn continue_sending(&self) -> Sent {
+        let transport = self.state.lock().transport.clone();
+        transport.map_or(Sent::All, |transport| self.drive(&*transport))
     }
 
     fn drive(&self, transport: &dyn Transport) -> Sent {
@@ -152,7 +177,7 @@ impl Output {
         loop {
             {
                 let mut state = self.state.lock();
-                if state.closed {
+                if state.is_closed() {
                     return Sent::All;
                 }
                 state.in_flight = 0;
@@ -227,42 +252,58 @@ mod tests {
         fn close(&self) {}
     }
 
+    fn output() -> (Output, Arc<Wire>) {
+        let wire = Arc::new(Wire::default());
+        (Output::new(Arc::clone(&wire) as _), wire)
+    }
+
+    #[test]
+    fn who_has_the_output_of_a_closed_connection_has_no_socket() {
+        let (output, wire) = output();
+        output.append(|bytes| bytes.extend(b"never sent"));
+        assert_eq!((output.send(), Arc::strong_count(&wire)), (Sent::Blocked, 2));
+        output.close();
+        assert_eq!(Arc::strong_count(&wire), 1);
+        assert!(output.is_hung_up() && !output.append(|bytes| bytes.push(0)));
+        assert_eq!((output.send(), output.continue_sending()), (Sent::All, Sent::All));
+    }
+
     #[test]
     fn what_the_socket_does_not_take_is_sent_later_and_in_order() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, wire) = output();
         wire.room.store(3, Ordering::SeqCst);
         assert!(output.append(|bytes| bytes.extend(b"abcde")));
-        assert_eq!(output.send(&wire), Sent::Blocked);
+        assert_eq!(output.send(), Sent::Blocked);
         assert_eq!(wire.later.load(Ordering::SeqCst), 1);
         assert!(output.append(|bytes| bytes.extend(b"fgh")));
         assert_eq!(output.unsent(), 5);
-        assert_eq!(output.send(&wire), Sent::All, "only the transport may go on");
+        assert_eq!(output.send(), Sent::All, "only the transport may go on");
         assert_eq!(&*wire.sent.lock(), b"abc");
         wire.room.store(100, Ordering::SeqCst);
-        assert_eq!(output.continue_sending(&wire), Sent::All);
+        assert_eq!(output.continue_sending(), Sent::All);
         assert_eq!(&*wire.sent.lock(), b"abcdefgh");
         assert_eq!(output.unsent(), 0);
     }
 
     #[test]
     fn after_the_last_reply_nothing_is_taken_and_the_connection_closes() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, wire) = output();
         wire.room.store(100, Ordering::SeqCst);
         output.append(|bytes| bytes.extend(b"bye"));
         output.close_when_sent();
         assert!(!output.append(|bytes| bytes.extend(b"more")));
-        assert_eq!(output.send(&wire), Sent::Close);
+        assert_eq!(output.send(), Sent::Close);
         assert_eq!(&*wire.sent.lock(), b"bye");
     }
 
     #[test]
     fn a_client_that_never_reads_is_dropped_at_the_limit() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, _wire) = output();
         let piece = vec![0; 64 << 20];
         for _ in 0..5 {
             output.append(|bytes| bytes.extend(&piece));
         }
         assert!(!output.append(|bytes| bytes.push(0)));
-        assert_eq!(output.send(&wire), Sent::Close);
+        assert_eq!(output.send(), Sent::Close);
     }
 }
