@@ -110,7 +110,13 @@ impl PrepRequestProcessor {
             digest_enabled: self.digest_enabled,
             close_session_txn_enabled: self.close_session_txn_enabled,
         };
-        match prep.p_request_helper(request) {
+        let mut prepared = prep.p_request_helper(request);
+        if request.hdr.is_none() && is_awaited_by_learner(request) {
+            // Its session's other requests wait for it there: whatever it is, it comes back.
+            prep.begin(request, OpCode::Error);
+            prepared = prepared.and(Err(KeeperError::Unimplemented.into()));
+        }
+        match prepared {
             Ok(()) => {}
             Err(PrepError::Answer(answer)) => {
                 if let Some(hdr) = &mut request.hdr {
@@ -132,7 +138,7 @@ impl PrepRequestProcessor {
                     request.request_digest()
                 );
                 // Java logs a second transaction with the zxid of the one before when none was taken. A log file that
-                // begins with it hides the file of the true one.
+                // begins with it hides the file of the true one. What a learner waits for has taken one above.
                 let answer = KeeperError::MarshallingError;
                 if let Some(hdr) = &mut request.hdr {
                     hdr.r#type = OpCode::Error.code();
@@ -380,6 +386,11 @@ impl Prep<'_> {
             });
         }
     }
+}
+
+/// Whether a learner has forwarded the request, and gets its answer with a transaction. A `sync` is answered otherwise.
+fn is_awaited_by_learner(request: &Request) -> bool {
+    request.owner.is_learner() && request.op_type != OpCode::Sync.code()
 }
 
 /// Zxid and time of the request's transaction.

@@ -28,6 +28,12 @@ impl Owner {
     pub const fn learner(number: u32) -> Self {
         Self(2 + number as u64)
     }
+
+    /// Whether it is a learner's connection.
+    #[must_use]
+    pub const fn is_learner(self) -> bool {
+        self.0 >= 2
+    }
 }
 
 /// A session as its tracker sees it. Connections keep it, to touch it without looking it up.

@@ -5,7 +5,7 @@
 //! hand-over, a busy server's commits gather while a group is applied. Differs from Java: reads do not come by (they wait
 //! with their connection for the writes of their session), so there is no pool of workers and no balance between reads
 //! and commits to set.
-//! Locks: `CommitQueue`, for a moment; none while a group is applied.
+//! Locks: `CommitQueue`, for a moment, and under it the packets to a leader; none while a group is applied.
 //!
 //! What may run is decided in `session_queues`.
 
@@ -21,6 +21,7 @@ use self::session_queues::SessionQueues;
 use crate::common::time::Clock;
 use crate::ids::SessionId;
 use crate::server::request::Request;
+use crate::server::server_cnxn::DisconnectReason;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::sync_request_processor::GroupProcessor;
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -79,16 +80,38 @@ impl CommitProcessor {
         Ok(processor)
     }
 
-    /// A request that needs a commit. `request` is here already where the commit will not bring it.
-    pub fn expect(&self, session: SessionId, cxid: i32, request: Option<Box<Request>>) {
+    /// A request of a client of this server that needs a commit, which brings it.
+    pub fn expect(&self, session: SessionId, cxid: i32) {
         // Bounded by globalOutstandingLimit at the connections.
         let now_ms = self.clock.elapsed_ms();
-        self.state.lock().waiting.expect(session, cxid, request, now_ms);
+        let mut state = self.state.lock();
+        if !state.stopping {
+            state.waiting.expect(session, cxid, None, now_ms);
+        }
+    }
+
+    /// The same of a request that stays here; `forward` sends for its commit. Under the lock: a session's commits come in the
+    /// order in which its requests wait, whatever connections they came by.
+    pub(super) fn expect_answer(&self, request: Box<Request>, forward: impl FnOnce()) {
+        let now_ms = self.clock.elapsed_ms();
+        let (session, cxid) = (request.session_id, request.cxid);
+        let mut state = self.state.lock();
+        if state.stopping {
+            drop(state);
+            return turn_away(&request);
+        }
+        // Before it leaves: the answer must find it.
+        state.waiting.expect(session, cxid, Some(request), now_ms);
+        forward();
     }
 
     /// A request that needs none: it is done behind those of its session that came before it. Flush after it.
     pub fn process_request(&self, request: Box<Request>) {
         let mut state = self.state.lock();
+        if state.stopping {
+            drop(state);
+            return turn_away(&request);
+        }
         let State { waiting, runnable, .. } = &mut *state;
         waiting.add(request, runnable);
     }
@@ -98,6 +121,9 @@ impl CommitProcessor {
         self.metrics.commits_queued.add(1);
         request.commit_recv_ms = self.clock.elapsed_ms();
         let mut state = self.state.lock();
+        if state.stopping {
+            return;
+        }
         let State { waiting, runnable, .. } = &mut *state;
         waiting.committed(request, runnable);
     }
@@ -178,7 +204,7 @@ impl CommitProcessor {
         info!(target: LOG, "CommitProcessor exited loop!");
     }
 
-    /// Ends it; what waits is dropped: its clients ask another server. Then the processors behind end.
+    /// Ends it; what waits, and what still comes, is dropped: its clients ask another server. Then the processors behind end.
     pub fn shutdown(&self) {
         info!(target: LOG, "Shutting down");
         {
@@ -199,5 +225,13 @@ impl CommitProcessor {
         state.runnable.clear();
         drop(state);
         self.next.shutdown();
+    }
+}
+
+/// Nobody will answer it any more: its client asks another server. It must not be kept: it has the connection, which has the
+/// server, which has this processor.
+fn turn_away(request: &Request) {
+    if let Some(cnxn) = &request.cnxn {
+        cnxn.close(DisconnectReason::ServerShutdown);
     }
 }

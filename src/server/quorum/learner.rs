@@ -17,6 +17,7 @@ pub(in crate::server::quorum) mod leader_link;
 pub(in crate::server::quorum) mod learner_txn;
 pub(in crate::server::quorum) mod log_pace;
 pub(in crate::server::quorum) mod request_forwarder;
+mod request_shape;
 mod sync_with_leader;
 
 use std::io;

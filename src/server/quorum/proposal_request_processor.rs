@@ -45,7 +45,7 @@ impl ProposalRequestProcessor {
         }
         let is_local = request.cnxn.is_some();
         if request.op_type == OpCode::Sync.code() && !request.is_throttled {
-            self.commit_processor.expect(request.session_id, request.cxid, None);
+            self.commit_processor.expect(request.session_id, request.cxid);
             return leader.process_local_sync(request);
         }
         let Some(hdr) = request.hdr.clone() else {
@@ -71,7 +71,7 @@ impl ProposalRequestProcessor {
         logged.zxid = request.zxid;
         logged.txn_bytes = Arc::clone(&request.txn_bytes);
         if is_local {
-            self.commit_processor.expect(request.session_id, request.cxid, None);
+            self.commit_processor.expect(request.session_id, request.cxid);
         }
         if leader.propose(request) {
             self.sync_processor.process_request(logged);

@@ -11,6 +11,7 @@ use hashbrown::hash_map::Entry;
 
 use crate::ids::SessionId;
 use crate::server::request::Request;
+use crate::zoo_defs::OpCode;
 
 /// A request in its session's queue.
 enum Slot {
@@ -18,6 +19,21 @@ enum Slot {
     Awaits { cxid: i32, since_ms: i64, request: Option<Box<Request>> },
     /// Waits for those before it.
     Ready(Box<Request>),
+}
+
+impl Slot {
+    /// Whether it waits for that commit. The end of a session that its leader expires has number 0, which a client may use for
+    /// something else: what is committed is of the same operation, or an error.
+    fn awaits(&self, committed: &Request) -> bool {
+        let Self::Awaits { cxid, request, .. } = self else { return false };
+        let is_of_operation = match (request, &committed.hdr) {
+            (Some(request), Some(hdr)) => {
+                hdr.r#type == OpCode::Error.code() || hdr.r#type == request.op_type
+            }
+            _ => true,
+        };
+        *cxid == committed.cxid && is_of_operation
+    }
 }
 
 /// The queues of all sessions that have something waiting.
@@ -58,9 +74,7 @@ impl SessionQueues {
             return runnable.push(committed);
         };
         let queue = entry.get_mut();
-        let is_head =
-            matches!(queue.front(), Some(Slot::Awaits { cxid, .. }) if *cxid == committed.cxid);
-        if !is_head {
+        if !queue.front().is_some_and(|head| head.awaits(&committed)) {
             return runnable.push(committed);
         }
         if let Some(Slot::Awaits { request, since_ms, .. }) = queue.pop_front() {
@@ -101,6 +115,7 @@ impl SessionQueues {
 mod tests {
     use super::*;
     use crate::ids::Zxid;
+    use crate::txn::TxnHeader;
     use std::sync::Arc;
 
     fn request(session: i64, cxid: i32) -> Box<Request> {
@@ -143,5 +158,20 @@ mod tests {
         queues.committed(commit(1, 4, 8), &mut runnable);
         assert_eq!(order(&mut runnable), [(5, 7), (4, 8)]);
         assert_eq!(queues.len(), 1);
+    }
+
+    #[test]
+    fn the_end_of_a_session_is_not_taken_for_the_answer_to_something_else() {
+        let (mut queues, mut runnable) = (SessionQueues::default(), Vec::new());
+        queues.expect(SessionId(1), 0, Some(request(1, 0)), 100);
+        let with_type = |op: OpCode, zxid| {
+            let mut commit = commit(1, 0, zxid);
+            commit.hdr = Some(TxnHeader { r#type: op.code(), ..TxnHeader::default() });
+            commit
+        };
+        queues.committed(with_type(OpCode::CloseSession, 7), &mut runnable);
+        assert_eq!((order(&mut runnable), queues.len()), (vec![(0, 7)], 1));
+        queues.committed(with_type(OpCode::Error, 8), &mut runnable);
+        assert_eq!((order(&mut runnable), queues.len()), (vec![(0, 8)], 0));
     }
 }

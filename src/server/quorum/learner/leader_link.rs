@@ -5,9 +5,8 @@
 //! order in which they leave; `Leaf`, for an instant.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::net::TcpStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
@@ -34,7 +33,8 @@ pub(in crate::server::quorum) type RequestKey = (SessionId, i32);
 pub(in crate::server::quorum) struct LeaderLink {
     output: OnceLock<Arc<PacketOutput>>,
     pending_syncs: RankedMutex<VecDeque<RequestKey>>,
-    pending_revalidations: RankedMutex<HashMap<SessionId, Arc<ServerCnxn>, RandomState>>,
+    /// Nobody is kept by his question.
+    pending_revalidations: RankedMutex<HashMap<SessionId, Weak<ServerCnxn>, RandomState>>,
 }
 
 impl LeaderLink {
@@ -96,12 +96,12 @@ impl LeaderLink {
         packet
     }
 
-    /// Sends a client's `sync`; the leader's answers come in the order of the questions.
-    pub(super) fn queue_sync(&self, key: RequestKey, packet: &QuorumPacket) {
+    /// Has a client's `sync` sent; the leader's answers come in the order of the questions.
+    pub(super) fn queue_sync(&self, key: RequestKey, send: impl FnOnce()) {
         // Bounded by globalOutstandingLimit at the connections.
         let mut syncs = self.pending_syncs.lock();
         syncs.push_back(key);
-        self.queue(packet);
+        send();
     }
 
     /// The `sync` that the leader has answered now.
@@ -123,14 +123,13 @@ impl LeaderLink {
         info!(target: LOG, "Revalidating client: {session_id}");
         let mut data = session_id.0.to_be_bytes().to_vec();
         data.extend_from_slice(&timeout_ms.to_be_bytes());
-        let before = self.pending_revalidations.lock().insert(session_id, Arc::clone(cnxn));
-        drop(before);
+        self.pending_revalidations.lock().insert(session_id, Arc::downgrade(cnxn));
         self.queue(&QuorumPacket::new(PacketType::Revalidate, Zxid::NONE, Some(data)));
         self.flush();
     }
 
     /// The leader's answer: whose connection it is for, and whether the session lives (Java: revalidate). None when it is
-    /// for nobody, or is no answer.
+    /// for nobody any more, or is no answer.
     pub(in crate::server::quorum) fn revalidated(
         &self,
         data: Option<&[u8]>,
@@ -142,13 +141,12 @@ impl LeaderLink {
         if cnxn.is_none() {
             warn!(target: LOG, "Missing session {session_id} for validation");
         }
-        cnxn.map(|cnxn| (cnxn, valid))
+        cnxn?.upgrade().map(|cnxn| (cnxn, valid))
     }
 
     /// Nobody will answer any more.
     pub(super) fn forget_questions(&self) {
-        let cnxns = mem::take(&mut *self.pending_revalidations.lock());
-        drop(cnxns);
+        self.pending_revalidations.lock().clear();
         self.pending_syncs.lock().clear();
     }
 
@@ -216,8 +214,8 @@ mod tests {
     fn syncs_are_answered_in_the_order_in_which_they_left() {
         let (link, mut there) = linked();
         let packet = QuorumPacket::new(PacketType::Request, Zxid::NONE, None);
-        link.queue_sync((SessionId(1), 5), &packet);
-        link.queue_sync((SessionId(2), 6), &packet);
+        link.queue_sync((SessionId(1), 5), || link.queue(&packet));
+        link.queue_sync((SessionId(2), 6), || link.queue(&packet));
         link.flush();
         assert_eq!(read_packet(&mut there, Limits::default()).unwrap(), packet);
         assert_eq!(link.take_sync(), Some((SessionId(1), 5)));

@@ -2,14 +2,15 @@
 //! ObserverRequestProcessor.java have in common).
 //!
 //! Threads: none; whoever brings requests sends them on. Java has a thread for it, which one client after the other waits
-//! for. Requests of one session come from one thread, and keep their order; the order of syncs is kept by the link. Locks: the
-//! commit processor's, the link's, one after the other.
+//! for. Requests keep the order in which they wait in the commit processor; the order of syncs is kept by the link. Locks: the
+//! commit processor's, and under it the link's output; around both, for a sync, the link's.
 
 use std::sync::Arc;
 
-use log::warn;
+use log::{error, warn};
 
 use super::leader_link::LeaderLink;
+use super::request_shape;
 use crate::data::ACL;
 use crate::keeper_exception::KeeperError;
 use crate::server::data_tree::DataTree;
@@ -72,6 +73,14 @@ impl RequestForwarder {
     /// Takes a request, with the one that has to go before it.
     pub(in crate::server::quorum) fn process_request(&self, mut request: Box<Request>) {
         let Some(server) = self.server.upgrade() else { return };
+        if way_of(&request) == Way::Leader
+            && !request_shape::is_well_formed(&request, server.limits())
+        {
+            // Not for the leader: one of Java proposes it with the zxid of the transaction before, and commits nothing after.
+            error!(target: self.log_target, "Failed to process {request}: its body is not that of its operation");
+            request.exception = Some(KeeperError::MarshallingError);
+            return self.commit_processor.process_request(request);
+        }
         match self.role.check_upgrade_session(&server, &request) {
             Ok(None) => {}
             Ok(Some(upgrade)) => self.forward(upgrade),
@@ -91,22 +100,14 @@ impl RequestForwarder {
     }
 
     fn forward(&self, request: Box<Request>) {
-        let link = self.role.link();
-        let key = (request.session_id, request.cxid);
-        match way_of(&request) {
-            Way::Here => self.commit_processor.process_request(request),
-            Way::Leader => {
-                let packet = LeaderLink::request_packet(&request);
-                // Before it leaves: the answer must find it.
-                self.commit_processor.expect(key.0, key.1, Some(request));
-                link.queue(&packet);
-            }
-            Way::Sync => {
-                let packet = LeaderLink::request_packet(&request);
-                self.commit_processor.expect(key.0, key.1, Some(request));
-                link.queue_sync(key, &packet);
-            }
+        let (link, way) = (self.role.link(), way_of(&request));
+        if way == Way::Here {
+            return self.commit_processor.process_request(request);
         }
+        let packet = LeaderLink::request_packet(&request);
+        let key = (request.session_id, request.cxid);
+        let send = || self.commit_processor.expect_answer(request, || link.queue(&packet));
+        if way == Way::Sync { link.queue_sync(key, send) } else { send() }
     }
 
     /// Sends what was taken.
