@@ -26,7 +26,7 @@ use zookeeper_server::ids::{SessionId, Zxid};
 use zookeeper_server::jute::Record;
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::proto::{
-    ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest,
+    ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest, SyncRequest,
 };
 use zookeeper_server::server::quorum::quorum_packet::PacketType;
 use zookeeper_server::txn::{CreateSessionTxn, ErrorTxn, TxnHeader};
@@ -341,6 +341,86 @@ fn sessions_that_expire_take_their_connections_with_them() {
     }
     drop(silent);
     expect_back("expired", server, before, DEADLINE / 6);
+}
+
+/// So many clients ask for much of every kind, and are gone before they are answered.
+fn ask_much_and_go(server: &Server, connections: i32) {
+    let ephemeral = CreateRequest { flags: 3, ..create("/much-") }.to_bytes();
+    let watch = ExistsRequest { path: "/watched".into(), watch: true }.to_bytes();
+    let sync = SyncRequest { path: "/".into() }.to_bytes();
+    let kinds = [
+        (OpCode::Exists, &watch[..]),
+        (OpCode::Create, &ephemeral),
+        (OpCode::SetData, &MALFORMED),
+        (OpCode::Sync, &sync),
+        (OpCode::Multi, &MALFORMED),
+        (OpCode::Delete, &MALFORMED),
+        (OpCode::Exists, &watch),
+    ];
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                for _ in 0..connections / CLIENTS {
+                    let mut client = server.raw();
+                    client.new_session();
+                    for (xid, (op, body)) in (1..=50).zip(kinds.iter().cycle()) {
+                        client.send_request(xid, op.code(), body);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Members with these lines in zoo.cfg, each of which is asked for much.
+fn much_on_every_role(more: &[&str]) {
+    let ensemble = Ensemble::start_of(&[Program::Ours; 4], 3, more);
+    for mode in [Mode::Leader, Mode::Follower, Mode::Observer] {
+        let server = &ensemble.members[ensemble.wait_at(mode)].server;
+        drop(server.client());
+        let before = Held::by(server);
+        ask_much_and_go(server, 40);
+        expect_back(&format!("{more:?} on the {mode:?}"), server, before, DEADLINE / 6);
+        wait_until("nobody watches", DEADLINE, || server.monitor("watch_count") == 0.0);
+        let mut client = server.raw();
+        let session = client.new_session();
+        for xid in [1, 2] {
+            let path = format!("/{mode:?}{xid}");
+            let ephemeral = CreateRequest { flags: 1, ..create(&path) };
+            let err = client.ask(xid, OpCode::Create, &ephemeral).0.err;
+            // What has waited too long is answered, too.
+            assert!([0, KeeperError::ThrottledOp.code()].contains(&err), "{err}");
+            let (mut again, answer) = reopen(server, &session);
+            assert_eq!(answer.unwrap().session_id, session.session_id);
+            assert_eq!(again.ask(xid, OpCode::Exists, &exists_root()).0.xid, xid);
+            client = again;
+        }
+    }
+}
+
+#[test]
+fn clients_that_do_not_wait_for_their_answers_leave_nothing() {
+    much_on_every_role(&[]);
+}
+
+#[test]
+fn clients_with_local_sessions_leave_nothing() {
+    much_on_every_role(&["localSessionsEnabled=true", "localSessionsUpgradingEnabled=true"]);
+}
+
+#[test]
+fn clients_whose_requests_are_held_back_leave_nothing() {
+    much_on_every_role(&["request_throttle_max_requests=4", "throttled_op_wait_time=2"]);
+}
+
+#[test]
+fn clients_whose_stale_requests_are_kept_leave_nothing() {
+    much_on_every_role(&[
+        "request_throttle_max_requests=4",
+        "request_throttle_drop_stale=false",
+        "localSessionsEnabled=true",
+        "localSessionsUpgradingEnabled=true",
+    ]);
 }
 
 /// A member alone, which serves reads; so its local sessions are set.
