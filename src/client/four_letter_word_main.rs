@@ -3,9 +3,10 @@
 //! Without TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use crate::common::net_utils;
 use crate::server::exit_code::ExitCode;
 
 /// How long connecting and each read may take when nothing else is said.
@@ -33,7 +34,7 @@ pub fn send_4_letter_word_within(
     timeout: Duration,
 ) -> io::Result<String> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address for {host}"));
-    for address in (host, port).to_socket_addrs()? {
+    for address in net_utils::resolve_all(host, port)? {
         match TcpStream::connect_timeout(&address, timeout) {
             Ok(stream) => return ask(stream, word, timeout),
             Err(error) => last = error,

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
@@ -11,7 +11,7 @@ use log::{debug, info, warn};
 use super::packet::{Packet, Reply, length};
 use super::{ClientEvent, LOG, LONGEST_FRAME, Shared, States, xids};
 use crate::client::connect_string_parser::HostPort;
-use crate::common::time;
+use crate::common::{net_utils, time};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, InputError, Record};
 use crate::keeper_exception::KeeperError;
@@ -146,7 +146,7 @@ fn connect(shared: &Shared, server: &HostPort, servers: usize) -> Result<Connect
     let connect_timeout = connect_timeout.max(Duration::from_millis(1));
     info!(target: LOG, "Opening socket connection to server {}:{}.", server.host, server.port);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+    for address in net_utils::resolve_all(&server.host, server.port)? {
         match TcpStream::connect_timeout(&address, connect_timeout) {
             Ok(stream) => return establish(shared, stream, connect_timeout),
             Err(error) => last = error,

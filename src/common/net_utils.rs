@@ -2,7 +2,11 @@
 //! java.net.InetSocketAddress as far as settings show it).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::os::unix::net::UnixDatagram;
+
+use rustix::net::netdevice;
 
 /// Looks a host name up; `None` when nobody knows it. Injected, so that a configuration can be
 /// checked without a network.
@@ -17,6 +21,8 @@ pub struct InetSocketAddress {
     pub host: String,
     /// What the name stood for when it was read.
     pub address: Option<IpAddr>,
+    /// The interface that the zone of an IPv6 address names (`fe80::1%eth0`); 0 without one.
+    pub scope_id: u32,
     /// The port.
     pub port: u16,
 }
@@ -25,16 +31,34 @@ impl InetSocketAddress {
     /// All addresses of this machine.
     #[must_use]
     pub fn any(port: u16) -> Self {
-        Self { host: "0.0.0.0".into(), address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port }
+        let address = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self { host: "0.0.0.0".into(), address, scope_id: 0, port }
     }
 
-    /// The host, looked up; it stays unresolved when nobody knows it.
+    /// The host, looked up; it stays unresolved when nobody knows it, or no interface is called as its zone.
     #[must_use]
     pub fn new(host: &str, port: u16, resolve: ResolveHost<'_>) -> Self {
         match literal(host) {
-            Some(address) => Self { host: host_address(address), address: Some(address), port },
-            None => Self { host: host.to_owned(), address: resolve(host), port },
+            Literal::Address { address, zone } => Self {
+                host: zone.as_ref().map_or_else(
+                    || host_address(address),
+                    |zone| format!("{}%{}", host_address(address), zone.name),
+                ),
+                address: Some(address),
+                scope_id: zone.map_or(0, |zone| zone.scope_id),
+                port,
+            },
+            Literal::Unknown => Self { host: host.to_owned(), address: None, scope_id: 0, port },
+            Literal::Name => {
+                Self { host: host.to_owned(), address: resolve(host), scope_id: 0, port }
+            }
         }
+    }
+
+    /// What a socket is connected to; `None` while the host is unresolved.
+    #[must_use]
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        self.address.map(|address| socket_address(address, self.port, self.scope_id))
     }
 
     /// Whether it stands for all addresses of this machine.
@@ -55,7 +79,10 @@ impl InetSocketAddress {
         } else {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         };
-        Some(SocketAddr::new(if address.is_unspecified() { any } else { address }, self.port))
+        if address.is_unspecified() {
+            return Some(SocketAddr::new(any, self.port));
+        }
+        self.socket_address()
     }
 }
 
@@ -102,13 +129,110 @@ pub fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
     preferred.or(found.first()).copied()
 }
 
-/// An address that needs no look-up. An IPv4 address dressed as IPv6 counts as IPv4, as in Java.
-fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>()
-        .ok()
-        .map(|a| a.to_canonical())
+/// Where a client tries to connect to: each address of the host.
+///
+/// # Errors
+/// When nobody knows the host.
+pub fn resolve_all(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match literal(host) {
+        Literal::Address { address, zone } => {
+            Ok(vec![socket_address(address, port, zone.map_or(0, |zone| zone.scope_id))])
+        }
+        Literal::Unknown => {
+            Err(io::Error::new(io::ErrorKind::NotFound, format!("{host}: unknown host or zone")))
+        }
+        Literal::Name => Ok((host, port).to_socket_addrs()?.collect()),
+    }
+}
+
+fn socket_address(address: IpAddr, port: u16, scope_id: u32) -> SocketAddr {
+    match address {
+        IpAddr::V4(_) => SocketAddr::new(address, port),
+        IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope_id).into(),
+    }
+}
+
+/// What a host is before anybody is asked.
+enum Literal {
+    /// An address that needs no look-up. An IPv4 address dressed as IPv6 counts as IPv4, as in Java.
+    Address { address: IpAddr, zone: Option<Zone> },
+    /// An address that is none, or whose zone this machine does not have.
+    Unknown,
+    /// A name.
+    Name,
+}
+
+/// The interface behind the `%` of an IPv6 address.
+struct Zone {
+    /// Its name, or its number as Java writes it again.
+    name: String,
+    scope_id: u32,
+}
+
+/// Reads an address as Java's InetAddress does: IPv6 with brackets or without, with a zone or without.
+fn literal(host: &str) -> Literal {
+    let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let (text, zone) = match in_brackets.unwrap_or(host).split_once('%') {
+        Some((text, zone)) => (text, Some(zone)),
+        None => (in_brackets.unwrap_or(host), None),
+    };
+    if let (None, None, Some(address)) = (in_brackets, zone, ipv4_literal(text)) {
+        return Literal::Address { address: address.into(), zone: None };
+    }
+    match (text.parse::<IpAddr>(), zone) {
+        (Ok(address @ IpAddr::V6(_)), None) => {
+            Literal::Address { address: address.to_canonical(), zone: None }
+        }
+        (Ok(IpAddr::V6(address)), Some(zone)) if address.to_ipv4_mapped().is_none() => {
+            match zone_of(zone) {
+                Some(zone) => Literal::Address { address: address.into(), zone: Some(zone) },
+                None => Literal::Unknown,
+            }
+        }
+        (Err(_), None) => Literal::Name,
+        _ => Literal::Unknown,
+    }
+}
+
+/// Up to four decimal numbers with dots between them, whose last one stands for all bytes that are left (`127.1`); zeros
+/// before a number say nothing (Java: IPAddressUtil.textToNumericFormatV4; the system would read those as octal).
+fn ipv4_literal(text: &str) -> Option<Ipv4Addr> {
+    let mut parts = text.split('.').map(|part| {
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u64>().ok().filter(|_| is_number)
+    });
+    let mut bits = u64::from(u32::BITS);
+    let mut address = 0;
+    let mut last = parts.next()??;
+    for part in parts {
+        bits = bits.checked_sub(8).filter(|bits| *bits > 0 && last < 256)?;
+        address = address << 8 | last;
+        last = part?;
+    }
+    let address = (last >> bits == 0).then_some(address << bits | last)?;
+    u32::try_from(address).ok().filter(|_| text.len() <= 15).map(Ipv4Addr::from)
+}
+
+/// A zone is a number, which nobody checks, or the name of an interface.
+fn zone_of(zone: &str) -> Option<Zone> {
+    if !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = zone.parse::<i32>().ok()?;
+        return Some(Zone { name: number.to_string(), scope_id: u32::try_from(number).ok()? });
+    }
+    // Any socket will do to ask the kernel with.
+    let socket = UnixDatagram::unbound().ok()?;
+    let scope_id = netdevice::name_to_index(&socket, zone).ok()?;
+    Some(Zone { name: zone.to_owned(), scope_id })
+}
+
+/// The address of a socket in Java's spelling, without its port: a zone is the number of the interface there.
+#[must_use]
+pub fn socket_host_address(address: SocketAddr) -> String {
+    let host = host_address(address.ip().to_canonical());
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{host}%{}", v6.scope_id()),
+        _ => host,
+    }
 }
 
 /// The address in Java's spelling: IPv6 with all its eight groups (Java:
@@ -139,6 +263,91 @@ mod tests {
             ("::ffff:1.2.3.4", "1.2.3.4:1"),
         ] {
             assert_eq!(InetSocketAddress::new(host, 1, &nobody).to_string(), text, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_an_interface_or_a_number_and_is_written_again_as_java_writes_it() {
+        let nobody = |host: &str| panic!("{host} looked up");
+        let lo = "[0:0:0:0:0:0:0:1%lo]:5";
+        for (host, text, socket) in [
+            ("::1%lo", lo, "[::1%1]:5"),
+            ("0:0:0:0:0:0:0:1%lo", lo, "[::1%1]:5"),
+            ("[::1%lo]", lo, "[::1%1]:5"),
+            ("fe80::1%99", "[fe80:0:0:0:0:0:0:1%99]:5", "[fe80::1%99]:5"),
+            ("::1%007", "[0:0:0:0:0:0:0:1%7]:5", "[::1%7]:5"),
+        ] {
+            let address = InetSocketAddress::new(host, 5, &nobody);
+            assert_eq!(address.to_string(), text, "{host}");
+            assert_eq!(address.bind_address(false).unwrap().to_string(), socket, "{host}");
+            assert_eq!(address.socket_address(), address.bind_address(true), "{host}");
+            assert_eq!(resolve_all(host, 5).unwrap(), [address.socket_address().unwrap()]);
+            let again = InetSocketAddress::new(&address.host, 5, &nobody);
+            assert_eq!((again.scope_id, again.host), (address.scope_id, address.host));
+        }
+        let any = InetSocketAddress::new("::%lo", 5, &nobody);
+        assert_eq!(any.bind_address(false).unwrap().to_string(), "[::]:5");
+        for address in ["[fe80::1%4]:5", "[::1]:5", "1.2.3.4:5"] {
+            let socket: SocketAddr = address.parse().unwrap();
+            let zone = if address.contains('%') { "%4" } else { "" };
+            assert_eq!(socket_host_address(socket), host_address(socket.ip()) + zone);
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_may_be_short_or_have_zeros_before_its_numbers() {
+        for (host, text) in [
+            ("1.2.3.4", "1.2.3.4"),
+            ("127.1", "127.0.0.1"),
+            ("1.2.300", "1.2.1.44"),
+            ("1.2.65535", "1.2.255.255"),
+            ("70000", "0.1.17.112"),
+            ("4294967295", "255.255.255.255"),
+            ("010.0.0.1", "10.0.0.1"),
+            ("00000000001", "0.0.0.1"),
+        ] {
+            let nobody = |host: &str| panic!("{host} looked up");
+            let address = InetSocketAddress::new(host, 1, &nobody);
+            assert_eq!(address.host, text, "{host}");
+            assert_eq!(address.address, Some(text.parse().unwrap()), "{host}");
+        }
+    }
+
+    /// Each of them is unresolved on Java, too.
+    #[test]
+    fn what_is_no_address_and_what_no_interface_is_called_stays_unresolved() {
+        for host in [
+            "fe80::1%no.such",
+            "::1%",
+            "::1%1x",
+            "::1%-1",
+            "::1%99999999999",
+            "::1%lo%lo",
+            "::1%an.interface.with.a.long.name",
+            "::1%[lo]",
+            "[::1]%lo",
+            "[fe80::1",
+            "fe80::1]",
+            "[[::1]]",
+            "[127.0.0.1]",
+            "::ffff:1.2.3.4%lo",
+            "1.2.3.4%lo",
+            "localhost%lo",
+            "1.2.65536",
+            "4294967296",
+            "18446744073709551616",
+            "1.2.3.256",
+            "1.256.3",
+            "1.2.3.4.",
+            "1.2.3.4.5",
+            "1..2",
+            "1.",
+            "+1",
+            "0x7f.1",
+            "0000000000000001",
+        ] {
+            let address = InetSocketAddress::new(host, 1, &|_| None);
+            assert_eq!((address.address, address.host.as_str()), (None, host));
         }
     }
 

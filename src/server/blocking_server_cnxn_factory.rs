@@ -175,9 +175,9 @@ impl BlockingServerCnxnFactory {
         while !self.stopped.load(Ordering::Acquire) {
             match self.listener.accept() {
                 Ok(_) if self.stopped.load(Ordering::Acquire) => break,
-                Ok((stream, remote)) => {
+                Ok((stream, mut remote)) => {
                     // An IPv4 client that came by a socket of both families.
-                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                    remote.set_ip(remote.ip().to_canonical());
                     if let Err(error) = self.accept(stream, remote) {
                         debug!(target: LOG, "Error accepting new connection from /{remote}: {error}");
                     }

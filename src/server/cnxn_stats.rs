@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::common::net_utils::{delimited_host, host_address};
+use crate::common::net_utils::{delimited_host, socket_host_address};
 use crate::ids::{SessionId, Zxid};
 
 /// Counters of one connection.
@@ -254,8 +254,7 @@ impl ConnectionInfo<'_> {
 /// `/address:port`, as Java writes the address of a socket.
 #[must_use]
 pub fn java_socket_address(address: SocketAddr) -> String {
-    let ip = host_address(address.ip().to_canonical());
-    format!("/{}:{}", delimited_host(&ip), address.port())
+    format!("/{}:{}", delimited_host(&socket_host_address(address)), address.port())
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use super::quorum_peer::quorum_server::QuorumServer;
 use super::quorum_peer::{SyncMode, ZabState};
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
 use crate::common::config_exception::ConfigError;
+use crate::common::net_utils::InetSocketAddress;
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
@@ -426,10 +427,8 @@ impl Learner {
     ) -> Result<LeaderInput, LearnerError> {
         let settings = self.peer.learner_settings();
         let properties = self.peer.properties();
-        let resolved = |address: &crate::common::net_utils::InetSocketAddress| {
-            address.address.map(|ip| SocketAddr::new(ip, address.port))
-        };
-        let addresses: Vec<SocketAddr> = leader.addresses.iter().filter_map(resolved).collect();
+        let resolved = leader.addresses.iter().filter_map(InetSocketAddress::socket_address);
+        let addresses: Vec<SocketAddr> = resolved.collect();
         if addresses.is_empty() {
             return Err(LearnerError::Unresolved(address_text(leader)));
         }

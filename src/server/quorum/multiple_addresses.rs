@@ -121,7 +121,9 @@ impl MultipleAddresses {
         let hosts: Vec<Option<SocketAddr>> = self
             .addresses
             .iter()
-            .map(|address| address.address.map(|ip| SocketAddr::new(ip, ECHO_PORT)))
+            .map(|address| {
+                InetSocketAddress { port: ECHO_PORT, ..address.clone() }.socket_address()
+            })
             .collect();
         match probe(&hosts, self.timeout, enough) {
             Ok(found) => found.into_iter().map(|number| &self.addresses[number]).collect(),

@@ -145,7 +145,7 @@ impl QuorumCnxManager {
     fn open(&self, addresses: &MultipleAddresses) -> io::Result<TcpStream> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, "nobody knows the host");
         let address = addresses.reachable_or_one().ok_or_else(unknown)?;
-        let address = SocketAddr::new(address.address.ok_or_else(unknown)?, address.port);
+        let address = address.socket_address().ok_or_else(unknown)?;
         let timeout = self.settings.cnx_timeout;
         let stream = connect::connect(address, timeout, &|| self.is_halted())?;
         self.set_options(&stream)?;

@@ -163,7 +163,9 @@ impl QuorumCnxManager {
 
     fn bind(&self, address: &mut InetSocketAddress) -> io::Result<TcpListener> {
         if address.address.is_none() {
-            address.address = net_utils::resolve_host(&address.host, self.settings.prefer_ipv6);
+            *address = InetSocketAddress::new(&address.host, address.port, &|host| {
+                net_utils::resolve_host(host, self.settings.prefer_ipv6)
+            });
         }
         let bound = address
             .bind_address(self.settings.prefer_ipv4_stack)
@@ -180,8 +182,8 @@ impl QuorumCnxManager {
     fn accept_connections(&self, socket: &TcpListener) {
         while !self.is_halted() {
             match socket.accept() {
-                Ok((stream, remote)) => {
-                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                Ok((stream, mut remote)) => {
+                    remote.set_ip(remote.ip().to_canonical());
                     info!(target: LOG, "Received connection request from {remote}");
                     self.receive_connection(stream, remote);
                 }

@@ -245,7 +245,7 @@ fn make_room(table: &mut Table, members: &dyn QuorumVerifier, newcomer: Sid) {
 
 fn is_host_reachable(stream: &TcpStream) -> bool {
     let Ok(remote) = stream.peer_addr() else { return false };
-    let host = net_utils::host_address(remote.ip().to_canonical());
+    let host = net_utils::socket_host_address(remote);
     let address = InetSocketAddress::new(&host, remote.port(), &|_| None);
     MultipleAddresses::new([address], VALIDATION_TIMEOUT).reachable_address().is_some()
 }

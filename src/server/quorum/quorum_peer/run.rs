@@ -131,7 +131,7 @@ impl QuorumPeer {
             || "disabled".to_owned(),
             |factory| {
                 let address = factory.local_address();
-                format!("{}:{}", net_utils::host_address(address.ip()), address.port())
+                format!("{}:{}", net_utils::socket_host_address(address), address.port())
             },
         );
         format!("QuorumPeer[myid={}](plain={plain})(secure=disabled)", self.my_id())
