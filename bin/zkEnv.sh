@@ -85,12 +85,7 @@ find_zookeeper() {
     exit 1
   fi
   echo "Building the server once: cargo build --release" >&2
-  local revision date
-  revision="$(git -C "$ZOOKEEPER_PREFIX" rev-parse HEAD 2> /dev/null)"
-  date="$(date -u '+%Y-%m-%d %H:%M UTC')"
-  if ! (cd "$ZOOKEEPER_PREFIX" &&
-        ZOOKEEPER_REVISION_HASH="${revision:-unknown}" ZOOKEEPER_BUILD_DATE="$date" \
-        cargo build --release --bin zookeeper) >&2 || [ ! -x "$built" ]; then
+  if ! (cd "$ZOOKEEPER_PREFIX" && cargo build --release --bin zookeeper) >&2 || [ ! -x "$built" ]; then
     echo "Error: the build failed" >&2
     exit 1
   fi

@@ -7,17 +7,14 @@
 /// The Java release whose behaviour this is (Java: Version.getVersion).
 pub const VERSION: &str = "3.9.5";
 
-/// The revision of the sources, if the build was told (Java: Version.getRevisionHash).
+/// The revision of the sources, if `build.rs` knows one (Java: Version.getRevisionHash).
 pub const REVISION_HASH: &str = match option_env!("ZOOKEEPER_REVISION_HASH") {
     Some(hash) => hash,
     None => concat!("rust.", env!("CARGO_PKG_VERSION")),
 };
 
-/// When it was built, if the build was told (Java: Version.getBuildDate).
-pub const BUILD_DATE: &str = match option_env!("ZOOKEEPER_BUILD_DATE") {
-    Some(date) => date,
-    None => "unknown date",
-};
+/// The date of the revision; of the build, where no revision is known (Java: Version.getBuildDate). From `build.rs`.
+pub const BUILD_DATE: &str = env!("ZOOKEEPER_BUILD_DATE");
 
 /// Number, revision and date, as the word `srvr` shows them (Java: Version.getFullVersion).
 #[must_use]
@@ -43,7 +40,13 @@ mod tests {
         let full = full_version();
         let (version, rest) = full.split_once('-').unwrap();
         assert_eq!(version.split('.').count(), 3);
-        assert!(rest.contains(", built on "), "{full}");
+        let (_, date) = rest.split_once(", built on ").unwrap();
+        let form = "dddd-dd-dd dd:dd UTC";
+        let is_form = date.chars().zip(form.chars()).all(|(is, form)| match form {
+            'd' => is.is_ascii_digit(),
+            form => is == form,
+        });
+        assert!(date.len() == form.len() && is_form, "{full}");
         assert!(version_info().starts_with("Apache ZooKeeper, version 3.9.5 "));
     }
 }
