@@ -11,11 +11,15 @@
 #
 # zkBench.sh COMMAND --help lists the options.
 
+# The script itself, behind the links by which it was called.
 ZOOBIN="${BASH_SOURCE-$0}"
-ZOOBIN="$(dirname "${ZOOBIN}")"
-ZOOBINDIR="$(cd "${ZOOBIN}" && pwd)"
+while [ -L "$ZOOBIN" ]; do
+  ZOOLINK="$(readlink "$ZOOBIN")"
+  ZOOBIN="$(cd -P "$(dirname "$ZOOBIN")" && cd -P "$(dirname "$ZOOLINK")" && pwd)/$(basename "$ZOOLINK")"
+done
+ZOOBINDIR="$(cd "$(dirname "$ZOOBIN")" && pwd)"
 
-if [ -e "$ZOOBIN/../libexec/zkEnv.sh" ]; then
+if [ -e "$ZOOBINDIR/../libexec/zkEnv.sh" ]; then
   ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
 else
   ZKENV="$ZOOBINDIR/zkEnv.sh"

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Makes the directories of a new server, and its myid. Options and messages are those of Apache ZooKeeper 3.9.5.
 
+# The script itself, behind the links by which it was called.
 ZOOBIN="${BASH_SOURCE-$0}"
-ZOOBIN="$(dirname "${ZOOBIN}")"
-ZOOBINDIR="$(cd "${ZOOBIN}" && pwd)"
+while [ -L "$ZOOBIN" ]; do
+  ZOOLINK="$(readlink "$ZOOBIN")"
+  ZOOBIN="$(cd -P "$(dirname "$ZOOBIN")" && cd -P "$(dirname "$ZOOLINK")" && pwd)/$(basename "$ZOOLINK")"
+done
+ZOOBINDIR="$(cd "$(dirname "$ZOOBIN")" && pwd)"
 
-if [ -e "$ZOOBIN/../libexec/zkEnv.sh" ]; then
+if [ -e "$ZOOBINDIR/../libexec/zkEnv.sh" ]; then
   ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
 else
   ZKENV="$ZOOBINDIR/zkEnv.sh"
@@ -32,6 +36,14 @@ make_directory() {
   mkdir -p "$1/version-2"
 }
 
+# check_myid ID: what the usage says of it, and what nodes with a time to live leave room for.
+check_myid() {
+  if ! [[ "$1" =~ ^[0-9]{1,3}$ ]] || ((10#$1 < 1 || 10#$1 > 255)); then
+    echo "Invalid myid $1: a whole number from 1 to 255 is needed"
+    exit 1
+  fi
+}
+
 initialize() {
   if [ ! -e "$ZOOCFG" ]; then
     echo "Unable to find config file at $ZOOCFG"
@@ -42,6 +54,10 @@ initialize() {
   if [ -z "$ZOO_DATADIR" ]; then
     echo "Unable to determine dataDir from $ZOOCFG"
     exit 1
+  fi
+
+  if [ -n "$MYID" ]; then
+    check_myid "$MYID"
   fi
 
   if [ -n "$FORCE" ]; then

@@ -325,6 +325,17 @@ fn initialize_makes_directories_once_and_again_only_with_force() {
     assert!(!here.data_dir().join("version-2/log.1").exists());
     assert!(!here.data_dir().join("myid").exists());
 
+    fs::write(here.data_dir().join("version-2/log.2"), "x").unwrap();
+    for id in ["999", "256", "0", "-1", "+1", "x", "1 2", "1x", "99999999999999999999", "0x10"] {
+        let refused = run(&[&format!("--myid={id}"), "--force"]);
+        assert_ends(&refused, 1, &format!("Invalid myid {id}: a whole number from 1 to 255"));
+        assert!(here.data_dir().join("version-2/log.2").exists(), "{id}");
+        assert!(!here.data_dir().join("myid").exists(), "{id}");
+    }
+    for id in ["1", "255", "009"] {
+        assert_ends(&run(&["--myid", id, "--force"]), 0, &format!("Using myid of {id}"));
+    }
+
     assert_ends(&run(&["--configfile=/no/such"]), 1, "Unable to find config file at /no/such");
     assert_ends(&run(&["--dance"]), 1, "Unknown option: --dance");
     assert_ends(&run(&["--help"]), 1, "Optional parameters:");
@@ -357,12 +368,14 @@ fn one_binary_beside_the_scripts_is_a_whole_installation() {
     for entry in fs::read_dir(repository("bin")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension() == Some(OsStr::new("sh")) {
-            symlink(&path, here.path("bin").join(path.file_name().unwrap())).unwrap();
+            fs::copy(&path, here.path("bin").join(path.file_name().unwrap())).unwrap();
         }
     }
     let copied = |word: &str| {
-        let mut command = Command::new(here.path("bin/zkServer.sh"));
+        // Read, not executed: what was just written may still be open in another test's child.
+        let mut command = Command::new("bash");
         command
+            .arg(here.path("bin/zkServer.sh"))
             .arg(word)
             .env_remove("ZOOKEEPER_BIN")
             .env_remove("CARGO_TARGET_DIR")
@@ -372,6 +385,71 @@ fn one_binary_beside_the_scripts_is_a_whole_installation() {
     assert_ends(&copied("version"), 1, "no zookeeper binary beside the scripts");
     symlink(env!("CARGO_BIN_EXE_zookeeper"), here.path("bin/zookeeper")).unwrap();
     assert_ends(&copied("version"), 0, "Apache ZooKeeper, version 3.9.5 ");
+}
+
+/// Every script with a word that has it call the binary, and what the binary is told.
+const SCRIPTS: &[(&str, &[&str], &str)] = &[
+    ("zkServer.sh", &["version"], "version"),
+    ("zkCli.sh", &["ls", "/"], "cli ls /"),
+    ("zkCleanup.sh", &["-n", "3"], "-n 3"),
+    ("zkTxnLogToolkit.sh", &["f"], "txnlog f"),
+    ("zkSnapShotToolkit.sh", &["f"], "snapshot f"),
+    ("zkBench.sh", &["probe"], "bench probe"),
+    ("zkServer-initialize.sh", &["--help"], ""),
+];
+
+#[test]
+fn every_script_works_through_links_from_anywhere() {
+    let here = Installation::new("links");
+    here.config("");
+    fs::create_dir_all(here.path("links/far")).unwrap();
+    // A directory that is a link itself: `..` in it is not where it seems to be.
+    symlink("links/far", here.path("seems")).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(repository("bin")).unwrap().map(|e| e.unwrap().path()).collect();
+    for script in names.iter().filter(|path| !path.ends_with("zkEnv.sh")) {
+        let name = script.file_name().unwrap().to_string_lossy().into_owned();
+        let (_, args, noted) = SCRIPTS.iter().find(|(script, ..)| *script == name).unwrap();
+        symlink(script, here.path(&format!("links/{name}"))).unwrap();
+        symlink(format!("../{name}"), here.path(&format!("links/far/{name}"))).unwrap();
+        symlink(format!("far/{name}"), here.path(&format!("links/other-{name}"))).unwrap();
+        let mut path = here.path("seems").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        for called in [
+            here.path(&format!("links/{name}")),
+            here.path(&format!("links/far/{name}")),
+            here.path(&format!("seems/{name}")),
+            here.path(&format!("links/other-{name}")),
+            format!("links/{name}").into(),
+            format!("./seems/{name}").into(),
+            name.clone().into(),
+        ] {
+            let _none_yet = fs::remove_file(here.path("args"));
+            let mut command = here.command(&name, args);
+            // Bash looks for the program in the PATH that it is given.
+            let mut linked = Command::new("bash");
+            linked.args(["-c", "exec \"$0\" \"$@\"", called.to_str().unwrap()]).args(*args);
+            linked.current_dir(&here.root).env_clear();
+            linked.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+            linked.env("PATH", &path).env_remove("ZOOCFGDIR");
+            let output = linked.output().unwrap();
+            let text = format!("{called:?}: {}{}", out(&output), err(&output));
+            if noted.is_empty() {
+                let real = repository("bin/../conf/zoo.cfg").display().to_string();
+                assert!(text.contains(&format!("--configfile={real}")), "{text}");
+                continue;
+            }
+            // Without ZOOCFGDIR it is the directory beside the script's own.
+            let direct = command.env_remove("ZOOCFGDIR").output().unwrap();
+            assert_eq!(output.status.code(), direct.status.code(), "{text}");
+            if output.status.success() {
+                assert!(here.noted().join(" ").ends_with(noted), "{text}");
+            } else {
+                assert!(name == "zkCleanup.sh" && out(&output) == out(&direct), "{text}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -456,7 +534,7 @@ fn the_real_server_refuses_a_wrong_configuration_with_javas_exit_code() {
     let here = Installation::new("refuses");
     for (more, text) in [
         ("tickTime=fast", "/conf/zoo.cfg:2: tickTime=fast: a whole number"),
-        ("secureClientPort=2281", "not supported yet: line 2: secureClientPort (TLS;"),
+        ("secureClientPort=2281", "/conf/zoo.cfg:2: secureClientPort: not supported yet: TLS"),
         ("server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:3:4", "initLimit is not set"),
     ] {
         here.config(more);
@@ -465,7 +543,7 @@ fn the_real_server_refuses_a_wrong_configuration_with_javas_exit_code() {
     }
     here.config("clientPort=2181\nserverCnxnFactory=my.Factory");
     let output = here.real("zkServer.sh", &["start-foreground"]).output().unwrap();
-    assert_ends(&output, 2, "zookeeper.serverCnxnFactory");
+    assert_ends(&output, 2, "/conf/zoo.cfg:3: serverCnxnFactory: not supported yet");
 }
 
 #[test]
