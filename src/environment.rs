@@ -71,6 +71,12 @@ pub fn user_name() -> String {
     User::of_this_process().map_or_else(|| NOT_AVAILABLE.to_owned(), |user| user.name)
 }
 
+/// The home of who runs the process (Java: the property `user.home`).
+#[must_use]
+pub fn user_home() -> Option<PathBuf> {
+    User::of_this_process().map(|user| user.home.into())
+}
+
 /// Logs each entry behind `message`, to the logger of that name (Java: logEnv).
 pub fn log_env(message: &str, target: &str) {
     for entry in list() {

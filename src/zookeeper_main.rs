@@ -12,12 +12,13 @@ use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded, never, select};
-use log::debug;
+use log::{debug, warn};
 
 use crate::cli::cli_command::{Console, Context};
 use crate::cli::cli_exception::{CliError, not_a_number};
 use crate::cli::command_factory::{self, COMMANDS};
 use crate::client_cnxn::ClientConfig;
+use crate::common::jaas;
 use crate::common::properties::Properties;
 use crate::common::zk_config::SystemProperties;
 use crate::jute::Limits;
@@ -411,6 +412,9 @@ fn client_config(
     if properties.bool(CLIENT_SECURE) {
         return Err(invalid(format!("{CLIENT_SECURE}=true: this shell does not support TLS")));
     }
+    if let Some(notice) = without_sasl(&properties) {
+        warn!(target: LOG, "{notice}");
+    }
     let mut config = ClientConfig {
         session_timeout_ms: options.timeout.parse().map_err(|_| not_a_number(&options.timeout))?,
         can_be_read_only: options.read_only,
@@ -425,9 +429,24 @@ fn client_config(
     Ok(config)
 }
 
+/// A JAAS file with a section for clients makes Java's shell authenticate with SASL. This one goes on without.
+fn without_sasl(properties: &SystemProperties) -> Option<String> {
+    let section = properties.get("zookeeper.sasl.clientconfig").unwrap_or("Client");
+    let sections = jaas::sections_of(properties)?.ok()?;
+    let asks = properties.bool_or("zookeeper.sasl.client", true)
+        && sections.iter().any(|name| name == section);
+    asks.then(|| {
+        format!(
+            "{} has no effect: this shell does not authenticate with SASL; use addauth",
+            jaas::LOGIN_CONFIG
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::persistence::test_dir::TestDir;
 
     fn parse(args: &[&str]) -> (Options, String) {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -460,5 +479,22 @@ mod tests {
         let (options, _) = parse(&["-timeout", "soon"]);
         let error = client_config(&options, &SystemProperties::new()).unwrap_err();
         assert_eq!(error.message, "For input string: \"soon\"");
+    }
+
+    #[test]
+    fn a_login_file_with_a_section_for_clients_is_spoken_of() {
+        let dir = TestDir::new();
+        let file = dir.path().join("jaas.conf");
+        fs::write(&file, "Client { a.B required; };\nOther { a.B required; };").unwrap();
+        let path = file.display().to_string();
+        let said = |key: &str, value: &str| {
+            let pairs = [(jaas::LOGIN_CONFIG, path.as_str()), (key, value)];
+            without_sasl(&SystemProperties::from_pairs(pairs))
+        };
+        assert!(said("x", "y").unwrap().starts_with(jaas::LOGIN_CONFIG));
+        assert!(said("zookeeper.sasl.clientconfig", "Other").is_some());
+        assert_eq!(said("zookeeper.sasl.clientconfig", "None"), None);
+        assert_eq!(said("zookeeper.sasl.client", "false"), None);
+        assert_eq!(without_sasl(&SystemProperties::new()), None);
     }
 }

@@ -66,10 +66,8 @@ pub enum ConfigError {
         what: String,
     },
     /// Settings that Java knows and this server does not serve yet.
-    #[error("Error processing {}: not supported yet: {}", file.display(), items.join("; "))]
+    #[error("Error processing {}", items.join("; "))]
     NotSupported {
-        /// The file.
-        file: PathBuf,
         /// For each: where, what, and the way out.
         items: Vec<String>,
     },

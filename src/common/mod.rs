@@ -1,6 +1,7 @@
 //! Java: package org.apache.zookeeper.common.
 
 pub mod config_exception;
+pub mod jaas;
 pub mod java_date;
 pub mod net_utils;
 pub mod path_trie;

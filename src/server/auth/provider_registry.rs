@@ -24,27 +24,15 @@ const PACKAGE: &str = "org.apache.zookeeper.server.auth.";
 /// Why the schemes that the settings ask for cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthConfigError {
-    /// No class of that name.
-    #[error(
-        "{key}={class}: no such authentication provider; classes cannot be loaded here, and the \
-         known ones are {PACKAGE}{{DigestAuthenticationProvider, IPAuthenticationProvider, \
-         EnsembleAuthenticationProvider, KeyAuthenticationProvider}}"
-    )]
-    UnknownProvider {
+    /// The class is none that this server has.
+    #[error("{key}={class}: {why}")]
+    NoProvider {
         /// The property.
         key: String,
         /// Its value.
         class: String,
-    },
-    /// The class is one of Java's that this server does not have.
-    #[error("{key}={class}: this server does not support {needs}; remove the setting")]
-    Unsupported {
-        /// The property.
-        key: String,
-        /// Its value.
-        class: String,
-        /// What it would take.
-        needs: &'static str,
+        /// What it would take, or what there is.
+        why: String,
     },
     /// The hash of passwords.
     #[error(transparent)]
@@ -106,17 +94,10 @@ impl ProviderRegistry {
                         .add(EnsembleAuthenticationProvider::from_properties(properties, clock));
                 }
                 Some("KeyAuthenticationProvider") => registry.add(KeyAuthenticationProvider),
-                Some("X509AuthenticationProvider") => {
-                    return Err(unsupported(key, class, "TLS connections of clients"));
-                }
-                Some("SASLAuthenticationProvider") => {
-                    return Err(unsupported(key, class, "SASL authentication"));
-                }
                 _ => {
-                    return Err(AuthConfigError::UnknownProvider {
-                        key: key.into(),
-                        class: class.into(),
-                    });
+                    let why = refused_provider(class).unwrap_or_default();
+                    let (key, class) = (key.into(), class.into());
+                    return Err(AuthConfigError::NoProvider { key, class, why });
                 }
             }
         }
@@ -140,8 +121,26 @@ impl ProviderRegistry {
     }
 }
 
-fn unsupported(key: &str, class: &str, needs: &'static str) -> AuthConfigError {
-    AuthConfigError::Unsupported { key: key.into(), class: class.into(), needs }
+/// The classes that there are.
+const PROVIDERS: [&str; 4] = [
+    "DigestAuthenticationProvider",
+    "IPAuthenticationProvider",
+    "EnsembleAuthenticationProvider",
+    "KeyAuthenticationProvider",
+];
+
+/// Why a setting that names this class is refused, if it is.
+#[must_use]
+pub fn refused_provider(class: &str) -> Option<String> {
+    match class.trim().strip_prefix(PACKAGE) {
+        Some(name) if PROVIDERS.contains(&name) => None,
+        Some("X509AuthenticationProvider") => Some("it needs TLS connections of clients".into()),
+        Some("SASLAuthenticationProvider") => Some("it needs SASL authentication".into()),
+        _ => Some(format!(
+            "no such authentication provider; classes cannot be loaded here, and the known ones are {PACKAGE}{{{}}}",
+            PROVIDERS.join(", ")
+        )),
+    }
 }
 
 /// `ip` and `digest` with Java's defaults.
@@ -211,6 +210,11 @@ mod tests {
             let text = registry([("zookeeper.authProvider.7", class)]).unwrap_err().to_string();
             assert!(text.starts_with(&format!("zookeeper.authProvider.7={class}: ")), "{text}");
             assert!(text.contains(words), "{text}");
+            assert!(text.ends_with(&refused_provider(class).unwrap()), "{text}");
+        }
+        for class in PROVIDERS {
+            assert_eq!(refused_provider(&format!("{PACKAGE}{class}")), None);
+            registry([("zookeeper.authProvider.7", &format!("{PACKAGE}{class}"))]).unwrap();
         }
     }
 }

@@ -5,13 +5,13 @@
 //!
 //! Differs from Java: errors name file and line; a key that is written twice, a tick below 1 and
 //! members of a group about whom nothing is known are spoken of; `multiAddress.enabled` in zoo.cfg
-//! allows several addresses for a server, which Java reads from the system property alone. Files
-//! are only read here: writing `.bak` and dynamic files comes with the ensemble. What is not served
-//! yet is refused by name ([`QuorumPeerConfig::check_supported`]).
+//! allows several addresses for a server, which Java reads from the system property alone. What is
+//! not served yet is refused by name ([`QuorumPeerConfig::check_supported`]).
 
 pub mod config_files;
 pub mod dynamic_file;
 mod keys;
+mod not_served;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -263,7 +263,6 @@ impl QuorumPeerConfig {
         info!(target: LOG, "Reading configuration from: {}", path.display());
         let (settings, text) = load(path)?;
         let mut config = Self::parse_properties(&settings, path, properties, resolve)?;
-        config.config_file = Some(path.into());
         config.initial_config = Some(text);
         if let Some(file) = config.dynamic_config_file.clone() {
             let dynamic = dynamic_file::load_dynamic_file(&file)?;
@@ -283,7 +282,11 @@ impl QuorumPeerConfig {
         properties: &mut SystemProperties,
         resolve: ResolveHost<'_>,
     ) -> Result<Self, ConfigError> {
-        let config = Self { multi_address: multi_address_from(properties)?, ..Self::default() };
+        let config = Self {
+            config_file: Some(file.into()),
+            multi_address: multi_address_from(properties)?,
+            ..Self::default()
+        };
         let mut parsing = Parsing {
             config,
             properties,
@@ -370,62 +373,23 @@ impl QuorumPeerConfig {
         self.lines.get(key).copied()
     }
 
-    /// Refuses what Java would serve and this server cannot yet, instead of running without it.
+    /// Keeps zoo.cfg as it is in `zoo.cfg.bak` where the members stand in it and a change of the ensemble would take them
+    /// out (Java does so while it reads the file).
     ///
     /// # Errors
-    /// [`ConfigError::NotSupported`] with all such settings.
-    pub fn check_supported(&self, properties: &SystemProperties) -> Result<(), ConfigError> {
-        let mut items = Vec::new();
-        let mut refuse = |key: &str, what: &str| {
-            let line = self.line_of(key).map(|line| format!("line {line}: ")).unwrap_or_default();
-            items.push(format!("{line}{key} ({what})"));
-        };
-        if self.secure_client_port_address.is_some() {
-            refuse("secureClientPort", "TLS; remove it, or let a proxy in front end the TLS");
-        }
-        let factory = "zookeeper.serverCnxnFactory";
-        if properties.get(factory).is_some_and(|name| !SERVER_CNXN_FACTORIES.contains(&name)) {
-            refuse(
-                factory,
-                "only Java's NIOServerCnxnFactory and NettyServerCnxnFactory have a counterpart",
-            );
-        }
-        if self.is_distributed() {
-            if self.observer_master_port > 0 {
-                refuse("observerMasterPort", "observers that observe followers");
-            }
-            if self.quorum_auth.enable_sasl {
-                refuse("quorum.auth.enableSasl", "SASL between servers");
-            }
-            if self.ssl_quorum || self.port_unification {
-                let key = if self.ssl_quorum { "sslQuorum" } else { "portUnification" };
-                refuse(key, "TLS between servers");
-            }
-        }
-        if items.is_empty() {
+    /// When the copy cannot be written.
+    pub fn backup_old_config(&self) -> Result<(), ConfigError> {
+        let Some(file) = &self.config_file else { return Ok(()) };
+        if self.dynamic_config_file.is_some() || !self.is_distributed() || !self.reconfig_enabled {
             return Ok(());
         }
-        Err(ConfigError::NotSupported { file: self.config_file.clone().unwrap_or_default(), items })
-    }
-
-    /// Says what is set and does nothing, so that nobody relies on it.
-    pub fn warn_of_what_has_no_effect(&self, properties: &SystemProperties) {
-        for what in self.without_effect(properties) {
-            warn!(target: LOG, "{what}");
-        }
-    }
-
-    fn without_effect(&self, properties: &SystemProperties) -> Vec<String> {
-        let mut said = Vec::new();
-        if self.jvm_pause_monitor.enabled {
-            said.push("jvm.pause.monitor has no effect: there is no JVM that pauses".to_owned());
-        }
-        if self.is_distributed() {
-            let is_set = |(key, _): &&(&str, &str)| properties.get(key).is_some();
-            let say = |(key, why): &(&str, &str)| format!("{key} has no effect: {why}");
-            said.extend(WITHOUT_EFFECT.iter().filter(is_set).map(say));
-        }
-        said
+        config_files::backup_old_config(file).map_err(|source| ConfigError::Rule {
+            place: Place { file: file.clone(), line: 0 },
+            what: format!(
+                "with reconfigEnabled a copy of this file is kept beside it, and that cannot be written: {source}; let the \
+                 server write there, or remove reconfigEnabled"
+            ),
+        })
     }
 
     fn check_quorum_auth(&self, file: &Path) -> Result<(), ConfigError> {
@@ -617,36 +581,6 @@ impl QuorumPeerConfig {
         Err(ConfigError::Rule { place: Place { file: file.into(), line: 0 }, what })
     }
 }
-
-/// Properties of members of an ensemble that have nothing to set here, and why.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("zookeeper.commitProcessor.numWorkerThreads", NO_COMMIT_WORKERS),
-    ("zookeeper.commitProcessor.shutdownTimeout", NO_COMMIT_WORKERS),
-    ("zookeeper.commitProcessor.maxReadBatchSize", NO_COMMIT_WORKERS),
-    ("zookeeper.commitProcessor.maxCommitBatchSize", NO_COMMIT_WORKERS),
-    ("zookeeper.leader.closeSocketAsync", "closing a socket never waits"),
-    ("zookeeper.learner.closeSocketAsync", "closing a socket never waits"),
-    ("zookeeper.learner.asyncSending", "sending never waits"),
-    ("zookeeper.follower.skipLearnerRequestToNextProcessor", NO_OBSERVER_MASTER),
-    ("zookeeper.observerMaster.sizeLimit", NO_OBSERVER_MASTER),
-    (
-        "zookeeper.forward_learner_requests_to_commit_processor_disabled",
-        "a leader never keeps requests of learners for their commit",
-    ),
-    ("zookeeper.messageTracker.Enabled", "messages are not kept"),
-    ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
-];
-
-/// Reads are done where they come in, and whatever is committed is applied at once.
-const NO_COMMIT_WORKERS: &str = "reads and commits have no workers";
-
-const NO_OBSERVER_MASTER: &str = "followers take no observers";
-
-/// The factories of connections that have a counterpart.
-const SERVER_CNXN_FACTORIES: [&str; 2] = [
-    "org.apache.zookeeper.server.NIOServerCnxnFactory",
-    "org.apache.zookeeper.server.NettyServerCnxnFactory",
-];
 
 impl Parsing<'_> {
     fn complete_storage(&mut self) -> Result<(), ConfigError> {

@@ -2,6 +2,7 @@
 //!
 //! Reads the configuration and falls back to a server without an ensemble, as Java does.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,12 +105,15 @@ fn read_config(
             if let Some(myid) = parsed.server_id {
                 log_context.set_myid(myid);
             }
-            parsed.check_supported(properties)?;
-            parsed.warn_of_what_has_no_effect(properties);
             Some(parsed)
         }
         _ => None,
     };
+    let from_file = parsed.as_ref();
+    let settings = from_file.map_or_else(|| Cow::Owned(QuorumPeerConfig::default()), Cow::Borrowed);
+    settings.check_supported(properties)?;
+    settings.warn_of_what_has_no_effect(properties);
+    settings.backup_old_config()?;
     let config = match &parsed {
         Some(parsed) => parsed.server_config(),
         None => ServerConfig::parse_args(args)?,
