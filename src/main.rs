@@ -2,6 +2,7 @@
 //!
 //! The only place that ends the process.
 
+use std::fs;
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::process;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use crossbeam::channel::Sender;
 use log::warn;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -99,9 +100,13 @@ fn fail_at_file_size_limit() {
     }
 }
 
-/// SIGTERM and SIGINT end the server in order.
+/// SIGTERM, SIGINT and SIGHUP (the terminal is closed) end the server in order. What was ignored when the process started
+/// stays ignored, as in a JVM: nohup means what it says.
 fn stop_on_signals(stop: Sender<ExitCode>) {
-    let signals = Signals::new([SIGTERM, SIGINT]);
+    let ignored =
+        fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_signals(&status));
+    let is_heard = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP].into_iter().filter(is_heard));
     let waiting = signals.and_then(|mut signals| {
         zookeeper_thread::spawn("Signals", None, move || {
             if signals.forever().next().is_some() {
@@ -114,6 +119,12 @@ fn stop_on_signals(stop: Sender<ExitCode>) {
     if let Err(error) = waiting {
         warn!(target: LOG, "signals will end the server without a shutdown: {error}");
     }
+}
+
+/// The signals that a process ignores, the first in the lowest bit; none when the kernel does not tell.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn cli(line: &CommandLine) -> ExitCode {
@@ -155,4 +166,17 @@ fn refuse(line: &CommandLine) -> ExitCode {
     // Nobody is left to be told when standard error is gone.
     let _gone = io::stderr().write_all(text.as_bytes());
     ExitCode::InvalidInvocation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_what_is_ignored() {
+        let status =
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n";
+        assert_eq!(ignored_signals(status), 1 << (SIGHUP - 1) | 1 << 12);
+        assert_eq!(ignored_signals("Name: x"), 0);
+    }
 }

@@ -510,6 +510,11 @@ fn the_real_server_starts_tells_its_mode_and_stops() {
     assert_ends(&status, 0, &format!("Client port found: {port}. Client address: 127.0.0.1."));
     assert!(here.log().contains("Reading configuration from: "), "{}", here.log());
 
+    // What started it is gone with its terminal, and it goes on: the script has it ignore that.
+    let pid = fs::read_to_string(here.data_dir().join("zookeeper_server.pid")).unwrap();
+    Command::new("kill").args(["-HUP", pid.trim()]).output().unwrap();
+    assert_ends(&here.real("zkServer.sh", &["status"]).output().unwrap(), 0, "Mode: standalone\n");
+
     assert_ends(&here.real("zkServer.sh", &["stop"]).output().unwrap(), 0, "STOPPED");
     TcpStream::connect(("127.0.0.1", port)).unwrap_err();
     assert_ends(&here.real("zkServer.sh", &["status"]).output().unwrap(), 1, "Error contacting");
@@ -518,15 +523,19 @@ fn the_real_server_starts_tells_its_mode_and_stops() {
 
 #[test]
 fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
-    let here = Installation::new("foreground");
-    here.config(&format!("clientPort={}\nadmin.enableServer=false", free_port()));
-    fs::create_dir_all(here.path("logs")).unwrap();
-    let log = fs::File::create(here.path("logs/out")).unwrap();
-    let mut server = here.real("zkServer.sh", &["start-foreground"]).stdout(log).spawn().unwrap();
-    here.wait_until_it_serves();
-    // The script has become the server: the signal needs no detour.
-    Command::new("kill").arg(server.id().to_string()).output().unwrap();
-    assert_eq!(server.wait().unwrap().code(), Some(0), "{}", here.log());
+    // As an init system, the keyboard and a closed terminal do it.
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        let here = Installation::new("foreground");
+        here.config(&format!("clientPort={}\nadmin.enableServer=false", free_port()));
+        fs::create_dir_all(here.path("logs")).unwrap();
+        let log = fs::File::create(here.path("logs/out")).unwrap();
+        let mut server =
+            here.real("zkServer.sh", &["start-foreground"]).stdout(log).spawn().unwrap();
+        here.wait_until_it_serves();
+        // The script has become the server: the signal needs no detour.
+        Command::new("kill").args([signal, &server.id().to_string()]).output().unwrap();
+        assert_eq!(server.wait().unwrap().code(), Some(0), "{signal}: {}", here.log());
+    }
 }
 
 #[test]

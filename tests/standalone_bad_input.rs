@@ -35,7 +35,7 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::multi_operation_record::MultiOperationRecord;
 use zookeeper_server::op::Op;
-use zookeeper_server::proto::{ConnectRequest, GetDataRequest, SetDataRequest};
+use zookeeper_server::proto::{ConnectRequest, CreateTTLRequest, GetDataRequest, SetDataRequest};
 use zookeeper_server::txn::CreateSessionTxn;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
@@ -416,6 +416,32 @@ fn a_request_that_cannot_be_decoded_takes_no_zxid_and_no_place_in_the_log() {
     assert_eq!(server.client().exists("/a", false).unwrap().unwrap().version, 3);
     let log = server.log();
     assert!(!log.contains("is there already") && !log.contains("Current zxid"), "{log}");
+}
+
+#[test]
+fn a_time_to_live_with_a_mode_that_has_none_is_refused_without_a_body() {
+    let server = server();
+    let client = server.client();
+    let again = ConnectRequest {
+        time_out: 20_000,
+        session_id: client.session_id(),
+        passwd: Some(client.session_passwd()),
+        ..ConnectRequest::default()
+    };
+    client.cnxn().abandon();
+    let mut raw = server.raw();
+    assert!(raw.handshake(&again, true).is_some());
+    for flags in 0..=4 {
+        for ttl in [-1, 0, 1000] {
+            let acl = Some(ids::open_acl_unsafe());
+            let create = CreateTTLRequest { path: "/ttl".into(), data: None, acl, flags, ttl };
+            let (header, body) = raw.ask(1, OpCode::CreateTtl, &create);
+            assert_eq!(header.err, KeeperError::BadArguments.code(), "mode {flags}, ttl {ttl}");
+            assert_eq!(body, [0_u8; 0], "mode {flags}, ttl {ttl}");
+        }
+    }
+    assert_eq!(server.client().exists("/ttl", false).unwrap(), None);
+    assert!(!server.log().contains("failed when it was applied"), "{}", server.log());
 }
 
 #[test]

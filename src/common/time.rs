@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// Milliseconds that never go back, from an arbitrary start, and the wall clock.
@@ -30,17 +32,15 @@ pub trait Wake: Send + Sync {
 pub type Clock = Arc<dyn TimeSource>;
 
 /// Asks the system.
-#[derive(Debug)]
-pub struct SystemClock {
-    start: Instant,
-    offset_ms: i64,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
 
 impl SystemClock {
-    /// A clock whose elapsed time starts at the wall clock's: like Java's, it differs between processes.
+    /// A clock whose elapsed time is that of all processes of this machine, as Java's (System.nanoTime): what collectors read
+    /// in `cons` and `dump` can be compared with their own.
     #[must_use]
-    pub fn new() -> Self {
-        Self { start: now(), offset_ms: wall_ms() }
+    pub const fn new() -> Self {
+        Self
     }
 
     /// The same, ready to be shared.
@@ -50,15 +50,10 @@ impl SystemClock {
     }
 }
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl TimeSource for SystemClock {
     fn elapsed_ms(&self) -> i64 {
-        self.offset_ms.saturating_add(millis(self.start.elapsed()))
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
     }
 
     fn wall_ms(&self) -> i64 {
@@ -149,5 +144,13 @@ mod tests {
         let first = clock.elapsed_ms();
         assert!(clock.elapsed_ms() >= first);
         assert!(clock.wall_ms() > 1_600_000_000_000);
+    }
+
+    #[test]
+    fn two_clocks_show_the_same_elapsed_time() {
+        let (one, other) = (SystemClock::new(), SystemClock::new());
+        let before = one.elapsed_ms();
+        let between = other.elapsed_ms();
+        assert!((before..=one.elapsed_ms()).contains(&between));
     }
 }

@@ -256,7 +256,7 @@ impl BlockingServerCnxnFactory {
             Box::new(Arc::clone(&transport)),
             remote,
             self.config.sessionless_timeout_ms,
-            self.clock.wall_ms(),
+            &*self.clock,
         );
         let reader = Reader::new(transport, Arc::clone(&cnxn));
         let number = self.next_reader.fetch_add(1, Ordering::Relaxed);
@@ -415,8 +415,7 @@ fn dump_connections(
 ) {
     let mut sets: BTreeMap<i64, Vec<&Arc<ServerCnxn>>> = BTreeMap::new();
     for cnxn in cnxns {
-        let last_ms = cnxn.stats().last_response_time_ms();
-        let expires_ms = last_ms + i64::from(cnxn.session_timeout_ms());
+        let expires_ms = cnxn.stats().last_alive_ms() + i64::from(cnxn.session_timeout_ms());
         sets.entry((expires_ms / interval_ms + 1) * interval_ms).or_default().push(cnxn);
     }
     out.push_str(&format!("Connections Sets ({})/({}):\n", sets.len(), cnxns.len()));

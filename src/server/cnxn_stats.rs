@@ -23,6 +23,8 @@ pub struct CnxnStats {
     last_cxid: AtomicI64,
     last_zxid: AtomicI64,
     last_response_time_ms: AtomicI64,
+    /// The newest sign of life of before the last reply: the connection's start, or what a reset has forgotten.
+    alive_before_ms: AtomicI64,
     last_latency_ms: AtomicI64,
     min_latency_ms: AtomicI64,
     max_latency_ms: AtomicI64,
@@ -32,11 +34,12 @@ pub struct CnxnStats {
 
 // All accesses are relaxed: nothing follows from a statistic's value.
 impl CnxnStats {
-    /// A connection of this moment, by the wall clock.
+    /// A connection of this moment, by the wall clock and in elapsed time.
     #[must_use]
-    pub const fn new(now_wall_ms: i64) -> Self {
+    pub const fn new(now_wall_ms: i64, now_ms: i64) -> Self {
         Self {
             established_ms: now_wall_ms,
+            alive_before_ms: AtomicI64::new(now_ms),
             packets_received: AtomicI64::new(0),
             packets_sent: AtomicI64::new(0),
             last_operation: AtomicU64::new(0),
@@ -95,6 +98,7 @@ impl CnxnStats {
 
     /// Begins anew (`crst`; Java: resetStats).
     pub fn reset(&self) {
+        self.alive_before_ms.store(self.last_alive_ms(), Ordering::Relaxed);
         self.packets_received.store(0, Ordering::Relaxed);
         self.packets_sent.store(0, Ordering::Relaxed);
         self.min_latency_ms.store(i64::MAX, Ordering::Relaxed);
@@ -151,6 +155,12 @@ impl CnxnStats {
     #[must_use]
     pub fn last_response_time_ms(&self) -> i64 {
         self.last_response_time_ms.load(Ordering::Relaxed)
+    }
+
+    /// When the connection has last shown that it lives, elapsed time in ms: its start, or its last reply.
+    #[must_use]
+    pub fn last_alive_ms(&self) -> i64 {
+        self.last_response_time_ms().max(self.alive_before_ms.load(Ordering::Relaxed))
     }
 
     /// The last latency, in ms.
@@ -277,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_line_of_a_connection_is_javas() {
-        let stats = CnxnStats::new(1_795_249_911_060);
+        let stats = CnxnStats::new(1_795_249_911_060, 1);
         (0..6).for_each(|_| stats.packet_received());
         stats.packets_were_sent(7);
         assert_eq!(line(&stats, 0, false), " /127.0.0.1:47264[1](queued=2,recved=6,sent=7)");
@@ -294,12 +304,14 @@ mod tests {
 
     #[test]
     fn after_a_reset_nothing_is_known_of_the_last_operation() {
-        let stats = CnxnStats::new(5);
+        let stats = CnxnStats::new(5, 2);
+        assert_eq!(stats.last_alive_ms(), 2);
         assert_eq!(stats.last_operation(), None);
         stats.update_for_response(4, Zxid(0x19), "GETACN", 3, 7, 1);
         assert_eq!(stats.last_operation().as_deref(), Some("GETACN"));
         assert_eq!((stats.min_latency_ms(), stats.max_latency_ms()), (3, 3));
         stats.reset();
+        assert_eq!(stats.last_alive_ms(), 7, "a reset is no reason to expire earlier");
         assert_eq!(
             line(&stats, 1, false),
             " /127.0.0.1:47264[1](queued=2,recved=0,sent=0,sid=0x1,lop=NA,est=5,to=10000,\

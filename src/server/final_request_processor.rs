@@ -203,6 +203,10 @@ impl Group<'_> {
             Ok(Some(body)) => self.send(cnxn, request, operation, last_zxid, 0, &body),
             Ok(None) => {}
             Err(KeeperError::SessionMoved) => return cnxn.send_close_session(),
+            // Java's read-only server answers before the processor that counts.
+            Err(refusal @ KeeperError::NotReadOnly) => {
+                cnxn.append_reply(request.cxid, last_zxid, refusal.code(), |_| {});
+            }
             Err(refusal) => {
                 self.send(cnxn, request, operation, last_zxid, refusal.code(), &[]);
             }
@@ -235,12 +239,12 @@ impl Group<'_> {
                     self.server.path_stats().register_request(op, path);
                 }
                 match body {
-                    // The tree has refused what Prep had let through: the client learns it, with the body that Java sends.
-                    // A failed multi tells it in its parts.
-                    Ok(body) if result.err != 0 && op != OpCode::Multi => {
+                    // The tree has refused what Prep had let through: the client learns it. A failed multi tells it in its
+                    // parts.
+                    Ok(_) if result.err != 0 && op != OpCode::Multi => {
                         error!(target: LOG, "{request} failed when it was applied: {}", result.err);
-                        self.send(cnxn, request, name, last_zxid, result.err, &body);
-                        (name, Ok(None))
+                        let refusal = KeeperError::try_from(result.err);
+                        (name, Err(refusal.unwrap_or(KeeperError::SystemError)))
                     }
                     Ok(body) => (name, Ok(Some(body))),
                     Err(refusal) => (name, Err(refusal)),

@@ -28,6 +28,7 @@ use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
 use super::session_tracker::Session;
 use super::zookeeper_server::ZooKeeperServer;
+use crate::common::time::TimeSource;
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryOutputArchive, OutputArchive};
@@ -171,7 +172,7 @@ impl ServerCnxn {
         transport: Box<dyn Transport>,
         remote: SocketAddr,
         sessionless_timeout_ms: i32,
-        now_wall_ms: i64,
+        clock: &dyn TimeSource,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -194,7 +195,7 @@ impl ServerCnxn {
             recv_stopped: AtomicBool::new(false),
             recv_gate: RankedMutex::new(Rank::Leaf, "receive gate", RecvGate::default()),
             recv_wake: RankedCondvar::new(),
-            stats: CnxnStats::new(now_wall_ms),
+            stats: CnxnStats::new(clock.wall_ms(), clock.elapsed_ms()),
         })
     }
 

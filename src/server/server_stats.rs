@@ -45,7 +45,7 @@ pub struct ServerStats {
     auth_failed_count: AtomicI64,
     metrics: Arc<ServerMetrics>,
     clock: Clock,
-    start_time_ms: i64,
+    start_time_ms: AtomicI64,
 }
 
 // All accesses to the counters are relaxed: nothing follows from a statistic's value.
@@ -63,7 +63,7 @@ impl ServerStats {
             non_mtls_local_conn_count: AtomicI64::new(0),
             auth_failed_count: AtomicI64::new(0),
             metrics,
-            start_time_ms: clock.elapsed_ms(),
+            start_time_ms: AtomicI64::new(clock.elapsed_ms()),
             clock,
         }
     }
@@ -101,7 +101,7 @@ impl ServerStats {
     /// Time since the start of the server, in ms.
     #[must_use]
     pub fn uptime_ms(&self) -> i64 {
-        self.clock.elapsed_ms() - self.start_time_ms
+        self.clock.elapsed_ms() - self.start_time_ms.load(Ordering::Relaxed)
     }
 
     /// The block of `srvr` (Java: toString).
@@ -239,6 +239,19 @@ impl ServerStats {
         self.metrics.reset_all();
     }
 
+    /// Begins anew, with the server of another role. The metrics, which are the process's, go on (Java: each server has a
+    /// ServerStats of its own).
+    pub fn restart(&self) {
+        self.reset_latency();
+        self.reset_request_counters();
+        self.client_response_stats.reset();
+        self.reset_fsync_threshold_exceed_count();
+        self.reset_non_mtls_local_conn_count();
+        self.reset_non_mtls_remote_conn_count();
+        self.reset_auth_failed_count();
+        self.start_time_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
+    }
+
     /// Notes the size of a reply, in bytes.
     pub fn update_client_response_size(&self, size: usize) {
         let size = i32::try_from(size).unwrap_or(i32::MAX);
@@ -290,6 +303,22 @@ mod tests {
         let clock = Arc::new(ManualClock::new(1_000));
         let stats = ServerStats::new(ServerMetrics::with_default_provider(), clock.clone());
         (clock, stats)
+    }
+
+    #[test]
+    fn a_server_of_another_role_begins_anew_and_the_metrics_go_on() {
+        let (clock, stats) = stats();
+        stats.packet_received(9);
+        stats.packets_were_sent(2);
+        stats.increment_fsync_threshold_exceed_count();
+        clock.advance(500);
+        assert_eq!((stats.packets_received(), stats.uptime_ms()), (1, 500));
+        stats.restart();
+        clock.advance(7);
+        let begun = (stats.packets_received(), stats.packets_sent(), stats.uptime_ms());
+        assert_eq!(begun, (0, 0, 7));
+        assert_eq!(stats.fsync_threshold_exceed_count(), 0);
+        assert_eq!(stats.metrics().bytes_received_count.value(), 9);
     }
 
     #[test]

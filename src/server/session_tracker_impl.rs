@@ -42,11 +42,11 @@ const EXPIRED_AT_ONCE: usize = 256;
 const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 
 /// The first session id of a server that starts now: its sid in the high byte, then 40 bits of the time, then zeros
-/// (Java: initializeNextSessionId).
+/// (Java: initializeNextSessionId). Java takes elapsed time, which begins anew with the machine: ids would come again.
 #[must_use]
-pub const fn initialize_next_session_id(sid: Sid, elapsed_ms: i64) -> SessionId {
+pub const fn initialize_next_session_id(sid: Sid, wall_ms: i64) -> SessionId {
     // The upper byte belongs to the sid alone: the shift back fills with zeros, whatever the time (ZOOKEEPER-1622).
-    let time = (elapsed_ms << 24).cast_unsigned() >> 8;
+    let time = (wall_ms << 24).cast_unsigned() >> 8;
     let id = time.cast_signed() | (sid.0 << 56);
     SessionId(if id == CONTAINER_EPHEMERAL_OWNER { id + 1 } else { id })
 }
@@ -75,7 +75,7 @@ impl SessionTrackerImpl {
         clock: Clock,
         metrics: Arc<ServerMetrics>,
     ) -> Self {
-        let next_session_id = initialize_next_session_id(server_id, clock.elapsed_ms());
+        let next_session_id = initialize_next_session_id(server_id, clock.wall_ms());
         let sessions = RankedRwLock::new(Rank::SessionTracker, "sessions", HashMap::default());
         let thread = RankedMutex::new(Rank::Leaf, "thread of the session tracker", None);
         let tracker = Self {

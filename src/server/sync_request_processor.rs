@@ -299,9 +299,11 @@ impl SyncRequestProcessor {
         metrics.sync_processor_flush_time.add(time::millis(took));
         self.is_disk_slow.store(took > SLOW_FSYNC, Ordering::Relaxed);
         let flushed_ms = self.clock.elapsed_ms();
-        for request in &worker.to_flush {
-            let waited_ms = flushed_ms - request.sync_queue_start_ms;
-            metrics.sync_processor_queue_and_flush_time.add(waited_ms);
+        if self.next.is_some() {
+            for request in &worker.to_flush {
+                let waited_ms = flushed_ms - request.sync_queue_start_ms;
+                metrics.sync_processor_queue_and_flush_time.add(waited_ms);
+            }
         }
         self.hand_on(worker);
         Ok(())

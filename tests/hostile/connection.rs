@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use zookeeper_server::common::time;
+use zookeeper_server::common::time::{self, SystemClock};
 use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::SessionId;
 use zookeeper_server::jute::Record;
@@ -161,7 +161,8 @@ impl Hosted {
         let server = Arc::clone(self.server());
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
         let factory: Weak<dyn ServerCnxnFactory> = Arc::downgrade(&self.factory);
-        let cnxn = ServerCnxn::new(Some(server), factory, Box::new(Nowhere), remote, 0, 0);
+        let cnxn =
+            ServerCnxn::new(Some(server), factory, Box::new(Nowhere), remote, 0, &SystemClock);
         let mut input = CnxnInput::new();
         let is_open = pieces.iter().all(|piece| feed(&cnxn, &mut input, piece));
         cnxn.close(if is_open {

@@ -62,7 +62,11 @@ need_jdk() {
 
 install_java() {
     local version="$1" dir="$PEERS_DIR/java/$1"
-    [ -e "$dir/.complete" ] && return 0
+    # An older installation of 3.9.5 lacks the provider of metrics for Prometheus.
+    if [ -e "$dir/.complete" ] &&
+        { [ "$version" != 3.9.5 ] || [ -e "$dir/zookeeper-prometheus-metrics-3.9.4.jar" ]; }; then
+        return 0
+    fi
     echo "install: Java ZooKeeper $version"
     need_jdk
     need mvn maven

@@ -262,9 +262,9 @@ impl Context {
         use DetailLevel::{Advanced, Basic};
         let mut families = if self.export_process { process::families() } else { Vec::new() };
         for (name, gauge) in self.gauges.all() {
-            if let Some(value) = gauge.value() {
-                families.push(Family::of_one(&name, Kind::Gauge, value.as_double()));
-            }
+            // What has no value now is 0 for Prometheus, as in Java.
+            let value = gauge.value().map_or(0.0, |value| value.as_double());
+            families.push(Family::of_one(&name, Kind::Gauge, value));
         }
         for (name, gauges) in self.gauge_sets.all() {
             let sample = |(key, value): (String, crate::metrics::metric_value::MetricValue)| {

@@ -181,12 +181,6 @@ pub trait AdminContext: CommandContext + Send + Sync {
     /// What went wrong, for the log.
     fn take_snapshot(&self) -> Result<TakenSnapshot, String>;
 
-    /// Replaces the tree and the sessions by those of a snapshot. Returns its last transaction.
-    ///
-    /// # Errors
-    /// What went wrong, for the log.
-    fn restore_from_snapshot(&self, input: &mut dyn Read) -> Result<Zxid, String>;
-
     /// The schemes of authentication.
     fn provider_registry(&self) -> &ProviderRegistry;
 

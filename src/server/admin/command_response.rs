@@ -36,6 +36,11 @@ impl CommandResponse {
         Self { error: Some(error.into()), status, ..Self::new(command) }
     }
 
+    /// Says what is wrong, beside the status.
+    pub fn set_error(&mut self, error: impl Into<String>) {
+        self.error = Some(error.into());
+    }
+
     /// Adds a value, or replaces the one of that name at its place.
     pub fn put(&mut self, name: &str, value: impl Into<Json>) {
         let value = value.into();

@@ -97,8 +97,8 @@ pub struct AdminCommandsConfig {
     pub snapshot_enabled: bool,
     /// Whether `restore` may be run.
     pub restore_enabled: bool,
-    /// How long after one `restore` the next may come, in ms. Java takes the same number as
-    /// microseconds for `snapshot`, and so must a server that takes its place.
+    /// How long after one `snapshot` the next may come: said in ms, which Java takes as microseconds for this command, and so
+    /// must a server that takes its place.
     pub rate_limiter_interval_ms: i64,
 }
 
@@ -141,7 +141,6 @@ pub struct CommandsParts {
 pub struct Commands {
     parts: CommandsParts,
     snapshot_limiter: RateLimiter,
-    restore_limiter: RateLimiter,
 }
 
 impl Commands {
@@ -151,7 +150,6 @@ impl Commands {
         let interval_ms = parts.config.rate_limiter_interval_ms;
         Self {
             snapshot_limiter: RateLimiter::new(1, interval_ms / 1000, Arc::clone(&parts.clock)),
-            restore_limiter: RateLimiter::new(1, interval_ms, Arc::clone(&parts.clock)),
             parts,
         }
     }

@@ -42,9 +42,9 @@ pub(crate) struct TestContext {
 
 impl Default for TestContext {
     fn default() -> Self {
-        let with_session = CnxnStats::new(1_795_249_911_047);
+        let with_session = CnxnStats::new(1_795_249_911_047, 0);
         with_session.update_for_response(0x1c, Zxid(0x1a), "GETD", 1, 1_631_818, 1);
-        let asking = CnxnStats::new(1_795_249_911_100);
+        let asking = CnxnStats::new(1_795_249_911_100, 0);
         asking.packet_received();
         let clock = Arc::new(ManualClock::new(1_000));
         Self {

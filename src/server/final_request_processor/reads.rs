@@ -38,7 +38,8 @@ use crate::zoo_defs::{OpCode, perms};
 const ANSWERS_AT_ONCE: usize = 64 << 10;
 
 /// The bytes of a frame before its body: length, xid, zxid and err.
-const REPLY_HEADER: usize = 4 + 4 + 8 + 4;
+const REPLY_HEADER: usize = LENGTH_FIELD + 4 + 8 + 4;
+const LENGTH_FIELD: usize = 4;
 
 /// Java watches a null path like any other, and shows it so; no node has this name.
 const NULL_PATH: &str = "null";
@@ -84,6 +85,8 @@ struct Started<'a> {
     count: u32,
     /// Of those, with a positive xid.
     numbered: u32,
+    /// Bytes of the answers that do not count.
+    uncounted: usize,
     last_xid: i32,
     last_operation: &'static str,
 }
@@ -109,6 +112,7 @@ impl<'a> Reads<'a> {
                 answers: Vec::new(),
                 count: 0,
                 numbered: 0,
+                uncounted: 0,
                 last_xid: 0,
                 last_operation: "NA",
                 tree: server.zk_database().tree().read(),
@@ -127,6 +131,7 @@ impl<'a> Reads<'a> {
         started.last_xid = xid;
         started.count += 1;
         started.numbered += u32::from(xid > 0);
+        started.uncounted += uncounted_bytes(op);
         if started.answers.len() > ANSWERS_AT_ONCE {
             started.append_answers(server, cnxn);
         }
@@ -163,14 +168,17 @@ impl Started<'_> {
             now_ms,
             self.count,
         );
-        // Java counts an answer without the field of its length.
-        let length_fields = i64::from(self.count) * 4;
-        let bytes = i64::try_from(self.answers.len()).unwrap_or(i64::MAX);
-        server.server_metrics().response_bytes.add(bytes - length_fields);
+        let bytes = i64::try_from(self.answers.len() - self.uncounted).unwrap_or(i64::MAX);
+        server.server_metrics().response_bytes.add(bytes);
         cnxn.append_replies(&self.answers, self.count, self.numbered);
         self.answers.clear();
-        (self.count, self.numbered) = (0, 0);
+        (self.count, self.numbered, self.uncounted) = (0, 0, 0);
     }
+}
+
+/// Bytes of an answer that `response_bytes` does not count, as in Java: the field of its length, and all of a ping's.
+const fn uncounted_bytes(op: OpCode) -> usize {
+    if matches!(op, OpCode::Ping) { REPLY_HEADER } else { LENGTH_FIELD }
 }
 
 /// Answers a read that had to wait for what was before it in its session. The tree is held.
@@ -190,6 +198,8 @@ pub(super) fn answer_parked(
     let mut answer = Vec::new();
     let operation = read.append(op, request.cxid, payload, &mut answer);
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
+    let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
+    server.server_metrics().response_bytes.add(bytes);
     cnxn.append_replies(&answer, 1, u32::from(request.cxid > 0));
 }
 

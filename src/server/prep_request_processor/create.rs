@@ -67,7 +67,7 @@ impl Prep<'_> {
         mut node: NewNode,
     ) -> Result<(), KeeperError> {
         let mode = create_mode(node.flags)?;
-        self.validate_create_request(request, mode, node.ttl_ms)?;
+        self.validate_create_request(request, op, mode, node.ttl_ms)?;
         let parent_path = self.parent_for_create(&node.path)?;
         let acl = self.server.fix_acl(&request.auth_info, node.acl.take())?;
         let parent = self.record_for_path(parent_path)?;
@@ -157,9 +157,14 @@ impl Prep<'_> {
     fn validate_create_request(
         &self,
         request: &Request,
+        op: OpCode,
         mode: CreateMode,
         ttl_ms: i64,
     ) -> Result<(), KeeperError> {
+        // Java makes a transaction of it that no server can apply: all end with it.
+        if op == OpCode::CreateTtl && !mode.is_ttl() {
+            return Err(KeeperError::BadArguments);
+        }
         if mode.is_ttl() && !self.server.ephemeral_types().extended_types_enabled {
             return Err(KeeperError::Unimplemented);
         }

@@ -128,6 +128,13 @@ impl CommitProcessor {
         waiting.committed(request, runnable);
     }
 
+    /// As [`commit`](Self::commit), for a request that has changed nothing: no commit is counted.
+    pub fn release(&self, request: Box<Request>) {
+        let mut state = self.state.lock();
+        let State { waiting, runnable, .. } = &mut *state;
+        waiting.committed(request, runnable);
+    }
+
     /// How many requests wait for their commit or for those before them.
     #[must_use]
     pub fn pending_requests(&self) -> usize {
@@ -160,24 +167,29 @@ impl CommitProcessor {
     }
 
     fn process_group(&self, group: &mut Vec<Box<Request>>) {
-        let (size, metrics) = (u32::try_from(group.len()).unwrap_or(u32::MAX), &*self.metrics);
-        metrics.commits_queued_in_commit_processor.add(size.into());
-        metrics.writes_issued_in_commit_proc.add(size.into());
+        let metrics = &*self.metrics;
         let start_ms = self.clock.elapsed_ms();
-        for request in &*group {
+        let mut commits = 0;
+        for request in group.iter().filter(|request| request.commit_recv_ms > 0) {
+            commits += 1;
             if request.commit_proc_queue_start_ms > 0 {
                 metrics.write_commitproc_time.add(start_ms - request.commit_proc_queue_start_ms);
                 metrics.local_write_committed_time.add(start_ms - request.commit_recv_ms);
-            } else if request.commit_recv_ms > 0 {
+            } else {
                 metrics.server_write_committed_time.add(start_ms - request.commit_recv_ms);
             }
         }
         self.next.process_group(group);
+        if commits == 0 {
+            return;
+        }
+        metrics.commits_queued_in_commit_processor.add(commits.into());
+        metrics.writes_issued_in_commit_proc.add(commits.into());
         let took_ms = self.clock.elapsed_ms() - start_ms;
         metrics.commit_process_time.add(took_ms);
         metrics.write_batch_time_in_commit_processor.add(took_ms);
         // A group is applied and answered as one.
-        metrics.write_final_proc_time.add_n(took_ms, size);
+        metrics.write_final_proc_time.add_n(took_ms, commits);
     }
 
     fn run(&self) {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use log::{debug, info, warn};
@@ -80,6 +80,8 @@ pub struct LearnerHandler {
     progress: RankedMutex<Progress>,
     /// When the first packet was queued that is not flushed, ms; 0 when there is none.
     queued_since_ms: AtomicI64,
+    /// How many were queued since the last flush.
+    queued_since_flush: AtomicU32,
     metrics: Arc<ServerMetrics>,
     clock: Clock,
     stats: Stats,
@@ -125,6 +127,7 @@ impl LearnerHandler {
             tick_of_next_ack_deadline: AtomicI32::new(0),
             progress: RankedMutex::new(Rank::Leaf, "progress of a learner", Progress::default()),
             queued_since_ms: AtomicI64::new(0),
+            queued_since_flush: AtomicU32::new(0),
             metrics: Arc::clone(metrics),
             clock: Arc::clone(clock),
             stats: Stats { last_zxid: AtomicI64::new(-1), ..Stats::default() },
@@ -226,6 +229,7 @@ impl LearnerHandler {
     }
 
     fn note_queued(&self) {
+        self.queued_since_flush.fetch_add(1, Ordering::Relaxed);
         if self.queued_since_ms.load(Ordering::Relaxed) == 0 {
             self.queued_since_ms.store(self.clock.elapsed_ms().max(1), Ordering::Relaxed);
         }
@@ -281,12 +285,30 @@ impl LearnerHandler {
         let since_ms = self.queued_since_ms.swap(0, Ordering::Relaxed);
         if since_ms != 0 {
             let sid = self.sid().to_string();
-            let packets = i64::try_from(self.output.queued_packets()).unwrap_or(i64::MAX);
-            self.metrics.learner_handler_qp_size.add(&sid, packets);
+            self.note_sizes(&sid);
             let waited_ms = self.clock.elapsed_ms() - since_ms;
             self.metrics.learner_handler_qp_time.add(&sid, waited_ms);
         }
         self.output.flush();
+    }
+
+    /// Notes how many packets are left behind each of those that leave now (Java: LEARNER_HANDLER_QP_SIZE in sendPackets).
+    fn note_sizes(&self, sid: &str) {
+        let leaving = self.queued_since_flush.swap(0, Ordering::Relaxed);
+        let waiting = i64::try_from(self.output.queued_packets()).unwrap_or(i64::MAX);
+        let sizes = &self.metrics.learner_handler_qp_size;
+        let last = (waiting - i64::from(leaving)).max(0);
+        if leaving > 0 {
+            sizes.add(sid, last);
+        }
+        if leaving > 1 {
+            let first = last + i64::from(leaving) - 1;
+            sizes.add(sid, first);
+            // However many there are, this costs the same: those between count as their average.
+            if leaving > 2 {
+                sizes.add_n(sid, i64::midpoint(first, last), leaving - 2);
+            }
+        }
     }
 
     /// How many packets wait.
@@ -399,11 +421,42 @@ mod tests {
     use std::net::TcpListener;
 
     fn handler() -> (Arc<LearnerHandler>, TcpStream) {
+        handler_with(&ServerMetrics::null())
+    }
+
+    fn handler_with(metrics: &Arc<ServerMetrics>) -> (Arc<LearnerHandler>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (metrics, clock) = (ServerMetrics::null(), SystemClock::shared());
+        let clock = SystemClock::shared();
         let stream = listener.accept().unwrap().0;
-        (LearnerHandler::new(1, stream, &metrics, &clock).unwrap(), there)
+        (LearnerHandler::new(1, stream, metrics, &clock).unwrap(), there)
+    }
+
+    #[test]
+    fn a_packet_that_leaves_alone_leaves_none_behind() {
+        let metrics = ServerMetrics::with_default_provider();
+        let (handler, _there) = handler_with(&metrics);
+        handler.output.start("Sender-test").unwrap();
+        let ping = QuorumPacket::new(PacketType::Ping, Zxid(7), None);
+        let sizes = || {
+            let mut sizes = Vec::new();
+            metrics.metrics_provider().dump(&mut |name, value| {
+                if name.ends_with("_0_learner_handler_qp_size") {
+                    sizes.push(format!("{} {value}", &name[..3]));
+                }
+            });
+            sizes.join(", ")
+        };
+        for _ in 0..3 {
+            handler.queue_packet(&ping);
+            handler.flush();
+        }
+        assert_eq!(sizes(), "avg 0.0, min 0, max 0, cnt 3, sum 0");
+        (0..5).for_each(|_| handler.queue_packet(&ping));
+        handler.flush();
+        // 4, 3, 2, 1 and 0 behind them.
+        assert_eq!(sizes(), "avg 1.25, min 0, max 4, cnt 8, sum 10");
+        handler.output.close();
     }
 
     #[test]

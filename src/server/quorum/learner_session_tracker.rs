@@ -64,7 +64,7 @@ impl LearnerSessionTracker {
     /// Tracks the sessions of the database.
     #[must_use]
     pub fn new(parts: LearnerSessionTrackerParts) -> Arc<Self> {
-        let next = initialize_next_session_id(parts.server_id, parts.clock.elapsed_ms());
+        let next = initialize_next_session_id(parts.server_id, parts.clock.wall_ms());
         let local = if parts.local_sessions_enabled {
             LocalSessions::enabled(
                 parts.expirer,

@@ -183,7 +183,12 @@ impl ServerRole for LearnerRole {
         let quorum_size = move || -> Option<MetricValue> {
             Some(i64::try_from(peer.upgrade()?.quorum_size()).ok()?.into())
         };
-        vec![("quorum_size", Arc::new(quorum_size))]
+        let mut gauges: Vec<(_, Arc<dyn Gauge>)> = vec![("quorum_size", Arc::new(quorum_size))];
+        if self.state_name == FOLLOWER {
+            // Known to a follower that observers follow; without a value, Prometheus is shown 0.
+            gauges.push(("synced_observers", Arc::new(|| None)));
+        }
+        gauges
     }
 
     fn dump_conf(&self, out: &mut String) {

@@ -231,7 +231,7 @@ impl QuorumPeer {
             unavailable_since_ms: None,
         };
         let last_seen = parts.last_seen_verifier.clone();
-        let peer = Self {
+        Arc::new(Self {
             state: RankedMutex::new(Rank::Leaf, "state of the peer", state),
             view: View::new(parts.my_id, Arc::clone(&parts.verifier), last_seen),
             epochs: Epochs::new(parts.database.snap_dir()),
@@ -242,9 +242,7 @@ impl QuorumPeer {
             leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for this leader", None),
             machinery: run::Machinery::new(Arc::clone(&parts.clock)),
             parts,
-        };
-        peer.init_config_in_zk_database();
-        Arc::new(peer)
+        })
     }
 
     /// Its id.
@@ -721,6 +719,7 @@ impl QuorumPeer {
         let parts = &self.parts;
         let mut settings = parts.server_settings.clone();
         settings.server_id = parts.my_id.0;
+        parts.stats.restart();
         ZooKeeperServer::new(ServerParts {
             settings,
             role,

@@ -48,6 +48,11 @@ impl ServerRole for ReadOnlyRole {
         true
     }
 
+    /// Nobody is there to sync with: ReadOnlyRequestProcessor refuses it.
+    fn orders_syncs(&self) -> bool {
+        true
+    }
+
     /// A session that the ensemble knows may live on somewhere else.
     fn validate_session(
         &self,

@@ -2,12 +2,11 @@
 //! of server/ZooKeeperServer.java).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::sync::Arc;
 
 use super::ZooKeeperServer;
 use crate::data::{ACL, Id};
-use crate::ids::{SessionId, Zxid};
+use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::server::admin::command::{AdminContext, EnsembleContext, TakenSnapshot};
 use crate::server::auth::provider_registry::ProviderRegistry;
@@ -60,14 +59,6 @@ impl AdminContext for ZooKeeperServer {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let last_zxid = zxid_from_name(&name, SNAPSHOT_FILE_PREFIX);
         Ok(TakenSnapshot { path, last_zxid })
-    }
-
-    /// Java swaps its tree while requests are under way, and they may be applied to a tree that they
-    /// were not checked against. It is refused here.
-    fn restore_from_snapshot(&self, _input: &mut dyn Read) -> Result<Zxid, String> {
-        Err("a running server does not take a snapshot in: stop it, replace the contents of its data \
-             directories by the snapshot, and start it"
-            .to_owned())
     }
 
     fn provider_registry(&self) -> &ProviderRegistry {

@@ -68,8 +68,11 @@ pub trait MonitorSource: ServerStatsProvider + Send + Sync {
 
 type Ask = fn(&dyn MonitorSource) -> MetricValue;
 
-/// Java's gauges in the order of their registration, which the order of `mntr` depends on.
-const GAUGES: [(&str, Ask); 24] = [
+/// TLS handshakes that are going on. Java never takes this gauge away: it is there while a member looks for a leader.
+const HANDSHAKES: &str = "outstanding_tls_handshake";
+
+/// Java's other gauges in the order of their registration, which the order of `mntr` depends on.
+const GAUGES: [(&str, Ask); 23] = [
     ("avg_latency", |source| source.server_stats().avg_latency().into()),
     ("max_latency", |source| source.server_stats().max_latency().into()),
     ("min_latency", |source| source.server_stats().min_latency().into()),
@@ -96,7 +99,6 @@ const GAUGES: [(&str, Ask); 24] = [
     ("min_client_response_size", |source| {
         i64::from(source.server_stats().client_response_stats().min_buffer_size()).into()
     }),
-    ("outstanding_tls_handshake", |source| source.outstanding_handshake_num().into()),
     ("auth_failed_count", |source| source.server_stats().auth_failed_count().into()),
     ("non_mtls_remote_conn_count", |source| {
         source.server_stats().non_mtls_remote_conn_count().into()
@@ -113,6 +115,11 @@ pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorS
         let gauge: Arc<dyn Gauge> = Arc::new(move || Some(ask(&*source.upgrade()?)));
         context.register_gauge(name, gauge);
     }
+    let server = Weak::clone(source);
+    let handshakes = move || {
+        Some(server.upgrade().map_or(0, |source| source.outstanding_handshake_num()).into())
+    };
+    context.register_gauge(HANDSHAKES, Arc::new(handshakes));
     for metric in QuotaMetric::ALL {
         let source = Weak::clone(source);
         let gauges: Arc<dyn GaugeSet> = Arc::new(move || {
@@ -123,8 +130,7 @@ pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorS
     }
 }
 
-/// Takes the gauges away when the server stops. Java forgets one of them,
-/// `outstanding_tls_handshake`.
+/// Takes the gauges away when the server stops, all but [`HANDSHAKES`].
 pub fn unregister_metrics(context: &dyn MetricsContext) {
     for (name, _) in GAUGES {
         context.unregister_gauge(name);
@@ -263,6 +269,11 @@ mod tests {
         drop(server);
         assert_eq!(count("znode_count"), 0);
         unregister_metrics(provider.root_context());
+        assert_eq!(
+            count("outstanding_tls_handshake"),
+            1,
+            "a member shows it while it has no leader"
+        );
         assert_eq!(count("app_quota_count_limit_per_namespace"), 0);
     }
 }

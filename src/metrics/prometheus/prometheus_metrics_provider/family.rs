@@ -40,13 +40,20 @@ impl Sample {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Family {
     name: String,
+    /// What it is about; Java's server says only its name of its own ones.
+    help: Option<&'static str>,
     kind: Kind,
     samples: Vec<Sample>,
 }
 
 impl Family {
     pub(super) const fn new(name: String, kind: Kind, samples: Vec<Sample>) -> Self {
-        Self { name, kind, samples }
+        Self { name, help: None, kind, samples }
+    }
+
+    /// The same with a text about it.
+    pub(super) fn with_help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
     }
 
     /// One value without labels.
@@ -63,7 +70,8 @@ impl Family {
             return;
         }
         let name = &self.name;
-        *out += &format!("# HELP {name} {name}\n# TYPE {name} {}\n", self.kind.as_str());
+        let help = self.help.unwrap_or(name);
+        *out += &format!("# HELP {name} {help}\n# TYPE {name} {}\n", self.kind.as_str());
         for sample in samples {
             *out += &sample.name;
             if !sample.labels.is_empty() {
@@ -111,6 +119,7 @@ mod tests {
     #[test]
     fn lines_have_the_form_of_prometheus() {
         let one = Family::of_one("znode_count", Kind::Gauge, 8.0);
+        let fds = Family::of_one("fds", Kind::Gauge, 1.0).with_help("Open files.");
         let key = |value: &str| ("key", value.to_owned());
         let quantile = ("quantile", "0.5".to_owned());
         let set = Family::new(
@@ -123,12 +132,13 @@ mod tests {
         );
         let empty = Family::new("e".into(), Kind::Counter, Vec::new());
         let mut text = String::new();
-        for family in [&one, &set, &empty] {
+        for family in [&one, &fds, &set, &empty] {
             family.write(&mut text, &[]);
         }
         assert_eq!(
             text,
             "# HELP znode_count znode_count\n# TYPE znode_count gauge\nznode_count 8.0\n\
+             # HELP fds Open files.\n# TYPE fds gauge\nfds 1.0\n\
              # HELP w w\n# TYPE w summary\nw{key=\"a\\\"\\\\\\n\",quantile=\"0.5\",} NaN\n\
              w_count{key=\"a\",} 304.0\n# HELP e e\n# TYPE e counter\n"
         );

@@ -16,25 +16,30 @@ pub(super) fn families() -> Vec<Family> {
     let stat = stat.as_deref().and_then(Stat::parse);
     let ticks = as_double(i64::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100));
     let page = as_double(i64::try_from(rustix::param::page_size()).unwrap_or(4096));
-    let gauge = |name, value| Family::of_one(name, Kind::Gauge, value);
+    let gauge = |name, help, value| Family::of_one(name, Kind::Gauge, value).with_help(help);
     let mut families = Vec::new();
     if let Some(stat) = &stat {
         let cpu_s = as_double(stat.cpu_ticks) / ticks;
-        families.push(Family::of_one("process_cpu_seconds_total", Kind::Counter, cpu_s));
+        let family = Family::of_one("process_cpu_seconds_total", Kind::Counter, cpu_s);
+        families.push(family.with_help("Total user and system CPU time spent in seconds."));
         if let Some(boot_s) = boot {
             let start_s = as_double(boot_s) + as_double(stat.start_ticks) / ticks;
-            families.push(gauge("process_start_time_seconds", start_s));
+            let help = "Start time of the process since unix epoch in seconds.";
+            families.push(gauge("process_start_time_seconds", help, start_s));
         }
     }
     let open_fds = as_double(os_mx_bean::open_file_descriptor_count());
-    families.push(gauge("process_open_fds", open_fds));
+    families.push(gauge("process_open_fds", "Number of open file descriptors.", open_fds));
     let max_fds = as_double(os_mx_bean::max_file_descriptor_count());
-    families.push(gauge("process_max_fds", max_fds));
+    let help = "Maximum number of open file descriptors.";
+    families.push(gauge("process_max_fds", help, max_fds));
     if let Some(stat) = &stat {
         let virtual_bytes = as_double(stat.virtual_bytes);
-        families.push(gauge("process_virtual_memory_bytes", virtual_bytes));
+        let help = "Virtual memory size in bytes.";
+        families.push(gauge("process_virtual_memory_bytes", help, virtual_bytes));
         let resident_bytes = as_double(stat.resident_pages) * page;
-        families.push(gauge("process_resident_memory_bytes", resident_bytes));
+        let help = "Resident memory size in bytes.";
+        families.push(gauge("process_resident_memory_bytes", help, resident_bytes));
     }
     families
 }

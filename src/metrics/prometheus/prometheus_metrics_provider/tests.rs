@@ -66,6 +66,7 @@ fn values_are_shown_as_java_shows_them() {
     let lines: Vec<_> = answer.lines().filter(|line| !line.starts_with('#')).collect();
     let shown = [
         "avg_latency 1.8481",
+        "gone 0.0",
         "limit{key=\"app\",} 7.0",
         "response_bytes 25988.0",
         "quota{key=\"app\",} 2.0",

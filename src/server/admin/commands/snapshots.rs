@@ -67,39 +67,32 @@ fn take(
     Ok(())
 }
 
-/// `restore`: replaces everything by the snapshot in the request.
+/// Why `restore` fails, and what to do instead.
+const CANNOT_RESTORE: &str = "a running server cannot take a snapshot in yet: stop the server (in an ensemble all of them), \
+     replace what is in version-2 of its dataDir and dataLogDir by the snapshot's file, and start it again";
+
+/// `restore`: would replace everything by the snapshot in the request. Java swaps its tree while requests are under way, and
+/// they may be applied to a tree that they were not checked against. It is refused here, however often it is asked for.
 pub(super) fn restore(
     commands: &Commands,
     server: &dyn AdminContext,
-    body: &mut dyn Read,
+    _body: &mut dyn Read,
     response: &mut CommandResponse,
 ) {
-    let metrics = &commands.parts.metrics;
     if !commands.parts.config.restore_enabled {
         response.set_status(Status::SERVICE_UNAVAILABLE);
         warn!(target: LOG, "Restore command is disabled");
         return;
     }
+    response.set_status(Status::INTERNAL_SERVER_ERROR);
     if !server.is_serialize_last_processed_zxid_enabled() {
-        response.set_status(Status::INTERNAL_SERVER_ERROR);
         warn!(
             target: LOG,
             "Restore command requires serializeLastProcessedZxidEnable flag is set to true"
         );
         return;
     }
-    if !commands.restore_limiter.allow() {
-        response.set_status(Status::TOO_MANY_REQUESTS);
-        metrics.restore_rate_limited_count.inc();
-        warn!(target: LOG, "Restore request was rate limited");
-        return;
-    }
-    match server.restore_from_snapshot(body) {
-        Ok(last_zxid) => response.put("last_zxid", last_zxid.0),
-        Err(problem) => {
-            response.set_status(Status::INTERNAL_SERVER_ERROR);
-            metrics.restore_error_count.inc();
-            warn!(target: LOG, "Exception occurred when restore snapshot: {problem}");
-        }
-    }
+    response.set_error(CANNOT_RESTORE);
+    commands.parts.metrics.restore_error_count.inc();
+    warn!(target: LOG, "Restore command failed: {CANNOT_RESTORE}");
 }

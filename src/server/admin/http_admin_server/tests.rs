@@ -74,7 +74,12 @@ fn statuses_are_those_of_java() {
     }
     let restore =
         "POST /commands/restore\nAuthorization: digest a:b\r\nContent-Length: 8\r\n\r\nsnapshot";
-    assert!(ask(&admin, restore).contains("\"last_zxid\" : 26,"));
+    let refused = ask(&admin, restore);
+    assert!(
+        refused.starts_with("HTTP/1.1 500 ") && refused.contains("stop the server"),
+        "{refused}"
+    );
+    assert!(ask(&admin, "GET /commands/ruok").starts_with("HTTP/1.1 200 "));
     admin.shutdown();
 }
 

@@ -346,7 +346,7 @@ fn answer(waiter: SyncWaiter, commit_processor: &CommitProcessor) {
         SyncWaiter::Learner(handler) => {
             handler.queue_packet(&QuorumPacket::new(PacketType::Sync, Zxid::ZERO, None));
         }
-        SyncWaiter::Local(request) => commit_processor.commit(request),
+        SyncWaiter::Local(request) => commit_processor.release(request),
     }
 }
 

@@ -267,6 +267,13 @@ impl<'a> Conversation<'a> {
         self.master.wait_for_new_leader_ack(sid, zxid)?;
         self.handler.progress.lock().limit.start();
         self.slot = None;
+        // Java counts once more when one has ended.
+        let metrics = self.master.metrics();
+        let (throttler, in_flight) = match snapshot {
+            Some(_) => (&settings.snap_throttler, &metrics.inflight_snap_count),
+            None => (&settings.diff_throttler, &metrics.inflight_diff_count),
+        };
+        in_flight.add(i64::from(throttler.sync_in_progress()));
         self.set_read_timeout(settings.sync_timeout_ms)?;
         self.master.wait_for_startup()?;
         debug!(target: LOG, "Sending UPTODATE message to {sid}");
