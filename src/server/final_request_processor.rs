@@ -208,7 +208,8 @@ impl Group<'_> {
                 cnxn.append_reply(request.cxid, last_zxid, refusal.code(), |_| {});
             }
             Err(refusal) => {
-                self.send(cnxn, request, operation, last_zxid, refusal.code(), &[]);
+                let zxid = if request.is_refused_eagerly { Zxid(0) } else { last_zxid };
+                self.send(cnxn, request, operation, zxid, refusal.code(), &[]);
             }
         }
         if request.op_type == OpCode::CloseSession.code() {

@@ -54,6 +54,8 @@ pub struct Request {
     pub exception: Option<KeeperError>,
     /// Whether it waited too long and is answered with an error instead of being done.
     pub is_throttled: bool,
+    /// Whether it was refused before the leader saw it: its answer has no zxid.
+    pub is_refused_eagerly: bool,
     /// Whether it concerns a session that only this server knows.
     pub is_local_session: bool,
     /// What it counts among the large requests, in bytes.
@@ -90,6 +92,7 @@ impl Request {
             zxid: Zxid::NONE,
             exception: None,
             is_throttled: false,
+            is_refused_eagerly: false,
             is_local_session: false,
             large_request_size: None,
         }
@@ -140,6 +143,12 @@ impl Request {
                 | OpCode::CloseSession
                 | OpCode::CreateSession
         )
+    }
+
+    /// Whether a client ends its session.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        self.op_type == OpCode::CloseSession.code() && self.cnxn.is_some()
     }
 
     /// Java's name of the operation (Java: op2String).

@@ -9,6 +9,7 @@ pub mod admin_context;
 pub mod command_context;
 pub mod connect;
 mod containers;
+mod eager_acl_check;
 pub mod flush_list;
 pub mod large_requests;
 pub mod monitor;
@@ -18,6 +19,7 @@ pub mod settings;
 pub mod snapshots;
 mod throttling;
 
+use std::mem;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -447,11 +449,25 @@ impl ZooKeeperServer {
                 requests.into_iter().for_each(|request| throttler.submit_request(request));
             }
             (None, Some(first)) => {
-                requests.retain_mut(|request| self.admit(request));
-                first.process_requests(&mut requests);
+                // What ends a session finds all before it under way, and what comes behind finds the session at its end.
+                while let Some(at) = requests.iter().position(|request| request.ends_session()) {
+                    let behind = requests.split_off(at + 1);
+                    let end = requests.split_off(at);
+                    for group in [mem::replace(&mut requests, behind), end] {
+                        self.hand_on(first, group);
+                    }
+                }
+                self.hand_on(first, requests);
                 first.flush();
             }
             (None, None) => requests.iter().for_each(|request| self.turn_away(request)),
+        }
+    }
+
+    fn hand_on(&self, first: &Arc<dyn RequestProcessor>, mut requests: Vec<Box<Request>>) {
+        requests.retain_mut(|request| self.admit(request));
+        if !requests.is_empty() {
+            first.process_requests(&mut requests);
         }
     }
 

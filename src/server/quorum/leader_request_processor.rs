@@ -1,5 +1,6 @@
-//! The first processor of a leader, for its own clients: makes a local session a global one when it needs to be
-//! (Java: server/quorum/LeaderRequestProcessor.java).
+//! The first processor of a leader, for its own clients: refuses what has no chance before it is proposed, if that is
+//! switched on, and makes a local session a global one when it needs to be (Java:
+//! server/quorum/LeaderRequestProcessor.java).
 //!
 //! Threads and locks: none. What learners forward enters behind it.
 
@@ -7,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use log::{info, warn};
 
+use super::commit_processor::CommitProcessor;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::util::serialize_utils::TxnBody;
@@ -21,13 +23,19 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderRequestProcessor";
 pub struct LeaderRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Arc<dyn RequestProcessor>,
+    /// Has what is refused here answered.
+    commit_processor: Arc<CommitProcessor>,
 }
 
 impl LeaderRequestProcessor {
     /// A processor before `next`.
     #[must_use]
-    pub fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
-        Self { server: Arc::downgrade(server), next }
+    pub fn new(
+        server: &Arc<ZooKeeperServer>,
+        next: Arc<dyn RequestProcessor>,
+        commit_processor: Arc<CommitProcessor>,
+    ) -> Self {
+        Self { server: Arc::downgrade(server), next, commit_processor }
     }
 }
 
@@ -38,11 +46,18 @@ impl RequestProcessor for LeaderRequestProcessor {
 
     fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
         let Some(server) = self.server.upgrade() else { return requests.clear() };
-        if !server.session_tracker().is_local_sessions_enabled() {
+        let checks_eagerly = server.access().is_eager_acl_check_enabled();
+        if !checks_eagerly && !server.session_tracker().is_local_sessions_enabled() {
             return self.next.process_requests(requests);
         }
         let mut all = Vec::with_capacity(requests.len() + 1);
         for mut request in requests.drain(..) {
+            if !server.auth_write_request(&mut request) {
+                // Answered in its turn: behind those before it.
+                self.next.process_requests(&mut all);
+                self.commit_processor.process_request(request);
+                continue;
+            }
             match server.role().check_upgrade_session(&server, &request) {
                 Ok(upgrade) => all.extend(upgrade),
                 Err(refusal) => {

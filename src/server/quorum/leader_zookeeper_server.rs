@@ -275,8 +275,11 @@ impl LeaderZooKeeperServer {
             Arc::clone(&sync_processor),
         ));
         let prep = Arc::new(PrepRequestProcessor::new(server, proposal));
-        let first: Arc<dyn RequestProcessor> =
-            Arc::new(LeaderRequestProcessor::new(server, Arc::clone(&prep) as _));
+        let first: Arc<dyn RequestProcessor> = Arc::new(LeaderRequestProcessor::new(
+            server,
+            Arc::clone(&prep) as _,
+            Arc::clone(&commit_processor),
+        ));
         // The throttler last: nobody ends it when what comes after it fails.
         let started = tracker.start(&server.listener()).and_then(|()| self.start_throttler(peer));
         if let Err(problem) = started {

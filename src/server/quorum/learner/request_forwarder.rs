@@ -11,15 +11,12 @@ use log::{error, warn};
 
 use super::leader_link::LeaderLink;
 use super::request_shape;
-use crate::data::ACL;
 use crate::keeper_exception::KeeperError;
-use crate::server::data_tree::DataTree;
 use crate::server::quorum::commit_processor::CommitProcessor;
 use crate::server::quorum::learner_zookeeper_server::LearnerRole;
 use crate::server::request::Request;
 use crate::server::server_role::ServerRole;
 use crate::server::zookeeper_server::ZooKeeperServer;
-use crate::server::zookeeper_server::access::AclSource;
 use crate::zoo_defs::OpCode;
 
 /// Sends requests on.
@@ -81,6 +78,10 @@ impl RequestForwarder {
             request.exception = Some(KeeperError::MarshallingError);
             return self.commit_processor.process_request(request);
         }
+        if !server.auth_write_request(&mut request) {
+            // Answered here, in its turn.
+            return self.commit_processor.process_request(request);
+        }
         match self.role.check_upgrade_session(&server, &request) {
             Ok(None) => {}
             Ok(Some(upgrade)) => self.forward(upgrade),
@@ -88,13 +89,6 @@ impl RequestForwarder {
                 warn!(target: self.log_target, "Error creating upgrade request: {refusal}");
                 request.exception = Some(refusal);
             }
-        }
-        if request.exception.is_none()
-            && let Err(refusal) = auth_write_request(&server, &request)
-        {
-            // Answered here, in its turn.
-            request.exception = Some(refusal);
-            return self.commit_processor.process_request(request);
         }
         self.forward(request);
     }
@@ -114,31 +108,6 @@ impl RequestForwarder {
     pub(in crate::server::quorum) fn flush(&self) {
         self.role.link().flush();
         self.commit_processor.flush();
-    }
-}
-
-/// Whether the ACLs that are known here leave the request a chance (Java: authWriteRequest).
-fn auth_write_request(server: &ZooKeeperServer, request: &Request) -> Result<(), KeeperError> {
-    let access = server.access();
-    if !access.is_eager_acl_check_enabled() {
-        return Ok(());
-    }
-    let (Ok(op), Some(payload)) = (OpCode::try_from(request.op_type), &request.payload) else {
-        return Ok(());
-    };
-    let tree = server.zk_database().tree().read();
-    access.check_eagerly(op, payload, server.limits(), &request.auth_info, &TreeAcls(&tree))
-}
-
-struct TreeAcls<'a>(&'a DataTree);
-
-impl AclSource for TreeAcls<'_> {
-    fn acl_of(&self, path: &str) -> Option<Arc<[ACL]>> {
-        self.0.node(path).map(|node| Arc::clone(node.acl()))
-    }
-
-    fn is_special_path(&self, path: &str) -> bool {
-        DataTree::is_special_path(path)
     }
 }
 
