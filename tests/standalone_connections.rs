@@ -1,0 +1,151 @@
+//! Who may connect to a server that runs alone, and for how long without a session (Java: NIOServerCnxnFactory.java,
+//! BlueThrottle.java, and the client port of QuorumPeerConfig.java). `limits.rs` tries the limits in number.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+
+#[macro_use]
+mod common;
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use common::{DEADLINE, Server, ServerBuilder, wait_until};
+use zookeeper_server::common::time;
+use zookeeper_server::jute::Record;
+use zookeeper_server::proto::{ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest};
+use zookeeper_server::zoo_defs::{OpCode, ids};
+
+/// Asks for a session, a new one or one to take up again; `None` when the server closes the connection.
+fn ask_for_session(
+    server: &Server,
+    known: Option<&ConnectResponse>,
+) -> Option<(common::RawConnection, ConnectResponse)> {
+    let mut raw = server.raw();
+    let request = ConnectRequest {
+        time_out: 30_000,
+        session_id: known.map(|known| known.session_id).unwrap_or_default(),
+        passwd: known.map_or(Some(vec![0; 16]), |known| known.passwd.clone()),
+        ..ConnectRequest::default()
+    };
+    let bytes = request.to_bytes();
+    let len = i32::try_from(bytes.len()).unwrap().to_be_bytes();
+    // The server may have closed the connection already.
+    std::io::Write::write_all(&mut raw.stream, &[&len[..], &bytes].concat()).ok()?;
+    let answer = raw.receive_frame()?;
+    Some((raw, common::decode(&answer).0))
+}
+
+mod bodies {
+    use super::*;
+
+    pub(crate) fn a_connection_without_a_session_ends_after_its_time_and_one_with_a_session_does_not(
+        builder: ServerBuilder,
+    ) {
+        let server = builder.property("zookeeper.nio.sessionlessCnxnTimeout", "1000").start();
+        let mut with_session = server.raw();
+        with_session.new_session();
+        let start = time::now();
+        let mut silent = server.raw();
+        let mut halfway = server.raw();
+        halfway.send_bytes(&[0, 0, 0, 44, 0, 0]);
+        assert!(silent.receive_frame().is_none());
+        assert!(halfway.receive_frame().is_none());
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(900), "{took:?}");
+        assert!(server.monitor("sessionless_connections_expired") >= 2.0);
+        // A word still comes in time.
+        assert_eq!(server.four_letter_word("ruok").unwrap().trim_end(), "imok");
+        let request = GetDataRequest { path: "/".into(), watch: false };
+        assert_eq!(with_session.ask(1, OpCode::GetData, &request).0.err, 0);
+    }
+
+    pub(crate) fn new_sessions_weigh_more_than_those_that_come_back(builder: ServerBuilder) {
+        let throttle = |key: &str| format!("zookeeper.connection_throttle_{key}");
+        // Weights: 3 for a new session and 2 for one that comes back; so many tokens are there as four new ones need.
+        let server = builder
+            .property(&throttle("weight_enabled"), "true")
+            .property(&throttle("tokens"), "4")
+            .property(&throttle("fill_time"), "3600000")
+            .start();
+        let (_held, first) = ask_for_session(&server, None).expect("3 of 12 tokens");
+        let (_held, _) = ask_for_session(&server, None).expect("6 of 12 tokens");
+        for used in [8, 10, 12] {
+            let (_held, again) = ask_for_session(&server, Some(&first)).expect("2 more");
+            assert_eq!(again.session_id, first.session_id, "{used} of 12 tokens");
+        }
+        assert!(ask_for_session(&server, Some(&first)).is_none(), "there are no tokens left");
+        assert!(ask_for_session(&server, None).is_none(), "there are no tokens left");
+        assert!(server.monitor("connection_rejected") >= 2.0);
+    }
+
+    pub(crate) fn the_client_port_listens_at_its_address_alone(builder: ServerBuilder) {
+        let server = builder.config("clientPortAddress=127.0.0.1").start();
+        assert!(server.serves());
+        let elsewhere = TcpStream::connect(("127.0.0.2", server.client_port())).unwrap_err();
+        assert_eq!(elsewhere.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    pub(crate) fn what_comes_behind_a_sessions_end_is_not_done(builder: ServerBuilder) {
+        let server = builder.start();
+        let frame = |xid: i32, op: OpCode, body: &[u8]| {
+            let bytes = [&xid.to_be_bytes()[..], &op.code().to_be_bytes(), body].concat();
+            [&i32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+        };
+        for round in 0..10 {
+            let mut raw = server.raw();
+            raw.new_session();
+            let create = |path: &str, flags| CreateRequest {
+                path: format!("/{path}-{round}"),
+                data: None,
+                acl: Some(ids::open_acl_unsafe()),
+                flags,
+            };
+            let bytes = [
+                frame(1, OpCode::Create, &create("before", 0).to_bytes()),
+                frame(2, OpCode::Create, &create("ephemeral-before", 1).to_bytes()),
+                frame(3, OpCode::CloseSession, &[]),
+                frame(4, OpCode::Create, &create("behind", 0).to_bytes()),
+                frame(5, OpCode::Create, &create("ephemeral-behind", 1).to_bytes()),
+            ];
+            raw.send_bytes(&bytes.concat());
+            for xid in 1..=3 {
+                let (header, _) = raw.receive_reply().expect("an answer");
+                assert_eq!((header.xid, header.err), (xid, 0));
+            }
+            while raw.receive_frame().is_some() {}
+            let mut left = server.client().get_children("/", false).unwrap();
+            left.retain(|name| name.ends_with(&format!("-{round}")));
+            assert_eq!(left, [format!("before-{round}")]);
+        }
+    }
+
+    pub(crate) fn connections_that_come_and_go_leave_nothing_open(builder: ServerBuilder) {
+        let server = builder.config("maxClientCnxns=0").start();
+        let open = || server.monitor("open_file_descriptor_count");
+        let connect_and_close = || {
+            for _ in 0..30 {
+                let client = server.client();
+                client.exists("/", false).unwrap();
+                client.close();
+            }
+        };
+        connect_and_close();
+        let before = open();
+        for _ in 0..3 {
+            connect_and_close();
+        }
+        wait_until("they are all closed", DEADLINE, || open() <= before + 3.0);
+        wait_until("no session is left", DEADLINE, || server.monitor("global_sessions") == 0.0);
+    }
+}
+
+against_both! {
+    ServerBuilder::new(), ServerBuilder::java();
+    a_connection_without_a_session_ends_after_its_time_and_one_with_a_session_does_not,
+        java_ends_connections_without_sessions;
+    new_sessions_weigh_more_than_those_that_come_back, java_weighs_sessions;
+    the_client_port_listens_at_its_address_alone, java_listens_at_its_address_alone;
+    what_comes_behind_a_sessions_end_is_not_done, java_does_not_do_what_comes_behind_an_end;
+    connections_that_come_and_go_leave_nothing_open, java_leaves_nothing_open;
+}
