@@ -28,12 +28,13 @@ impl Record for Id {
         self.write(archive, "");
     }
 
-    /// Of the scheme `auth` an id may be null, which some clients send for an empty text.
+    /// A scheme that is null is like one that is empty: nobody knows it, and the ACL is refused where it is to be set. Of
+    /// these and of `auth` an id may be null, too, which some clients send for an empty text.
     fn deserialize<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Self, InputError> {
-        let scheme = String::read(archive, "scheme")?;
+        let scheme = archive.read_string("scheme")?.unwrap_or_default();
         match archive.read_string("id")? {
             Some(id) => Ok(Self { scheme, id }),
-            None if scheme == AUTH => Ok(Self { scheme, id: String::new() }),
+            None if scheme == AUTH || scheme.is_empty() => Ok(Self { scheme, id: String::new() }),
             None => Err(InputError::Null { tag: "id" }),
         }
     }
@@ -132,14 +133,15 @@ mod tests {
 
     #[test]
     fn an_id_may_be_null_where_it_does_not_matter_and_nowhere_else() {
-        let read = |scheme: &str| {
+        let read = |scheme: Option<&str>| {
             let mut bytes = Vec::new();
             let mut archive = crate::jute::BinaryOutputArchive::new(&mut bytes);
-            archive.write_string(Some(scheme), "scheme");
+            archive.write_string(scheme, "scheme");
             archive.write_string(None, "id");
             Id::deserialize(&mut BinaryInputArchive::new(&bytes[..], Limits::default()))
         };
-        assert_eq!(read("auth").unwrap(), Id { scheme: "auth".into(), id: String::new() });
-        assert!(matches!(read("world"), Err(InputError::Null { tag: "id" })));
+        assert_eq!(read(Some("auth")).unwrap(), Id { scheme: "auth".into(), id: String::new() });
+        assert_eq!(read(None).unwrap(), Id { scheme: String::new(), id: String::new() });
+        assert!(matches!(read(Some("world")), Err(InputError::Null { tag: "id" })));
     }
 }

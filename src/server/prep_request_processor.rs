@@ -276,7 +276,6 @@ impl Prep<'_> {
                 self.begin(request, op);
                 Err(match (op, tag) {
                     (OpCode::SetData | OpCode::SetAcl, "path") => KeeperError::BadArguments.into(),
-                    (_, "scheme") => KeeperError::InvalidAcl.into(),
                     _ => InputError::Null { tag }.into(),
                 })
             }
