@@ -18,9 +18,10 @@ CALM_S = 3.0
 
 class Nemesis:
     """`network` may be None: then nothing is cut off. `disks` are those of the members, by their ids.
-    `only` names the faults that may be chosen."""
+    `only` names the faults that may be chosen. They are dealt from a shuffled deck, so that none comes again before
+    all have come; `skip` says how many of the first deck others have dealt with."""
 
-    def __init__(self, ensemble, network, disks, seed, say, only=()):
+    def __init__(self, ensemble, network, disks, seed, say, only=(), skip=0):
         self.ensemble, self.network, self.random, self.say = ensemble, network, random.Random(seed), say
         self.disks = disks
         # What was done that must not be.
@@ -42,12 +43,20 @@ class Nemesis:
         if not self.faults:
             names = sorted({fault.__name__ for fault in faults})
             raise ValueError(f"none of these faults is {', '.join(only)}: {', '.join(names)}")
+        self.deck = self.shuffled()[skip % len(self.faults):]
         self.done = {}
+
+    def shuffled(self):
+        """All kinds, and behind them once more those that are in the list twice."""
+        kinds = list(dict.fromkeys(self.faults))
+        again = [fault for fault in kinds for _ in range(self.faults.count(fault) - 1)]
+        return self.random.sample(kinds, len(kinds)) + self.random.sample(again, len(again))
 
     def run(self, stop):
         """One fault after the other, calm in between, until `stop` is set."""
         while not stop.wait(self.random.uniform(0.5, CALM_S)):
-            fault = self.random.choice(self.faults)
+            self.deck = self.deck or self.shuffled()
+            fault = self.deck.pop(0)
             self.done[fault.__name__] = self.done.get(fault.__name__, 0) + 1
             try:
                 fault()

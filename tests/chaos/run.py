@@ -131,7 +131,7 @@ class Run:
         """The faults, for as long as was asked."""
         arguments = self.arguments
         nemesis = faults.Nemesis(
-            ensemble, network, self.disks, arguments.seed, self.say, arguments.only)
+            ensemble, network, self.disks, arguments.seed, self.say, arguments.only, arguments.skip)
         stop = threading.Event()
         thread = threading.Thread(target=self.guarded, args=(nemesis.run, stop))
         seconds = arguments.seconds
@@ -258,6 +258,8 @@ def main():
     parser.add_argument("--seeded-fault", choices=list(SEEDED))
     parser.add_argument("--only", default=[], metavar="FAULTS", type=lambda text: text.split(","),
                         help="of these faults alone, as in kill_one,stop_leader")
+    parser.add_argument("--skip", type=int, default=0, metavar="N",
+                        help="without the first N faults of the seed's deck: several runs share a deck")
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--check", metavar="HISTORY")
     parser.add_argument("--strict-sync", choices=["true", "false"],
