@@ -2,9 +2,10 @@
 # Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
 # every suite.
 #
-#     tests/run.sh                       all suites
+#     tests/run.sh                       all suites, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
-#     tests/run.sh --list                their names
+#     tests/run.sh --long [SUITE...]     the same with all that takes longer, by hand: some hours
+#     tests/run.sh --list                the suites' names
 #
 # SUBJECT=java:3.9.5 puts a Java server in our server's place, to test the tests.
 # The last line is `N passed, N failed`; the exit code is not 0 when anything failed.
@@ -13,10 +14,16 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored crash differential clients kazoo datadirs ensemble rolling chaos)
+SUITES=(build unit ignored storm differential clients kazoo crash datadirs ensemble rolling chaos soak)
+# The second of the two runs beside the first: they only compare what is left behind, at whatever pace.
+BESIDE_FIRST=datadirs BESIDE_SECOND=crash
 SUBJECT="${SUBJECT:-ours}"
 JAVA="java:3.9.5"
 LOGS="$TESTS_WORK_DIR/logs"
+LONG=no
+
+# by_length SHORT LONG: the second with --long.
+by_length() { if [ "$LONG" = yes ]; then echo "$2"; else echo "$1"; fi; }
 
 # What each suite needs of the peers comes first: a peer that cannot be had is a failure, not a skip.
 suite_peers() { tests/peers/install.sh; }
@@ -24,7 +31,7 @@ suite_build() {
     local tests=""
     # Beside each other: much of a release build has one thread.
     case " ${wanted[*]} " in
-    *" unit "* | *" ignored "* | *" crash "*)
+    *" unit "* | *" ignored "* | *" crash "* | *" storm "*)
         cargo test --locked --no-run &
         tests=$!
         ;;
@@ -37,33 +44,45 @@ suite_build() {
 }
 suite_unit() { cargo test --locked; }
 # Tests that need a peer are ignored by default, and so are long ones. Left out: those of suites of their own, and
-# ensembles of Java's servers alone, which test the tests.
+# ensembles of Java's servers alone, which test the tests. A million bad frames are a quarter of that here: the soak
+# sends more of them.
 suite_ignored() {
     local code=0 log="$LOGS/ignored.long.log" long file
     local -a others=(--bins)
     for file in tests/*.rs; do
         case "$file" in
-        tests/hostile_decoders.rs) ;;
+        tests/hostile_decoders.rs | tests/storm.rs) ;;
         *) others+=(--test "$(basename "$file" .rs)") ;;
         esac
     done
     # Beside the others: these need a processor for a minute each, and nothing else.
     cargo test --locked --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
     long=$!
-    cargo test --locked "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java || code=1
+    cargo test --locked "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java --skip a_million_ ||
+        code=1
+    cargo test --locked --test standalone_bad_input --test quorum_bad_peers -- --ignored a_million_ \
+        "frames=$(by_length 250000 1000000)" || code=1
     wait "$long" || code=1
     cat "$log"
+    if [ "$LONG" = yes ]; then
+        cargo test --locked --test hostile_decoders -- --ignored decoder seconds=60 || code=1
+    fi
     return "$code"
 }
-suite_crash() { cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills; }
+suite_crash() {
+    cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills "rounds=$(by_length 100 2000)"
+}
+# Ten thousand clients at once, against the release binary.
+suite_storm() { cargo test --locked --test storm -- --ignored --nocapture --test-threads=1; }
 suite_differential() {
     local code=0
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1
-    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --random 3 || code=1
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --random "$(by_length 3 100)" || code=1
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --members 3 || code=1
-    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --members 3 --random 1 \
-        --on follower || code=1
+    python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" --members 3 \
+        --random "$(by_length 1 20)" --on follower || code=1
     python3 tests/differential/members.py --left "$JAVA" --right "$SUBJECT" || code=1
+    python3 tests/differential/collectors.py --left "$JAVA" --right "$SUBJECT" || code=1
     return "$code"
 }
 suite_clients() {
@@ -75,46 +94,80 @@ suite_clients() {
 }
 suite_kazoo() { python3 tests/kazoo/run.py --left "$JAVA" --right "$SUBJECT"; }
 suite_datadirs() { python3 tests/datadirs/run.py --subject "$SUBJECT"; }
-# With every Java version the short scenario; `tests/ensemble/run.py --matrix ours` has more of them, and takes longer.
+# With five voters what depends on their number, with observers what concerns them, with every Java version the short
+# scenario. With --long, all of all.
 suite_ensemble() {
-    local code=0 s="$SUBJECT"
-    python3 tests/ensemble/run.py --members "$s,$s,$s" --members "$s,$s,$s,$s,$s" \
-        --members "$s,$s,$s,$s:observer,$s:observer" || code=1
-    python3 tests/ensemble/run.py --matrix "$s" short || code=1
+    local code=0 s="$SUBJECT" five=() observers=() matrix=(short)
+    if [ "$LONG" = no ]; then
+        five=(follower_killed leader_killed minority_refuses all_killed paused_leader)
+        observers=(serves ephemerals diff snap trunc leader_killed all_killed)
+    else
+        matrix=()
+    fi
+    python3 tests/ensemble/run.py --members "$s,$s,$s" || code=1
+    python3 tests/ensemble/run.py --members "$s,$s,$s,$s,$s" "${five[@]}" || code=1
+    python3 tests/ensemble/run.py --members "$s,$s,$s,$s:observer,$s:observer" "${observers[@]}" || code=1
+    python3 tests/ensemble/run.py --matrix "$s" "${matrix[@]}" || code=1
     return "$code"
 }
+# The oldest and the newest version; with --long all, each also with the leader first and with no data kept.
 suite_rolling() {
     local code=0 version v
-    for version in 3.4.14 3.6.4 3.9.5; do
+    for version in $(by_length "3.4.14 3.9.5" "${JAVA_VERSIONS[*]}"); do
         v="java:$version"
         python3 tests/rolling/run.py --members "$v,$v,$v" --to "$SUBJECT" --back || code=1
+        if [ "$LONG" = yes ] || [ "$version" = 3.9.5 ]; then
+            python3 tests/rolling/run.py --members "$v,$v,$v" --to "$SUBJECT" --back --fresh --leader-first ||
+                code=1
+        fi
     done
-    python3 tests/rolling/run.py --members "$v,$v,$v" --to "$SUBJECT" --back --fresh --leader-first || code=1
     return "$code"
 }
-# About 8 minutes. What loses or repeats a write that was acknowledged has to fail.
+# About 6 minutes. A fault takes some 8 s; the runs deal one deck of 30 kinds among them, each with what those before
+# have left. What loses or repeats a write that was acknowledged has to fail.
 suite_chaos() {
-    local code=0 s="$SUBJECT" seed=1 run fault name output
+    local code=0 s="$SUBJECT" factor run members seconds skip fault
     local -a runs=(
-        "$s,$s,$s 180" "$s,$s,$s,$s,$s 50" "$s,$s,$s,$s:observer 40"
-        "$s,java:3.9.5,$s 40" "java:3.4.14,$s,$s 40"
+        "$s,$s,$s 90 0" "$s,$s,$s,$s,$s 50 11" "$s,$s,$s,$s:observer 40 17"
+        "$s,java:3.9.5,$s 35 22" "java:3.4.14,$s,$s 35 26"
     )
+    factor="$(by_length 1 20)"
     for run in "${runs[@]}"; do
-        python3 tests/chaos/run.py --members "${run% *}" --seconds "${run#* }" --seed "$seed" || code=1
-        seed=$((seed + 1))
+        read -r members seconds skip <<<"$run"
+        python3 tests/chaos/run.py --members "$members" --seconds $((seconds * factor)) --seed 1 \
+            --skip "$skip" || code=1
     done
     for fault in forget repeat; do
-        name="chaos/seeded fault: $fault"
-        if output="$(python3 tests/chaos/run.py --members "$s,$s,$s" --seconds 16 --seed 1 \
-            --seeded-fault "$fault")"; then
-            code=1
-        fi
-        sed 's/^FAIL /failed as it must: /; s/^PASS /passed, and must not: /' <<<"$output"
-        case "$output" in
-        *"SEEDED FAULT"*" WRONG"*) echo "PASS $name" ;;
-        *) echo "FAIL $name" && code=1 ;;
-        esac
+        must_fail "chaos/seeded fault: $fault" " WRONG" python3 tests/chaos/run.py --members "$s,$s,$s" --seconds 16 \
+            --seed 1 --seeded-fault "$fault" || code=1
     done
+    return "$code"
+}
+# must_fail NAME WORDS COMMAND...: the command has a fault seeded, and says these words when it has found it.
+must_fail() {
+    local name="$1" words="$2" output code=0
+    shift 2
+    if output="$("$@")"; then code=1; fi
+    sed 's/^FAIL /failed as it must: /; s/^PASS /passed all the same: /' <<<"$output"
+    case "$output" in
+    *"SEEDED FAULT"*"$words"*) ;;
+    *) code=1 ;;
+    esac
+    if [ "$code" = 0 ]; then echo "PASS $name"; else echo "FAIL $name"; fi
+    return "$code"
+}
+# Hostile clients on every port and role. The attacks of the short run are the same each time.
+suite_soak() {
+    if [ "$LONG" = no ]; then
+        python3 tests/soak/run.py --member "$SUBJECT" --seconds 600 --seed 1
+        return
+    fi
+    local code=0
+    python3 tests/soak/run.py --member "$SUBJECT" --seconds 3600 || code=1
+    must_fail "soak/seeded fault: lose-node" "FAIL soak/standalone: no write is lost" python3 tests/soak/run.py \
+        --roles standalone --seconds 10 --seeded-fault lose-node || code=1
+    must_fail "soak/seeded fault: pause" "FAIL soak/standalone: answers" python3 tests/soak/run.py \
+        --roles standalone --seconds 10 --seeded-fault pause || code=1
     return "$code"
 }
 
@@ -138,17 +191,15 @@ what_failed() {
         more-- > 0 || /^FAIL / || /^test .* FAILED$/' "$1"
 }
 
-run_suite() {
-    local name="$1" log="$LOGS/$1.log" started=$SECONDS code=0 good bad
-    echo "=== $name"
-    # Not inside `if`, where bash would ignore errors in the suite.
-    set +e
-    (
-        set -euo pipefail
-        "suite_$name"
-    ) 2>&1 | tee "$log"
-    code=${PIPESTATUS[0]}
-    set -e
+# run NAME: the suite by itself; an error in it ends it.
+run() {
+    set -euo pipefail
+    "suite_$1"
+}
+
+# account NAME CODE SECONDS: adds a suite that has ended to the sums.
+account() {
+    local name="$1" code="$2" log="$LOGS/$1.log" good bad
     read -r good bad < <(count "$log")
     # A suite that breaks off, or that has nothing to say, has failed.
     if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
@@ -157,19 +208,53 @@ run_suite() {
     fi
     passed=$((passed + good)) failed=$((failed + bad))
     if [ "$bad" != 0 ]; then failures+=("=== failures of $name" "$(what_failed "$log")"); fi
-    summary+=("$(printf '%-14s %4d passed %4d failed %5d s' "$name" "$good" "$bad" \
-        $((SECONDS - started)))")
-    return 0
+    summary+=("$(printf '%-14s %4d passed %4d failed %5d s' "$name" "$good" "$bad" "$3")")
 }
 
-wanted=("$@")
-case "${1:-}" in
---list)
+run_suite() {
+    local name="$1" started=$SECONDS code=0
+    echo "=== $name"
+    # Not inside `if`, where bash would ignore errors in the suite.
+    set +e
+    (run "$name") 2>&1 | tee "$LOGS/$name.log"
+    code=${PIPESTATUS[0]}
+    set -e
+    account "$name" "$code" $((SECONDS - started))
+}
+
+# run_beside FIRST SECOND: what the second says is shown when both have ended.
+run_beside() {
+    local name="$2" started=$SECONDS code seconds second
+    (
+        set +e
+        (run "$name") >"$LOGS/$name.log" 2>&1
+        echo $? $((SECONDS - started)) >"$LOGS/$name.end"
+    ) &
+    second=$!
+    run_suite "$1"
+    wait "$second"
+    read -r code seconds <"$LOGS/$name.end"
+    echo "=== $name (beside $1)"
+    cat "$LOGS/$name.log"
+    account "$name" "$code" "$seconds"
+}
+
+is_wanted() { case " ${wanted[*]} " in *" $1 "*) true ;; *) false ;; esac; }
+
+list=no wanted=()
+for word in "$@"; do
+    case "$word" in
+    --long) LONG=yes ;;
+    --list) list=yes ;;
+    -*) die "there is no option '$word'; there are --long and --list" ;;
+    *) wanted+=("$word") ;;
+    esac
+done
+if [ "$list" = yes ]; then
     printf '%s\n' "${SUITES[@]}"
     exit 0
-    ;;
-"") wanted=("${SUITES[@]}") ;;
-esac
+fi
+if [ ${#wanted[@]} = 0 ]; then wanted=("${SUITES[@]}"); fi
 for name in "${wanted[@]}"; do
     case " ${SUITES[*]} " in
     *" $name "*) ;;
@@ -182,19 +267,25 @@ if [ "$SUBJECT" = ours ] && ! cargo --version >/dev/null; then
 fi
 mkdir -p "$LOGS"
 started=$SECONDS
-case " ${wanted[*]} " in
-*" ignored "* | *" differential "* | *" clients "* | *" kazoo "* | *" datadirs "* | \
-    *" ensemble "* | *" rolling "* | *" chaos "*)
-    run_suite peers
-    # The suites test the binary as it is now.
-    case " ${wanted[*]} " in
-    *" build "*) ;;
-    *) run_suite build ;;
+# The suites test the binary as it is now; `unit` and `crash` build what they need themselves.
+for name in "${wanted[@]}"; do
+    case "$name" in
+    build | unit | crash) ;;
+    storm | soak) build=yes ;;
+    *) peers=yes build=yes ;;
     esac
-    ;;
-esac
+done
+if [ "${peers:-no}" = yes ]; then run_suite peers; fi
+if [ "${build:-no}" = yes ] && ! is_wanted build; then run_suite build; fi
 if [ "$failed" = 0 ]; then
-    for name in "${wanted[@]}"; do run_suite "$name"; done
+    for name in "${wanted[@]}"; do
+        if [ "$name" = "$BESIDE_SECOND" ] && is_wanted "$BESIDE_FIRST"; then continue; fi
+        if [ "$name" = "$BESIDE_FIRST" ] && is_wanted "$BESIDE_SECOND"; then
+            run_beside "$name" "$BESIDE_SECOND"
+        else
+            run_suite "$name"
+        fi
+    done
 else
     echo "the peers or the build failed: no suite can run"
 fi
