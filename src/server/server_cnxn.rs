@@ -6,12 +6,13 @@
 //! Locks: the output and the queue of waiting requests, each for a moment; none across a socket.
 
 mod input;
+mod memory;
 mod output;
 mod pending;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use self::output::{Output, Sent};
 use self::pending::PendingRequests;
 use super::auth::auth_info::AuthInfo;
 use super::cnxn_stats::CnxnStats;
+use super::memory_account::RequestAccount;
 use super::request::Request;
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
@@ -44,8 +46,8 @@ const NOTIFICATION_XID: i32 = -1;
 /// How often a reader that was stopped for the global limit looks whether it may go on; it is also woken.
 const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
 
-/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
-const UNSENT_PAUSE: usize = 1 << 20;
+/// How often it does when it waits for room in memory, which others leave without telling it.
+const ROOM_RECHECK: Duration = Duration::from_millis(50);
 
 /// Why a connection ends (Java: ServerCnxn.DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,6 +145,8 @@ pub struct ServerCnxn {
     /// Whether the client knows of read-only servers (Java: ProtocolManager.isReadonlyAvailable).
     read_only_available: AtomicBool,
     outstanding: AtomicI64,
+    /// Its requests that wait or are under way.
+    held: RequestAccount,
     pending: PendingRequests,
     output: Output,
     /// Set when an event was appended by somebody else than the reader, until the connection is on its way to be sent.
@@ -152,6 +156,12 @@ pub struct ServerCnxn {
     stale: AtomicBool,
     invalid: AtomicBool,
     recv_stopped: AtomicBool,
+    /// What its reader waits for: room for an answer, or for a frame, of so many bytes. 0 for nothing.
+    awaited_answer: AtomicUsize,
+    awaited_frame: AtomicUsize,
+    /// The frame of which a part is here, if it is a long one: its length and since when, ms of the server's clock.
+    half_frame: AtomicUsize,
+    half_frame_since_ms: AtomicI64,
     recv_gate: RankedMutex<RecvGate>,
     recv_wake: RankedCondvar,
     stats: CnxnStats,
@@ -169,6 +179,7 @@ impl ServerCnxn {
         sessionless_timeout_ms: i32,
         now_wall_ms: i64,
     ) -> Arc<Self> {
+        let accounts = server.as_ref().map(|server| Arc::clone(server.memory()));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             server,
@@ -181,13 +192,18 @@ impl ServerCnxn {
             auth_info: AuthInfo::of_address(remote.ip()),
             read_only_available: AtomicBool::new(false),
             outstanding: AtomicI64::new(0),
+            held: RequestAccount::default(),
             pending: PendingRequests::new(),
-            output: Output::new(),
+            output: Output::new(accounts),
             event_queued: AtomicBool::new(false),
             probe: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
             recv_stopped: AtomicBool::new(false),
+            awaited_answer: AtomicUsize::new(0),
+            awaited_frame: AtomicUsize::new(0),
+            half_frame: AtomicUsize::new(0),
+            half_frame_since_ms: AtomicI64::new(0),
             recv_gate: RankedMutex::new(Rank::Leaf, "receive gate", RecvGate::default()),
             recv_wake: RankedCondvar::new(),
             stats: CnxnStats::new(now_wall_ms),
@@ -329,15 +345,17 @@ impl ServerCnxn {
         }
     }
 
-    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid.
-    pub(super) fn append_replies(&self, answers: &[u8], count: u32, numbered: u32) {
-        if self.output.append(|bytes| bytes.extend_from_slice(answers)) {
+    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid. What is left in `answers`
+    /// is of no use.
+    pub(super) fn append_replies(&self, answers: &mut Vec<u8>, count: u32, numbered: u32) {
+        let bytes = answers.len();
+        if self.output.append_answers(answers) {
             self.stats.packets_were_sent(i64::from(count));
             if let Some(server) = &self.server {
                 let stats = server.server_stats();
                 stats.packets_were_sent(i64::from(count));
                 // Of several answers the average; as in Java without the field of the length.
-                let size = answers.len() / usize::try_from(count.max(1)).unwrap_or(1);
+                let size = bytes / usize::try_from(count.max(1)).unwrap_or(1);
                 stats.update_client_response_size(size.saturating_sub(4));
             }
         }
@@ -378,8 +396,8 @@ impl ServerCnxn {
 
     /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word), which count as so many
     /// packets.
-    pub fn append_raw(&self, bytes: &[u8], packets: usize) {
-        if self.output.append(|queued| queued.extend_from_slice(bytes)) {
+    pub fn append_raw(&self, mut bytes: Vec<u8>, packets: usize) {
+        if self.output.append_answers(&mut bytes) {
             self.note_packets_sent(i64::try_from(packets).unwrap_or(i64::MAX));
         }
     }
@@ -439,16 +457,15 @@ impl ServerCnxn {
 
     /// Whether too much is under way in this server or unsent on this connection to read more of it.
     fn is_throttled(&self) -> bool {
-        self.output.unsent() > UNSENT_PAUSE
-            || self
-                .server
-                .as_ref()
-                .is_some_and(|server| server.should_throttle(self.outstanding_requests()))
+        self.output.is_full() || self.has_too_many_requests() || self.awaits_room()
     }
 
     /// For the reader: waits until it may process input again. False when the connection is closed.
     pub fn wait_until_readable(&self) -> bool {
         let mut unsent = self.output.unsent();
+        let for_room = self.server.as_ref().filter(|_| self.awaits_room());
+        let _counts_while_it_waits = for_room.map(|server| server.memory().wait_for_room());
+        let recheck = if for_room.is_some() { ROOM_RECHECK } else { THROTTLE_RECHECK };
         while self.is_recv_stopped() {
             let mut gate = self.recv_gate.lock();
             if gate.closed {
@@ -459,8 +476,9 @@ impl ServerCnxn {
                 break;
             }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
-            self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
+            self.recv_wake.wait_for(&mut gate, recheck);
             drop(gate);
+            self.close_others_for_room();
             // Its pings are not read now, but a client that takes answers is alive.
             let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
             if unsent < was_unsent
@@ -508,6 +526,8 @@ impl ServerCnxn {
     /// Closes the connection and forgets its watches; a second call finds nothing to do. The tree must not be held.
     pub fn close(&self, reason: DisconnectReason) {
         self.stale.store(true, Ordering::Relaxed);
+        // Nobody waits for the answers; what the requests keep in memory goes back now, whenever those before them end.
+        self.pending.abandon();
         self.recv_gate.lock().closed = true;
         self.recv_wake.notify_all();
         let Some(me) = self.me.upgrade() else { return };
@@ -546,12 +566,18 @@ impl ServerWatcher for ServerCnxn {
                 return;
             }
         }
-        let len = self.append_response(NOTIFICATION_XID, event.zxid, 0, |bytes| {
-            let mut archive = BinaryOutputArchive::new(bytes);
-            archive.write_int(event.event_type.code(), "type");
-            archive.write_int(event.keeper_state.code(), "state");
-            archive.write_string(Some(event.path), "path");
+        let mut len = 0;
+        self.output.append_event(|bytes| {
+            len = write_frame(bytes, NOTIFICATION_XID, event.zxid, 0, |bytes| {
+                let mut archive = BinaryOutputArchive::new(bytes);
+                archive.write_int(event.event_type.code(), "type");
+                archive.write_int(event.keeper_state.code(), "state");
+                archive.write_string(Some(event.path), "path");
+            });
         });
+        if len > 0 {
+            self.note_response(len);
+        }
         server.server_metrics().watch_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
         self.queue_flush();
     }

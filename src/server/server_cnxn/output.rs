@@ -6,15 +6,25 @@
 
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use crate::common::time;
+use crate::server::memory_account::{MemoryAccounts, SMALL_ANSWER};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// More than this unsent, in bytes, and the client is dropped: it does not read, and memory is for those who do.
 pub const OUTPUT_LIMIT: usize = 256 << 20;
 
-/// What a connection keeps for its next replies, in bytes.
-const KEPT_CAPACITY: usize = 16 << 10;
+/// What a connection keeps for its next replies, in bytes; what it has beyond that counts with the server.
+const KEPT_CAPACITY: usize = SMALL_ANSWER;
+
+/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
+const UNSENT_PAUSE: usize = 1 << 20;
+
+/// A socket that takes less than this in a second stands still, in bytes, when others need the memory.
+const TAKEN_IN_TIME: usize = 64 << 10;
 
 /// Where the bytes go. Never blocks.
 pub trait Transport: Send + Sync {
@@ -51,8 +61,14 @@ struct State {
     /// What the socket did not take, and how much of it it did.
     unsent: Vec<u8>,
     unsent_from: usize,
-    /// What whoever is sending has taken out, in bytes.
+    /// What whoever is sending has taken out, in bytes, and what that keeps in memory.
     in_flight: usize,
+    in_flight_capacity: usize,
+    /// What of all this counts with the server, in bytes.
+    counted: usize,
+    /// Since when the socket has been full, and what it has taken since, in bytes.
+    full_since: Option<Instant>,
+    taken: usize,
     /// Nothing is appended after the last reply.
     last_was_queued: bool,
     closed: bool,
@@ -63,6 +79,28 @@ impl State {
     const fn unsent(&self) -> usize {
         self.queued.len() + self.in_flight + self.unsent.len() - self.unsent_from
     }
+
+    /// What is kept in memory for it, in bytes.
+    const fn kept(&self) -> usize {
+        self.queued.capacity() + self.in_flight_capacity + self.unsent.capacity()
+    }
+
+    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    fn cut(&mut self) {
+        self.queued = Vec::new();
+        self.last_was_queued = true;
+    }
+
+    /// The socket has taken some, and is full or not.
+    fn note_progress(&mut self, taken: usize, is_full: bool) {
+        self.taken += taken;
+        if !is_full {
+            self.full_since = None;
+        } else if self.full_since.is_none() || self.taken >= TAKEN_IN_TIME {
+            self.full_since = Some(time::now());
+            self.taken = 0;
+        }
+    }
 }
 
 /// The output of one connection.
@@ -70,29 +108,60 @@ pub(super) struct Output {
     state: RankedMutex<State>,
     /// What is queued or left over, to be looked at without the lock.
     unsent: AtomicUsize,
+    /// The server's, where there is one.
+    accounts: Option<Arc<MemoryAccounts>>,
 }
 
 impl Output {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(accounts: Option<Arc<MemoryAccounts>>) -> Self {
         Self {
             state: RankedMutex::new(Rank::ConnectionOutput, "connection output", State::default()),
             unsent: AtomicUsize::new(0),
+            accounts,
         }
     }
 
     /// Lets `write` append. False when the connection takes no more.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.append_up_to(OUTPUT_LIMIT, write)
+    }
+
+    /// The same for what the client has not just asked for: where the server has no room for more, the connection is cut
+    /// unless it reads.
+    pub(super) fn append_event(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let limit = if self.is_over_pause() { UNSENT_PAUSE } else { OUTPUT_LIMIT };
+        self.append_up_to(limit, write)
+    }
+
+    fn append_up_to(&self, limit: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.state.lock();
         if state.closed || state.last_was_queued {
             return false;
         }
         write(&mut state.queued);
-        if state.unsent() > OUTPUT_LIMIT {
-            state.queued = Vec::new();
-            state.last_was_queued = true; // the next to send closes it
+        if state.unsent() > limit {
+            state.cut();
         }
-        self.note_unsent(&state);
+        self.note_unsent(&mut state);
         true
+    }
+
+    /// Appends answers that were made elsewhere. Long ones are not copied when there is nothing before them.
+    pub(super) fn append_answers(&self, answers: &mut Vec<u8>) -> bool {
+        self.append(|queued| {
+            if queued.is_empty() && answers.len() > KEPT_CAPACITY {
+                mem::swap(queued, answers);
+            } else {
+                queued.extend_from_slice(answers);
+            }
+        })
+    }
+
+    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    pub(super) fn cut(&self) {
+        let mut state = self.state.lock();
+        state.cut();
+        self.note_unsent(&mut state);
     }
 
     /// What is queued now is the last: when it is sent, the connection closes.
@@ -107,6 +176,7 @@ impl Output {
         state.queued = Vec::new();
         state.unsent = Vec::new();
         state.unsent_from = 0;
+        self.note_unsent(&mut state);
     }
 
     /// How many bytes wait for the socket.
@@ -114,9 +184,39 @@ impl Output {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    fn note_unsent(&self, state: &State) {
+    /// Whether more waits for the socket than a reader may leave there. That is less where the server has no more room.
+    pub(super) fn is_full(&self) -> bool {
+        let unsent = self.unsent();
+        unsent > SMALL_ANSWER && (unsent > UNSENT_PAUSE || self.are_answers_full())
+    }
+
+    /// Whether it has more than its share while the server has no more room.
+    pub(super) fn is_over_pause(&self) -> bool {
+        self.unsent() > UNSENT_PAUSE && self.are_answers_full()
+    }
+
+    fn are_answers_full(&self) -> bool {
+        self.accounts.as_ref().is_some_and(|accounts| accounts.are_answers_full())
+    }
+
+    /// For how long its socket has taken next to nothing of what waits for it.
+    pub(super) fn stands_still_for(&self) -> Option<Duration> {
+        let state = self.state.lock();
+        let since = state.full_since.filter(|_| state.counted > 0)?;
+        Some(time::now().saturating_duration_since(since))
+    }
+
+    fn note_unsent(&self, state: &mut State) {
         // A hint for the reader, who looks again: nothing follows from it.
         self.unsent.store(state.unsent(), Ordering::Relaxed);
+        let kept = state.kept();
+        let counts = if kept > KEPT_CAPACITY { kept } else { 0 };
+        if counts != state.counted
+            && let Some(accounts) = &self.accounts
+        {
+            accounts.change_answers(state.counted, counts);
+            state.counted = counts;
+        }
     }
 
     /// Sends what is queued, unless somebody does already.
@@ -139,18 +239,22 @@ impl Output {
     fn drive(&self, transport: &dyn Transport) -> Sent {
         let mut bytes = Vec::new();
         let mut from = 0;
+        let mut taken = 0;
         loop {
             {
                 let mut state = self.state.lock();
+                state.in_flight = 0;
+                state.in_flight_capacity = 0;
                 if state.closed {
+                    self.note_unsent(&mut state);
                     return Sent::All;
                 }
-                state.in_flight = 0;
-                if from < bytes.len() {
-                    // The socket is full.
+                let is_blocked = from < bytes.len();
+                state.note_progress(taken, is_blocked);
+                if is_blocked {
                     state.unsent = bytes;
                     state.unsent_from = from;
-                    self.note_unsent(&state);
+                    self.note_unsent(&mut state);
                     drop(state);
                     transport.finish_later();
                     return Sent::Blocked;
@@ -165,7 +269,7 @@ impl Output {
                         bytes.clear();
                         state.queued = bytes;
                     }
-                    self.note_unsent(&state);
+                    self.note_unsent(&mut state);
                     return if close { Sent::Close } else { Sent::All };
                 } else {
                     bytes.clear();
@@ -174,17 +278,36 @@ impl Output {
                     from = 0;
                 }
                 state.in_flight = bytes.len() - from;
-                self.note_unsent(&state);
+                state.in_flight_capacity = bytes.capacity();
+                self.note_unsent(&mut state);
             }
+            let start = from;
             while from < bytes.len() {
                 match transport.send(&bytes[from..]) {
-                    Ok(0) => return Sent::Close,
+                    Ok(0) => return self.failed(),
                     Ok(taken) => from += taken,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => return Sent::Close,
+                    Err(_) => return self.failed(),
                 }
             }
+            taken = from - start;
+        }
+    }
+
+    /// The socket takes nothing more: what was taken out for it is gone.
+    fn failed(&self) -> Sent {
+        let mut state = self.state.lock();
+        (state.in_flight, state.in_flight_capacity) = (0, 0);
+        self.note_unsent(&mut state);
+        Sent::Close
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some(accounts) = &self.accounts {
+            accounts.change_answers(self.state.get_mut().counted, 0);
         }
     }
 }
@@ -192,6 +315,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::memory_account::MemoryLimits;
     use parking_lot::Mutex;
 
     #[derive(Default)]
@@ -219,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_the_socket_does_not_take_is_sent_later_and_in_order() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, wire) = (Output::new(None), Wire::default());
         wire.room.store(3, Ordering::SeqCst);
         assert!(output.append(|bytes| bytes.extend(b"abcde")));
         assert_eq!(output.send(&wire), Sent::Blocked);
@@ -236,7 +360,7 @@ mod tests {
 
     #[test]
     fn after_the_last_reply_nothing_is_taken_and_the_connection_closes() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, wire) = (Output::new(None), Wire::default());
         wire.room.store(100, Ordering::SeqCst);
         output.append(|bytes| bytes.extend(b"bye"));
         output.close_when_sent();
@@ -247,12 +371,80 @@ mod tests {
 
     #[test]
     fn a_client_that_never_reads_is_dropped_at_the_limit() {
-        let (output, wire) = (Output::new(), Wire::default());
+        let (output, wire) = (Output::new(None), Wire::default());
         let piece = vec![0; 64 << 20];
         for _ in 0..5 {
             output.append(|bytes| bytes.extend(&piece));
         }
         assert!(!output.append(|bytes| bytes.push(0)));
         assert_eq!(output.send(&wire), Sent::Close);
+    }
+
+    fn counted(answer_bytes: usize) -> (Output, Arc<MemoryAccounts>) {
+        let limits = MemoryLimits { answer_bytes, ..MemoryLimits::default() };
+        let accounts = Arc::new(MemoryAccounts::new(limits));
+        (Output::new(Some(Arc::clone(&accounts))), accounts)
+    }
+
+    #[test]
+    fn what_is_kept_counts_from_some_length_on_until_it_is_sent_or_gone() {
+        let (output, accounts) = counted(1 << 20);
+        let wire = Wire::default();
+        output.append(|bytes| bytes.resize(10_000, 1));
+        assert_eq!(output.send(&wire), Sent::Blocked);
+        assert_eq!(accounts.answer_bytes(), 0, "small things are not counted");
+        assert_eq!(output.stands_still_for(), None, "nobody needs what does not count");
+        output.append_answers(&mut vec![2; 100_000]);
+        assert!((110_000..200_000).contains(&accounts.answer_bytes()));
+        assert!(output.stands_still_for().is_some());
+        wire.room.store(200_000, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(&wire), Sent::All);
+        assert_eq!((accounts.answer_bytes(), output.stands_still_for()), (0, None));
+
+        output.append_answers(&mut vec![3; 100_000]);
+        assert!(accounts.answer_bytes() >= 100_000);
+        output.close();
+        assert_eq!(accounts.answer_bytes(), 0);
+        let (output, accounts) = counted(1 << 20);
+        output.append_answers(&mut vec![3; 100_000]);
+        drop(output);
+        assert_eq!(accounts.answer_bytes(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_takes_enough_does_not_stand_still() {
+        let (output, wire) = (counted(1 << 20).0, Wire::default());
+        output.append_answers(&mut vec![2; 500_000]);
+        assert_eq!(output.send(&wire), Sent::Blocked);
+        let since = |output: &Output| output.state.lock().full_since.unwrap();
+        let first = since(&output);
+        wire.room.store(TAKEN_IN_TIME - 1, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(&wire), Sent::Blocked);
+        assert_eq!(since(&output), first, "too little");
+        wire.room.store(1, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(&wire), Sent::Blocked);
+        assert!(since(&output) > first);
+    }
+
+    #[test]
+    fn where_there_is_no_more_room_events_cut_off_who_does_not_read() {
+        let (output, accounts) = counted(2 << 20);
+        let event =
+            |output: &Output| output.append_event(|bytes| bytes.resize(bytes.len() + 1000, 0));
+        output.append_answers(&mut vec![2; UNSENT_PAUSE + 1]);
+        assert!(event(&output) && event(&output), "there is room");
+        assert!(output.is_full());
+        accounts.change_answers(0, 2 << 20);
+        assert!(output.is_over_pause());
+        assert!(event(&output), "it is taken, and the last");
+        assert!(!event(&output));
+        assert_eq!(output.unsent(), 0);
+        assert_eq!(output.send(&Wire::default()), Sent::Close);
+
+        let (output, accounts) = counted(1000);
+        accounts.change_answers(0, 2000);
+        output.append_answers(&mut vec![2; SMALL_ANSWER + 1]);
+        assert!(output.is_full(), "a reader stops earlier");
+        assert!(event(&output) && event(&output), "but is not cut off");
     }
 }
