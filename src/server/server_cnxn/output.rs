@@ -91,12 +91,10 @@ impl State {
         self.last_was_queued = true;
     }
 
-    /// The socket has taken some, and is full or not.
-    fn note_progress(&mut self, taken: usize, is_full: bool) {
+    /// The socket is full, and has taken so much since it was looked at last.
+    fn note_full(&mut self, taken: usize) {
         self.taken += taken;
-        if !is_full {
-            self.full_since = None;
-        } else if self.full_since.is_none() || self.taken >= TAKEN_IN_TIME {
+        if self.full_since.is_none() || self.taken >= TAKEN_IN_TIME {
             self.full_since = Some(time::now());
             self.taken = 0;
         }
@@ -249,9 +247,9 @@ impl Output {
                     self.note_unsent(&mut state);
                     return Sent::All;
                 }
-                let is_blocked = from < bytes.len();
-                state.note_progress(taken, is_blocked);
-                if is_blocked {
+                if from < bytes.len() {
+                    // The socket is full.
+                    state.note_full(taken);
                     state.unsent = bytes;
                     state.unsent_from = from;
                     self.note_unsent(&mut state);
@@ -264,6 +262,7 @@ impl Output {
                     from = mem::take(&mut state.unsent_from);
                 } else if state.queued.is_empty() {
                     state.sending = false;
+                    state.full_since = None;
                     let close = state.last_was_queued;
                     if bytes.capacity() <= KEPT_CAPACITY && state.queued.capacity() == 0 {
                         bytes.clear();
@@ -291,7 +290,7 @@ impl Output {
                     Err(_) => return self.failed(),
                 }
             }
-            taken = from - start;
+            taken += from - start;
         }
     }
 
@@ -428,13 +427,13 @@ mod tests {
 
     #[test]
     fn where_there_is_no_more_room_events_cut_off_who_does_not_read() {
-        let (output, accounts) = counted(2 << 20);
+        let (output, accounts) = counted(8 << 20);
         let event =
             |output: &Output| output.append_event(|bytes| bytes.resize(bytes.len() + 1000, 0));
         output.append_answers(&mut vec![2; UNSENT_PAUSE + 1]);
         assert!(event(&output) && event(&output), "there is room");
         assert!(output.is_full());
-        accounts.change_answers(0, 2 << 20);
+        accounts.change_answers(0, 8 << 20);
         assert!(output.is_over_pause());
         assert!(event(&output), "it is taken, and the last");
         assert!(!event(&output));
