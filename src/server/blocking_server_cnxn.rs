@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use log::{debug, info, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::blocking_server_cnxn_factory::SlowWriter;
@@ -46,6 +47,13 @@ impl Transport for Arc<SocketTransport> {
         if let Some(cnxn) = self.cnxn.get().and_then(Weak::upgrade) {
             self.slow_writer.add(cnxn, self.stream.as_raw_fd());
         }
+    }
+
+    fn is_hung_up(&self) -> bool {
+        // Anything else than what was asked for (an error, no connection) comes unasked.
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let at_once = Timespec::default();
+        matches!(poll(&mut fds, Some(&at_once)), Ok(1..))
     }
 
     fn close(&self) {

@@ -30,6 +30,7 @@ use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
 use super::session_tracker::Session;
 use super::zookeeper_server::ZooKeeperServer;
+use crate::common::time;
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryOutputArchive, OutputArchive};
@@ -48,6 +49,9 @@ const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
 
 /// How often it does when it waits for room in memory, which others leave without telling it.
 const ROOM_RECHECK: Duration = Duration::from_millis(50);
+
+/// A client that has closed its connection while that is not read from: so long what it has still sent may get its turn.
+const HUNG_UP_TIME: Duration = Duration::from_secs(1);
 
 /// Why a connection ends (Java: ServerCnxn.DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -466,6 +470,7 @@ impl ServerCnxn {
         let for_room = self.server.as_ref().filter(|_| self.awaits_room());
         let _counts_while_it_waits = for_room.map(|server| server.memory().wait_for_room());
         let recheck = if for_room.is_some() { ROOM_RECHECK } else { THROTTLE_RECHECK };
+        let mut hung_up_since = None;
         while self.is_recv_stopped() {
             let mut gate = self.recv_gate.lock();
             if gate.closed {
@@ -476,8 +481,14 @@ impl ServerCnxn {
                 break;
             }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
-            self.recv_wake.wait_for(&mut gate, recheck);
+            let timed_out = self.recv_wake.wait_for(&mut gate, recheck);
             drop(gate);
+            if timed_out
+                && self.transport.is_hung_up()
+                && hung_up_since.get_or_insert_with(time::now).elapsed() > HUNG_UP_TIME
+            {
+                return false;
+            }
             self.close_others_for_room();
             // Its pings are not read now, but a client that takes answers is alive.
             let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());

@@ -37,6 +37,11 @@ pub trait Transport: Send + Sync {
     /// Sees to it that `ServerCnxn::continue_sending` is called when the socket takes bytes again.
     fn finish_later(&self);
 
+    /// Whether the other side has closed it, also while nobody reads.
+    fn is_hung_up(&self) -> bool {
+        false
+    }
+
     /// Ends the connection, both ways; a reader that waits for input wakes up.
     fn close(&self);
 }
