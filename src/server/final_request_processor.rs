@@ -5,8 +5,9 @@
 //! exclusive hold of the tree; reads never wait for the log of another session.
 //! Locks: the tree; what is sent is queued under it and sent after it is let go.
 //!
-//! Reads are in `reads`, how answers are written in `replies`.
+//! Reads are in `reads` and `multi_read`, how answers are written in `replies`.
 
+mod multi_read;
 mod reads;
 mod replies;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use log::{debug, error};
 
-pub use self::reads::Reads;
+pub use self::reads::{NoRoom, Reads};
 use super::committed_log::CommittedProposal;
 use super::data_tree::{DataTree, ProcessTxnResult};
 use super::exit_code::ExitCode;
@@ -103,10 +104,11 @@ impl Group<'_> {
         }
         let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
         let Some(cnxn) = request.cnxn.clone() else { return };
-        self.server.dec_in_process();
         self.server.request_finished(&request);
         self.reply(&cnxn, &request, result);
         let mut next = cnxn.pipeline_done();
+        // It counts no more when its answer is sent, nor does a read when that behind it is made.
+        drop(request);
         while let Some(read) = next {
             reads::answer_parked(self.server, self.tree, &cnxn, &read);
             next = cnxn.read_done();

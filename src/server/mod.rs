@@ -57,6 +57,7 @@ pub mod request_throttler;
 pub mod server_role;
 pub mod zookeeper_server;
 
+pub mod memory_account;
 pub mod request;
 pub mod request_processor;
 

@@ -10,6 +10,7 @@ use crate::data::Id;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
 use crate::keeper_exception::KeeperError;
+use crate::server::memory_account::HeldRequest;
 use crate::server::server_cnxn::ServerCnxn;
 use crate::server::session_tracker::Owner;
 use crate::server::util::serialize_utils::TxnBody;
@@ -60,6 +61,8 @@ pub struct Request {
     pub is_local_session: bool,
     /// What it counts among the large requests, in bytes.
     pub large_request_size: Option<usize>,
+    /// What it counts among those that wait; only requests of connections do.
+    pub held: Option<HeldRequest>,
 }
 
 impl Request {
@@ -95,6 +98,17 @@ impl Request {
             is_refused_eagerly: false,
             is_local_session: false,
             large_request_size: None,
+            held: None,
+        }
+    }
+
+    /// It counts from now on until it is dropped, if it is a connection's.
+    pub fn hold(&mut self) {
+        if let Some(cnxn) = &self.cnxn
+            && self.held.is_none()
+        {
+            let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
+            self.held = Some(HeldRequest::new(cnxn, size_of::<Self>() + payload));
         }
     }
 

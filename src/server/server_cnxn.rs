@@ -6,14 +6,15 @@
 //! Locks: the output and the queue of waiting requests, each for a moment; none across a socket.
 
 mod input;
+mod memory;
 mod output;
 mod pending;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, trace};
 
@@ -23,12 +24,13 @@ use self::output::{Output, Sent};
 use self::pending::PendingRequests;
 use super::auth::auth_info::AuthInfo;
 use super::cnxn_stats::CnxnStats;
+use super::memory_account::RequestAccount;
 use super::request::Request;
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
 use super::session_tracker::Session;
 use super::zookeeper_server::ZooKeeperServer;
-use crate::common::time::TimeSource;
+use crate::common::time::{self, TimeSource};
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryOutputArchive, OutputArchive};
@@ -45,11 +47,12 @@ const NOTIFICATION_XID: i32 = -1;
 /// How often a reader that was stopped for the global limit looks whether it may go on; it is also woken.
 const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
 
-/// A client that has closed its side may still read: it is waited so long for its session.
+/// A client that has closed its side may still read, and what it has sent may get its turn: so long it is waited for its session
+/// at least, and so long at most where the connection keeps memory.
 const HUNG_UP_GRACE: Duration = Duration::from_secs(1);
 
-/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
-const UNSENT_PAUSE: usize = 1 << 20;
+/// How often a reader looks that waits for room in memory, which others leave without telling it.
+const ROOM_RECHECK: Duration = Duration::from_millis(50);
 
 /// Why a connection ends (Java: ServerCnxn.DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,6 +149,8 @@ pub struct ServerCnxn {
     /// Whether the client knows of read-only servers (Java: ProtocolManager.isReadonlyAvailable).
     read_only_available: AtomicBool,
     outstanding: AtomicI64,
+    /// Its requests that wait or are under way.
+    held: RequestAccount,
     pending: PendingRequests,
     output: Output,
     /// Set when an event was appended by somebody else than the reader, until the connection is on its way to be sent.
@@ -157,6 +162,12 @@ pub struct ServerCnxn {
     stale: AtomicBool,
     invalid: AtomicBool,
     recv_stopped: AtomicBool,
+    /// What its reader waits for: room for an answer, or for a frame, of so many bytes. 0 for nothing.
+    awaited_answer: AtomicUsize,
+    awaited_frame: AtomicUsize,
+    /// The frame of which a part is here, if it is a long one: its length and since when, ms of the server's clock.
+    half_frame: AtomicUsize,
+    half_frame_since_ms: AtomicI64,
     recv_gate: RankedMutex<RecvGate>,
     recv_wake: RankedCondvar,
     stats: CnxnStats,
@@ -174,6 +185,7 @@ impl ServerCnxn {
         sessionless_timeout_ms: i32,
         clock: &dyn TimeSource,
     ) -> Arc<Self> {
+        let accounts = server.as_ref().map(|server| Arc::clone(server.memory()));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             server,
@@ -185,14 +197,19 @@ impl ServerCnxn {
             auth_info: AuthInfo::of_address(remote.ip()),
             read_only_available: AtomicBool::new(false),
             outstanding: AtomicI64::new(0),
+            held: RequestAccount::default(),
             pending: PendingRequests::new(),
-            output: Output::new(Arc::from(transport)),
+            output: Output::new(Arc::from(transport), accounts),
             event_queued: AtomicBool::new(false),
             probe: AtomicBool::new(false),
             greeted: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             invalid: AtomicBool::new(false),
             recv_stopped: AtomicBool::new(false),
+            awaited_answer: AtomicUsize::new(0),
+            awaited_frame: AtomicUsize::new(0),
+            half_frame: AtomicUsize::new(0),
+            half_frame_since_ms: AtomicI64::new(0),
             recv_gate: RankedMutex::new(Rank::Leaf, "receive gate", RecvGate::default()),
             recv_wake: RankedCondvar::new(),
             stats: CnxnStats::new(clock.wall_ms(), clock.elapsed_ms()),
@@ -349,15 +366,17 @@ impl ServerCnxn {
         }
     }
 
-    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid.
-    pub(super) fn append_replies(&self, answers: &[u8], count: u32, numbered: u32) {
-        if self.output.append(|bytes| bytes.extend_from_slice(answers)) {
+    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid. What is left in `answers`
+    /// is of no use.
+    pub(super) fn append_replies(&self, answers: &mut Vec<u8>, count: u32, numbered: u32) {
+        let bytes = answers.len();
+        if self.output.append_answers(answers) {
             self.stats.packets_were_sent(i64::from(count));
             if let Some(server) = &self.server {
                 let stats = server.server_stats();
                 stats.packets_were_sent(i64::from(count));
                 // Of several answers the average; as in Java without the field of the length.
-                let size = answers.len() / usize::try_from(count.max(1)).unwrap_or(1);
+                let size = bytes / usize::try_from(count.max(1)).unwrap_or(1);
                 stats.update_client_response_size(size.saturating_sub(4));
             }
         }
@@ -398,8 +417,8 @@ impl ServerCnxn {
 
     /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word), which count as so many
     /// packets.
-    pub fn append_raw(&self, bytes: &[u8], packets: usize) {
-        if self.output.append(|queued| queued.extend_from_slice(bytes)) {
+    pub fn append_raw(&self, mut bytes: Vec<u8>, packets: usize) {
+        if self.output.append_answers(&mut bytes) {
             self.note_packets_sent(i64::try_from(packets).unwrap_or(i64::MAX));
         }
     }
@@ -459,31 +478,41 @@ impl ServerCnxn {
 
     /// Whether too much is under way in this server or unsent on this connection to read more of it.
     fn is_throttled(&self) -> bool {
-        self.output.unsent() > UNSENT_PAUSE
-            || self
-                .server
-                .as_ref()
-                .is_some_and(|server| server.should_throttle(self.outstanding_requests()))
+        self.output.is_full() || self.has_too_many_requests() || self.awaits_room()
     }
 
-    /// Whether a reader that is stopped for so long need not wait any more: its server has ended; or its client has given up, and
-    /// has no session yet or would have none any more; or it would have none even if it were given one now.
-    fn waits_in_vain(&self, is_connecting: bool, waited: Duration) -> bool {
+    /// Whether a reader that is stopped for so long need not wait any more: its server has ended; it waits for a session for
+    /// longer than that would live; or its client has given up, and waits for a session, keeps memory, or would have no session
+    /// any more.
+    fn waits_in_vain(
+        &self,
+        is_connecting: bool,
+        waited: Duration,
+        hung_up_since: &mut Option<Instant>,
+    ) -> bool {
         if self.server.as_ref().is_some_and(|server| !server.is_running()) {
             return true;
         }
         let timeout_ms = u64::try_from(self.session_timeout_ms()).unwrap_or_default();
-        let is_over = waited >= Duration::from_millis(timeout_ms);
-        if is_connecting && is_over {
+        let timeout = Duration::from_millis(timeout_ms);
+        if is_connecting && waited >= timeout {
             return true;
         }
-        (is_over || is_connecting && waited >= HUNG_UP_GRACE) && self.output.is_hung_up()
+        if waited < HUNG_UP_GRACE || !self.output.is_hung_up() {
+            return false;
+        }
+        let grace = if self.keeps_memory() { HUNG_UP_GRACE.min(timeout) } else { timeout };
+        is_connecting || hung_up_since.get_or_insert_with(time::now).elapsed() >= grace
     }
 
     /// For the reader: waits until it may process input again. False when the connection is closed, or is to be.
     pub fn wait_until_readable(&self) -> bool {
         let mut unsent = self.output.unsent();
         let mut waited = Duration::ZERO;
+        let mut hung_up_since = None;
+        let for_room = self.server.as_ref().filter(|_| self.awaits_room());
+        let _counts_while_it_waits = for_room.map(|server| server.memory().wait_for_room());
+        let recheck = if for_room.is_some() { ROOM_RECHECK } else { THROTTLE_RECHECK };
         while self.is_recv_stopped() {
             let mut gate = self.recv_gate.lock();
             if gate.closed {
@@ -495,14 +524,17 @@ impl ServerCnxn {
             }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
             let is_connecting = gate.connecting;
-            let timed_out = self.recv_wake.wait_for(&mut gate, THROTTLE_RECHECK);
+            // Of its session it is told: thousands may wait for theirs.
+            let recheck = if is_connecting { HUNG_UP_GRACE } else { recheck };
+            let timed_out = self.recv_wake.wait_for(&mut gate, recheck);
             drop(gate);
             if timed_out {
-                waited += THROTTLE_RECHECK;
-                if self.waits_in_vain(is_connecting, waited) {
+                waited += recheck;
+                if self.waits_in_vain(is_connecting, waited, &mut hung_up_since) {
                     return false;
                 }
             }
+            self.close_others_for_room();
             // Its pings are not read now, but a client that takes answers is alive.
             let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
             if unsent < was_unsent
@@ -550,6 +582,8 @@ impl ServerCnxn {
     /// Closes the connection and forgets its watches; a second call finds nothing to do. The tree must not be held.
     pub fn close(&self, reason: DisconnectReason) {
         self.stale.store(true, Ordering::Relaxed);
+        // Nobody waits for the answers; what the requests keep in memory goes back now, whenever those before them end.
+        self.pending.abandon();
         self.recv_gate.lock().closed = true;
         self.recv_wake.notify_all();
         let Some(me) = self.me.upgrade() else { return };
@@ -589,12 +623,18 @@ impl ServerWatcher for ServerCnxn {
                 return;
             }
         }
-        let len = self.append_response(NOTIFICATION_XID, event.zxid, 0, |bytes| {
-            let mut archive = BinaryOutputArchive::new(bytes);
-            archive.write_int(event.event_type.code(), "type");
-            archive.write_int(event.keeper_state.code(), "state");
-            archive.write_string(Some(event.path), "path");
+        let mut len = 0;
+        self.output.append_event(|bytes| {
+            len = write_frame(bytes, NOTIFICATION_XID, event.zxid, 0, |bytes| {
+                let mut archive = BinaryOutputArchive::new(bytes);
+                archive.write_int(event.event_type.code(), "type");
+                archive.write_int(event.keeper_state.code(), "state");
+                archive.write_string(Some(event.path), "path");
+            });
         });
+        if len > 0 {
+            self.note_response(len);
+        }
         server.server_metrics().watch_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
         self.queue_flush();
     }

@@ -331,6 +331,12 @@ impl ZKDatabase {
         Ok(())
     }
 
+    /// Sessions that have, or had, ephemeral nodes.
+    #[must_use]
+    pub fn sessions_with_ephemerals(&self) -> Vec<SessionId> {
+        self.tree.read().sessions().collect()
+    }
+
     /// Sessions that nobody knows any more and that have left ephemeral nodes.
     #[must_use]
     pub fn dead_sessions(&self) -> Vec<SessionId> {

@@ -23,7 +23,7 @@ use std::mem;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use log::{debug, error, info};
+use log::{debug, error, info, warn};
 
 use self::access::AccessControl;
 use self::flush_list::FlushList;
@@ -36,6 +36,7 @@ use super::authentication_helper::AuthenticationHelper;
 use super::blue_throttle::BlueThrottle;
 use super::data_tree::DataTree;
 use super::ephemeral_type::EphemeralTypes;
+use super::memory_account::{MemoryAccounts, RequestAccount};
 use super::rate_logger::RateLogger;
 use super::request::Request;
 use super::request_processor::RequestProcessor;
@@ -113,6 +114,7 @@ pub struct ZooKeeperServer {
     outstanding_changes: RankedMutex<OutstandingChanges>,
     flush_list: FlushList,
     large_requests: LargeRequests,
+    memory: Arc<MemoryAccounts>,
     conn_throttle: BlueThrottle,
     quota_logger: RateLogger,
     session_tracker: OnceLock<Arc<dyn SessionTracker>>,
@@ -142,6 +144,7 @@ impl ZooKeeperServer {
         let limit = settings.global_outstanding_limit;
         Arc::new(Self {
             large_requests: LargeRequests::new(settings.large_requests),
+            memory: Arc::new(MemoryAccounts::new(settings.memory)),
             conn_throttle: BlueThrottle::new(
                 settings.conn_throttle.clone(),
                 Arc::clone(&parts.clock),
@@ -272,6 +275,12 @@ impl ZooKeeperServer {
     #[must_use]
     pub const fn large_requests(&self) -> &LargeRequests {
         &self.large_requests
+    }
+
+    /// What clients have waiting in memory.
+    #[must_use]
+    pub const fn memory(&self) -> &Arc<MemoryAccounts> {
+        &self.memory
     }
 
     /// What limits new connections.
@@ -410,13 +419,13 @@ impl ZooKeeperServer {
         self.set_state(State::Shutdown);
     }
 
-    /// Requests under way, for the global limit.
+    /// Requests in the processors, for the throttler; nobody counts them where there is none.
     #[must_use]
     pub fn in_process(&self) -> i64 {
         self.requests_in_process.load(Ordering::Relaxed)
     }
 
-    /// A request of a client was answered.
+    /// A request of a client has left the processors, answered or not.
     pub(super) fn dec_in_process(&self) {
         self.requests_in_process.fetch_sub(1, Ordering::Relaxed);
         if let Some(throttler) = self.request_throttler.get() {
@@ -424,19 +433,33 @@ impl ZooKeeperServer {
         }
     }
 
+    fn throttler_inflight(&self) -> i64 {
+        let inflight = self.request_throttler.get().map_or(0, |throttler| throttler.inflight());
+        i64::try_from(inflight).unwrap_or(i64::MAX)
+    }
+
+    /// Requests of clients that are under way or wait for another one of their session, without those in the throttler's
+    /// queue (Java: getInProcess).
+    pub(super) fn outstanding_requests(&self) -> i64 {
+        (self.memory.requests().requests() - self.throttler_inflight()).max(0)
+    }
+
     /// A request is done with, answered or not.
     pub fn request_finished(&self, request: &Request) {
         self.large_requests.finished(request.large_request_size);
     }
 
-    /// Whether a connection with so many requests outstanding must wait (Java: shouldThrottle).
+    /// Whether a connection with so many requests outstanding, and these held, must wait (Java: shouldThrottle). Who has
+    /// nothing under way may always ask.
     #[must_use]
-    pub fn should_throttle(&self, outstanding: i64) -> bool {
-        let inflight = self.request_throttler.get().map_or(0, |throttler| throttler.inflight());
-        let inflight = i64::try_from(inflight).unwrap_or(i64::MAX);
-        outstanding > 0
-            && self.in_process().max(inflight)
-                > self.global_outstanding_limit.load(Ordering::Relaxed)
+    pub fn should_throttle(&self, outstanding: i64, held: &RequestAccount) -> bool {
+        if outstanding <= 0 && held.is_empty() {
+            return false;
+        }
+        let limit = self.global_outstanding_limit.load(Ordering::Relaxed);
+        self.memory.requests().requests() > limit
+            || self.memory.are_requests_full()
+            || held.bytes() > self.memory.limits().cnxn_request_bytes
     }
 
     /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.
@@ -504,7 +527,9 @@ impl ZooKeeperServer {
             self.turn_away(request);
             return false;
         }
-        if request.cnxn.is_some() {
+        request.hold();
+        if let (Some(held), true) = (&mut request.held, self.request_throttler.get().is_some()) {
+            held.set_in_process();
             self.requests_in_process.fetch_add(1, Ordering::Relaxed);
         }
         self.role().set_local_session_flag(self, request);
@@ -631,6 +656,34 @@ impl ZooKeeperServer {
     pub(super) fn close_cnxn_of_session(&self, session_id: SessionId, reason: DisconnectReason) {
         if let Some(factory) = self.server_cnxn_factory() {
             factory.close_session(session_id, reason);
+        }
+    }
+
+    /// Closes connections that keep memory for others and stand still, the slowest first, until that is enough. Does so now
+    /// and then, however many ask for it. No lock may be held.
+    pub(super) fn close_stalled(&self, is_enough: impl Fn() -> bool) {
+        let now_ms = self.clock().elapsed_ms();
+        let Some(factory) = self.server_cnxn_factory() else { return };
+        if !self.memory.is_time_to_look_for_stalled(now_ms) {
+            return;
+        }
+        let time_to_move = self.memory.time_to_move();
+        let stands_still =
+            |cnxn: Arc<ServerCnxn>| Some((cnxn.stands_still_for(now_ms, time_to_move)?, cnxn));
+        let mut stalled: Vec<_> =
+            factory.connections().into_iter().filter_map(stands_still).collect();
+        stalled.sort_unstable_by_key(|(time, _)| std::cmp::Reverse(*time));
+        for (time, cnxn) in stalled {
+            if is_enough() {
+                break;
+            }
+            warn!(
+                target: LOG,
+                "Closing {cnxn}: others need the memory that it keeps, and for {} ms longer than it may it has neither read \
+                 its answers nor sent the rest of its request",
+                time.as_millis()
+            );
+            cnxn.close(DisconnectReason::IoException);
         }
     }
 

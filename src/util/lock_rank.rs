@@ -150,6 +150,11 @@ impl<T: ?Sized> RankedMutex<T> {
         RankedMutexGuard { guard: self.mutex.lock(), _held: held }
     }
 
+    /// What it guards, for whoever has it alone: no lock is taken.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.mutex.get_mut()
+    }
+
     /// The lock, if it is free now.
     #[inline]
     pub fn try_lock(&self) -> Option<RankedMutexGuard<'_, T>> {

@@ -98,10 +98,20 @@ impl Member {
     /// All its threads stand still afterwards, and its connections stay open.
     #[track_caller]
     pub fn freeze(&self) {
-        let pid = i32::try_from(self.server.pid()).ok().and_then(Pid::from_raw).unwrap();
+        let pid = self.process();
         kill_process(pid, Signal::STOP).unwrap();
         let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
         assert!(status.stopped(), "{status:?}");
+    }
+
+    /// Its threads go on.
+    #[track_caller]
+    pub fn thaw(&self) {
+        kill_process(self.process(), Signal::CONT).unwrap();
+    }
+
+    fn process(&self) -> Pid {
+        i32::try_from(self.server.pid()).ok().and_then(Pid::from_raw).unwrap()
     }
 
     pub fn stop(&mut self) {

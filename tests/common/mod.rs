@@ -433,6 +433,26 @@ impl Server {
         status.unwrap_or_else(|| panic!("the server has not ended after {DEADLINE:?}"))
     }
 
+    /// What the process keeps in memory now, in MiB.
+    #[track_caller]
+    pub fn resident_mib(&self) -> u64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most that it has kept in memory so far, in MiB.
+    #[track_caller]
+    pub fn peak_mib(&self) -> u64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    #[track_caller]
+    fn memory_mib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()).expect("its memory");
+        kib.parse::<u64>().unwrap() / 1024
+    }
+
     /// All that it has logged.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()

@@ -15,6 +15,7 @@ use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::command::abstract_four_letter_command::CommandContext;
+use crate::server::memory_account::MemoryAccounts;
 use crate::server::persistence::snapshot_info::SnapshotInfo;
 use crate::server::watch::watches_path_report::WatchesPathReport;
 use crate::server::watch::watches_report::WatchesReport;
@@ -203,4 +204,12 @@ pub trait AdminContext: CommandContext + Send + Sync {
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         None
     }
+
+    /// What counts long answers, where they are counted.
+    fn memory(&self) -> Option<&Arc<MemoryAccounts>> {
+        None
+    }
+
+    /// Closes clients that have stood still while the memory for answers is full.
+    fn close_clients_for_room(&self) {}
 }

@@ -1,5 +1,6 @@
 //! What a command answers (Java: server/admin/CommandResponse.java).
 
+use std::borrow::Cow;
 use std::fs::File;
 
 use super::http_message::Status;
@@ -85,15 +86,16 @@ impl CommandResponse {
     /// The values, then the command and its error. Values of those names replace them, and keep
     /// their place (Java: toMap).
     #[must_use]
-    pub fn to_json(&self) -> Json {
-        let mut entries = self.data.clone();
+    pub fn json_entries(&self) -> Vec<(&str, Cow<'_, Json>)> {
+        let values = self.data.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
+        let mut entries: Vec<_> = values.collect();
         let error = self.error.as_deref().map_or(Json::Null, Json::from);
         for (name, value) in [("command", self.command.as_str().into()), ("error", error)] {
-            if entries.iter().all(|(other, _)| other != name) {
-                entries.push((name.to_owned(), value));
+            if entries.iter().all(|(other, _)| *other != name) {
+                entries.push((name, Cow::Owned(value)));
             }
         }
-        Json::Object(entries)
+        entries
     }
 }
 

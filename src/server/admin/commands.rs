@@ -169,6 +169,13 @@ impl Commands {
         COMMANDS_HERE.iter().find(|command| command.names.contains(&name))
     }
 
+    /// Whether the answer of the command has a line for each watch, session or connection.
+    #[must_use]
+    pub fn may_be_long(name: &str) -> bool {
+        let long = ["connections", "dump", "stats", "watches", "watches_by_path"];
+        Self::command(name).is_some_and(|command| long.contains(&command.primary_name()))
+    }
+
     /// Runs a command by GET. `auth_info` is the header `Authorization`, `request` what
     /// authentication wants to know of the request besides.
     #[must_use]

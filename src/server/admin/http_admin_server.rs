@@ -3,6 +3,7 @@
 //! Threads: those of the HTTP server, `AdminServer-...`. Locks: one around the reference to the
 //! server that commands are about, never held while a command runs.
 
+use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::{json_outputter, stream_outputter};
 use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
 use crate::server::auth::authentication_provider::HttpAuthRequest;
+use crate::server::memory_account::{MemoryAccounts, ReportRoom};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java, by which operators find its lines.
@@ -194,23 +196,66 @@ impl HttpHandler for CommandServlet {
         };
         let server = self.server.lock().clone().and_then(|server| server.upgrade());
         let server = server.as_deref();
+        let run = |request: &mut Request<'_>| answer(self.run(name, server, request));
+        let long = server.filter(|_| Commands::may_be_long(name));
+        let Some((server, memory)) = long.and_then(|server| Some((server, server.memory()?)))
+        else {
+            return run(request);
+        };
+        if memory.are_answers_full() {
+            server.close_clients_for_room();
+        }
+        memory.make_report(|| counted(run(request), memory)).unwrap_or_else(|| {
+            let what = "the answers that clients have not read yet leave no memory for this one";
+            Response::error_page(Status::SERVICE_UNAVAILABLE, what)
+        })
+    }
+}
+
+/// An answer that counts with the others until it is sent.
+fn counted(mut response: Response, memory: &Arc<MemoryAccounts>) -> Response {
+    if let Content::Bytes(text) = response.content {
+        let len = text.len();
+        let report = Report { text: Cursor::new(text), _room: memory.report_room(len) };
+        response.content = Content::Stream(Box::new(report), len as u64);
+    }
+    response
+}
+
+/// A text with its room.
+struct Report {
+    text: Cursor<Vec<u8>>,
+    _room: ReportRoom,
+}
+
+impl Read for Report {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.text.read(buf)
+    }
+}
+
+impl CommandServlet {
+    fn run(
+        &self,
+        name: &str,
+        server: Option<&dyn AdminContext>,
+        request: &mut Request<'_>,
+    ) -> CommandResponse {
+        let head = request.head;
         let auth_info = head.header("authorization");
         let auth_request = HttpAuthRequest {
             remote_ip: request.remote.ip().to_canonical(),
             x_forwarded_for: head.header("x-forwarded-for"),
         };
-        let response = if head.method == "POST" {
+        if head.method == "POST" {
             let body = &mut *request.body;
             self.commands.run_post_command(name, server, body, auth_info, &auth_request)
         } else {
             let kwargs = &head.query;
             self.commands.run_get_command(name, server, kwargs, auth_info, &auth_request)
-        };
-        answer(response)
+        }
     }
-}
 
-impl CommandServlet {
     /// A link to each command.
     fn command_links(&self) -> Response {
         let link =

@@ -53,23 +53,35 @@ impl Json {
                 }
                 *out += if values.is_empty() { "]" } else { " ]" };
             }
-            Self::Object(entries) if entries.is_empty() => *out += "{ }",
             Self::Object(entries) => {
-                *out += "{";
-                for (number, (name, value)) in entries.iter().enumerate() {
-                    if number > 0 {
-                        *out += ",";
-                    }
-                    end_line(out, level + 1);
-                    write_text(out, name);
-                    *out += " : ";
-                    value.write(out, level + 1);
-                }
-                end_line(out, level);
-                *out += "}";
+                let entries = entries.iter().map(|(name, value)| (name.as_str(), value));
+                write_object(out, level, entries);
             }
         }
     }
+}
+
+fn write_object<'a>(
+    out: &mut String,
+    level: usize,
+    entries: impl ExactSizeIterator<Item = (&'a str, &'a Json)>,
+) {
+    if entries.len() == 0 {
+        *out += "{ }";
+        return;
+    }
+    *out += "{";
+    for (number, (name, value)) in entries.enumerate() {
+        if number > 0 {
+            *out += ",";
+        }
+        end_line(out, level + 1);
+        write_text(out, name);
+        *out += " : ";
+        value.write(out, level + 1);
+    }
+    end_line(out, level);
+    *out += "}";
 }
 
 impl From<&str> for Json {
@@ -145,7 +157,8 @@ fn write_text(out: &mut String, text: &str) {
 #[must_use]
 pub fn output(response: &CommandResponse) -> String {
     let mut text = String::new();
-    response.to_json().write(&mut text, 0);
+    let entries = response.json_entries();
+    write_object(&mut text, 0, entries.iter().map(|(name, value)| (*name, &**value)));
     text
 }
 

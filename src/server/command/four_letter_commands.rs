@@ -95,6 +95,12 @@ pub fn is_known(command: i32) -> bool {
     command_string(command).is_some()
 }
 
+/// Whether the answer has a line for each watch, session or connection.
+#[must_use]
+pub const fn may_be_long(command: i32) -> bool {
+    matches!(command, CONS | DUMP | STAT | WCHC | WCHP)
+}
+
 /// The words that are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FourLetterCommands {

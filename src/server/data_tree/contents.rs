@@ -54,7 +54,9 @@ impl DataTree {
             };
             (node.path().to_owned(), contents)
         });
-        let ephemerals = self.all_ephemerals().into_iter().filter(|(_, paths)| !paths.is_empty());
+        let by_session =
+            self.sessions().map(|session_id| (session_id, self.ephemerals(session_id)));
+        let ephemerals = by_session.filter(|(_, paths)| !paths.is_empty());
         TreeContents {
             nodes: nodes.collect(),
             ephemerals: ephemerals

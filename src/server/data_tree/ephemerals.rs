@@ -4,8 +4,6 @@
 //! Holds numbers of nodes, not paths. A session whose last ephemeral node was deleted stays in the table until it is
 //! closed, as in Java: `dump` shows it.
 
-use std::fmt::Write as _;
-
 use hashbrown::{HashMap, HashSet};
 
 use crate::ids::SessionId;
@@ -74,11 +72,10 @@ impl DataTree {
         self.ephemerals.by_session.get(&session_id).map_or_else(Vec::new, |set| self.paths(set))
     }
 
-    /// The paths of all ephemeral nodes by session (Java: getEphemerals).
-    #[must_use]
-    pub fn all_ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
-        let by_session = self.ephemerals.by_session.iter();
-        by_session.map(|(session_id, set)| (*session_id, self.paths(set))).collect()
+    /// The same in place.
+    pub fn ephemeral_paths(&self, session_id: SessionId) -> impl Iterator<Item = &str> {
+        let ids = self.ephemerals.by_session.get(&session_id).into_iter().flatten();
+        ids.map(|id| self.nodes.node(*id).path())
     }
 
     /// The number of ephemeral nodes.
@@ -102,22 +99,6 @@ impl DataTree {
     #[must_use]
     pub fn ttls(&self) -> Vec<String> {
         self.paths(&self.ephemerals.ttls)
-    }
-
-    /// Appends the part of the `dump` command that lists ephemeral nodes.
-    pub fn dump_ephemerals(&self, out: &mut String) {
-        let by_session = &self.ephemerals.by_session;
-        let mut text = format!("Sessions with Ephemerals ({}):\n", by_session.len());
-        for (session_id, set) in by_session {
-            let infallible = writeln!(text, "{session_id}:");
-            debug_assert!(infallible.is_ok());
-            for id in set {
-                text.push('\t');
-                text.push_str(self.nodes.node(*id).path());
-                text.push('\n');
-            }
-        }
-        out.push_str(&text);
     }
 
     fn paths(&self, set: &NodeSet) -> Vec<String> {

@@ -1,12 +1,13 @@
 //! Watches on the tree (Java: the watch methods of server/DataTree.java).
 
+use std::sync::Arc;
+
 use crate::ids::Zxid;
 use crate::keeper_exception::KeeperError;
 use crate::proto::SetWatches2;
 use crate::server::server_watcher::WatcherRef;
+use crate::server::watch::i_watch_manager::IWatchManager;
 use crate::server::watch::watcher_mode::WatcherMode;
-use crate::server::watch::watches_path_report::WatchesPathReport;
-use crate::server::watch::watches_report::WatchesReport;
 use crate::server::watch::watches_summary::WatchesSummary;
 use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState, WatcherType};
@@ -161,21 +162,10 @@ impl DataTree {
         out.push_str(&self.parts.data_watches.to_string());
     }
 
-    /// Appends the text of the `wchp` command (by path) or of `wchc` (by session).
-    pub fn dump_watches(&self, out: &mut String, by_path: bool) {
-        self.parts.data_watches.dump_watches(out, by_path);
-    }
-
-    /// Data watches by session.
+    /// The data watches, to be shown without a hold of the tree: they may be many.
     #[must_use]
-    pub fn watches(&self) -> WatchesReport {
-        self.parts.data_watches.watches()
-    }
-
-    /// Data watches by path.
-    #[must_use]
-    pub fn watches_by_path(&self) -> WatchesPathReport {
-        self.parts.data_watches.watches_by_path()
+    pub fn data_watches(&self) -> Arc<dyn IWatchManager> {
+        Arc::clone(&self.parts.data_watches)
     }
 
     /// Numbers of data watches.

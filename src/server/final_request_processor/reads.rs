@@ -1,12 +1,12 @@
 //! Reads, one function an operation (Java: the cases of processRequest in server/FinalRequestProcessor.java).
 //!
-//! All of them run under a hold of the tree. [`Reads`] is the way of a reader that answers its own session: the reads of one
+//! All of them run under a hold of the tree; `multi_read` has a file of its own. [`Reads`] is the way of a reader that answers its own session: the reads of one
 //! batch share one hold and one append to the output.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use log::{debug, error};
+use log::{debug, error, warn};
 
 use super::{LOG, PING_XID};
 use crate::data::Id;
@@ -15,15 +15,11 @@ use crate::jute::{
     BinaryInputArchive, BinaryOutputArchive, InputError, Limits, OutputArchive, Record,
 };
 use crate::keeper_exception::KeeperError;
-use crate::multi_operation_record::MultiOperationRecord;
-use crate::multi_response::MultiResponse;
-use crate::op::Op;
-use crate::op_result::OpResult;
 use crate::proto::{
-    ErrorResponse, GetACLResponse, GetEphemeralsRequest, GetEphemeralsResponse, SetWatches,
-    SetWatches2, WhoAmIResponse,
+    ErrorResponse, GetACLResponse, GetEphemeralsRequest, SetWatches, SetWatches2, WhoAmIResponse,
 };
 use crate::server::data_tree::{DataTree, NodeView};
+use crate::server::memory_account::{AnswerRoom, SMALL_ANSWER};
 use crate::server::reference_counted_acl_cache::AclKey;
 use crate::server::request::Request;
 use crate::server::server_cnxn::{ServerCnxn, write_frame};
@@ -34,8 +30,11 @@ use crate::util::lock_rank::RankedReadGuard;
 use crate::watcher::WatcherType;
 use crate::zoo_defs::{OpCode, perms};
 
-/// So many bytes of answers are appended at once at the most; then the output gets them.
+/// With more bytes of answers than this the output gets them, and the tree is let go.
 const ANSWERS_AT_ONCE: usize = 64 << 10;
+
+/// What an event has beside its path, in bytes: the header of a reply with its length, type, state, the path's length.
+const EVENT_OVERHEAD: usize = REPLY_HEADER + 4 + 4 + 4;
 
 /// The bytes of a frame before its body: length, xid, zxid and err.
 const REPLY_HEADER: usize = LENGTH_FIELD + 4 + 8 + 4;
@@ -46,11 +45,13 @@ const NULL_PATH: &str = "null";
 
 /// Why a read has no body to answer with.
 #[derive(Debug)]
-enum ReadError {
+pub(super) enum ReadError {
     Answer(KeeperError),
     Malformed(InputError),
     /// As that, but what has been made of the body until then goes along, as from Java.
     MalformedAfter(InputError),
+    /// There is no room for an answer of so many bytes now.
+    NoRoom(usize),
 }
 
 impl From<KeeperError> for ReadError {
@@ -65,7 +66,14 @@ impl From<InputError> for ReadError {
     }
 }
 
-type ReadResult = Result<(), ReadError>;
+pub(super) type ReadResult = Result<(), ReadError>;
+
+/// There is no room in memory for an answer now, beside those that others have not taken yet. It has not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Its length, or what is known of it.
+    pub bytes: usize,
+}
 
 /// The reads of one batch of a connection's input.
 pub struct Reads<'a> {
@@ -82,6 +90,8 @@ struct Started<'a> {
     auth_info: Arc<[Id]>,
     start_ms: i64,
     answers: Vec<u8>,
+    /// For the long ones among them.
+    room: AnswerRoom<'a>,
     count: u32,
     /// Of those, with a positive xid.
     numbered: u32,
@@ -101,7 +111,10 @@ impl<'a> Reads<'a> {
     }
 
     /// Answers a read; nothing of its session may be under way.
-    pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) {
+    ///
+    /// # Errors
+    /// When the answer is long and has no room now.
+    pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
         let (server, cnxn) = (self.server, self.cnxn);
         let started = self.started.get_or_insert_with(|| {
             let start_ms = server.clock().elapsed_ms();
@@ -110,6 +123,7 @@ impl<'a> Reads<'a> {
                 auth_info: cnxn.auth_info(),
                 start_ms,
                 answers: Vec::new(),
+                room: AnswerRoom::new(server.memory()),
                 count: 0,
                 numbered: 0,
                 uncounted: 0,
@@ -120,21 +134,23 @@ impl<'a> Reads<'a> {
         });
         if !started.alive {
             debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
-            return;
+            return Ok(());
         }
         if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
             // It may append events at once: the answers so far come before them.
             started.append_answers(server, cnxn);
         }
-        let read = Read { server, tree: &started.tree, cnxn, auth_info: &started.auth_info };
-        started.last_operation = read.append(op, xid, payload, &mut started.answers);
+        let Started { tree, auth_info, room, answers, .. } = started;
+        let read = Read { server, tree, cnxn, auth_info, room };
+        started.last_operation = read.append(op, xid, payload, answers)?;
         started.last_xid = xid;
         started.count += 1;
         started.numbered += u32::from(xid > 0);
         started.uncounted += uncounted_bytes(op);
-        if started.answers.len() > ANSWERS_AT_ONCE {
-            started.append_answers(server, cnxn);
+        if started.answers.len() > ANSWERS_AT_ONCE || takes_long(op) {
+            self.finish();
         }
+        Ok(())
     }
 
     /// Ends the batch: the answers are in the output, the tree is let go.
@@ -170,8 +186,9 @@ impl Started<'_> {
         );
         let bytes = i64::try_from(self.answers.len() - self.uncounted).unwrap_or(i64::MAX);
         server.server_metrics().response_bytes.add(bytes);
-        cnxn.append_replies(&self.answers, self.count, self.numbered);
+        cnxn.append_replies(&mut self.answers, self.count, self.numbered);
         self.answers.clear();
+        self.room.give_back();
         (self.count, self.numbered, self.uncounted) = (0, 0, 0);
     }
 }
@@ -193,27 +210,57 @@ pub(super) fn answer_parked(
         return;
     }
     let Ok(op) = OpCode::try_from(request.op_type) else { return };
-    let read = Read { server, tree, cnxn, auth_info: &request.auth_info };
+    if !cnxn.has_room_for_parked() {
+        return;
+    }
+    let room = &AnswerRoom::new(server.memory());
+    let read = Read { server, tree, cnxn, auth_info: &request.auth_info, room };
     let payload = request.payload.as_deref().unwrap_or_default();
     let mut answer = Vec::new();
-    let operation = read.append(op, request.cxid, payload, &mut answer);
+    let operation = match read.append(op, request.cxid, payload, &mut answer) {
+        Ok(operation) => operation,
+        // It cannot wait: what its session has asked for after it is being applied.
+        Err(no_room) => return cnxn.cut_off(no_room.bytes),
+    };
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
     let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
     server.server_metrics().response_bytes.add(bytes);
-    cnxn.append_replies(&answer, 1, u32::from(request.cxid > 0));
+    cnxn.append_replies(&mut answer, 1, u32::from(request.cxid > 0));
+}
+
+/// Whether a read may take so long that nobody's change should have to wait for the next one besides.
+const fn takes_long(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::MultiRead
+            | OpCode::GetAllChildrenNumber
+            | OpCode::GetEphemerals
+            | OpCode::SetWatches
+            | OpCode::SetWatches2
+    )
 }
 
 /// One read and what it works on.
-struct Read<'a> {
-    server: &'a ZooKeeperServer,
-    tree: &'a DataTree,
+pub(super) struct Read<'a> {
+    pub(super) server: &'a ZooKeeperServer,
+    pub(super) tree: &'a DataTree,
     cnxn: &'a Arc<ServerCnxn>,
     auth_info: &'a [Id],
+    room: &'a AnswerRoom<'a>,
 }
 
 impl Read<'_> {
     /// Appends the whole answer, header and body or error. Returns the operation's short name.
-    fn append(&self, op: OpCode, xid: i32, payload: &[u8], bytes: &mut Vec<u8>) -> &'static str {
+    ///
+    /// # Errors
+    /// When the answer has no room; then nothing is appended.
+    fn append(
+        &self,
+        op: OpCode,
+        xid: i32,
+        payload: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<&'static str, NoRoom> {
         let start = bytes.len();
         let xid = if op == OpCode::Ping { PING_XID } else { xid };
         let zxid = self.tree.last_processed_zxid();
@@ -224,7 +271,11 @@ impl Read<'_> {
         });
         let keeps_body = matches!(result, Err(ReadError::MalformedAfter(_)));
         let err = match result {
-            Ok(()) => return name,
+            Ok(()) => return Ok(name),
+            Err(ReadError::NoRoom(needed)) => {
+                bytes.truncate(start);
+                return Err(NoRoom { bytes: needed });
+            }
             Err(ReadError::Answer(answer)) => answer,
             Err(ReadError::Malformed(problem) | ReadError::MalformedAfter(problem)) => {
                 error!(
@@ -239,7 +290,31 @@ impl Read<'_> {
         let body = if keeps_body { bytes.split_off(start + REPLY_HEADER) } else { Vec::new() };
         bytes.truncate(start);
         write_frame(bytes, xid, zxid, err.code(), |bytes| bytes.extend(body));
-        name
+        Ok(name)
+    }
+
+    /// An answer will have so many bytes more: the room that a long one needs is taken before it is made.
+    pub(super) fn make_room(&self, body: &mut Vec<u8>, more: usize) -> ReadResult {
+        if more <= SMALL_ANSWER {
+            return Ok(());
+        }
+        let limit = self.server.memory().limits().response_bytes;
+        if more > limit {
+            warn!(
+                target: LOG,
+                "Refusing an answer of at least {more} bytes to {}: the longest one that is given has {limit} bytes \
+                 (zookeeper.maxResponseBytes)",
+                self.cnxn
+            );
+            return Err(KeeperError::MarshallingError.into());
+        }
+        self.take_room(more)?;
+        body.reserve(more);
+        Ok(())
+    }
+
+    fn take_room(&self, bytes: usize) -> ReadResult {
+        if self.room.take(bytes) { Ok(()) } else { Err(ReadError::NoRoom(bytes)) }
     }
 
     fn body(&self, op: OpCode, payload: &[u8], body: &mut Vec<u8>) -> (&'static str, ReadResult) {
@@ -265,7 +340,7 @@ impl Read<'_> {
         }
     }
 
-    fn record<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
+    pub(super) fn record<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
         T::deserialize(&mut BinaryInputArchive::new(payload, self.server.limits()))
     }
 
@@ -295,7 +370,7 @@ impl Read<'_> {
     }
 
     /// The node, when it is there and may be read.
-    fn readable(&self, path: &str, perm: i32) -> Result<NodeView<'_>, KeeperError> {
+    pub(super) fn readable(&self, path: &str, perm: i32) -> Result<NodeView<'_>, KeeperError> {
         let node = self.tree.node(path).ok_or(KeeperError::NoNode)?;
         self.check_acl(&node, path, perm)?;
         Ok(node)
@@ -303,7 +378,8 @@ impl Read<'_> {
 
     fn get_data(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
         let (path, watch) = path_and_watch(payload, self.server.limits())?;
-        self.readable(&path, perms::READ)?;
+        let node = self.readable(&path, perms::READ)?;
+        self.make_room(body, node.data().map_or(0, <[u8]>::len))?;
         self.server.path_stats().register_request(OpCode::GetData, &path);
         let watcher = self.watcher(watch);
         let (data, stat) = self.tree.get_data(&path, watcher.as_ref())?;
@@ -329,16 +405,32 @@ impl Read<'_> {
 
     fn get_children(&self, payload: &[u8], body: &mut Vec<u8>, with_stat: bool) -> ReadResult {
         let (path, watch) = path_and_watch(payload, self.server.limits())?;
-        self.readable(&path, perms::READ)?;
-        let (node, stat) = self.tree.children(&path, self.watcher(watch).as_ref())?;
+        let node = self.readable(&path, perms::READ)?;
+        self.append_texts(body, || node.children(), node.child_count())?;
+        let (_, stat) = self.tree.children(&path, self.watcher(watch).as_ref())?;
         self.server.path_stats().register_request(OpCode::GetChildren2, &path);
-        let mut archive = BinaryOutputArchive::new(body);
-        archive.start_vector(Some(node.child_count()), "children");
-        for child in node.children() {
-            archive.write_string(Some(child), "e1");
-        }
         if with_stat {
-            stat.serialize(&mut archive);
+            stat.serialize(&mut BinaryOutputArchive::new(body));
+        }
+        Ok(())
+    }
+
+    /// Appends a list of so many texts. How long it is nobody asks before it is longer than most.
+    fn append_texts<'t, I: Iterator<Item = &'t str>>(
+        &self,
+        body: &mut Vec<u8>,
+        texts: impl Fn() -> I,
+        count: usize,
+    ) -> ReadResult {
+        let start = body.len();
+        BinaryOutputArchive::new(body).start_vector(Some(count), "list");
+        let mut has_room = false;
+        for text in texts() {
+            if !has_room && body.len() - start > SMALL_ANSWER {
+                self.make_room(body, texts().map(|text| 4 + text.len()).sum())?;
+                has_room = true;
+            }
+            BinaryOutputArchive::new(body).write_string(Some(text), "e1");
         }
         Ok(())
     }
@@ -357,40 +449,6 @@ impl Read<'_> {
         Ok(())
     }
 
-    fn multi_read(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
-        let record: MultiOperationRecord = self.record(payload)?;
-        let mut results = Vec::with_capacity(record.ops().len());
-        for op in record.ops() {
-            let result = match op {
-                Op::GetChildren(read) => self.multi_get_children(&read.path),
-                Op::GetData(read) => self.multi_get_data(&read.path),
-                _ => {
-                    let problem = std::io::Error::new(
-                        std::io::ErrorKind::InvalidData,
-                        "Invalid type of readOp",
-                    );
-                    MultiResponse { results }.serialize(&mut BinaryOutputArchive::new(body));
-                    return Err(ReadError::MalformedAfter(InputError::Io(problem)));
-                }
-            };
-            results.push(result.unwrap_or_else(|error| OpResult::Error { err: error.code() }));
-        }
-        MultiResponse { results }.serialize(&mut BinaryOutputArchive::new(body));
-        Ok(())
-    }
-
-    fn multi_get_children(&self, path: &str) -> Result<OpResult, KeeperError> {
-        self.readable(path, perms::READ)?;
-        let (node, _) = self.tree.children(path, None)?;
-        Ok(OpResult::GetChildren { children: node.children().map(str::to_owned).collect() })
-    }
-
-    fn multi_get_data(&self, path: &str) -> Result<OpResult, KeeperError> {
-        self.readable(path, perms::READ)?;
-        let (data, stat) = self.tree.get_data(path, None)?;
-        Ok(OpResult::GetData { data: data.map(<[u8]>::to_vec), stat })
-    }
-
     fn set_watches(&self, payload: &[u8]) -> ReadResult {
         let record: SetWatches = self.record_without_nulls(payload)?;
         self.set(&SetWatches2 {
@@ -407,6 +465,12 @@ impl Read<'_> {
     }
 
     fn set(&self, watches: &SetWatches2) -> ReadResult {
+        let may_fire =
+            [&watches.data_watches, &watches.exist_watches, &watches.child_watches].into_iter();
+        let events: usize = may_fire.flatten().map(|path| EVENT_OVERHEAD + path.len()).sum();
+        if events > SMALL_ANSWER {
+            self.take_room(events)?;
+        }
         let watcher = WatcherRef(Arc::clone(self.cnxn) as _);
         self.tree.set_watches(watches, &watcher)?;
         Ok(())
@@ -442,14 +506,12 @@ impl Read<'_> {
 
     fn get_ephemerals(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
         let record: GetEphemeralsRequest = self.record(payload)?;
-        let mut ephemerals = self.tree.ephemerals(self.cnxn.session_id());
-        if let Some(prefix) = record.prefix_path
-            && !matches!(prefix.trim(), "" | "/")
-        {
-            ephemerals.retain(|path| path.starts_with(&prefix));
-        }
-        GetEphemeralsResponse { ephemerals }.serialize(&mut BinaryOutputArchive::new(body));
-        Ok(())
+        let prefix = record.prefix_path.filter(|prefix| !matches!(prefix.trim(), "" | "/"));
+        let prefix = prefix.unwrap_or_default();
+        let session_id = self.cnxn.session_id();
+        let paths =
+            || self.tree.ephemeral_paths(session_id).filter(|path| path.starts_with(&prefix));
+        self.append_texts(body, paths, paths().count())
     }
 
     fn get_all_children_number(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {

@@ -4,12 +4,13 @@
 //! A frame's length is checked before memory is reserved for it, and the buffer grows with what really arrives. Reads
 //! of a session that has nothing under way are answered here, all those of one batch under one hold of the tree.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use log::{debug, info, warn};
 
-use super::{DisconnectReason, LOG, ServerCnxn, UNSENT_PAUSE};
+use super::{DisconnectReason, LOG, ServerCnxn};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, Limits};
 use crate::keeper_exception::KeeperError;
@@ -17,7 +18,9 @@ use crate::proto::ConnectRequest;
 use crate::server::command::four_letter_commands;
 use crate::server::final_request_processor::Reads;
 use crate::server::first_bytes::looks_like;
+use crate::server::memory_account::FrameRoom;
 use crate::server::request::Request;
+use crate::server::server_cnxn_factory::ServerCnxnFactory;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
@@ -61,6 +64,10 @@ pub struct CnxnInput {
     end: usize,
     initialized: bool,
     small_reads: u32,
+    /// For a frame that is longer than the buffer of a busy connection and not whole yet.
+    room: Option<FrameRoom>,
+    /// The frame at the head had to wait, and was counted when it came.
+    is_head_counted: bool,
 }
 
 impl Default for CnxnInput {
@@ -79,6 +86,8 @@ impl CnxnInput {
             end: 0,
             initialized: false,
             small_reads: 0,
+            room: None,
+            is_head_counted: false,
         }
     }
 
@@ -91,7 +100,8 @@ impl CnxnInput {
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.end == self.buffer.len() {
-            // Full with part of one frame, whose length was checked: grow with what has really come.
+            // Full with part of one frame, whose length was checked: grow with what has really come. Long ones have their
+            // buffer already.
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
         &mut self.buffer[self.end..]
@@ -111,8 +121,28 @@ impl CnxnInput {
         }
     }
 
-    /// Gives memory back after a busy time.
+    /// A long frame is to come, and there is room for it: a buffer of its length, of which nothing is touched before it
+    /// is filled.
+    fn grow(&mut self, len: usize, room: FrameRoom) {
+        let mut buffer = vec![0; LEN_FIELD + len];
+        let here = self.end - self.start;
+        buffer[..here].copy_from_slice(&self.buffer[self.start..self.end]);
+        self.buffer = buffer;
+        (self.start, self.end) = (0, here);
+        self.room = Some(room);
+    }
+
+    /// Whether the next frame, of that length, needs room of its own.
+    fn needs_room(&self, len: usize) -> bool {
+        self.room.is_none() && LEN_FIELD + len > BUSY_BUFFER.max(self.buffer.len())
+    }
+
+    /// Gives memory back after a long frame, or after a busy time.
     fn shrink(&mut self) {
+        if self.buffer.len() > BUSY_BUFFER && self.start == self.end {
+            self.buffer = vec![0; BUSY_BUFFER];
+            (self.start, self.end) = (0, 0);
+        }
         if self.small_reads >= SMALL_READS_TO_SHRINK && self.start == self.end {
             self.small_reads = 0;
             let len = (self.buffer.len() / 2).max(RESTING_BUFFER);
@@ -232,9 +262,12 @@ impl ServerCnxn {
         let Some(len) = self.checked_len(input)? else { return Ok(false) };
         // The frame and its length, should it be no client's.
         let from = input.start;
-        let Some(frame) = input.take_frame(len) else { return Ok(false) };
         let close = |reason| Err(InputState::Close(reason));
         let Some(server) = self.server() else { return close(DisconnectReason::IoException) };
+        let Some(frame) = input.take_frame(len) else {
+            return Err(self.wait_for_rest(server, input, len));
+        };
+        self.frame_is_here(input);
         self.note_packet_received(server, LEN_FIELD + len);
         let request = match self.read_connect_request(&input.buffer[frame], server.limits()) {
             Ok(request) => request,
@@ -292,6 +325,28 @@ impl ServerCnxn {
             let Some(mask) = bytes.map(|mask| i64::from_be_bytes(*mask)) else { return Ok(false) };
             argument = Some(mask);
         }
+        let answer = || self.answer_word(&*factory, word, argument);
+        let answered = match self.server().filter(|_| four_letter_commands::may_be_long(word)) {
+            Some(server) => match server.memory().make_report(answer) {
+                Some(answered) => answered,
+                None => return Err(self.await_answer_room(1)),
+            },
+            None => answer(),
+        };
+        if answered.is_none() {
+            return Err(InputState::Close(DisconnectReason::IoException));
+        }
+        self.output.close_when_sent();
+        Err(InputState::Done)
+    }
+
+    /// None when the word is no command.
+    fn answer_word(
+        &self,
+        factory: &dyn ServerCnxnFactory,
+        word: i32,
+        argument: Option<i64>,
+    ) -> Option<()> {
         match self.server() {
             Some(server) => self.note_packet_received(server, LEN_FIELD),
             None => self.stats.packet_received(),
@@ -304,17 +359,38 @@ impl ServerCnxn {
         );
         self.probe.store(true, Ordering::Relaxed);
         self.greeted.store(true, Ordering::Relaxed);
-        let Some(answer) = factory.four_letter_word(word, argument) else {
-            return Err(InputState::Close(DisconnectReason::IoException));
-        };
-        self.append_raw(answer.as_bytes(), answer.len().div_ceil(WORD_PACKET));
-        self.output.close_when_sent();
-        Err(InputState::Done)
+        let answer = factory.four_letter_word(word, argument)?;
+        let packets = answer.len().div_ceil(WORD_PACKET);
+        self.append_raw(answer.into_bytes(), packets);
+        Some(())
     }
 
     fn note_packet_received(&self, server: &ZooKeeperServer, bytes: usize) {
         self.stats.packet_received();
         server.server_stats().packet_received(bytes);
+    }
+
+    /// The rest of a frame is to come: a long one gets its buffer, when there is room for it.
+    fn wait_for_rest(
+        &self,
+        server: &ZooKeeperServer,
+        input: &mut CnxnInput,
+        len: usize,
+    ) -> InputState {
+        if input.needs_room(len) {
+            match self.frame_room(server, LEN_FIELD + len) {
+                Ok(room) => input.grow(len, room),
+                Err(stopped) => return stopped,
+            }
+        }
+        InputState::More
+    }
+
+    /// A frame was taken: what is kept of it counts as a request from now on.
+    fn frame_is_here(&self, input: &mut CnxnInput) {
+        if input.room.take().is_some() {
+            self.frame_is_whole();
+        }
     }
 
     /// All requests that are there: reads that may run now are answered, the others go into the batch.
@@ -335,17 +411,24 @@ impl ServerCnxn {
                 Ok(None) => return InputState::More,
                 Err(state) => return state,
             };
-            let Some(frame) = input.take_frame(len) else { return InputState::More };
+            let head = input.start;
+            let Some(frame) = input.take_frame(len) else {
+                return self.wait_for_rest(server, input, len);
+            };
+            let is_counted = mem::take(&mut input.is_head_counted);
+            if !is_counted {
+                self.frame_is_here(input);
+                self.note_packet_received(server, LEN_FIELD + len);
+            }
             let frame = &input.buffer[frame];
-            self.note_packet_received(server, LEN_FIELD + len);
             let (Some(xid), Some(op_type)) = (int(frame, 0), int(frame, 4)) else {
                 warn!(target: LOG, "Close of session {}: a frame of {len} bytes has no header", self.session_id());
                 return InputState::Close(DisconnectReason::IoException);
             };
             let payload = &frame[REQUEST_HEADER..];
-            if xid > 0 {
+            if xid > 0 && !is_counted {
                 let outstanding = self.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
-                if server.should_throttle(outstanding) {
+                if server.should_throttle(outstanding, &self.held) {
                     self.recv_stopped.store(true, Ordering::Release);
                 }
             }
@@ -378,26 +461,43 @@ impl ServerCnxn {
                         return close;
                     }
                 }
-                _ if self.pending_is_idle() => reads.answer(op, xid, payload),
-                _ => {
-                    let request = self.request(server, xid, op_type, payload);
-                    if self.pending.park(request).is_some() {
-                        reads.answer(op, xid, payload);
+                _ if self.is_next(server, xid, op_type, payload) => {
+                    if let Err(no_room) = reads.answer(op, xid, payload) {
+                        (input.start, input.is_head_counted) = (head, true);
+                        reads.finish();
+                        return self.await_answer_room(no_room.bytes);
                     }
                 }
+                _ => {}
             }
         }
     }
 
+    /// Whether a read may run now; otherwise it waits for what was before it.
+    fn is_next(
+        self: &Arc<Self>,
+        server: &ZooKeeperServer,
+        xid: i32,
+        op_type: i32,
+        payload: &[u8],
+    ) -> bool {
+        if self.pending_is_idle() {
+            return true;
+        }
+        let is_next = self.pending.park(self.request(server, xid, op_type, payload)).is_some();
+        self.stop_if_too_many();
+        is_next
+    }
+
     /// Whether more answers wait for the socket than it takes now; then the reader stops.
     fn is_output_full(&self, reads: &mut Reads<'_>) -> bool {
-        if self.output.unsent() <= UNSENT_PAUSE {
+        if !self.output.is_full() {
             return false;
         }
         // What the batch has gathered was not offered to the socket yet.
         reads.finish();
         self.flush();
-        let is_full = self.output.unsent() > UNSENT_PAUSE;
+        let is_full = self.output.is_full();
         if is_full {
             self.recv_stopped.store(true, Ordering::Release);
         }
@@ -425,6 +525,7 @@ impl ServerCnxn {
         );
         request.create_time_ms = server.clock().elapsed_ms();
         request.owner = server.local_owner();
+        request.hold();
         Box::new(request)
     }
 
@@ -448,6 +549,7 @@ impl ServerCnxn {
         }
         self.pipeline_entered();
         batch.requests.push(request);
+        self.stop_if_too_many();
         None
     }
 

@@ -8,14 +8,23 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use crate::common::time;
+use crate::server::memory_account::{MemoryAccounts, SMALL_ANSWER};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// More than this unsent, in bytes, and the client is dropped: it does not read, and memory is for those who do.
 pub const OUTPUT_LIMIT: usize = 256 << 20;
 
-/// What a connection keeps for its next replies, in bytes.
-const KEPT_CAPACITY: usize = 16 << 10;
+/// What a connection keeps for its next replies, in bytes; what it has beyond that counts with the server.
+const KEPT_CAPACITY: usize = SMALL_ANSWER;
+
+/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
+const UNSENT_PAUSE: usize = 1 << 20;
+
+/// A socket that takes less than this in a second stands still, in bytes, when others need the memory.
+const TAKEN_IN_TIME: usize = 64 << 10;
 
 /// Where the bytes go. Never blocks.
 pub trait Transport: Send + Sync {
@@ -28,7 +37,7 @@ pub trait Transport: Send + Sync {
     /// Sees to it that `ServerCnxn::continue_sending` is called when the socket takes bytes again.
     fn finish_later(&self);
 
-    /// Whether the client has closed its side: nothing more will come of it than what the socket has.
+    /// Whether the other side has closed it, also while nobody reads.
     fn is_hung_up(&self) -> bool {
         false
     }
@@ -59,8 +68,14 @@ struct State {
     /// What the socket did not take, and how much of it it did.
     unsent: Vec<u8>,
     unsent_from: usize,
-    /// What whoever is sending has taken out, in bytes.
+    /// What whoever is sending has taken out, in bytes, and what that keeps in memory.
     in_flight: usize,
+    in_flight_capacity: usize,
+    /// What of all this counts with the server, in bytes.
+    counted: usize,
+    /// Since when the socket has been full, and what it has taken since, in bytes.
+    full_since: Option<Instant>,
+    taken: usize,
     /// Nothing is appended after the last reply.
     last_was_queued: bool,
 }
@@ -74,6 +89,26 @@ impl State {
     const fn is_closed(&self) -> bool {
         self.transport.is_none()
     }
+
+    /// What is kept in memory for it, in bytes.
+    const fn kept(&self) -> usize {
+        self.queued.capacity() + self.in_flight_capacity + self.unsent.capacity()
+    }
+
+    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    fn cut(&mut self) {
+        self.queued = Vec::new();
+        self.last_was_queued = true;
+    }
+
+    /// The socket is full, and has taken so much since it was looked at last.
+    fn note_full(&mut self, taken: usize) {
+        self.taken += taken;
+        if self.full_since.is_none() || self.taken >= TAKEN_IN_TIME {
+            self.full_since = Some(time::now());
+            self.taken = 0;
+        }
+    }
 }
 
 /// The output of one connection.
@@ -83,32 +118,67 @@ pub(super) struct Output {
     unsent: AtomicUsize,
     /// The last reply is queued; likewise.
     is_ending: AtomicBool,
+    /// The server's, where there is one.
+    accounts: Option<Arc<MemoryAccounts>>,
 }
 
 impl Output {
-    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        accounts: Option<Arc<MemoryAccounts>>,
+    ) -> Self {
         let state = State { transport: Some(transport), ..State::default() };
         Self {
             state: RankedMutex::new(Rank::ConnectionOutput, "connection output", state),
             unsent: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
+            accounts,
         }
     }
 
     /// Lets `write` append. False when the connection takes no more.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.append_up_to(OUTPUT_LIMIT, write)
+    }
+
+    /// The same for what the client has not just asked for: where the server has no room for more, the connection is cut
+    /// unless it reads.
+    pub(super) fn append_event(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let limit = if self.is_over_pause() { UNSENT_PAUSE } else { OUTPUT_LIMIT };
+        self.append_up_to(limit, write)
+    }
+
+    fn append_up_to(&self, limit: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.state.lock();
         if state.is_closed() || state.last_was_queued {
             return false;
         }
         write(&mut state.queued);
-        if state.unsent() > OUTPUT_LIMIT {
-            state.queued = Vec::new();
-            state.last_was_queued = true; // the next to send closes it
+        if state.unsent() > limit {
+            state.cut();
             self.is_ending.store(true, Ordering::Relaxed);
         }
-        self.note_unsent(&state);
+        self.note_unsent(&mut state);
         true
+    }
+
+    /// Appends answers that were made elsewhere. Long ones are not copied when there is nothing before them.
+    pub(super) fn append_answers(&self, answers: &mut Vec<u8>) -> bool {
+        self.append(|queued| {
+            if queued.is_empty() && answers.len() > KEPT_CAPACITY {
+                mem::swap(queued, answers);
+            } else {
+                queued.extend_from_slice(answers);
+            }
+        })
+    }
+
+    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    pub(super) fn cut(&self) {
+        let mut state = self.state.lock();
+        state.cut();
+        self.is_ending.store(true, Ordering::Relaxed);
+        self.note_unsent(&mut state);
     }
 
     /// What is queued now is the last: when it is sent, the connection closes.
@@ -129,6 +199,7 @@ impl Output {
             state.queued = Vec::new();
             state.unsent = Vec::new();
             state.unsent_from = 0;
+            self.note_unsent(&mut state);
             state.transport.take()
         };
         if let Some(transport) = transport {
@@ -147,9 +218,39 @@ impl Output {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    fn note_unsent(&self, state: &State) {
+    /// Whether more waits for the socket than a reader may leave there. That is less where the server has no more room.
+    pub(super) fn is_full(&self) -> bool {
+        let unsent = self.unsent();
+        unsent > SMALL_ANSWER && (unsent > UNSENT_PAUSE || self.are_answers_full())
+    }
+
+    /// Whether it has more than its share while the server has no more room.
+    pub(super) fn is_over_pause(&self) -> bool {
+        self.unsent() > UNSENT_PAUSE && self.are_answers_full()
+    }
+
+    fn are_answers_full(&self) -> bool {
+        self.accounts.as_ref().is_some_and(|accounts| accounts.are_answers_full())
+    }
+
+    /// For how long its socket has taken next to nothing of what waits for it.
+    pub(super) fn stands_still_for(&self) -> Option<Duration> {
+        let state = self.state.lock();
+        let since = state.full_since.filter(|_| state.counted > 0)?;
+        Some(time::now().saturating_duration_since(since))
+    }
+
+    fn note_unsent(&self, state: &mut State) {
         // A hint for the reader, who looks again: nothing follows from it.
         self.unsent.store(state.unsent(), Ordering::Relaxed);
+        let kept = state.kept();
+        let counts = if kept > KEPT_CAPACITY { kept } else { 0 };
+        if counts != state.counted
+            && let Some(accounts) = &self.accounts
+        {
+            accounts.change_answers(state.counted, counts);
+            state.counted = counts;
+        }
     }
 
     /// Sends what is queued, unless somebody does already.
@@ -174,18 +275,22 @@ impl Output {
     fn drive(&self, transport: &dyn Transport) -> Sent {
         let mut bytes = Vec::new();
         let mut from = 0;
+        let mut taken = 0;
         loop {
             {
                 let mut state = self.state.lock();
+                state.in_flight = 0;
+                state.in_flight_capacity = 0;
                 if state.is_closed() {
+                    self.note_unsent(&mut state);
                     return Sent::All;
                 }
-                state.in_flight = 0;
                 if from < bytes.len() {
                     // The socket is full.
+                    state.note_full(taken);
                     state.unsent = bytes;
                     state.unsent_from = from;
-                    self.note_unsent(&state);
+                    self.note_unsent(&mut state);
                     drop(state);
                     transport.finish_later();
                     return Sent::Blocked;
@@ -195,12 +300,13 @@ impl Output {
                     from = mem::take(&mut state.unsent_from);
                 } else if state.queued.is_empty() {
                     state.sending = false;
+                    state.full_since = None;
                     let close = state.last_was_queued;
                     if bytes.capacity() <= KEPT_CAPACITY && state.queued.capacity() == 0 {
                         bytes.clear();
                         state.queued = bytes;
                     }
-                    self.note_unsent(&state);
+                    self.note_unsent(&mut state);
                     return if close { Sent::Close } else { Sent::All };
                 } else {
                     bytes.clear();
@@ -209,17 +315,36 @@ impl Output {
                     from = 0;
                 }
                 state.in_flight = bytes.len() - from;
-                self.note_unsent(&state);
+                state.in_flight_capacity = bytes.capacity();
+                self.note_unsent(&mut state);
             }
+            let start = from;
             while from < bytes.len() {
                 match transport.send(&bytes[from..]) {
-                    Ok(0) => return Sent::Close,
+                    Ok(0) => return self.failed(),
                     Ok(taken) => from += taken,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(_) => return Sent::Close,
+                    Err(_) => return self.failed(),
                 }
             }
+            taken += from - start;
+        }
+    }
+
+    /// The socket takes nothing more: what was taken out for it is gone.
+    fn failed(&self) -> Sent {
+        let mut state = self.state.lock();
+        (state.in_flight, state.in_flight_capacity) = (0, 0);
+        self.note_unsent(&mut state);
+        Sent::Close
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some(accounts) = &self.accounts {
+            accounts.change_answers(self.state.get_mut().counted, 0);
         }
     }
 }
@@ -227,6 +352,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::memory_account::MemoryLimits;
     use parking_lot::Mutex;
 
     #[derive(Default)]
@@ -254,7 +380,7 @@ mod tests {
 
     fn output() -> (Output, Arc<Wire>) {
         let wire = Arc::new(Wire::default());
-        (Output::new(Arc::clone(&wire) as _), wire)
+        (Output::new(Arc::clone(&wire) as _, None), wire)
     }
 
     #[test]
@@ -305,5 +431,73 @@ mod tests {
         }
         assert!(!output.append(|bytes| bytes.push(0)));
         assert_eq!(output.send(), Sent::Close);
+    }
+
+    fn counted(answer_bytes: usize) -> (Output, Arc<Wire>, Arc<MemoryAccounts>) {
+        let limits = MemoryLimits { answer_bytes, ..MemoryLimits::default() };
+        let accounts = Arc::new(MemoryAccounts::new(limits));
+        let wire = Arc::new(Wire::default());
+        (Output::new(Arc::clone(&wire) as _, Some(Arc::clone(&accounts))), wire, accounts)
+    }
+
+    #[test]
+    fn what_is_kept_counts_from_some_length_on_until_it_is_sent_or_gone() {
+        let (output, wire, accounts) = counted(1 << 20);
+        output.append(|bytes| bytes.resize(10_000, 1));
+        assert_eq!(output.send(), Sent::Blocked);
+        assert_eq!(accounts.answer_bytes(), 0, "small things are not counted");
+        assert_eq!(output.stands_still_for(), None, "nobody needs what does not count");
+        output.append_answers(&mut vec![2; 100_000]);
+        assert!((110_000..200_000).contains(&accounts.answer_bytes()));
+        assert!(output.stands_still_for().is_some());
+        wire.room.store(200_000, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(), Sent::All);
+        assert_eq!((accounts.answer_bytes(), output.stands_still_for()), (0, None));
+
+        output.append_answers(&mut vec![3; 100_000]);
+        assert!(accounts.answer_bytes() >= 100_000);
+        output.close();
+        assert_eq!(accounts.answer_bytes(), 0);
+        let (output, _wire, accounts) = counted(1 << 20);
+        output.append_answers(&mut vec![3; 100_000]);
+        drop(output);
+        assert_eq!(accounts.answer_bytes(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_takes_enough_does_not_stand_still() {
+        let (output, wire, _accounts) = counted(1 << 20);
+        output.append_answers(&mut vec![2; 500_000]);
+        assert_eq!(output.send(), Sent::Blocked);
+        let since = |output: &Output| output.state.lock().full_since.unwrap();
+        let first = since(&output);
+        wire.room.store(TAKEN_IN_TIME - 1, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(), Sent::Blocked);
+        assert_eq!(since(&output), first, "too little");
+        wire.room.store(1, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(), Sent::Blocked);
+        assert!(since(&output) > first);
+    }
+
+    #[test]
+    fn where_there_is_no_more_room_events_cut_off_who_does_not_read() {
+        let (output, _wire, accounts) = counted(8 << 20);
+        let event =
+            |output: &Output| output.append_event(|bytes| bytes.resize(bytes.len() + 1000, 0));
+        output.append_answers(&mut vec![2; UNSENT_PAUSE + 1]);
+        assert!(event(&output) && event(&output), "there is room");
+        assert!(output.is_full());
+        accounts.change_answers(0, 8 << 20);
+        assert!(output.is_over_pause());
+        assert!(event(&output), "it is taken, and the last");
+        assert!(!event(&output));
+        assert_eq!(output.unsent(), 0);
+        assert_eq!(output.send(), Sent::Close);
+
+        let (output, _wire, accounts) = counted(1000);
+        accounts.change_answers(0, 2000);
+        output.append_answers(&mut vec![2; SMALL_ANSWER + 1]);
+        assert!(output.is_full(), "a reader stops earlier");
+        assert!(event(&output) && event(&output), "but is not cut off");
     }
 }

@@ -9,7 +9,7 @@
 mod path_watchers;
 mod watch_table;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use log::{debug, trace};
 
 use crate::data::ACL;
-use crate::ids::Zxid;
+use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_watcher::WatcherRef;
@@ -36,6 +36,9 @@ use watch_table::WatchTable;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatchManager";
+
+/// So many paths are shown while the table is held.
+const PATHS_AT_ONCE: usize = 1000;
 
 /// Watches of all modes; removes a closed watcher's at once.
 pub struct WatchManager {
@@ -60,6 +63,15 @@ impl WatchManager {
         // Whoever adds a watch and whoever fires are ordered by the hold of the tree; the atomic needs no order.
         self.paths.store(table.path_count(), Ordering::Relaxed);
         result
+    }
+
+    /// Shows every path with its watchers, some at a time, so that nobody's change waits for all of them: what changes
+    /// meanwhile may be missed.
+    fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
+        let mut from = 0;
+        while self.table.lock().show_paths(from, PATHS_AT_ONCE, &mut show) {
+            from += PATHS_AT_ONCE;
+        }
     }
 
     /// Nobody watches anything: known without the lock.
@@ -163,46 +175,52 @@ impl IWatchManager for WatchManager {
     }
 
     fn watches(&self) -> WatchesReport {
-        let mut id_to_paths = BTreeMap::new();
-        // One text for each path, however many sessions watch it.
-        let mut texts: HashSet<Arc<str>> = HashSet::new();
-        for (watcher, paths) in self.table.lock().by_watcher() {
-            let paths = paths.map(|path| {
-                texts.get(path).cloned().unwrap_or_else(|| {
-                    let text: Arc<str> = path.into();
-                    texts.insert(Arc::clone(&text));
-                    text
-                })
-            });
-            id_to_paths.insert(watcher.0.session_id(), paths.collect::<BTreeSet<_>>());
-        }
+        let mut id_to_paths: BTreeMap<SessionId, BTreeSet<Arc<str>>> = self
+            .table
+            .lock()
+            .watchers()
+            .map(|watcher| (watcher.0.session_id(), [].into()))
+            .collect();
+        self.for_each_path(|path, watchers| {
+            // One text for each path, however many sessions watch it.
+            let path: Arc<str> = path.into();
+            for watcher in watchers {
+                let paths = id_to_paths.entry(watcher.0.session_id()).or_default();
+                paths.insert(Arc::clone(&path));
+            }
+        });
         WatchesReport::new(id_to_paths)
     }
 
     fn watches_by_path(&self) -> WatchesPathReport {
         let mut path_to_ids = BTreeMap::new();
-        for (path, watchers) in self.table.lock().by_path() {
+        self.for_each_path(|path, watchers| {
             let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
             path_to_ids.insert(Arc::from(path), ids);
-        }
+        });
         WatchesPathReport::new(path_to_ids)
     }
 
     fn dump_watches(&self, out: &mut String, by_path: bool) {
-        let table = self.table.lock();
-        // Writing to a String cannot fail.
-        let written = if by_path {
-            table.by_path().try_for_each(|(path, mut watchers)| {
-                writeln!(out, "{path}")?;
-                watchers.try_for_each(|watcher| writeln!(out, "\t{}", watcher.0.session_id()))
-            })
-        } else {
-            table.by_watcher().try_for_each(|(watcher, mut paths)| {
-                writeln!(out, "{}", watcher.0.session_id())?;
-                paths.try_for_each(|path| writeln!(out, "\t{path}"))
-            })
+        let mut line = |text: fmt::Arguments<'_>| {
+            let written = out.write_fmt(text);
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
         };
-        debug_assert!(written.is_ok());
+        if by_path {
+            self.for_each_path(|path, watchers| {
+                line(format_args!("{path}\n"));
+                for watcher in watchers {
+                    line(format_args!("\t{}\n", watcher.0.session_id()));
+                }
+            });
+            return;
+        }
+        for (session_id, paths) in self.watches().as_map() {
+            line(format_args!("{session_id}\n"));
+            for path in paths {
+                line(format_args!("\t{path}\n"));
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::server::admin::command::{AdminContext, EnsembleContext, TakenSnapshot};
 use crate::server::auth::provider_registry::ProviderRegistry;
+use crate::server::memory_account::MemoryAccounts;
 use crate::server::persistence::snapshot_info::SnapshotInfo;
 use crate::server::persistence::util::{SNAPSHOT_FILE_PREFIX, zxid_from_name};
 use crate::server::watch::watches_path_report::WatchesPathReport;
@@ -31,15 +32,23 @@ impl AdminContext for ZooKeeperServer {
     }
 
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
-        self.zk_database().tree().read().all_ephemerals()
+        let database = self.zk_database();
+        // The tree is let go between two sessions.
+        let paths_of = |session_id| {
+            let tree = database.tree().read();
+            (session_id, tree.ephemeral_paths(session_id).map(str::to_owned).collect())
+        };
+        database.sessions_with_ephemerals().into_iter().map(paths_of).collect()
     }
 
     fn watches(&self) -> WatchesReport {
-        self.zk_database().tree().read().watches()
+        let watches = self.zk_database().tree().read().data_watches();
+        watches.watches()
     }
 
     fn watches_by_path(&self) -> WatchesPathReport {
-        self.zk_database().tree().read().watches_by_path()
+        let watches = self.zk_database().tree().read().data_watches();
+        watches.watches_by_path()
     }
 
     fn watches_summary(&self) -> WatchesSummary {
@@ -81,5 +90,13 @@ impl AdminContext for ZooKeeperServer {
 
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         self.role().ensemble()
+    }
+
+    fn memory(&self) -> Option<&Arc<MemoryAccounts>> {
+        Some(self.memory())
+    }
+
+    fn close_clients_for_room(&self) {
+        self.close_stalled(|| !self.memory().are_answers_full());
     }
 }

@@ -1,6 +1,7 @@
 //! The server as the four-letter words and the admin server see it (Java: dumpConf, dumpMonitorValues and registerMetrics
 //! of server/ZooKeeperServer.java).
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl ZooKeeperServer {
 
 impl ServerStatsProvider for ZooKeeperServer {
     fn outstanding_requests(&self) -> i64 {
-        self.in_process()
+        self.outstanding_requests()
     }
 
     fn last_processed_zxid(&self) -> Zxid {
@@ -145,7 +146,20 @@ impl CommandContext for ZooKeeperServer {
     }
 
     fn dump_ephemerals(&self, out: &mut String) {
-        self.zk_database().tree().read().dump_ephemerals(out);
+        let sessions = self.zk_database().sessions_with_ephemerals();
+        let infallible = writeln!(out, "Sessions with Ephemerals ({}):", sessions.len());
+        debug_assert!(infallible.is_ok());
+        for session_id in sessions {
+            // The tree is let go between two sessions.
+            let tree = self.zk_database().tree().read();
+            let infallible = writeln!(out, "{session_id}:");
+            debug_assert!(infallible.is_ok());
+            for path in tree.ephemeral_paths(session_id) {
+                out.push('\t');
+                out.push_str(path);
+                out.push('\n');
+            }
+        }
     }
 
     fn dump_connections(&self, secure: bool, out: &mut String) {
@@ -155,7 +169,8 @@ impl CommandContext for ZooKeeperServer {
     }
 
     fn dump_watches(&self, by_path: bool, out: &mut String) {
-        self.zk_database().tree().read().dump_watches(out, by_path);
+        let watches = self.zk_database().tree().read().data_watches();
+        watches.dump_watches(out, by_path);
     }
 
     fn dump_watches_summary(&self, out: &mut String) {

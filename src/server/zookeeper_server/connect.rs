@@ -145,7 +145,7 @@ impl ZooKeeperServer {
         }
         let len = u32::try_from(response.len() - 4).unwrap_or_default();
         response[..4].copy_from_slice(&len.to_be_bytes());
-        cnxn.append_raw(&response, 1);
+        cnxn.append_raw(response, 1);
         if valid {
             debug!(
                 target: LOG,

@@ -10,6 +10,7 @@ use crate::jute::Limits;
 use crate::server::blue_throttle::BlueThrottleConfig;
 use crate::server::ephemeral_type::EphemeralTypes;
 use crate::server::first_bytes::HttpPorts;
+use crate::server::memory_account::MemoryLimits;
 use crate::server::server_config::ServerConfig;
 use crate::server::sync_request_processor::FlushSettings;
 
@@ -100,6 +101,8 @@ pub struct ServerSettings {
     pub ephemeral_types: EphemeralTypes,
     /// What large requests may take.
     pub large_requests: LargeRequestsConfig,
+    /// What clients may have waiting in memory.
+    pub memory: MemoryLimits,
     /// What limits new connections.
     pub conn_throttle: BlueThrottleConfig,
     /// Where HTTP is spoken, for those who speak it elsewhere.
@@ -140,6 +143,7 @@ impl ServerSettings {
             snap: SnapSettings::from_properties(properties),
             ephemeral_types: EphemeralTypes::from_properties(properties),
             large_requests: LargeRequestsConfig::from_properties(properties),
+            memory: MemoryLimits::from_properties(properties, limits(properties)),
             conn_throttle: BlueThrottleConfig::from_properties(properties),
             http_ports: HttpPorts::new(config, properties),
         };

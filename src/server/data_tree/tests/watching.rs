@@ -183,7 +183,7 @@ fn the_dumps_show_data_watches() {
     server.tree.dump_watches_summary(&mut text);
     assert!(text.starts_with("1 connections watching 1 paths"), "{text}");
     text.clear();
-    server.tree.dump_watches(&mut text, true);
+    server.tree.data_watches().dump_watches(&mut text, true);
     assert!(text.starts_with("/a\n\t0x1000000000000007"), "{text}");
     server.tree.shutdown_watcher();
 }

@@ -272,26 +272,26 @@ impl WatchTable {
         }
     }
 
-    /// Each watcher and its paths.
-    pub(super) fn by_watcher(
-        &self,
-    ) -> impl Iterator<Item = (&WatcherRef, impl Iterator<Item = &str>)> {
-        self.watchers.iter().flatten().map(|entry| {
-            let paths = entry.paths.iter().map(|id| &*self.paths[*id as usize].path);
-            (&entry.watcher, paths)
-        })
+    /// Every watcher, also one whose watches have all fired.
+    pub(super) fn watchers(&self) -> impl Iterator<Item = &WatcherRef> {
+        self.watchers.iter().flatten().map(|entry| &entry.watcher)
     }
 
-    /// Each path and its watchers.
-    pub(super) fn by_path(
+    /// Shows so many places of paths from that one on, each path with its watchers; false at the end.
+    pub(super) fn show_paths(
         &self,
-    ) -> impl Iterator<Item = (&str, impl Iterator<Item = &WatcherRef>)> {
-        self.paths.iter().filter(|entry| !entry.watchers.is_empty()).map(|entry| {
-            let watchers = entry.watchers.iter().filter_map(|(id, _)| {
+        from: usize,
+        count: usize,
+        show: &mut impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>),
+    ) -> bool {
+        let rest = self.paths.get(from..).unwrap_or_default();
+        for entry in rest.iter().take(count).filter(|entry| !entry.watchers.is_empty()) {
+            let mut watchers = entry.watchers.iter().filter_map(|(id, _)| {
                 self.watchers[id as usize].as_ref().map(|entry| &entry.watcher)
             });
-            (&*entry.path, watchers)
-        })
+            show(&entry.path, &mut watchers);
+        }
+        rest.len() > count
     }
 
     /// Every invariant between the two ways.

@@ -1,0 +1,118 @@
+//! `multiRead`: reads whose results are one answer (Java: the multiRead case of processRequest in
+//! server/FinalRequestProcessor.java).
+//!
+//! Written straight from the tree into the answer. A few bytes of the request may ask for a megabyte of it, again and again:
+//! as soon as the answer is longer than most, all of it is measured, and refused or given its room before it is made.
+//! Threads, locks: those of the caller, who holds the tree.
+
+use std::io;
+
+use super::reads::{Read, ReadError, ReadResult};
+use crate::jute::{BinaryOutputArchive, InputError, OutputArchive, Record};
+use crate::keeper_exception::KeeperError;
+use crate::multi_operation_record::{END_HEADER, MultiOperationRecord};
+use crate::multi_response::serialize_result;
+use crate::op::Op;
+use crate::op_result::OpResult;
+use crate::proto::MultiHeader;
+use crate::server::data_tree::NodeView;
+use crate::server::memory_account::SMALL_ANSWER;
+use crate::zoo_defs::{OpCode, perms};
+
+/// What a result has beside the data or the names: a header and a stat with a length.
+const RESULT_OVERHEAD: usize = 9 + 4 + 68;
+
+/// How many bytes the result of a read of this node has; what is beyond `limit` is not counted to the end.
+fn result_bytes(op: &Op, node: &NodeView<'_>, limit: usize) -> usize {
+    let mut bytes = RESULT_OVERHEAD;
+    if let Op::GetData(_) = op {
+        return bytes + node.data().map_or(0, <[u8]>::len);
+    }
+    for child in node.children() {
+        bytes += 4 + child.len();
+        if bytes > limit {
+            break;
+        }
+    }
+    bytes
+}
+
+fn path_of(op: &Op) -> Option<&str> {
+    match op {
+        Op::GetChildren(read) => Some(&read.path),
+        Op::GetData(read) => Some(&read.path),
+        _ => None,
+    }
+}
+
+impl Read<'_> {
+    pub(super) fn multi_read(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+        let record: MultiOperationRecord = self.record(payload)?;
+        let start = body.len();
+        let mut has_room = false;
+        for (number, op) in record.ops().iter().enumerate() {
+            let Some(path) = path_of(op) else {
+                END_HEADER.serialize(&mut BinaryOutputArchive::new(body));
+                let problem = io::Error::new(io::ErrorKind::InvalidData, "Invalid type of readOp");
+                return Err(ReadError::MalformedAfter(InputError::Io(problem)));
+            };
+            let result = self.readable(path, perms::READ).and_then(|node| {
+                if !has_room {
+                    let bytes = body.len() - start + result_bytes(op, &node, SMALL_ANSWER);
+                    if bytes > SMALL_ANSWER {
+                        return Ok(None);
+                    }
+                }
+                self.append_result(op, path, body).map(Some)
+            });
+            let result = match result {
+                Ok(None) => {
+                    self.make_room(body, self.bytes_of_all(&record.ops()[number..]))?;
+                    has_room = true;
+                    self.append_result(op, path, body)
+                }
+                Ok(Some(())) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                let result = OpResult::Error { err: error.code() };
+                serialize_result(&result, &mut BinaryOutputArchive::new(body));
+            }
+        }
+        END_HEADER.serialize(&mut BinaryOutputArchive::new(body));
+        Ok(())
+    }
+
+    /// What these results have together, or more than any answer may have.
+    fn bytes_of_all(&self, ops: &[Op]) -> usize {
+        let limit = self.server.memory().limits().response_bytes;
+        let mut bytes = 0;
+        for op in ops {
+            let node = path_of(op).and_then(|path| self.tree.node(path));
+            bytes += node.map_or(RESULT_OVERHEAD, |node| result_bytes(op, &node, limit));
+            if bytes > limit {
+                break;
+            }
+        }
+        bytes
+    }
+
+    fn append_result(&self, op: &Op, path: &str, body: &mut Vec<u8>) -> Result<(), KeeperError> {
+        let archive = &mut BinaryOutputArchive::new(body);
+        let header = |code: OpCode| MultiHeader { r#type: code.code(), done: false, err: 0 };
+        if let Op::GetData(_) = op {
+            let (data, stat) = self.tree.get_data(path, None)?;
+            header(OpCode::GetData).serialize(archive);
+            archive.write_buffer(data, "data");
+            stat.serialize(archive);
+            return Ok(());
+        }
+        let (node, _) = self.tree.children(path, None)?;
+        header(OpCode::GetChildren).serialize(archive);
+        archive.start_vector(Some(node.child_count()), "children");
+        for child in node.children() {
+            archive.write_string(Some(child), "e1");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,478 @@
+//! What clients have waiting in the server's memory, and how much that may be (no Java twin: Java's heap is the limit, and a
+//! full heap ends the server).
+//!
+//! Two accounts: requests that wait, in number and in bytes, with the frames that are half here; and answers, being made or
+//! not taken by the socket yet. Small things are not counted one by one, so that most requests cost no more than they did.
+//! Threads: any. Locks: one for whoever makes a long report (`Rank::Server`). Each account is one atomic; it guards no other
+//! data, so all of it is relaxed.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use log::info;
+
+use super::server_cnxn::ServerCnxn;
+use super::zookeeper_server::LOG;
+use crate::common::zk_config::SystemProperties;
+use crate::jute::Limits;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+const REQUEST_BYTES: &str = "zookeeper.globalOutstandingBytesLimit";
+const CNXN_REQUEST_BYTES: &str = "zookeeper.connectionOutstandingBytesLimit";
+const ANSWER_BYTES: &str = "zookeeper.globalUnsentBytesLimit";
+const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
+
+/// An answer, and what a connection has unsent, counts from this length on, in bytes.
+pub const SMALL_ANSWER: usize = 16 << 10;
+
+/// The lowest bits of an account of requests are their bytes, the others their number.
+const BYTES_BITS: u32 = 40;
+const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
+
+/// How often somebody looks for connections that keep memory and stand still, in ms.
+const LOOK_FOR_STALLED_MS: i64 = 50;
+
+/// For how long a connection may keep memory that others need and stand still: less when more than so many wait for it, so
+/// that who comes last has his turn soon.
+const TIME_TO_MOVE: Duration = Duration::from_secs(1);
+const LEAST_TIME_TO_MOVE: Duration = Duration::from_millis(100);
+const WAITING_FOR_ALL_TIME: usize = 8;
+
+/// What clients may have waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// All requests that wait and frames that are half here, in bytes.
+    pub request_bytes: usize,
+    /// The requests of one connection that wait, in bytes.
+    pub cnxn_request_bytes: usize,
+    /// All answers that are being made or not sent yet, in bytes.
+    pub answer_bytes: usize,
+    /// The longest answer, in bytes.
+    pub response_bytes: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 128 << 20,
+            cnxn_request_bytes: 16 << 20,
+            answer_bytes: 128 << 20,
+            response_bytes: 64 << 20,
+        }
+    }
+}
+
+impl MemoryLimits {
+    /// The settings `zookeeper.globalOutstandingBytesLimit`, `zookeeper.connectionOutstandingBytesLimit`,
+    /// `zookeeper.globalUnsentBytesLimit` and `zookeeper.maxResponseBytes`. Whoever raises `jute.maxbuffer` above the
+    /// longest answer raises that, too.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties, jute: Limits) -> Self {
+        let default = Self::default();
+        let bytes = |key: &str, default: usize| {
+            let set: i64 = properties.number_or(key, i64::try_from(default).unwrap_or(i64::MAX));
+            usize::try_from(set).ok().filter(|bytes| *bytes > 0).unwrap_or(default)
+        };
+        let response_bytes = bytes(RESPONSE_BYTES, default.response_bytes).max(jute.max_buffer);
+        let limits = Self {
+            request_bytes: bytes(REQUEST_BYTES, default.request_bytes),
+            cnxn_request_bytes: bytes(CNXN_REQUEST_BYTES, default.cnxn_request_bytes),
+            // The longest answer must have room beside small ones.
+            answer_bytes: bytes(ANSWER_BYTES, default.answer_bytes)
+                .max(response_bytes.saturating_mul(2)),
+            response_bytes,
+        };
+        info!(
+            target: LOG,
+            "{REQUEST_BYTES} = {}, {CNXN_REQUEST_BYTES} = {}, {ANSWER_BYTES} = {}, {RESPONSE_BYTES} = {}",
+            limits.request_bytes,
+            limits.cnxn_request_bytes,
+            limits.answer_bytes,
+            limits.response_bytes
+        );
+        limits
+    }
+}
+
+/// A number of requests and their bytes, changed in one step.
+#[derive(Debug, Default)]
+pub struct RequestAccount(AtomicU64);
+
+impl RequestAccount {
+    /// What one request of that length counts.
+    const fn one(bytes: usize) -> u64 {
+        // Longer than the mask is no frame.
+        1 << BYTES_BITS | bytes as u64 & BYTES_MASK
+    }
+
+    fn add(&self, charge: u64) {
+        self.0.fetch_add(charge, Ordering::Relaxed);
+    }
+
+    fn sub(&self, charge: u64) {
+        self.0.fetch_sub(charge, Ordering::Relaxed);
+    }
+
+    /// How many requests.
+    #[must_use]
+    pub fn requests(&self) -> i64 {
+        i64::try_from(self.0.load(Ordering::Relaxed) >> BYTES_BITS).unwrap_or(i64::MAX)
+    }
+
+    /// How many bytes they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.0.load(Ordering::Relaxed) & BYTES_MASK).unwrap_or(usize::MAX)
+    }
+
+    /// Whether nothing is counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// The accounts of a server.
+#[derive(Debug)]
+pub struct MemoryAccounts {
+    limits: MemoryLimits,
+    requests: RequestAccount,
+    answers: AtomicUsize,
+    /// Held by whoever makes a long report: one is made at a time.
+    reports: RankedMutex<()>,
+    looked_for_stalled_ms: AtomicI64,
+    /// How many wait for room.
+    waiting: AtomicUsize,
+}
+
+impl MemoryAccounts {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(limits: MemoryLimits) -> Self {
+        Self {
+            limits,
+            requests: RequestAccount::default(),
+            answers: AtomicUsize::new(0),
+            reports: RankedMutex::new(Rank::Server, "long reports", ()),
+            looked_for_stalled_ms: AtomicI64::new(i64::MIN),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes a report that may be long, such as one of all watches, when no other one is being made: many who ask at once
+    /// cost as much memory as one, and what one has got is counted before the next is made. None when answers have all
+    /// the bytes that they may have. No lock may be held.
+    pub fn make_report<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+        let _alone = self.reports.lock();
+        (!self.are_answers_full()).then(make)
+    }
+
+    /// Counts a report that is made already until it is sent.
+    #[must_use]
+    pub fn report_room(self: &Arc<Self>, bytes: usize) -> ReportRoom {
+        self.change_answers(0, bytes);
+        ReportRoom { accounts: Arc::clone(self), bytes }
+    }
+
+    /// What may wait.
+    #[must_use]
+    pub const fn limits(&self) -> &MemoryLimits {
+        &self.limits
+    }
+
+    /// Requests that wait, and frames that are half here.
+    #[must_use]
+    pub const fn requests(&self) -> &RequestAccount {
+        &self.requests
+    }
+
+    /// Whether requests have all the bytes that they may have.
+    #[must_use]
+    pub fn are_requests_full(&self) -> bool {
+        self.requests.bytes() > self.limits.request_bytes
+    }
+
+    /// Whether a frame of that length would fit now. One always does.
+    #[must_use]
+    pub fn has_frame_room(&self, bytes: usize) -> bool {
+        let used = self.requests.bytes();
+        used == 0 || used.saturating_add(bytes) <= self.limits.request_bytes
+    }
+
+    /// Room for a frame that is half here; none when there is none.
+    #[must_use]
+    pub fn frame_room(self: &Arc<Self>, bytes: usize) -> Option<FrameRoom> {
+        let charge = bytes as u64 & BYTES_MASK;
+        self.requests.add(charge);
+        let room = FrameRoom { accounts: Arc::clone(self), charge };
+        let others = self.requests.bytes().saturating_sub(bytes);
+        (others == 0 || others + bytes <= self.limits.request_bytes).then_some(room)
+    }
+
+    /// What answers have, in bytes.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Whether answers have all the bytes that they may have.
+    #[must_use]
+    pub fn are_answers_full(&self) -> bool {
+        self.answer_bytes() > self.limits.answer_bytes
+    }
+
+    /// Whether an answer of that length would fit now. One always does.
+    #[must_use]
+    pub fn has_answer_room(&self, bytes: usize) -> bool {
+        let used = self.answer_bytes();
+        used == 0 || used.saturating_add(bytes) <= self.limits.answer_bytes
+    }
+
+    /// Counts what a connection keeps for its socket: it was so much, and is so much.
+    pub fn change_answers(&self, was: usize, is: usize) {
+        if is > was {
+            self.answers.fetch_add(is - was, Ordering::Relaxed);
+        } else if is < was {
+            self.answers.fetch_sub(was - is, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody waits for room from now on.
+    pub fn wait_for_room(&self) -> WaitingForRoom<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        WaitingForRoom(&self.waiting)
+    }
+
+    /// For how long a connection may keep memory and stand still, as long as others wait for it.
+    #[must_use]
+    pub fn time_to_move(&self) -> Duration {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let share = u32::try_from(waiting / WAITING_FOR_ALL_TIME).unwrap_or(u32::MAX);
+        (TIME_TO_MOVE / share.max(1)).max(LEAST_TIME_TO_MOVE)
+    }
+
+    /// Whether it is time to look for connections that stand still; true for one of those who ask.
+    pub fn is_time_to_look_for_stalled(&self, now_ms: i64) -> bool {
+        let last_ms = self.looked_for_stalled_ms.load(Ordering::Relaxed);
+        now_ms >= last_ms.saturating_add(LOOK_FOR_STALLED_MS)
+            && self
+                .looked_for_stalled_ms
+                .compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// A reader waits for room for as long as this lives.
+#[derive(Debug)]
+pub struct WaitingForRoom<'a>(&'a AtomicUsize);
+
+impl Drop for WaitingForRoom<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Room for answers that are being made; given back when it is dropped, as late as the output counts them.
+#[derive(Debug)]
+pub struct AnswerRoom<'a> {
+    accounts: &'a MemoryAccounts,
+    bytes: Cell<usize>,
+}
+
+impl<'a> AnswerRoom<'a> {
+    /// None yet.
+    #[must_use]
+    pub const fn new(accounts: &'a MemoryAccounts) -> Self {
+        Self { accounts, bytes: Cell::new(0) }
+    }
+
+    /// Takes room for so much more; false when there is none.
+    pub fn take(&self, bytes: usize) -> bool {
+        let others = self.accounts.answers.fetch_add(bytes, Ordering::Relaxed);
+        if others == 0 || others.saturating_add(bytes) <= self.accounts.limits.answer_bytes {
+            self.bytes.set(self.bytes.get() + bytes);
+            return true;
+        }
+        self.accounts.answers.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+
+    /// Gives all of it back.
+    pub fn give_back(&self) {
+        self.accounts.change_answers(self.bytes.take(), 0);
+    }
+}
+
+impl Drop for AnswerRoom<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// A report that is being sent counts for as long as this lives.
+#[derive(Debug)]
+pub struct ReportRoom {
+    accounts: Arc<MemoryAccounts>,
+    bytes: usize,
+}
+
+impl Drop for ReportRoom {
+    fn drop(&mut self) {
+        self.accounts.change_answers(self.bytes, 0);
+    }
+}
+
+/// Room for a frame of which a part is here.
+#[derive(Debug)]
+pub struct FrameRoom {
+    accounts: Arc<MemoryAccounts>,
+    charge: u64,
+}
+
+impl Drop for FrameRoom {
+    fn drop(&mut self) {
+        self.accounts.requests.sub(self.charge);
+    }
+}
+
+/// A request that waits or is under way counts for as long as this lives: with the server and with its connection.
+pub struct HeldRequest {
+    cnxn: Arc<ServerCnxn>,
+    charge: u64,
+    /// Whether it counts as in process with the throttler (Java: incInProcess).
+    in_process: bool,
+}
+
+impl HeldRequest {
+    /// Counts a request of the connection whose bytes, with what keeps them, are so many.
+    #[must_use]
+    pub fn new(cnxn: &Arc<ServerCnxn>, bytes: usize) -> Self {
+        let charge = RequestAccount::one(bytes);
+        cnxn.held().add(charge);
+        if let Some(server) = cnxn.server() {
+            server.memory().requests.add(charge);
+        }
+        Self { cnxn: Arc::clone(cnxn), charge, in_process: false }
+    }
+
+    /// It is on its way through the processors, which have a limit of their own.
+    pub const fn set_in_process(&mut self) {
+        self.in_process = true;
+    }
+}
+
+impl Drop for HeldRequest {
+    fn drop(&mut self) {
+        self.cnxn.held().sub(self.charge);
+        if let Some(server) = self.cnxn.server() {
+            server.memory().requests.sub(self.charge);
+            if self.in_process {
+                server.dec_in_process();
+            }
+        }
+        self.cnxn.request_was_let_go();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Arc<MemoryAccounts> {
+        Arc::new(MemoryAccounts::new(MemoryLimits {
+            request_bytes: 1000,
+            cnxn_request_bytes: 500,
+            answer_bytes: 1000,
+            response_bytes: 400,
+        }))
+    }
+
+    #[test]
+    fn number_and_bytes_are_counted_apart() {
+        let account = RequestAccount::default();
+        for bytes in [0, 7, 1 << 30] {
+            account.add(RequestAccount::one(bytes));
+        }
+        assert_eq!((account.requests(), account.bytes()), (3, (1 << 30) + 7));
+        account.sub(RequestAccount::one(7));
+        assert_eq!((account.requests(), account.bytes()), (2, 1 << 30));
+        account.sub(RequestAccount::one(0));
+        account.sub(RequestAccount::one(1 << 30));
+        assert!(account.is_empty());
+    }
+
+    #[test]
+    fn frames_share_the_room_of_requests_and_one_always_fits() {
+        let accounts = accounts();
+        let first = accounts.frame_room(5000);
+        assert!(first.is_some(), "one always fits");
+        assert!(accounts.frame_room(1).is_none() && !accounts.has_frame_room(1));
+        assert!(accounts.are_requests_full());
+        drop(first);
+        let half = accounts.frame_room(600);
+        assert!(half.is_some() && accounts.frame_room(600).is_none());
+        assert!(accounts.has_frame_room(400) && !accounts.has_frame_room(401));
+        drop(half);
+        assert!(accounts.requests().is_empty(), "what was refused does not count");
+    }
+
+    #[test]
+    fn room_for_answers_is_given_back() {
+        let accounts = accounts();
+        let first = AnswerRoom::new(&accounts);
+        assert!(first.take(600) && first.take(300));
+        let second = AnswerRoom::new(&accounts);
+        assert!(!second.take(101) && second.take(100));
+        assert_eq!(accounts.answer_bytes(), 1000);
+        drop(first);
+        second.give_back();
+        assert_eq!(accounts.answer_bytes(), 0);
+        assert!(second.take(9999), "one always fits");
+        drop(second);
+        accounts.change_answers(0, 1200);
+        assert!(accounts.are_answers_full());
+        accounts.change_answers(1200, 0);
+        assert_eq!(accounts.answer_bytes(), 0);
+    }
+
+    #[test]
+    fn one_of_those_who_ask_looks_for_stalled_connections() {
+        let accounts = accounts();
+        assert!(accounts.is_time_to_look_for_stalled(5));
+        assert!(!accounts.is_time_to_look_for_stalled(54));
+        assert!(accounts.is_time_to_look_for_stalled(55));
+    }
+
+    #[test]
+    fn the_more_wait_the_less_time_has_who_stands_still() {
+        let accounts = accounts();
+        let mut waiting = Vec::new();
+        let mut times = [1, 15, 16, 200].map(|count| {
+            waiting.resize_with(count, || accounts.wait_for_room());
+            accounts.time_to_move().as_millis()
+        });
+        assert_eq!(times, [1000, 1000, 500, 100]);
+        waiting.clear();
+        times[0] = accounts.time_to_move().as_millis();
+        assert_eq!(times[0], 1000);
+    }
+
+    #[test]
+    fn the_longest_answer_follows_jute_maxbuffer_and_has_room() {
+        let limits = |pairs: &[(&str, &str)], max_buffer| {
+            let properties = SystemProperties::from_pairs(pairs.iter().copied());
+            MemoryLimits::from_properties(&properties, Limits::new(max_buffer, 0))
+        };
+        assert_eq!(limits(&[], 1 << 20), MemoryLimits::default());
+        assert_eq!(
+            limits(&[(REQUEST_BYTES, "-1"), (ANSWER_BYTES, "x")], 1),
+            MemoryLimits::default()
+        );
+        let raised = limits(&[], 200 << 20);
+        assert_eq!((raised.response_bytes, raised.answer_bytes), (200 << 20, 400 << 20));
+        let set = limits(&[(RESPONSE_BYTES, "1000"), (ANSWER_BYTES, "5000")], 100);
+        assert_eq!((set.response_bytes, set.answer_bytes), (1000, 5000));
+    }
+}

@@ -1,0 +1,143 @@
+//! What one connection keeps in the server's memory, and what happens where that has no room (no Java twin).
+//!
+//! A connection is not read from while its requests, or those of all, have more than they may; a long frame, and a long
+//! answer, wait until there is room for them. Whoever waits closes the connections that keep memory and stand still: those
+//! whose clients do not read, or have sent a part of a long frame and no more.
+//! Threads: the connection's reader waits; whoever applies transactions cuts connections off. Locks: the output, for a moment.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use log::{debug, warn};
+
+use super::input::InputState;
+use super::{LOG, ServerCnxn};
+use crate::server::memory_account::{FrameRoom, RequestAccount, SMALL_ANSWER};
+use crate::server::zookeeper_server::ZooKeeperServer;
+
+impl ServerCnxn {
+    /// Its requests that wait or are under way.
+    #[must_use]
+    pub const fn held(&self) -> &RequestAccount {
+        &self.held
+    }
+
+    /// A request of this connection does not count any more.
+    pub(in crate::server) fn request_was_let_go(&self) {
+        if self.is_recv_stopped() && !self.has_too_many_requests() {
+            self.wake_reader();
+        }
+    }
+
+    /// Whether its requests that wait are as many as may wait.
+    pub(super) fn has_too_many_requests(&self) -> bool {
+        let outstanding = self.outstanding_requests();
+        self.server().is_some_and(|server| server.should_throttle(outstanding, &self.held))
+    }
+
+    /// A request was kept that cannot be answered at once: the reader stops when that is too much.
+    pub(super) fn stop_if_too_many(&self) {
+        if self.has_too_many_requests() {
+            self.recv_stopped.store(true, Ordering::Release);
+        }
+    }
+
+    /// The reader stops until an answer of that length has room.
+    pub(super) fn await_answer_room(&self, bytes: usize) -> InputState {
+        self.awaited_answer.store(bytes, Ordering::Relaxed);
+        self.recv_stopped.store(true, Ordering::Release);
+        InputState::Stopped
+    }
+
+    /// Room for the rest of a long frame, or the reader stops until there is some.
+    pub(super) fn frame_room(
+        &self,
+        server: &ZooKeeperServer,
+        bytes: usize,
+    ) -> Result<FrameRoom, InputState> {
+        let Some(room) = server.memory().frame_room(bytes) else {
+            self.awaited_frame.store(bytes, Ordering::Relaxed);
+            self.recv_stopped.store(true, Ordering::Release);
+            return Err(InputState::Stopped);
+        };
+        self.half_frame_since_ms.store(server.clock().elapsed_ms(), Ordering::Relaxed);
+        self.half_frame.store(bytes, Ordering::Relaxed);
+        Ok(room)
+    }
+
+    /// The long frame is here.
+    pub(super) fn frame_is_whole(&self) {
+        self.half_frame.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the reader waits for room that there is not. For the reader.
+    pub(super) fn awaits_room(&self) -> bool {
+        let answer = self.awaited_answer.load(Ordering::Relaxed);
+        let frame = self.awaited_frame.load(Ordering::Relaxed);
+        if answer == 0 && frame == 0 {
+            return false;
+        }
+        let Some(server) = self.server() else { return false };
+        let memory = server.memory();
+        if memory.has_answer_room(answer) && memory.has_frame_room(frame) {
+            self.awaited_answer.store(0, Ordering::Relaxed);
+            self.awaited_frame.store(0, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Whether others could use the memory of its requests and answers.
+    pub(super) fn keeps_memory(&self) -> bool {
+        self.held.bytes() > SMALL_ANSWER || self.output.is_full() || self.awaits_room()
+    }
+
+    /// For a reader that waits for room: those who keep it and stand still are closed. No lock may be held.
+    pub(super) fn close_others_for_room(&self) {
+        if let (Some(server), true) = (self.server(), self.awaits_room()) {
+            server.close_stalled(|| !self.awaits_room());
+        }
+    }
+
+    /// For how much longer than it may it has kept memory: with a socket that takes next to nothing, or with a part of a long
+    /// frame, which has as long again for each MiB of its length.
+    pub(in crate::server) fn stands_still_for(
+        &self,
+        now_ms: i64,
+        time_to_move: Duration,
+    ) -> Option<Duration> {
+        let unread = self.output.stands_still_for().and_then(|time| time.checked_sub(time_to_move));
+        let half_frame = self.half_frame.load(Ordering::Relaxed);
+        if half_frame == 0 {
+            return unread;
+        }
+        let since_ms = self.half_frame_since_ms.load(Ordering::Relaxed);
+        let time = Duration::from_millis(u64::try_from(now_ms - since_ms).unwrap_or_default());
+        let mib = u32::try_from(half_frame >> 20).unwrap_or(u32::MAX);
+        let unsent = time.checked_sub(time_to_move.saturating_mul(mib.saturating_add(1)));
+        unread.max(unsent)
+    }
+
+    /// Under the hold of the tree: whether an answer can be appended although its request has waited. A client that does not
+    /// read what it has got is cut off where there is no room for more.
+    pub(in crate::server) fn has_room_for_parked(&self) -> bool {
+        if self.output.is_over_pause() {
+            self.cut_off(0);
+            return false;
+        }
+        true
+    }
+
+    /// An answer has no room and cannot wait: the connection ends, and its requests with it. The client connects again.
+    pub(in crate::server) fn cut_off(&self, bytes: usize) {
+        warn!(
+            target: LOG,
+            "Closing {self}: the answers that it has asked for behind a write, of which the next has {bytes} bytes, have no \
+             room in memory beside those that clients have not read"
+        );
+        self.output.cut();
+        self.pending.abandon();
+        self.queue_flush();
+        debug!(target: LOG, "{self} keeps {} bytes of requests", self.held.bytes());
+    }
+}

@@ -1,0 +1,349 @@
+//! What clients can make a server keep in memory has a bound: answers that a few bytes ask for or that nobody reads, and
+//! requests that are half here (no Java twin: a Java server's heap is its bound, and a full heap its end).
+//!
+//! Memory is looked at from outside, and with so much slack that neither the allocator nor a slow machine makes a
+//! difference: without the bounds each of these takes several times as much.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
+
+#[macro_use]
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::{Client, DEADLINE, RawConnection, Server, ServerBuilder, wait_for, wait_until};
+use socket2::{Domain, Socket, Type};
+use zookeeper_server::common::time;
+use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::jute::Record;
+use zookeeper_server::keeper_exception::KeeperError;
+use zookeeper_server::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::multi_response::MultiResponse;
+use zookeeper_server::op::Op;
+use zookeeper_server::op_result::OpResult;
+use zookeeper_server::proto::{ExistsRequest, GetDataRequest, SetWatches};
+use zookeeper_server::zoo_defs::{OpCode, ids};
+
+const MIB: usize = 1 << 20;
+
+/// How late an honest client's request may be on a machine on which much else runs.
+const LATE: Duration = Duration::from_secs(5);
+
+/// A node of nearly a megabyte.
+fn create_large(client: &Client) -> Vec<u8> {
+    let data = vec![b'x'; 1_000_000];
+    client.create("/large", Some(&data), ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
+    data
+}
+
+fn get_data(path: &str) -> GetDataRequest {
+    GetDataRequest { path: path.into(), watch: false }
+}
+
+fn multi_read(reads: usize) -> MultiOperationRecord {
+    MultiOperationRecord::new((0..reads).map(|_| Op::get_data("/large")).collect()).unwrap()
+}
+
+/// A connection with a session whose client's system takes next to nothing until it is read.
+fn slow_reader(server: &Server) -> RawConnection {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], server.client_port())).into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut raw = RawConnection { stream };
+    raw.new_session();
+    raw
+}
+
+/// Sends what the server takes; false when it has closed the connection or takes no more for a moment.
+fn try_send(raw: &mut RawConnection, bytes: &[u8]) -> bool {
+    raw.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    raw.stream.write_all(bytes).is_ok()
+}
+
+fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
+    let len = i32::try_from(8 + payload.len()).unwrap();
+    [&len.to_be_bytes(), &xid.to_be_bytes(), &op.code().to_be_bytes(), payload].concat()
+}
+
+/// Runs `attack` while a client writes; the longest that one of its writes took.
+fn longest_write_during(server: &Server, attack: impl FnOnce()) -> Duration {
+    let client = server.client();
+    client.create("/w", None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !done.load(Ordering::Relaxed) {
+                let start = time::now();
+                client.set_data("/w", Some(b"x"), -1).unwrap();
+                longest = longest.max(time::now() - start);
+            }
+            longest
+        });
+        let ends_the_writer = Done(&done);
+        attack();
+        drop(ends_the_writer);
+        writer.join().unwrap()
+    })
+}
+
+/// Says so when it is dropped, also when the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose session outlives a slow test.
+fn patient(server: &Server) -> RawConnection {
+    let mut raw = server.raw();
+    raw.new_session_for(600_000);
+    raw
+}
+
+#[test]
+fn a_multi_read_of_gigabytes_is_refused_and_writes_go_on() {
+    let server = Server::start();
+    let data = create_large(&server.client());
+    let before = server.resident_mib();
+    let mut raw = server.raw();
+    raw.new_session();
+    let longest = longest_write_during(&server, || {
+        for xid in 1..=20 {
+            let (header, body) = raw.ask(xid, OpCode::MultiRead, &multi_read(2000));
+            assert_eq!((header.err, body.len()), (KeeperError::MarshallingError.code(), 0));
+        }
+    });
+    assert!(longest < LATE, "a write took {longest:?}");
+    let grown = server.peak_mib() - before;
+    assert!(grown < 64, "{grown} MiB for answers that were not given");
+
+    let (header, body) = raw.ask(21, OpCode::MultiRead, &multi_read(30));
+    assert_eq!(header.err, 0, "a long answer within the limit is given");
+    let (response, _) = common::decode::<MultiResponse>(&body);
+    let read = |result: &OpResult| matches!(result, OpResult::GetData { data: Some(read), .. } if *read == data);
+    assert!(response.results.len() == 30 && response.results.iter().all(read));
+    drop(raw);
+    wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 64);
+}
+
+/// With room for 16 MiB of answers, 200 clients ask for 800 MB and read nothing.
+#[test]
+fn answers_that_nobody_reads_have_a_bound_and_who_reads_gets_his() {
+    let server = ServerBuilder::new()
+        .config("maxClientCnxns=0")
+        .property("zookeeper.maxResponseBytes", "2097152")
+        .property("zookeeper.globalUnsentBytesLimit", "16777216")
+        .start();
+    let client = server.client();
+    let data = create_large(&client);
+    let mut slow: Vec<RawConnection> = (0..200).map(|_| slow_reader(&server)).collect();
+    let before = server.resident_mib();
+    for raw in &mut slow {
+        for xid in 1..=4 {
+            let request = frame(xid, OpCode::GetData, &get_data("/large").to_bytes());
+            let _closed_meanwhile = try_send(raw, &request);
+        }
+    }
+    for _ in 0..5 {
+        let start = time::now();
+        assert!(client.get_data("/large", false).unwrap().0 == Some(data.clone()));
+        assert!(client.exists("/large", false).unwrap().is_some());
+        let took = time::now() - start;
+        assert!(took < LATE, "who reads waited {took:?}");
+    }
+    let grown = server.peak_mib() - before;
+    assert!(grown < 100, "{grown} MiB for answers that nobody reads");
+    let log = server.log();
+    assert!(log.contains("others need the memory that it keeps"), "{log}");
+    drop(slow);
+    wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
+}
+
+/// A client that takes its time gets all of a long answer, however many others there are.
+#[test]
+fn a_long_answer_that_is_read_slowly_arrives_whole() {
+    let server = Server::start();
+    create_large(&server.client());
+    let mut raw = slow_reader(&server);
+    raw.send_request(1, OpCode::MultiRead.code(), &multi_read(10).to_bytes());
+    let mut bytes = vec![0; 64 << 10];
+    let mut len = 0;
+    let mut wanted = usize::MAX;
+    while len < wanted {
+        let n = raw.stream.read(&mut bytes).unwrap();
+        assert!(n > 0, "the connection ends after {len} bytes");
+        if len == 0 {
+            wanted =
+                4 + usize::try_from(u32::from_be_bytes(bytes[..4].try_into().unwrap())).unwrap();
+        }
+        len += n;
+    }
+    assert!(len == wanted && wanted > 10_000_000, "{len} of {wanted}");
+}
+
+/// With room for 16 MiB of requests, 100 clients send 90 MB of requests whose ends never come.
+#[test]
+fn requests_that_are_half_here_have_a_bound_and_whole_ones_get_in() {
+    let server = ServerBuilder::new()
+        .config("maxClientCnxns=0")
+        .property("zookeeper.globalOutstandingBytesLimit", "16777216")
+        .start();
+    let client = server.client();
+    create_large(&client);
+    let mut raws: Vec<RawConnection> = (0..100)
+        .map(|_| {
+            let mut raw = server.raw();
+            raw.new_session();
+            raw
+        })
+        .collect();
+    let before = server.resident_mib();
+    let half = &frame(1, OpCode::Exists, &vec![0; 1_000_000])[..900_000];
+    for raw in &mut raws {
+        let _the_server_does_not_read_on = try_send(raw, half);
+    }
+    let start = time::now();
+    client.set_data("/large", Some(&vec![b'y'; 900_000]), -1).unwrap();
+    let took = time::now() - start;
+    assert!(took < LATE, "a whole request waited {took:?}");
+    let grown = server.peak_mib() - before;
+    assert!(grown < 64, "{grown} MiB for half requests");
+    drop(raws);
+    wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
+}
+
+/// A connection that has sent one long request keeps no buffer for another one.
+#[test]
+fn a_long_request_leaves_nothing_behind() {
+    let server = ServerBuilder::new().config("maxClientCnxns=0").start();
+    let before = server.resident_mib();
+    let request = ExistsRequest { path: format!("/{}", "x".repeat(900_000)), watch: false };
+    let raws: Vec<RawConnection> = (0..100)
+        .map(|_| {
+            let mut raw = server.raw();
+            raw.new_session();
+            let (header, _) = raw.ask(1, OpCode::Exists, &request);
+            assert_eq!(header.err, KeeperError::NoNode.code());
+            raw
+        })
+        .collect();
+    wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
+    drop(raws);
+}
+
+/// Persistent watches cost one request each; everybody's writes make the events.
+#[test]
+fn events_that_nobody_reads_have_a_bound() {
+    let server = ServerBuilder::new()
+        .config("maxClientCnxns=0")
+        .property("zookeeper.maxResponseBytes", "1048576")
+        .property("zookeeper.globalUnsentBytesLimit", "8388608")
+        .start();
+    let client = server.client();
+    let path = format!("/{}", "p".repeat(50_000));
+    client.create(&path, None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
+    let mut slow: Vec<RawConnection> = (0..20).map(|_| slow_reader(&server)).collect();
+    for raw in &mut slow {
+        let watch = zookeeper_server::proto::AddWatchRequest { path: path.clone(), mode: 0 };
+        assert_eq!(raw.ask(1, OpCode::AddWatch, &watch).0.err, 0);
+    }
+    let before = server.resident_mib();
+    // 200 MB of events.
+    for _ in 0..200 {
+        client.set_data(&path, None, -1).unwrap();
+    }
+    let grown = server.peak_mib() - before;
+    assert!(grown < 100, "{grown} MiB of events that nobody reads");
+    drop(slow);
+}
+
+/// Four-letter words and the admin server's commands about many watches, asked for by many at once.
+#[test]
+fn reports_for_many_at_once_cost_as_much_as_one_and_writes_go_on() {
+    const WATCHES: usize = 10_000;
+    let server = ServerBuilder::new()
+        .config("maxClientCnxns=0")
+        .config("maxSessionTimeout=600000")
+        .admin_server()
+        .start();
+    let mut raw = patient(&server);
+    for part in 0..WATCHES / 1000 {
+        let path = |n| format!("/watched/{}/{:07}", "p".repeat(60), part * 1000 + n);
+        let exist_watches = (0..1000).map(path).collect();
+        let watches = SetWatches { exist_watches, ..SetWatches::default() };
+        assert_eq!(raw.ask(-8, OpCode::SetWatches, &watches).0.err, 0);
+    }
+    let before = server.resident_mib();
+    let ask_admin = |command: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.admin_port())).unwrap();
+        write!(stream, "GET /commands/{command} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let longest = longest_write_during(&server, || {
+        for command in ["wchp", "wchc", "watches_by_path", "watches"] {
+            let ask = || match command.len() {
+                4 => server.wait_four_letter_word(command),
+                _ => ask_admin(command),
+            };
+            thread::scope(|scope| {
+                let asked: Vec<_> = (0..10).map(|_| scope.spawn(ask)).collect();
+                for answer in asked {
+                    let paths = answer.join().unwrap().matches("/watched/").count();
+                    assert_eq!(paths, WATCHES, "{command}");
+                }
+            });
+        }
+    });
+    assert!(longest < LATE, "a write took {longest:?}");
+    let grown = server.peak_mib() - before;
+    assert!(grown < 150, "{grown} MiB for reports");
+}
+
+/// Reports that nobody reads do not keep others from theirs.
+#[test]
+fn reports_that_nobody_reads_have_a_bound() {
+    let server = ServerBuilder::new()
+        .config("maxClientCnxns=0")
+        .config("maxSessionTimeout=600000")
+        .property("zookeeper.maxResponseBytes", "1048576")
+        .property("zookeeper.globalUnsentBytesLimit", "8388608")
+        .start();
+    let mut raw = patient(&server);
+    for part in 0..20 {
+        let path = |n| format!("/watched/{}/{:07}", "p".repeat(400), part * 1000 + n);
+        let watches =
+            SetWatches { exist_watches: (0..1000).map(path).collect(), ..SetWatches::default() };
+        assert_eq!(raw.ask(-8, OpCode::SetWatches, &watches).0.err, 0);
+    }
+    let before = server.resident_mib();
+    // Each of 8 MB.
+    let slow: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            let address = SocketAddr::from(([127, 0, 0, 1], server.client_port()));
+            socket.connect(&address.into()).unwrap();
+            let mut stream = TcpStream::from(socket);
+            stream.write_all(b"wchp").unwrap();
+            stream
+        })
+        .collect();
+    let report = wait_for(DEADLINE, || {
+        server.four_letter_word("wchp").filter(|report| report.len() > 8 * MIB)
+    });
+    assert!(report.is_some(), "an honest reader gets his report");
+    let grown = server.peak_mib() - before;
+    assert!(grown < 200, "{grown} MiB for reports that nobody reads");
+    drop(slow);
+}
