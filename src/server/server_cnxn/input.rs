@@ -427,10 +427,8 @@ impl ServerCnxn {
             };
             let payload = &frame[REQUEST_HEADER..];
             if xid > 0 && !is_counted {
-                let outstanding = self.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
-                if server.should_throttle(outstanding, &self.held) {
-                    self.recv_stopped.store(true, Ordering::Release);
-                }
+                self.outstanding.fetch_add(1, Ordering::Relaxed);
+                self.stop_if_too_many();
             }
             let Ok(op) = OpCode::try_from(op_type) else {
                 reads.finish();
@@ -442,12 +440,7 @@ impl ServerCnxn {
             match op {
                 OpCode::Auth | OpCode::Sasl => {
                     reads.finish();
-                    let state = if op == OpCode::Auth {
-                        server.process_auth(self, xid, payload)
-                    } else {
-                        server.process_sasl(self, xid, payload)
-                    };
-                    if let Some(state) = state {
+                    if let Some(state) = self.authenticate(server, op, xid, payload) {
                         return state;
                     }
                 }
@@ -464,12 +457,26 @@ impl ServerCnxn {
                 _ if self.is_next(server, xid, op_type, payload) => {
                     if let Err(no_room) = reads.answer(op, xid, payload) {
                         (input.start, input.is_head_counted) = (head, true);
-                        reads.finish();
                         return self.await_answer_room(no_room.bytes);
                     }
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Returns what to do with the connection when it is not to be read on.
+    fn authenticate(
+        self: &Arc<Self>,
+        server: &ZooKeeperServer,
+        op: OpCode,
+        xid: i32,
+        payload: &[u8],
+    ) -> Option<InputState> {
+        if op == OpCode::Auth {
+            server.process_auth(self, xid, payload)
+        } else {
+            server.process_sasl(self, xid, payload)
         }
     }
 
