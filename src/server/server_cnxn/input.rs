@@ -132,9 +132,11 @@ impl CnxnInput {
         self.room = Some(room);
     }
 
-    /// Whether the next frame, of that length, needs room of its own.
+    /// Whether the next frame, of that length, needs room of its own. A length that is only claimed does not: others would have
+    /// to wait for it.
     fn needs_room(&self, len: usize) -> bool {
-        self.room.is_none() && LEN_FIELD + len > BUSY_BUFFER.max(self.buffer.len())
+        let is_longer = LEN_FIELD + len > BUSY_BUFFER.max(self.buffer.len());
+        is_longer && self.room.is_none() && self.end - self.start >= BUSY_BUFFER
     }
 
     /// Gives memory back after a long frame, or after a busy time.
