@@ -2,7 +2,7 @@
 # Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
 # every suite.
 #
-#     tests/run.sh                       all suites, in less than 50 minutes on two cores
+#     tests/run.sh                       all suites but the soak, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
 #     tests/run.sh --long [SUITE...]     the same with all that takes longer, by hand: some hours
 #     tests/run.sh --list                the suites' names
@@ -14,7 +14,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored storm differential clients kazoo crash datadirs ensemble rolling chaos soak)
+SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos soak)
+# Only with --long, or by name.
+LONG_SUITES=(soak)
 # The second of the two runs beside the first: they only compare what is left behind, at whatever pace.
 BESIDE_FIRST=datadirs BESIDE_SECOND=crash
 SUBJECT="${SUBJECT:-ours}"
@@ -31,7 +33,7 @@ suite_build() {
     local tests=""
     # Beside each other: much of a release build has one thread.
     case " ${wanted[*]} " in
-    *" unit "* | *" ignored "* | *" crash "* | *" storm "*)
+    *" unit "* | *" ignored "* | *" crash "*)
         cargo test --locked --no-run &
         tests=$!
         ;;
@@ -51,7 +53,7 @@ suite_ignored() {
     local -a others=(--bins)
     for file in tests/*.rs; do
         case "$file" in
-        tests/hostile_decoders.rs | tests/storm.rs) ;;
+        tests/hostile_decoders.rs) ;;
         *) others+=(--test "$(basename "$file" .rs)") ;;
         esac
     done
@@ -72,8 +74,6 @@ suite_ignored() {
 suite_crash() {
     cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills "rounds=$(by_length 100 2000)"
 }
-# Ten thousand clients at once, against the release binary.
-suite_storm() { cargo test --locked --test storm -- --ignored --nocapture --test-threads=1; }
 suite_differential() {
     local code=0
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1
@@ -254,7 +254,14 @@ if [ "$list" = yes ]; then
     printf '%s\n' "${SUITES[@]}"
     exit 0
 fi
-if [ ${#wanted[@]} = 0 ]; then wanted=("${SUITES[@]}"); fi
+if [ ${#wanted[@]} = 0 ]; then
+    for name in "${SUITES[@]}"; do
+        case " ${LONG_SUITES[*]} " in
+        *" $name "*) [ "$LONG" = yes ] || continue ;;
+        esac
+        wanted+=("$name")
+    done
+fi
 for name in "${wanted[@]}"; do
     case " ${SUITES[*]} " in
     *" $name "*) ;;
@@ -271,7 +278,7 @@ started=$SECONDS
 for name in "${wanted[@]}"; do
     case "$name" in
     build | unit | crash) ;;
-    storm | soak) build=yes ;;
+    soak) build=yes ;;
     *) peers=yes build=yes ;;
     esac
 done
