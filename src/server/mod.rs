@@ -51,6 +51,7 @@ pub mod command;
 
 pub mod blue_throttle;
 pub mod connection_limits;
+pub mod descriptor_reserve;
 pub mod request_throttler;
 
 pub mod server_role;

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, reason = "a failing test tells what happened")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -127,6 +128,8 @@ impl Drop for TempDir {
 pub enum Program {
     /// The binary of this repository.
     Ours,
+    /// The same, optimised: what `ZOOKEEPER_BIN` names, or `target/release/zookeeper`.
+    Release,
     /// Java's server of that version, as `tests/peers/install.sh` has installed it.
     Java(&'static str),
 }
@@ -138,6 +141,7 @@ pub struct ServerBuilder {
     config: Vec<String>,
     properties: Vec<(String, String)>,
     admin_server: bool,
+    files: Option<(u32, u32)>,
 }
 
 impl ServerBuilder {
@@ -148,6 +152,7 @@ impl ServerBuilder {
             config: Vec::new(),
             properties: Vec::new(),
             admin_server: false,
+            files: None,
         }
     }
 
@@ -184,6 +189,13 @@ impl ServerBuilder {
         self
     }
 
+    /// With soft and hard limits of open files.
+    #[must_use]
+    pub fn files(mut self, soft: u32, hard: u32) -> Self {
+        self.files = Some((soft, hard));
+        self
+    }
+
     /// Starts it in a directory of its own, and waits until it serves.
     #[track_caller]
     pub fn start(self) -> Server {
@@ -216,6 +228,7 @@ impl ServerBuilder {
         Server {
             program: self.program,
             properties: self.properties,
+            files: self.files,
             dir,
             client_port,
             admin_port,
@@ -229,6 +242,7 @@ impl ServerBuilder {
 pub struct Server {
     program: Program,
     properties: Vec<(String, String)>,
+    files: Option<(u32, u32)>,
     dir: TempDir,
     client_port: u16,
     admin_port: u16,
@@ -274,21 +288,39 @@ impl Server {
         let config = self.dir().join("zoo.cfg");
         let properties = self.properties.iter().map(|(key, value)| format!("-D{key}={value}"));
         match self.program {
-            Program::Ours => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_zookeeper"));
+            Program::Ours | Program::Release => {
+                let mut command = self.limited(self.binary());
                 command.args(properties).arg("server").arg(config);
                 command
             }
             Program::Java(version) => {
                 let script =
                     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/java_server.sh");
-                let flags: Vec<String> = properties.collect();
-                let mut command = Command::new("bash");
+                let mut flags: Vec<String> = properties.collect();
+                flags.extend(std::env::var("JVMFLAGS"));
+                let mut command = self.limited("bash".into());
                 command.arg(script).arg(version).arg(config).arg(self.log_file());
                 command.env("JVMFLAGS", flags.join(" "));
                 command
             }
         }
+    }
+
+    fn binary(&self) -> OsString {
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/zookeeper");
+        match self.program {
+            Program::Release => std::env::var_os("ZOOKEEPER_BIN").unwrap_or(built.into()),
+            _ => env!("CARGO_BIN_EXE_zookeeper").into(),
+        }
+    }
+
+    /// A command, under the limits of open files that it is to have.
+    fn limited(&self, program: OsString) -> Command {
+        let Some((soft, hard)) = self.files else { return Command::new(program) };
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+        command.args(["-c", &script, "sh"]).arg(program);
+        command
     }
 
     fn log_file(&self) -> PathBuf {
@@ -299,6 +331,11 @@ impl Server {
     pub fn set_property(&mut self, key: &str, value: &str) {
         self.properties.retain(|(other, _)| other != key);
         self.properties.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Other soft and hard limits of open files, from the next start on.
+    pub fn set_files(&mut self, soft: u32, hard: u32) {
+        self.files = Some((soft, hard));
     }
 
     /// Starts the process without waiting.

@@ -14,21 +14,22 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, warn};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::http_message::{Body, Head, Request, RequestError, Response, Status, head_deadline};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
 use crate::common::time::Clock;
+use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
 use crate::server::zookeeper_thread;
+use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
-/// Clients that may wait to be accepted; Jetty's default.
-const BACKLOG: i32 = 50;
 /// Connections at a time; more are answered 503.
 const MAX_CONNECTIONS: usize = 64;
+/// The same when the last descriptors are in use: an operator is to see what happens.
+const MAX_RESERVED: usize = 4;
 /// The stack of a connection's thread, in bytes: a command runs on it.
 const STACK: usize = 1 << 20;
 /// What of a body is read when its handler did not, before the connection is given up, in bytes.
@@ -91,7 +92,7 @@ impl HttpServer {
         let address = address.bind_address(false).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("unknown host {host}"))
         })?;
-        let listener = Arc::new(bind(address)?);
+        let listener = Arc::new(listening_socket::listen_any_family(address, LARGEST_BACKLOG)?);
         let connections = RankedMutex::new(Rank::Leaf, "HTTP connections", Connections::default());
         let shared =
             Arc::new(Shared { name: name.to_owned(), idle_timeout, clock, handler, connections });
@@ -127,9 +128,8 @@ impl HttpServer {
     pub fn shutdown(&self) {
         let Some(Running { stop, acceptor }) = self.running.lock().take() else { return };
         drop(stop);
-        // Wakes the acceptor on Linux; elsewhere a connection of our own does.
-        if SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_err() {
-            let _woken = TcpStream::connect(self.local_address);
+        if let Err(error) = listening_socket::shut_down(&self.listener) {
+            debug!(target: LOG, "{}: the acceptor was not woken: {error}", self.shared.name);
         }
         zookeeper_thread::join(acceptor);
         let threads = {
@@ -146,38 +146,16 @@ impl HttpServer {
     }
 }
 
-/// A listening socket. "All addresses" is both families where the system has IPv6.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(TcpListener::from(socket))
-    };
-    match listen(address) {
-        Err(error)
-            if address.is_ipv6()
-                && address.ip().is_unspecified()
-                && error.kind() != io::ErrorKind::AddrInUse =>
-        {
-            listen(SocketAddr::from(([0, 0, 0, 0], address.port())))
-        }
-        listening => listening,
-    }
-}
-
 /// The acceptor's thread.
 fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infallible>) {
     use crossbeam::channel::{RecvTimeoutError, TryRecvError};
+    let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&shared.clock));
     while stopped.try_recv() == Err(TryRecvError::Empty) {
         let ended = std::mem::take(&mut shared.connections.lock().ended);
         ended.into_iter().for_each(zookeeper_thread::join);
-        match listener.accept() {
-            Ok((stream, remote)) => {
+        match acceptor.accept(listener) {
+            Ok(None) => {}
+            Ok(Some((stream, remote))) => {
                 if let Err(error) = shared.open(stream, remote) {
                     debug!(target: LOG, "{}: connection of {remote}: {error}", shared.name);
                 }
@@ -199,11 +177,13 @@ impl Shared {
         stream.set_read_timeout(Some(self.idle_timeout))?;
         stream.set_write_timeout(Some(self.idle_timeout))?;
         stream.set_nodelay(true)?;
+        let is_reserved = Descriptors::now().is_reserved(&stream);
+        let most = if is_reserved { MAX_RESERVED } else { MAX_CONNECTIONS };
         let id = {
             let mut connections = self.connections.lock();
             connections.next += 1;
             let id = connections.next;
-            if connections.open.len() < MAX_CONNECTIONS {
+            if connections.open.len() < most {
                 connections.open.insert(id, (stream.try_clone()?, None));
                 Some(id)
             } else {

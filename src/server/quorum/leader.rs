@@ -18,7 +18,7 @@ mod proposal;
 mod sync_requests;
 pub mod to_be_applied_request_processor;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -92,6 +92,8 @@ struct Life {
 struct Learners {
     handlers: Vec<Arc<LearnerHandler>>,
     threads: Vec<JoinHandle<()>>,
+    /// Those who have not said who they are, the oldest first; and some who have.
+    greetings: VecDeque<Arc<LearnerHandler>>,
     /// Nobody is taken any more.
     is_closed: bool,
 }
@@ -158,7 +160,12 @@ impl Leader {
             LearnerMasterSettings::new(properties, init_ms, ticks(settings.sync_limit_ticks));
         let agreement =
             EpochAgreement::new(peer.my_id(), Duration::from_millis(u64::from(init_ms)));
-        let learners = Learners { handlers: Vec::new(), threads: Vec::new(), is_closed: false };
+        let learners = Learners {
+            handlers: Vec::new(),
+            threads: Vec::new(),
+            greetings: VecDeque::new(),
+            is_closed: false,
+        };
         let frequency =
             properties.number_or("zookeeper.leader.ackLoggingFrequency", ACK_LOGGING_FREQUENCY);
         info!(target: LOG, "zookeeper.leader.ackLoggingFrequency = {frequency}");

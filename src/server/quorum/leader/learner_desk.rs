@@ -13,6 +13,7 @@ use super::{LOG, Leader};
 use crate::common::time::Clock;
 use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::quorum::learner_handler::LearnerHandler;
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
@@ -22,25 +23,38 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_thread;
 
+/// Connections that have not said whose they are; when there are more, the oldest goes.
+const MAX_GREETINGS: usize = 256;
+
 impl LearnerDesk for Leader {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let descriptors = Descriptors::now();
+        let is_reserved = descriptors.is_reserved(&stream);
+        let most = if is_reserved { descriptors.greetings() } else { MAX_GREETINGS };
         let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
         let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };
         let thread = handler.start(this)?;
-        let (finished, left_over) = {
+        let (finished, left_over, pushed_out) = {
             let mut learners = self.learners.lock();
+            let greetings = &mut learners.greetings;
+            greetings.retain(|other| other.is_greeting());
+            let oldest = if greetings.len() >= most { greetings.pop_front() } else { None };
+            greetings.push_back(Arc::clone(&handler));
             let threads = std::mem::take(&mut learners.threads);
             let (finished, running) =
                 threads.into_iter().partition::<Vec<_>, _>(std::thread::JoinHandle::is_finished);
             learners.threads = running;
             if learners.is_closed {
-                (finished, Some(thread))
+                (finished, Some(thread), oldest)
             } else {
                 learners.threads.push(thread);
-                (finished, None)
+                (finished, None, oldest)
             }
         };
+        if let Some(oldest) = pushed_out {
+            oldest.disconnect();
+        }
         finished.into_iter().for_each(zookeeper_thread::join);
         if let Some(thread) = left_over {
             handler.disconnect();
@@ -113,6 +127,19 @@ impl LearnerMaster for Leader {
 
     fn peer_info(&self, sid: Sid) -> String {
         self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn has_room_for(&self, handler: &LearnerHandler) -> bool {
+        if !handler.has_reserved_descriptor() {
+            return true;
+        }
+        let sid = handler.sid();
+        // Its connections before this one are of no use to a member, and too many for who only says that he is one.
+        let is_older = |other: &&Arc<LearnerHandler>| {
+            other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
+        };
+        self.learners().iter().filter(is_older).for_each(|other| other.disconnect());
+        self.peer.view().contains_key(&sid)
     }
 
     fn next_anonymous_sid(&self) -> Sid {

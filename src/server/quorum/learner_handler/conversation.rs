@@ -73,6 +73,11 @@ pub(super) enum ConversationEnd {
     /// There is no agreement on the epoch.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
+    /// It is no member, and what is left is for members.
+    #[error(
+        "no descriptors are left for servers that are no members (see the limit of open files)"
+    )]
+    NoDescriptors,
     /// Too many come at once.
     #[error(transparent)]
     Throttled(#[from] SyncThrottled),
@@ -197,6 +202,9 @@ impl<'a> Conversation<'a> {
             info!(target: LOG, "Follower sid: {sid} not in the current config {version:x}");
         } else {
             info!(target: LOG, "Follower sid: {sid} : info : {info}");
+        }
+        if !self.master.has_room_for(handler) {
+            return Err(ConversationEnd::NoDescriptors);
         }
         if handler.is_before_3_5() {
             warn!(

@@ -16,6 +16,7 @@ use super::initial_message::{self, InitialMessage, InitialMessageError, OBSERVER
 use super::{LOG, QuorumCnxManager, workers};
 use crate::common::net_utils::{self, ResolveHost};
 use crate::ids::Sid;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
 impl QuorumCnxManager {
@@ -162,12 +163,17 @@ impl QuorumCnxManager {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
             return;
         }
+        let mut most = self.settings.cnxn_threads_size;
+        let descriptors = Descriptors::now();
+        if descriptors.is_reserved(&stream) {
+            most = most.min(descriptors.greetings());
+        }
         let stream = Arc::new(stream);
         let mut table = self.table.lock();
         if table.is_halted {
             return;
         }
-        if table.greetings.len() >= self.settings.cnxn_threads_size
+        if table.greetings.len() >= most
             && let Some((_, oldest)) = table.greetings.pop_front()
         {
             workers::shut_down(&oldest);

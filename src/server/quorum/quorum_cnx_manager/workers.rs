@@ -14,6 +14,7 @@ use log::{debug, warn};
 use super::{LOG, MAX_STRANGERS, Message, PACKET_MAX_SIZE, QuorumCnxManager, Table};
 use crate::common::net_utils::{self, InetSocketAddress};
 use crate::ids::Sid;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
@@ -76,12 +77,16 @@ impl QuorumCnxManager {
             if table.is_halted {
                 return;
             }
-            if !is_member && strangers(&table, &*members, sid) >= MAX_STRANGERS {
+            let is_refused = !is_member
+                && (strangers(&table, &*members, sid) >= MAX_STRANGERS
+                    || Descriptors::now().is_reserved(&connection.stream));
+            if is_refused {
                 drop(table);
                 warn!(
                     target: LOG,
                     "server {sid} is no member of the ensemble, and there are connections to \
-                     {MAX_STRANGERS} such servers already: closing its connection"
+                     {MAX_STRANGERS} such servers already, or few descriptors are left: closing its \
+                     connection"
                 );
                 connection.close();
                 return;
