@@ -15,10 +15,10 @@ mod crowd;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::{Client, Program, Server, ServerBuilder, client_config};
+use common::{Client, Program, Server, ServerBuilder, client_config, free_port};
 use crowd::{Crowd, Report};
 use ensemble::Ensemble;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -41,6 +41,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// When the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(120);
 
+#[expect(clippy::disallowed_methods, reason = "as all suites that compare servers")]
 fn program() -> Program {
     match std::env::var("SUBJECT").as_deref() {
         Ok("java:3.9.5") => Program::Java("3.9.5"),
@@ -131,7 +132,9 @@ fn ten_thousand_sessions_come_back_in_time_when_their_leader_is_killed() {
     client.close();
     let servers: Vec<_> = ensemble.members.iter().map(|member| address(&member.server)).collect();
     let mut crowd = Crowd::new(CLIENTS, &servers, last_zxid, watches);
-    check("three members", &crowd.connect(GIVE_UP));
+    let report = crowd.connect(GIVE_UP);
+    eprintln!("three members: {report}");
+    assert_eq!((report.served_ms.len(), report.cut_off), (CLIENTS, 0), "three members: {report}");
     let sessions = crowd.sessions();
     let leader = ensemble.wait_leader();
     ensemble.members[leader].kill9();
@@ -143,6 +146,38 @@ fn ten_thousand_sessions_come_back_in_time_when_their_leader_is_killed() {
         let elections = member.server.log().matches("LEADER ELECTION TOOK").count();
         assert_eq!(elections, 2, "elections of member {}", at + 1);
     }
+}
+
+/// With Java's backlog of 50 the 52nd connection waits for an answer for as long as nobody accepts.
+#[track_caller]
+fn takes_a_hundred(what: &str, port: u16) {
+    let address = ([127, 0, 0, 1], port).into();
+    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(900));
+    let connected: Vec<_> = (0..100).map_while(|at| connect(at).ok()).collect();
+    assert_eq!(connected.len(), 100, "connections to {what} while nobody accepts");
+}
+
+#[test]
+fn all_ports_keep_many_who_wait_to_be_accepted() {
+    let metrics_port = free_port();
+    let provider = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+    let server = ServerBuilder::new()
+        .config(&format!("metricsProvider.className={provider}"))
+        .config(&format!("metricsProvider.httpPort={metrics_port}"))
+        .admin_server()
+        .start();
+    server.freeze();
+    takes_a_hundred("the client port", server.client_port());
+    takes_a_hundred("the AdminServer", server.admin_port());
+    takes_a_hundred("the metrics", metrics_port);
+    let ensemble = Ensemble::start(Program::Ours, 3, 0);
+    let leader = ensemble.wait_leader();
+    let server = &ensemble.members[leader].server;
+    let [quorum, election] = server.ports_of_members()[leader];
+    server.freeze();
+    takes_a_hundred("the leader's client port", server.client_port());
+    takes_a_hundred("the quorum port", quorum);
+    takes_a_hundred("the election port", election);
 }
 
 /// The crowd finds what it is there to find.

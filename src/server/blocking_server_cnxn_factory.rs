@@ -9,7 +9,7 @@
 
 mod newcomers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
@@ -25,11 +25,11 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::SockRef;
 
 use self::newcomers::{Accepted, Newcomers, Verdict};
-use super::blocking_server_cnxn::{Reader, SocketTransport};
+use super::blocking_server_cnxn::{FirstTurns, Reader, SocketTransport};
 use super::command::abstract_four_letter_command::CommandContext;
 use super::command::command_executor::CommandExecutor;
 use super::connection_limits::{ConnectionLimits, ConnectionSlot, max_cnxns_from_properties};
-use super::descriptor_reserve::{Descriptors, PatientAcceptor};
+use super::descriptor_reserve::{Descriptors, PatientAcceptor, max_readers};
 use super::rate_logger::RateLogger;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
@@ -52,6 +52,9 @@ const READER_STACK: usize = 256 << 10;
 /// A connection without a session keeps its place for so long, also when descriptors are scarce: its client may be about to
 /// ask, ms.
 const GRACE_MS: i64 = 1_000;
+
+/// How many of them make room when one could not be taken.
+const SHED_AT_ONCE: usize = 16;
 
 /// How often is looked whether those who wait for a server still have to.
 const LOOK_INTERVAL_MS: i64 = 10;
@@ -113,6 +116,8 @@ struct Table {
     sessionless: BTreeMap<u64, (i64, Arc<ServerCnxn>)>,
     sessions: HashMap<SessionId, Arc<ServerCnxn>>,
     readers: HashMap<u64, JoinHandle<()>>,
+    /// Readers that have ended before their handle was here.
+    ended: HashSet<u64>,
 }
 
 /// The factory.
@@ -128,6 +133,8 @@ pub struct BlockingServerCnxnFactory {
     limits: Arc<ConnectionLimits>,
     slow_writer: Arc<SlowWriter>,
     next_reader: AtomicU64,
+    max_readers: usize,
+    first_turns: FirstTurns,
     /// Since when there is no server, ms.
     unserved_since_ms: AtomicI64,
     stopped: AtomicBool,
@@ -171,6 +178,8 @@ impl BlockingServerCnxnFactory {
             limits,
             slow_writer,
             next_reader: AtomicU64::new(0),
+            max_readers: usize::try_from(max_readers()).unwrap_or(usize::MAX),
+            first_turns: FirstTurns::default(),
             stopped: AtomicBool::new(false),
             threads: RankedMutex::new(Rank::Leaf, "threads of the connections", Vec::new()),
             config,
@@ -182,6 +191,7 @@ impl BlockingServerCnxnFactory {
     /// # Errors
     /// When the system has no room for the threads.
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "a socket each: the limit of open files")]
         let (sender, accepted) = unbounded();
         let this = Arc::clone(self);
         let selector = "NIOServerCxnFactory.SelectorThread-0";
@@ -211,13 +221,16 @@ impl BlockingServerCnxnFactory {
                 Ok(Some((stream, remote))) => {
                     let Some(slot) = self.admit(remote) else { continue };
                     let descriptors = Descriptors::now();
-                    if descriptors.is_scarce(&stream) && self.shed_one() {
-                        shed.rate_limit_log(
-                            "Descriptors run out: connections without a session are closed",
-                            None,
-                        );
+                    let is_reserved = descriptors.is_reserved(&stream);
+                    if descriptors.is_scarce(&stream) {
+                        let wanted = if is_reserved { SHED_AT_ONCE } else { 1 };
+                        if (0..wanted).map_while(|_| self.shed_one()).count() > 0 {
+                            let message =
+                                "Descriptors run out: connections without a session are closed";
+                            shed.rate_limit_log(message, None);
+                        }
                     }
-                    if descriptors.is_reserved(&stream) {
+                    if is_reserved {
                         self.count_rejected();
                         acceptor.complain(&remote);
                         continue;
@@ -258,21 +271,19 @@ impl BlockingServerCnxnFactory {
         }
     }
 
-    /// Closes the connection that has been here for longest without a session; false when there is none, or when it has
+    /// Closes the connection that has been here for longest without a session; none when there is none, or when it has
     /// just come.
-    fn shed_one(&self) -> bool {
+    fn shed_one(&self) -> Option<()> {
         let oldest = {
             let mut table = self.table.lock();
             let came_before_ms = self.clock.elapsed_ms() - GRACE_MS;
             let oldest = table.sessionless.first_entry();
             oldest.filter(|oldest| oldest.get().0 <= came_before_ms).map(|oldest| oldest.remove().1)
         };
-        let is_shed = oldest.is_some();
-        if let Some(oldest) = oldest {
+        oldest.map(|oldest| {
             debug!(target: LOG, "{oldest} is closed: descriptors run out, and it has no session");
             oldest.close(DisconnectReason::ClientCnxLimit);
-        }
-        is_shed
+        })
     }
 
     /// The body of the thread that starts readers.
@@ -336,21 +347,29 @@ impl BlockingServerCnxnFactory {
             self.config.sessionless_timeout_ms,
             self.clock.wall_ms(),
         );
-        let reader = Reader::new(transport, Arc::clone(&cnxn));
+        let reader = Reader::new(transport, Arc::clone(&cnxn), self.first_turns.clone());
         let number = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let this = Arc::clone(self);
         let key = key(&cnxn);
-        let mut table = self.table.lock();
-        table.sessionless.insert(number, (since_ms, Arc::clone(&cnxn)));
-        table.cnxns.insert(key, Entry { cnxn, number, _slot: slot });
+        {
+            let mut table = self.table.lock();
+            if table.readers.len() >= self.max_readers {
+                return Err(io::Error::new(
+                    io::ErrorKind::OutOfMemory,
+                    format!("there are {} (see vm.max_map_count)", self.max_readers),
+                ));
+            }
+            table.sessionless.insert(number, (since_ms, Arc::clone(&cnxn)));
+            table.cnxns.insert(key, Entry { cnxn, number, _slot: slot });
+        }
         let name = format!("NIOWorkerThread-{remote}");
         let body = move || {
             reader.run();
             this.reader_ended(number);
             Ok::<(), io::Error>(())
         };
-        // Under the lock: the reader finds its handle there when it ends. Readers prepare, write and apply requests: a
-        // panic of theirs may leave a change half made, and the server must not go on.
+        // Readers prepare, write and apply requests: a panic of theirs may leave a change half made, and the server must
+        // not go on.
         let thread = match listener {
             Some(listener) => zookeeper_critical_thread::spawn_with_stack(
                 &name,
@@ -360,9 +379,12 @@ impl BlockingServerCnxnFactory {
             ),
             None => zookeeper_thread::spawn(&name, Some(READER_STACK), body),
         };
+        let mut table = self.table.lock();
         match thread {
             Ok(thread) => {
-                table.readers.insert(number, thread);
+                if !table.ended.remove(&number) {
+                    table.readers.insert(number, thread);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -375,7 +397,12 @@ impl BlockingServerCnxnFactory {
 
     /// A reader has ended: its handle is let go, unless it is being joined.
     fn reader_ended(&self, number: u64) {
-        let ended = self.table.lock().readers.remove(&number);
+        let mut table = self.table.lock();
+        let ended = table.readers.remove(&number);
+        if ended.is_none() {
+            table.ended.insert(number);
+        }
+        drop(table);
         drop(ended);
     }
 }
@@ -411,10 +438,12 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
             let factory: Arc<dyn ServerCnxnFactory> = me;
             server.set_server_cnxn_factory(&factory);
         }
-        if server.is_none() {
+        let is_lost = server.is_none();
+        let before = std::mem::replace(&mut *self.server.lock(), server);
+        // A server that has none all the time has not lost it now.
+        if is_lost && before.is_some() {
             self.unserved_since_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
         }
-        *self.server.lock() = server;
     }
 
     fn four_letter_word(&self, word: i32, argument: Option<i64>) -> Option<String> {

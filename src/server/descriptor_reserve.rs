@@ -8,7 +8,7 @@
 //! open anywhere. Strangers, who are clients and everybody else who can reach a port, get no number of the reserve: it is
 //! left to the log, snapshots, files of epochs, and members of the ensemble.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -28,6 +28,14 @@ const RESERVE: u64 = 128;
 
 /// So many before the reserve begins, those who have the least right to their connection make room.
 const SHED_AHEAD: u64 = 32;
+
+/// Of these, what is kept for everything but readers.
+const RESERVED_MAPS: u64 = 8_192;
+
+const MAPS_OF_A_THREAD: u64 = 4;
+
+/// Linux's.
+const DEFAULT_MAX_MAP_COUNT: u64 = 65_530;
 
 /// How often the log repeats that descriptors are used up, ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
@@ -57,10 +65,22 @@ pub fn raise_file_limit() {
             target: LOG,
             "The system lets this server open {max} files{was}: {} client connections, and {} that are kept for the log, \
              snapshots, other servers and the AdminServer",
-            descriptors.end_of_strangers(),
+            descriptors.end_of_strangers().min(max_readers()),
             descriptors.reserve()
         ),
     }
+}
+
+/// How many connections may have a thread. A thread takes four of the pieces of memory that the system counts (its stack and
+/// that of its signals, each with a guard page), and a process that gets no more of them is at its end.
+#[must_use]
+pub fn max_readers() -> u64 {
+    let max = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+    readers_for(max.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_MAX_MAP_COUNT))
+}
+
+fn readers_for(max_map_count: u64) -> u64 {
+    max_map_count.saturating_sub(RESERVED_MAPS.min(max_map_count / 2)) / MAPS_OF_A_THREAD
 }
 
 /// What the system allows.
@@ -183,6 +203,13 @@ mod tests {
         fn as_raw_fd(&self) -> RawFd {
             self.0
         }
+    }
+
+    #[test]
+    fn readers_leave_memory_for_the_rest_of_the_process() {
+        assert_eq!(readers_for(65_530), 14_334);
+        assert_eq!(readers_for(1_048_576), 260_096);
+        assert_eq!(readers_for(0), 0);
     }
 
     #[test]

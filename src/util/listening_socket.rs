@@ -69,6 +69,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_has_the_options_of_its_port() {
+        let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
+        for wanted in [true, false] {
+            let options = SockRef::from(&listener);
+            options.set_tcp_nodelay(wanted).unwrap();
+            options.set_keepalive(wanted).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            let accepted = SockRef::from(&accepted);
+            assert_eq!(accepted.tcp_nodelay().unwrap(), wanted);
+            assert_eq!(accepted.keepalive().unwrap(), wanted);
+        }
+    }
+
+    #[test]
     fn who_sleeps_in_accept_is_woken() {
         let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
         thread::scope(|scope| {

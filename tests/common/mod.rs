@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
 use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
 use zookeeper_server::common::time;
@@ -284,6 +285,7 @@ impl Server {
         self.dir().join("data").join("version-2")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "flags of a JVM come from outside")]
     fn command(&self) -> Command {
         let config = self.dir().join("zoo.cfg");
         let properties = self.properties.iter().map(|(key, value)| format!("-D{key}={value}"));
@@ -435,6 +437,25 @@ impl Server {
     #[track_caller]
     pub fn raw(&self) -> RawConnection {
         RawConnection::open(self.client_port)
+    }
+
+    /// The quorum port and the election port of each member, as its zoo.cfg lists them.
+    pub fn ports_of_members(&self) -> Vec<[u16; 2]> {
+        let config = fs::read_to_string(self.dir().join("zoo.cfg")).unwrap();
+        let ports = |line: &str| {
+            let mut ports = line.split_once("=127.0.0.1:")?.1.split(':');
+            Some([ports.next()?.parse().ok()?, ports.next()?.parse().ok()?])
+        };
+        config.lines().filter(|line| line.starts_with("server.")).filter_map(ports).collect()
+    }
+
+    /// All its threads stand still afterwards, and its connections stay open.
+    #[track_caller]
+    pub fn freeze(&self) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
     }
 
     /// Ends the process at once (kill -9).
