@@ -93,7 +93,7 @@ struct Learners {
     handlers: Vec<Arc<LearnerHandler>>,
     threads: Vec<JoinHandle<()>>,
     /// Those who have not said who they are, the oldest first; and some who have.
-    greetings: VecDeque<Arc<LearnerHandler>>,
+    greetings: VecDeque<Weak<LearnerHandler>>,
     /// Nobody is taken any more.
     is_closed: bool,
 }

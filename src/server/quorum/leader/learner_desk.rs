@@ -38,9 +38,9 @@ impl LearnerDesk for Leader {
         let (finished, left_over, pushed_out) = {
             let mut learners = self.learners.lock();
             let greetings = &mut learners.greetings;
-            greetings.retain(|other| other.is_greeting());
+            greetings.retain(|other| other.upgrade().is_some_and(|other| other.is_greeting()));
             let oldest = if greetings.len() >= most { greetings.pop_front() } else { None };
-            greetings.push_back(Arc::clone(&handler));
+            greetings.push_back(Arc::downgrade(&handler));
             let threads = std::mem::take(&mut learners.threads);
             let (finished, running) =
                 threads.into_iter().partition::<Vec<_>, _>(std::thread::JoinHandle::is_finished);
@@ -52,7 +52,7 @@ impl LearnerDesk for Leader {
                 (finished, None, oldest)
             }
         };
-        if let Some(oldest) = pushed_out {
+        if let Some(oldest) = pushed_out.and_then(|oldest| oldest.upgrade()) {
             oldest.disconnect();
         }
         finished.into_iter().for_each(zookeeper_thread::join);
