@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use crossbeam::channel::never;
+use crossbeam::channel::{Receiver, Sender, bounded, never};
 use log::{debug, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
@@ -79,6 +79,42 @@ impl Transport for Arc<SocketTransport> {
     }
 }
 
+/// So many readers at a time process the first of what their clients have to say: more of them, when thousands come at once,
+/// only stand in each other's way, and in that of the thread that sets up their sessions, before the same few locks.
+const MAX_FIRST_TURNS: usize = 32;
+
+/// The first things that a client says: its ConnectRequest, what waited behind it, and what it says when it has its
+/// session, such as setWatches.
+const FIRST_TURNS: u32 = 3;
+
+/// Whose turn it is. All readers of a port share it.
+#[derive(Clone)]
+pub(super) struct FirstTurns(Sender<()>, Receiver<()>);
+
+impl Default for FirstTurns {
+    fn default() -> Self {
+        let (sender, receiver) = bounded(MAX_FIRST_TURNS);
+        Self(sender, receiver)
+    }
+}
+
+impl FirstTurns {
+    /// Waits until there is room; it is, until the turn is dropped, somebody else's.
+    fn take(&self) -> Turn<'_> {
+        // Both ends are here: the channel does not break.
+        let _room = self.0.send(());
+        Turn(&self.1)
+    }
+}
+
+struct Turn<'a>(&'a Receiver<()>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let _room = self.0.try_recv();
+    }
+}
+
 /// The reader of one connection.
 pub(super) struct Reader {
     transport: Arc<SocketTransport>,
@@ -87,16 +123,21 @@ pub(super) struct Reader {
     sessionless_timeout_ms: i32,
     /// Until when the first frame must be there.
     greeting: Deadline,
+    first_turns: FirstTurns,
 }
 
 impl Reader {
     /// Ties connection and socket together.
-    pub(super) fn new(transport: Arc<SocketTransport>, cnxn: Arc<ServerCnxn>) -> Self {
+    pub(super) fn new(
+        transport: Arc<SocketTransport>,
+        cnxn: Arc<ServerCnxn>,
+        first_turns: FirstTurns,
+    ) -> Self {
         let is_first = transport.cnxn.set(Arc::downgrade(&cnxn)).is_ok();
         debug_assert!(is_first, "a socket has one connection");
         let sessionless_timeout_ms = cnxn.session_timeout_ms();
         let greeting = Deadline::after_ms(sessionless_timeout_ms);
-        Self { transport, cnxn, timeout_ms: 0, sessionless_timeout_ms, greeting }
+        Self { transport, cnxn, timeout_ms: 0, sessionless_timeout_ms, greeting, first_turns }
     }
 
     /// The thread: reads until the connection ends, then closes it.
@@ -107,6 +148,7 @@ impl Reader {
 
     fn read_until_the_end(&mut self) -> DisconnectReason {
         let mut input = CnxnInput::new();
+        let mut turns = 0;
         loop {
             if input.is_initialized() {
                 self.set_read_timeout();
@@ -129,7 +171,13 @@ impl Reader {
                 if self.cnxn.is_ending() {
                     return self.wait_for_the_end();
                 }
-                match self.cnxn.process_input(&mut input) {
+                // An answer to a word may take long, and nobody's session waits for it.
+                let has_turn = turns < FIRST_TURNS && !input.begins_with_word();
+                let turn = has_turn.then(|| self.first_turns.take());
+                turns = turns.saturating_add(1);
+                let state = self.cnxn.process_input(&mut input);
+                drop(turn);
+                match state {
                     InputState::More => break,
                     InputState::Stopped => {
                         if !self.cnxn.wait_until_readable() {

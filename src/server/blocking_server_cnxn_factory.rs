@@ -1,27 +1,37 @@
 //! Accepts clients, a reader thread for each (no Java twin; in the place of server/NIOServerCnxnFactory.java).
 //!
-//! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR`; a reader for each connection; `SlowWriter`, which goes on
-//! sending where a socket was full. All are joined at shutdown.
+//! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR`, which takes connections from the system's queue and no
+//! more, so that thousands that come at once find room there; `NIOServerCxnFactory.SelectorThread-0`, which starts a reader
+//! for each; `SlowWriter`, which goes on sending where a socket was full. All are joined at shutdown.
 //! Locks: the table of connections, for a moment.
+//!
+//! When descriptors run out, connections without a session make room, the oldest first; a session's never does.
 
-use std::collections::{BTreeMap, HashMap};
+mod newcomers;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use log::{debug, error, info, warn};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use log::{debug, info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 
-use super::blocking_server_cnxn::{Reader, SocketTransport};
+use self::newcomers::{Accepted, Newcomers, Verdict};
+use super::blocking_server_cnxn::{FirstTurns, Reader, SocketTransport};
 use super::command::abstract_four_letter_command::CommandContext;
 use super::command::command_executor::CommandExecutor;
 use super::connection_limits::{
     ConnectionLimits, ConnectionSlot, TooManyConnections, max_cnxns_from_properties,
 };
+use super::descriptor_reserve::{Descriptors, PatientAcceptor, max_readers};
+use super::rate_logger::RateLogger;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::zookeeper_server::ZooKeeperServer;
@@ -30,6 +40,7 @@ use crate::common::java_date;
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::SessionId;
+use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
@@ -39,8 +50,18 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 /// what is used of it takes memory.
 const READER_STACK: usize = 256 << 10;
 
-/// The platform's backlog where none is set: Java's.
-const DEFAULT_BACKLOG: i32 = 50;
+/// A connection without a session keeps its place for so long, also when descriptors are scarce: its client may be about to
+/// ask, ms.
+const GRACE_MS: i64 = 1_000;
+
+/// How many of them make room when one could not be taken.
+const SHED_AT_ONCE: usize = 16;
+
+/// How often is looked whether those who wait for a server still have to.
+const LOOK_INTERVAL_MS: i64 = 10;
+
+/// How often the log repeats why connections are closed, ms.
+const LOG_INTERVAL_MS: i64 = 10_000;
 
 /// What the factory is told once.
 #[derive(Clone, Debug)]
@@ -51,7 +72,7 @@ pub struct CnxnFactoryConfig {
     pub max_client_cnxns: i32,
     /// Connections in all; 0 for any number.
     pub max_cnxns: usize,
-    /// Clients that may wait to be accepted; -1 is the platform's default.
+    /// Clients that may wait to be accepted; -1 is as many as the system allows (Java: 50).
     pub listen_backlog: i32,
     /// How long a connection without a session may be silent, ms.
     pub sessionless_timeout_ms: i32,
@@ -80,14 +101,24 @@ impl CnxnFactoryConfig {
     }
 }
 
+/// A connection that is there, and its number.
+struct Entry {
+    cnxn: Arc<ServerCnxn>,
+    number: u64,
+    /// Counts it for as long as it is here.
+    _slot: ConnectionSlot,
+}
+
 #[derive(Default)]
 struct Table {
     /// By the address of the connection, which is its own for as long as it is here.
-    cnxns: HashMap<usize, (Arc<ServerCnxn>, ConnectionSlot)>,
+    cnxns: HashMap<usize, Entry>,
+    /// Those without a session, the oldest first, and since when they are here, ms.
+    sessionless: BTreeMap<u64, (i64, Arc<ServerCnxn>)>,
     sessions: HashMap<SessionId, Arc<ServerCnxn>>,
-    /// Those that may not have said what they want, by their age.
-    newcomers: BTreeMap<u64, Weak<ServerCnxn>>,
     readers: HashMap<u64, JoinHandle<()>>,
+    /// Readers that have ended before their handle was here.
+    ended: HashSet<u64>,
 }
 
 /// The factory.
@@ -103,6 +134,10 @@ pub struct BlockingServerCnxnFactory {
     limits: Arc<ConnectionLimits>,
     slow_writer: Arc<SlowWriter>,
     next_reader: AtomicU64,
+    max_readers: usize,
+    first_turns: FirstTurns,
+    /// Since when there is no server, ms.
+    unserved_since_ms: AtomicI64,
     stopped: AtomicBool,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
@@ -118,18 +153,13 @@ impl BlockingServerCnxnFactory {
         clock: Clock,
     ) -> io::Result<Arc<Self>> {
         info!(target: LOG, "binding to port {}", config.address);
-        let socket =
-            Socket::new(Domain::for_address(config.address), Type::STREAM, Some(Protocol::TCP))?;
-        if config.address.is_ipv6() {
-            // As Java's: a wildcard takes IPv4 as well.
-            socket.set_only_v6(false)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.bind(&config.address.into())?;
         let backlog =
-            if config.listen_backlog > 0 { config.listen_backlog } else { DEFAULT_BACKLOG };
-        socket.listen(backlog)?;
-        let listener = TcpListener::from(socket);
+            if config.listen_backlog > 0 { config.listen_backlog } else { LARGEST_BACKLOG };
+        let listener = listening_socket::listen(config.address, backlog)?;
+        // What is accepted has its options from here.
+        let options = SockRef::from(&listener);
+        options.set_tcp_nodelay(true)?;
+        options.set_keepalive(config.tcp_keep_alive)?;
         let local_address = listener.local_addr()?;
         if config.address.port() == 0 {
             info!(target: LOG, "bound to port {local_address}");
@@ -141,6 +171,7 @@ impl BlockingServerCnxnFactory {
             me: me.clone(),
             local_address,
             listener,
+            unserved_since_ms: AtomicI64::new(clock.elapsed_ms()),
             clock,
             words,
             server: RankedMutex::new(Rank::Leaf, "server of the connections", None),
@@ -148,6 +179,8 @@ impl BlockingServerCnxnFactory {
             limits,
             slow_writer,
             next_reader: AtomicU64::new(0),
+            max_readers: usize::try_from(max_readers()).unwrap_or(usize::MAX),
+            first_turns: FirstTurns::default(),
             stopped: AtomicBool::new(false),
             threads: RankedMutex::new(Rank::Leaf, "threads of the connections", Vec::new()),
             config,
@@ -159,34 +192,61 @@ impl BlockingServerCnxnFactory {
     /// # Errors
     /// When the system has no room for the threads.
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "a socket each: the limit of open files")]
+        let (sender, accepted) = unbounded();
+        let this = Arc::clone(self);
+        let selector = "NIOServerCxnFactory.SelectorThread-0";
+        let selector = zookeeper_thread::spawn(selector, None, move || {
+            this.start_readers(&accepted);
+            Ok::<(), io::Error>(())
+        })?;
+        self.threads.lock().push(selector);
         let this = Arc::clone(self);
         let name = format!("NIOServerCxnFactory.AcceptThread:{}", self.local_address);
         let acceptor = zookeeper_thread::spawn(&name, None, move || {
-            this.accept_loop();
+            this.accept_loop(&sender);
             Ok::<(), io::Error>(())
         })?;
+        self.threads.lock().push(acceptor);
         let writer = Arc::clone(&self.slow_writer);
         let slow = zookeeper_thread::spawn("SlowWriter", None, move || writer.run())?;
-        self.threads.lock().extend([acceptor, slow]);
+        self.threads.lock().push(slow);
         Ok(())
     }
 
-    fn accept_loop(self: &Arc<Self>) {
+    fn accept_loop(&self, to_reader: &Sender<Accepted>) {
+        let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.clock));
+        let shed = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
         while !self.stopped.load(Ordering::Acquire) {
-            match self.listener.accept() {
-                Ok(_) if self.stopped.load(Ordering::Acquire) => break,
-                Ok((stream, mut remote)) => {
-                    // An IPv4 client that came by a socket of both families.
-                    remote.set_ip(remote.ip().to_canonical());
-                    if let Err(error) = self.accept(stream, remote) {
-                        debug!(target: LOG, "Error accepting new connection from /{remote}: {error}");
+            match acceptor.accept(&self.listener) {
+                Ok(Some((stream, remote))) => {
+                    let Some(slot) = self.admit(remote) else { continue };
+                    let descriptors = Descriptors::now();
+                    let is_reserved = descriptors.is_reserved(&stream);
+                    if descriptors.is_scarce(&stream) {
+                        let wanted = if is_reserved { SHED_AT_ONCE } else { 1 };
+                        if (0..wanted).take_while(|_| self.shed_one()).count() > 0 {
+                            let message =
+                                "Descriptors run out: connections without a session are closed";
+                            shed.rate_limit_log(message, None);
+                        }
                     }
+                    if is_reserved {
+                        self.count_rejected();
+                        acceptor.complain(&remote);
+                        continue;
+                    }
+                    // Who starts readers ends after this thread.
+                    let since_ms = self.clock.elapsed_ms();
+                    let _sent = to_reader.send(Accepted { stream, remote, slot, since_ms });
                 }
+                Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if self.stopped.load(Ordering::Acquire) => break,
                 Err(error) => {
-                    // No descriptors are left, or the client was gone before it was greeted. What has ended meanwhile makes
-                    // room; trying again at once would only burn the processor.
-                    warn!(target: LOG, "Error accepting new connection: {error}");
+                    // The client was gone before it was greeted, or not even the spare descriptor is there. What has ended
+                    // meanwhile makes room; trying again at once would only burn the processor.
+                    shed.rate_limit_log(&format!("Error accepting new connection: {error}"), None);
                     self.slow_writer.pause();
                 }
             }
@@ -194,59 +254,107 @@ impl BlockingServerCnxnFactory {
         info!(target: LOG, "accept thread exitted run method");
     }
 
-    fn accept(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
-        let server = self.zookeeper_server();
+    /// The connection's place. Where there are too many, one makes room that has not said yet what it wants: a whole
+    /// ConnectRequest, or a word.
+    fn admit(&self, remote: SocketAddr) -> Option<ConnectionSlot> {
         let mut admitted = self.limits.admit(remote.ip());
-        if let Err(too_many) = admitted
-            && self.close_longest_silent(match too_many {
+        if let Err(too_many) = admitted {
+            let from = match too_many {
                 TooManyConnections::InAll { .. } => None,
                 TooManyConnections::FromAddress { ip, .. } => Some(ip),
-            })
-        {
-            admitted = self.limits.admit(remote.ip());
+            };
+            if self.close_oldest(|_, cnxn| !cnxn.has_greeted() && is_from(cnxn, from)) {
+                admitted = self.limits.admit(remote.ip());
+            }
         }
         match admitted {
-            Ok(slot) => self.add_cnxn(server, stream, remote, slot),
+            Ok(slot) => Some(slot),
             Err(too_many) => {
                 warn!(target: LOG, "Error accepting new connection: {too_many}");
-                if let Some(server) = &server {
-                    server.server_metrics().connection_rejected.add(1);
-                }
-                Ok(())
+                self.count_rejected();
+                None
             }
         }
     }
 
-    /// Closes the connection that has been there longest without saying what it wants: a whole ConnectRequest, or a word.
-    /// `from` is the address whose connections count, if not all do. False when there is none.
-    fn close_longest_silent(&self, from: Option<IpAddr>) -> bool {
-        let longest = {
-            let mut table = self.table.lock();
-            let is_silent = |cnxn: &Arc<ServerCnxn>| !cnxn.has_greeted() && !cnxn.is_stale();
-            table.newcomers.retain(|_, cnxn| cnxn.upgrade().is_some_and(|cnxn| is_silent(&cnxn)));
-            let is_from = |cnxn: &Arc<ServerCnxn>| {
-                let ip = cnxn.remote_socket_address().ip().to_canonical();
-                from.is_none_or(|from| from == ip)
-            };
-            table.newcomers.values().filter_map(Weak::upgrade).find(is_from)
+    fn count_rejected(&self) {
+        if let Some(server) = self.zookeeper_server() {
+            server.server_metrics().connection_rejected.add(1);
+        }
+    }
+
+    /// Closes the connection that has been here for longest without a session; false when there is none, or when it has
+    /// just come.
+    fn shed_one(&self) -> bool {
+        let came_before_ms = self.clock.elapsed_ms() - GRACE_MS;
+        self.close_oldest(|since_ms, _| since_ms <= came_before_ms)
+    }
+
+    /// Closes the oldest of the connections without a session that are meant, for a newcomer. False when there is none.
+    fn close_oldest(&self, is_meant: impl Fn(i64, &ServerCnxn) -> bool) -> bool {
+        let oldest = {
+            let table = self.table.lock();
+            let mut sessionless = table.sessionless.values();
+            let oldest =
+                sessionless.find(|(since_ms, cnxn)| !cnxn.is_stale() && is_meant(*since_ms, cnxn));
+            oldest.map(|(_, cnxn)| Arc::clone(cnxn))
         };
-        let Some(longest) = longest else { return false };
-        debug!(target: LOG, "{longest} has said nothing for longest: closed for a newcomer");
-        longest.close(DisconnectReason::ClientCnxLimit);
+        let Some(oldest) = oldest else { return false };
+        debug!(target: LOG, "{oldest} has no session for longest: closed for a newcomer");
+        oldest.close(DisconnectReason::ClientCnxLimit);
         true
     }
 
-    fn add_cnxn(
-        self: &Arc<Self>,
-        server: Option<Arc<ZooKeeperServer>>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        slot: ConnectionSlot,
-    ) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        socket.set_linger(None)?;
-        socket.set_keepalive(self.config.tcp_keep_alive)?;
+    /// The body of the thread that starts readers.
+    fn start_readers(self: &Arc<Self>, accepted: &Receiver<Accepted>) {
+        let complaints = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
+        let mut newcomers = Newcomers::default();
+        let look_interval = Duration::from_millis(LOOK_INTERVAL_MS.unsigned_abs());
+        let mut next_look_ms = 0;
+        loop {
+            let next = match newcomers.is_empty() {
+                true => accepted.recv().map_err(RecvTimeoutError::from),
+                false => accepted.recv_timeout(look_interval),
+            };
+            let is_served = self.zookeeper_server().is_some_and(|server| server.is_running());
+            match next {
+                _ if self.stopped.load(Ordering::Acquire) => return,
+                Ok(accepted) if is_served => self.start_reader(accepted, &complaints),
+                Ok(accepted) => newcomers.push(accepted),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now_ms = self.clock.elapsed_ms();
+            if is_served {
+                newcomers.take_all().for_each(|accepted| self.start_reader(accepted, &complaints));
+            } else if now_ms >= next_look_ms {
+                next_look_ms = now_ms + LOOK_INTERVAL_MS;
+                let unserved_ms = now_ms - self.unserved_since_ms.load(Ordering::Relaxed);
+                for (accepted, verdict) in newcomers.take_decided(now_ms, unserved_ms) {
+                    if verdict == Verdict::Reader {
+                        self.start_reader(accepted, &complaints);
+                    } else {
+                        let remote = format!("/{}", accepted.remote);
+                        let message = "Close of session 0x0: ZooKeeperServer not running";
+                        complaints.rate_limit_log(message, Some(&remote));
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_reader(self: &Arc<Self>, accepted: Accepted, complaints: &RateLogger) {
+        let remote = format!("/{}", accepted.remote);
+        if let Err(error) = self.add_cnxn(accepted) {
+            self.count_rejected();
+            let message = format!("no thread for a connection: {error}");
+            complaints.rate_limit_log(&message, Some(&remote));
+        }
+    }
+
+    fn add_cnxn(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
+        let Accepted { stream, remote, slot, since_ms } = accepted;
+        let server = self.zookeeper_server();
         let listener = server.as_ref().map(|server| server.listener());
         let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
         let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
@@ -258,21 +366,29 @@ impl BlockingServerCnxnFactory {
             self.config.sessionless_timeout_ms,
             &*self.clock,
         );
-        let reader = Reader::new(transport, Arc::clone(&cnxn));
+        let reader = Reader::new(transport, Arc::clone(&cnxn), self.first_turns.clone());
         let number = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let this = Arc::clone(self);
         let key = key(&cnxn);
-        let mut table = self.table.lock();
-        table.newcomers.insert(number, Arc::downgrade(&cnxn));
-        table.cnxns.insert(key, (cnxn, slot));
+        {
+            let mut table = self.table.lock();
+            if table.readers.len() >= self.max_readers {
+                return Err(io::Error::new(
+                    io::ErrorKind::OutOfMemory,
+                    format!("there are {} (see vm.max_map_count)", self.max_readers),
+                ));
+            }
+            table.sessionless.insert(number, (since_ms, Arc::clone(&cnxn)));
+            table.cnxns.insert(key, Entry { cnxn, number, _slot: slot });
+        }
         let name = format!("NIOWorkerThread-{remote}");
         let body = move || {
             reader.run();
             this.reader_ended(number);
             Ok::<(), io::Error>(())
         };
-        // Under the lock: the reader finds its handle there when it ends. Readers prepare, write and apply requests: a
-        // panic of theirs may leave a change half made, and the server must not go on.
+        // Readers prepare, write and apply requests: a panic of theirs may leave a change half made, and the server must
+        // not go on.
         let thread = match listener {
             Some(listener) => zookeeper_critical_thread::spawn_with_stack(
                 &name,
@@ -282,14 +398,16 @@ impl BlockingServerCnxnFactory {
             ),
             None => zookeeper_thread::spawn(&name, Some(READER_STACK), body),
         };
+        let mut table = self.table.lock();
         match thread {
             Ok(thread) => {
-                table.readers.insert(number, thread);
+                if !table.ended.remove(&number) {
+                    table.readers.insert(number, thread);
+                }
                 Ok(())
             }
             Err(error) => {
-                error!(target: LOG, "no thread for the connection from /{remote}: {error}");
-                table.newcomers.remove(&number);
+                table.sessionless.remove(&number);
                 table.cnxns.remove(&key);
                 Err(error)
             }
@@ -299,8 +417,10 @@ impl BlockingServerCnxnFactory {
     /// A reader has ended: its handle is let go, unless it is being joined.
     fn reader_ended(&self, number: u64) {
         let mut table = self.table.lock();
-        table.newcomers.remove(&number);
         let ended = table.readers.remove(&number);
+        if ended.is_none() {
+            table.ended.insert(number);
+        }
         drop(table);
         drop(ended);
     }
@@ -337,7 +457,12 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
             let factory: Arc<dyn ServerCnxnFactory> = me;
             server.set_server_cnxn_factory(&factory);
         }
-        *self.server.lock() = server;
+        let is_lost = server.is_none();
+        let before = std::mem::replace(&mut *self.server.lock(), server);
+        // A server that has none all the time has not lost it now.
+        if is_lost && before.is_some() {
+            self.unserved_since_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
+        }
     }
 
     fn four_letter_word(&self, word: i32, argument: Option<i64>) -> Option<String> {
@@ -357,7 +482,7 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     }
 
     fn connections(&self) -> Vec<Arc<ServerCnxn>> {
-        self.table.lock().cnxns.values().map(|(cnxn, _)| Arc::clone(cnxn)).collect()
+        self.table.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
     }
 
     fn num_alive_connections(&self) -> usize {
@@ -367,7 +492,8 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
         let mut table = self.table.lock();
         // Nobody would take out one that was closed meanwhile.
-        if table.cnxns.contains_key(&key(cnxn)) {
+        if let Some(number) = table.cnxns.get(&key(cnxn)).map(|entry| entry.number) {
+            table.sessionless.remove(&number);
             table.sessions.insert(session_id, Arc::clone(cnxn));
         }
     }
@@ -375,12 +501,13 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) -> bool {
         let mut table = self.table.lock();
         let Some(removed) = table.cnxns.remove(&key(cnxn)) else { return false };
+        let sessionless = table.sessionless.remove(&removed.number);
         let session_id = cnxn.session_id();
         if table.sessions.get(&session_id).is_some_and(|of| Arc::ptr_eq(of, cnxn)) {
             table.sessions.remove(&session_id);
         }
         drop(table);
-        drop(removed);
+        drop((removed, sessionless));
         true
     }
 
@@ -392,8 +519,7 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
-        // The acceptor sleeps in accept: a connection of our own wakes it.
-        if let Err(error) = TcpStream::connect(wake_address(self.local_address)) {
+        if let Err(error) = listening_socket::shut_down(&self.listener) {
             debug!(target: LOG, "the acceptor was not woken: {error}");
         }
         self.close_all(DisconnectReason::ServerShutdown);
@@ -431,16 +557,10 @@ fn dump_connections(
     }
 }
 
-/// Where to reach our own listener: a wildcard is reached at the loopback address.
-fn wake_address(local: SocketAddr) -> SocketAddr {
-    let mut address = local;
-    if local.ip().is_unspecified() {
-        address.set_ip(match local {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
+/// Whether the connection comes from that address; from any one, where none is given.
+fn is_from(cnxn: &ServerCnxn, address: Option<IpAddr>) -> bool {
+    let ip = cnxn.remote_socket_address().ip().to_canonical();
+    address.is_none_or(|address| address == ip)
 }
 
 /// A connection that waits for its socket.
@@ -515,7 +635,7 @@ impl SlowWriter {
     /// Lets a moment pass.
     fn pause(&self) {
         let (_never, wait) = crossbeam::channel::bounded::<()>(0);
-        let moment = std::time::Duration::from_millis(50);
+        let moment = Duration::from_millis(50);
         let timed_out = wait.recv_timeout(moment).is_err();
         debug_assert!(timed_out, "nobody sends");
     }

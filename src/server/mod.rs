@@ -52,6 +52,7 @@ pub mod first_bytes;
 
 pub mod blue_throttle;
 pub mod connection_limits;
+pub mod descriptor_reserve;
 pub mod request_throttler;
 
 pub mod server_role;

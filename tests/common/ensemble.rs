@@ -12,7 +12,6 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam::channel::{bounded, never};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Stat};
 use zookeeper_server::keeper_exception::KeeperError;
@@ -98,20 +97,13 @@ impl Member {
     /// All its threads stand still afterwards, and its connections stay open.
     #[track_caller]
     pub fn freeze(&self) {
-        let pid = self.process();
-        kill_process(pid, Signal::STOP).unwrap();
-        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
-        assert!(status.stopped(), "{status:?}");
+        self.server.freeze();
     }
 
     /// Its threads go on.
     #[track_caller]
     pub fn thaw(&self) {
-        kill_process(self.process(), Signal::CONT).unwrap();
-    }
-
-    fn process(&self) -> Pid {
-        i32::try_from(self.server.pid()).ok().and_then(Pid::from_raw).unwrap()
+        self.server.thaw();
     }
 
     pub fn stop(&mut self) {

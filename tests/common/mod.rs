@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, reason = "a failing test tells what happened")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
 use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
 use zookeeper_server::common::time;
@@ -127,6 +129,8 @@ impl Drop for TempDir {
 pub enum Program {
     /// The binary of this repository.
     Ours,
+    /// The same, optimised: what `ZOOKEEPER_BIN` names, or `target/release/zookeeper`.
+    Release,
     /// Java's server of that version, as `tests/peers/install.sh` has installed it.
     Java(&'static str),
 }
@@ -138,6 +142,7 @@ pub struct ServerBuilder {
     config: Vec<String>,
     properties: Vec<(String, String)>,
     admin_server: bool,
+    files: Option<(u32, u32)>,
 }
 
 impl ServerBuilder {
@@ -148,6 +153,7 @@ impl ServerBuilder {
             config: Vec::new(),
             properties: Vec::new(),
             admin_server: false,
+            files: None,
         }
     }
 
@@ -184,6 +190,13 @@ impl ServerBuilder {
         self
     }
 
+    /// With soft and hard limits of open files.
+    #[must_use]
+    pub fn files(mut self, soft: u32, hard: u32) -> Self {
+        self.files = Some((soft, hard));
+        self
+    }
+
     /// Starts it in a directory of its own, and waits until it serves.
     #[track_caller]
     pub fn start(self) -> Server {
@@ -216,6 +229,7 @@ impl ServerBuilder {
         Server {
             program: self.program,
             properties: self.properties,
+            files: self.files,
             dir,
             client_port,
             admin_port,
@@ -229,6 +243,7 @@ impl ServerBuilder {
 pub struct Server {
     program: Program,
     properties: Vec<(String, String)>,
+    files: Option<(u32, u32)>,
     dir: TempDir,
     client_port: u16,
     admin_port: u16,
@@ -270,25 +285,44 @@ impl Server {
         self.dir().join("data").join("version-2")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "flags of a JVM come from outside")]
     fn command(&self) -> Command {
         let config = self.dir().join("zoo.cfg");
         let properties = self.properties.iter().map(|(key, value)| format!("-D{key}={value}"));
         match self.program {
-            Program::Ours => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_zookeeper"));
+            Program::Ours | Program::Release => {
+                let mut command = self.limited(self.binary());
                 command.args(properties).arg("server").arg(config);
                 command
             }
             Program::Java(version) => {
                 let script =
                     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/java_server.sh");
-                let flags: Vec<String> = properties.collect();
-                let mut command = Command::new("bash");
+                let mut flags: Vec<String> = properties.collect();
+                flags.extend(std::env::var("JVMFLAGS"));
+                let mut command = self.limited("bash".into());
                 command.arg(script).arg(version).arg(config).arg(self.log_file());
                 command.env("JVMFLAGS", flags.join(" "));
                 command
             }
         }
+    }
+
+    fn binary(&self) -> OsString {
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/zookeeper");
+        match self.program {
+            Program::Release => std::env::var_os("ZOOKEEPER_BIN").unwrap_or(built.into()),
+            _ => env!("CARGO_BIN_EXE_zookeeper").into(),
+        }
+    }
+
+    /// A command, under the limits of open files that it is to have.
+    fn limited(&self, program: OsString) -> Command {
+        let Some((soft, hard)) = self.files else { return Command::new(program) };
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+        command.args(["-c", &script, "sh"]).arg(program);
+        command
     }
 
     fn log_file(&self) -> PathBuf {
@@ -299,6 +333,11 @@ impl Server {
     pub fn set_property(&mut self, key: &str, value: &str) {
         self.properties.retain(|(other, _)| other != key);
         self.properties.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Other soft and hard limits of open files, from the next start on.
+    pub fn set_files(&mut self, soft: u32, hard: u32) {
+        self.files = Some((soft, hard));
     }
 
     /// Starts the process without waiting.
@@ -398,6 +437,35 @@ impl Server {
     #[track_caller]
     pub fn raw(&self) -> RawConnection {
         RawConnection::open(self.client_port)
+    }
+
+    /// The quorum port and the election port of each member, as its zoo.cfg lists them.
+    pub fn ports_of_members(&self) -> Vec<[u16; 2]> {
+        let config = fs::read_to_string(self.dir().join("zoo.cfg")).unwrap();
+        let ports = |line: &str| {
+            let mut ports = line.split_once("=127.0.0.1:")?.1.split(':');
+            Some([ports.next()?.parse().ok()?, ports.next()?.parse().ok()?])
+        };
+        config.lines().filter(|line| line.starts_with("server.")).filter_map(ports).collect()
+    }
+
+    /// All its threads stand still afterwards, and its connections stay open.
+    #[track_caller]
+    pub fn freeze(&self) {
+        let pid = self.process();
+        kill_process(pid, Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
+    }
+
+    /// Its threads go on.
+    #[track_caller]
+    pub fn thaw(&self) {
+        kill_process(self.process(), Signal::CONT).unwrap();
+    }
+
+    fn process(&self) -> Pid {
+        i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap()
     }
 
     /// Ends the process at once (kill -9).

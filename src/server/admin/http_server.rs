@@ -19,25 +19,26 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, info, warn};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::http_message::{Body, Head, Request, RequestError, Response, Status};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
 use crate::common::time::Clock;
+use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
 use crate::server::first_bytes::looks_like;
 use crate::server::rate_logger::RateLogger;
 use crate::server::zookeeper_thread;
+use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
-/// Clients that may wait to be accepted; Jetty's default.
-const BACKLOG: i32 = 50;
 /// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
 /// is answered 503.
 const MAX_CONNECTIONS: usize = 64;
+/// The same when the last descriptors are in use: an operator is to see what happens.
+const MAX_RESERVED: usize = 4;
 /// Connections whose threads are about to end, beyond those.
 const MAX_ENDING: usize = 64;
 /// The stack of a connection's thread, in bytes: a command runs on it.
@@ -167,10 +168,10 @@ impl Write for ClientStream<'_> {
 }
 
 impl Connections {
-    /// Makes room for one more, an error when there is none; gives the socket of who has to go.
-    fn make_room(&mut self) -> Result<Option<&TcpStream>, ()> {
+    /// Makes room for one more where there may be so many, an error when there is none; gives the socket of who has to go.
+    fn make_room(&mut self, most: usize) -> Result<Option<&TcpStream>, ()> {
         let serving = self.open.values().filter(|connection| !connection.is_ending).count();
-        if serving < MAX_CONNECTIONS {
+        if serving < most {
             return Ok(None);
         }
         if self.open.len() >= MAX_CONNECTIONS + MAX_ENDING {
@@ -208,7 +209,7 @@ impl HttpServer {
         let address = address.bind_address(false).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("unknown host {host}"))
         })?;
-        let listener = Arc::new(bind(address)?);
+        let listener = Arc::new(listening_socket::listen_any_family(address, LARGEST_BACKLOG)?);
         let connections = RankedMutex::new(Rank::Leaf, "HTTP connections", Connections::default());
         let shared = Arc::new(Shared {
             name: name.to_owned(),
@@ -251,9 +252,8 @@ impl HttpServer {
     pub fn shutdown(&self) {
         let Some(Running { stop, acceptor }) = self.running.lock().take() else { return };
         drop(stop);
-        // Wakes the acceptor on Linux; elsewhere a connection of our own does.
-        if SockRef::from(&*self.listener).shutdown(Shutdown::Both).is_err() {
-            let _woken = TcpStream::connect(self.local_address);
+        if let Err(error) = listening_socket::shut_down(&self.listener) {
+            debug!(target: LOG, "{}: the acceptor was not woken: {error}", self.shared.name);
         }
         zookeeper_thread::join(acceptor);
         let threads = {
@@ -270,40 +270,16 @@ impl HttpServer {
     }
 }
 
-/// A listening socket. "All addresses" is both families where the system has IPv6.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(TcpListener::from(socket))
-    };
-    match listen(address) {
-        Err(error)
-            if address.is_ipv6()
-                && address.ip().is_unspecified()
-                && error.kind() != io::ErrorKind::AddrInUse =>
-        {
-            listen(SocketAddr::from(([0, 0, 0, 0], address.port())))
-        }
-        listening => listening,
-    }
-}
-
 /// The acceptor's thread.
 fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infallible>) {
     use crossbeam::channel::{RecvTimeoutError, TryRecvError};
+    let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&shared.clock));
     while stopped.try_recv() == Err(TryRecvError::Empty) {
         let ended = std::mem::take(&mut shared.connections.lock().ended);
         ended.into_iter().for_each(zookeeper_thread::join);
-        match listener.accept() {
-            Ok((stream, remote)) => {
-                // An IPv4 client that came by a socket of both families.
-                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        match acceptor.accept(listener) {
+            Ok(None) => {}
+            Ok(Some((stream, remote))) => {
                 if let Err(error) = shared.open(stream, remote) {
                     debug!(target: LOG, "{}: connection of {remote}: {error}", shared.name);
                 }
@@ -348,6 +324,8 @@ impl Shared {
 
     /// Enters a connection into the table; `None` when all others are being answered.
     fn register(&self, stream: &TcpStream, activity: &Arc<Activity>) -> io::Result<Option<u64>> {
+        let is_reserved = Descriptors::now().is_reserved(stream);
+        let most = if is_reserved { MAX_RESERVED } else { MAX_CONNECTIONS };
         let connection = Connection {
             stream: stream.try_clone()?,
             activity: Arc::clone(activity),
@@ -356,7 +334,7 @@ impl Shared {
         };
         let (id, is_full) = {
             let mut connections = self.connections.lock();
-            let is_full = match connections.make_room() {
+            let is_full = match connections.make_room(most) {
                 Ok(None) => false,
                 Ok(Some(slow)) => {
                     let _closed = slow.shutdown(Shutdown::Both); // it may be closed already
@@ -371,7 +349,7 @@ impl Shared {
         };
         if is_full {
             let message = format!(
-                "{}: {MAX_CONNECTIONS} connections are open: who has let the server wait longest is \
+                "{}: {most} connections are open: who has let the server wait longest is \
                  closed for a newcomer",
                 self.name
             );

@@ -27,6 +27,7 @@ use super::quorum_packet::{PacketType, QuorumPacket};
 use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
 use crate::server::admin::json_outputter::Json;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::session_tracker::Owner;
 use crate::server::zookeeper_thread;
@@ -188,6 +189,18 @@ impl LearnerHandler {
             (true, false) => Some(Claim::Member),
             (true, true) => None,
         }
+    }
+
+    /// Whether it is there and has not said who it is.
+    #[must_use]
+    pub fn is_greeting(&self) -> bool {
+        self.sid.get().is_none() && self.is_alive.load(Ordering::Acquire)
+    }
+
+    /// Whether its socket is one of the last that this process may have.
+    #[must_use]
+    pub fn has_reserved_descriptor(&self) -> bool {
+        Descriptors::now().is_reserved(&self.stream)
     }
 
     /// Where it connects from.

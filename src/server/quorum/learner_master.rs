@@ -110,6 +110,9 @@ pub trait LearnerMaster: Send + Sync {
     /// What the configuration says of a server; empty when nothing.
     fn peer_info(&self, sid: Sid) -> String;
 
+    /// Whether a learner that has said who it is may stay: not when the last descriptors are needed for members.
+    fn has_room_for(&self, handler: &LearnerHandler) -> bool;
+
     /// An id for a learner that has not said its own (Java: getAndDecrementFollowerCounter).
     fn next_anonymous_sid(&self) -> Sid;
 

@@ -25,6 +25,7 @@ use crate::server::admin::admin_server_factory::create_admin_server;
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::authentication_helper::AuthenticationHelper;
 use crate::server::datadir_cleanup_manager::{DatadirCleanupManager, PurgeTaskStatus};
+use crate::server::descriptor_reserve;
 use crate::server::exit_code::ExitCode;
 use crate::server::persistence::file_txn_snap_log::FileTxnSnapLogConfig;
 use crate::server::server_config::ServerConfig;
@@ -91,6 +92,7 @@ pub fn main(
 fn print_start() {
     zookeeper_banner::print_banner(SERVER_LOG);
     environment::log_env("Server environment:", SERVER_LOG);
+    descriptor_reserve::raise_file_limit();
 }
 
 /// The settings of a member of an ensemble, if it is one; those of the server; and who purges its directories.

@@ -153,6 +153,12 @@ impl CnxnInput {
         }
     }
 
+    /// Whether a four-letter word is what comes first.
+    #[must_use]
+    pub fn begins_with_word(&self) -> bool {
+        !self.initialized && self.next_len().is_some_and(four_letter_commands::is_known)
+    }
+
     fn int_at(&self, at: usize) -> Option<i32> {
         let bytes = self.buffer[..self.end].get(at..)?.first_chunk::<4>()?;
         Some(i32::from_be_bytes(*bytes))

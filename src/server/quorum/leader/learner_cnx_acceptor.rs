@@ -10,19 +10,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam::channel::never;
 use log::{debug, error, info, warn};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::LOG;
 use crate::common::net_utils::InetSocketAddress;
+use crate::common::time::SystemClock;
+use crate::server::descriptor_reserve::{PatientAcceptor, is_out_of_descriptors};
 use crate::server::zookeeper_thread;
+use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Connections that may wait to be accepted, as in Java.
-const BACKLOG: i32 = 50;
-
-/// How long the connection that wakes an acceptor may take.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two attempts when not even a spare descriptor is there.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Who gets the learners that connect.
 pub(super) trait LearnerDesk: Send + Sync {
@@ -102,17 +102,8 @@ impl LearnerCnxAcceptor {
             return;
         }
         for listener in &self.listeners {
-            if let Ok(mut address) = listener.local_addr() {
-                if address.ip().is_unspecified() {
-                    address.set_ip(match address {
-                        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-                    });
-                }
-                // It sleeps in accept: a connection of our own wakes it.
-                if let Err(problem) = TcpStream::connect_timeout(&address, WAKE_TIMEOUT) {
-                    debug!(target: LOG, "the acceptor was not woken: {problem}");
-                }
+            if let Err(problem) = listening_socket::shut_down(listener) {
+                debug!(target: LOG, "the acceptor was not woken: {problem}");
             }
         }
         threads.into_iter().for_each(zookeeper_thread::join);
@@ -120,24 +111,8 @@ impl LearnerCnxAcceptor {
 }
 
 fn bind_one(address: &InetSocketAddress, prefer_ipv4: bool) -> io::Result<TcpListener> {
-    let resolved = address.bind_address(prefer_ipv4);
-    let bind = |address: SocketAddr| {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    match resolved {
-        // A system without IPv6.
-        Some(address) if address.ip().is_unspecified() && address.is_ipv6() => {
-            let v4 = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), address.port());
-            bind(address).or_else(|_: io::Error| bind(v4))
-        }
-        Some(address) => bind(address),
+    match address.bind_address(prefer_ipv4) {
+        Some(address) => listening_socket::listen_any_family(address, LARGEST_BACKLOG),
         None => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
     }
 }
@@ -148,20 +123,25 @@ fn accept_all(
     is_stopping: &AtomicBool,
     address: SocketAddr,
 ) {
+    let mut acceptor = PatientAcceptor::new(LOG, SystemClock::shared());
     loop {
-        let accepted = listener.accept();
+        let accepted = acceptor.accept(listener);
         if is_stopping.load(Ordering::Acquire) {
             info!(target: LOG, "acceptor of learners at /{address} exited");
             return;
         }
         match accepted {
-            Ok((stream, remote)) => {
+            Ok(None) => {}
+            Ok(Some((stream, remote))) => {
                 if let Err(problem) = desk.serve(stream) {
                     warn!(target: LOG, "Exception while connecting to quorum learner /{remote}: {problem}");
                 }
             }
             Err(problem) if is_of_one_connection(&problem) => {
                 debug!(target: LOG, "a learner was gone before it was accepted: {problem}");
+            }
+            Err(problem) if is_out_of_descriptors(&problem) => {
+                let _always_a_timeout = never::<()>().recv_timeout(RETRY);
             }
             Err(problem) => return desk.acceptor_failed(address, &problem),
         }

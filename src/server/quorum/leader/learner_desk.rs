@@ -13,6 +13,7 @@ use super::{LOG, Leader};
 use crate::common::time::Clock;
 use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::HttpPorts;
 use crate::server::quorum::learner_handler::{Claim, LearnerHandler};
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
@@ -27,9 +28,9 @@ use crate::server::zookeeper_thread;
 const MAX_JOINING: usize = 64;
 
 impl Leader {
-    /// Makes room for one more learner, which has to say who it is: those go that take longest for it. Members that have said
-    /// who they are go last, and none that is being brought up to date.
-    fn make_room_for_learner(&self) {
+    /// Makes room for one more learner, which has to say who it is, where there may be so many: those go that take longest for
+    /// it. Members that have said who they are go last, and none that is being brought up to date.
+    fn make_room_for_learner(&self, most: usize) {
         let verifier = self.peer.quorum_verifier();
         let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
         // In the order in which they came, which the sort keeps.
@@ -40,12 +41,12 @@ impl Leader {
                 .filter_map(|handler| Some((handler.claim(&is_member)?, Arc::clone(handler))))
                 .collect()
         };
-        let too_many = (joining.len() + 1).saturating_sub(MAX_JOINING);
+        let too_many = (joining.len() + 1).saturating_sub(most);
         joining.sort_by_key(|(claim, _)| *claim);
         for (_, handler) in joining.iter().take(too_many) {
             info!(
                 target: LOG,
-                "{MAX_JOINING} learners are on their way: /{} goes, which takes longest to say who it is",
+                "{most} learners are on their way: /{} goes, which takes longest to say who it is",
                 handler.remote_address()
             );
             handler.disconnect();
@@ -55,7 +56,10 @@ impl Leader {
 
 impl LearnerDesk for Leader {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        self.make_room_for_learner();
+        let descriptors = Descriptors::now();
+        let is_reserved = descriptors.is_reserved(&stream);
+        let most = if is_reserved { descriptors.greetings().min(MAX_JOINING) } else { MAX_JOINING };
+        self.make_room_for_learner(most);
         let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
         let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };
@@ -149,6 +153,19 @@ impl LearnerMaster for Leader {
 
     fn peer_info(&self, sid: Sid) -> String {
         self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn has_room_for(&self, handler: &LearnerHandler) -> bool {
+        if !handler.has_reserved_descriptor() {
+            return true;
+        }
+        let sid = handler.sid();
+        // Its connections before this one are of no use to a member, and too many for who only says that he is one.
+        let is_older = |other: &&Arc<LearnerHandler>| {
+            other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
+        };
+        self.learners().iter().filter(is_older).for_each(|other| other.disconnect());
+        self.peer.view().contains_key(&sid)
     }
 
     fn next_anonymous_sid(&self) -> Sid {

@@ -77,6 +77,11 @@ pub(super) enum ConversationEnd {
     /// Another program, or another kind of client.
     #[error("this is no learner; {0}")]
     Stranger(String),
+    /// It is no member, and what is left is for members.
+    #[error(
+        "no descriptors are left for servers that are no members (see the limit of open files)"
+    )]
+    NoDescriptors,
     /// Too many come at once.
     #[error(transparent)]
     Throttled(#[from] SyncThrottled),
@@ -216,6 +221,9 @@ impl<'a> Conversation<'a> {
             info!(target: LOG, "Follower sid: {sid} not in the current config {version:x}");
         } else {
             info!(target: LOG, "Follower sid: {sid} : info : {info}");
+        }
+        if !self.master.has_room_for(handler) {
+            return Err(ConversationEnd::NoDescriptors);
         }
         if handler.is_before_3_5() {
             warn!(

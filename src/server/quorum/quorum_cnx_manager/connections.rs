@@ -17,6 +17,7 @@ use super::{LOG, QuorumCnxManager, workers};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{self, ResolveHost};
 use crate::ids::Sid;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
@@ -164,12 +165,17 @@ impl QuorumCnxManager {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
             return;
         }
+        let mut most = self.settings.cnxn_threads_size;
+        let descriptors = Descriptors::now();
+        if descriptors.is_reserved(&stream) {
+            most = most.min(descriptors.greetings());
+        }
         let stream = Arc::new(stream);
         let mut table = self.table.lock();
         if table.is_halted {
             return;
         }
-        if table.greetings.len() >= self.settings.cnxn_threads_size
+        if table.greetings.len() >= most
             && let Some((_, oldest)) = table.greetings.pop_front()
         {
             workers::shut_down(&oldest);

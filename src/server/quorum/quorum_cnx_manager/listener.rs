@@ -6,25 +6,23 @@
 //! listener waits a second and goes on.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use log::{debug, error, info};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{LOG, QuorumCnxManager};
 use crate::common::net_utils::{self, InetSocketAddress};
 use crate::common::time::Clock;
+use crate::server::descriptor_reserve::PatientAcceptor;
 use crate::server::exit_code::ExitCode;
+use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::util::sleeper::Sleeper;
 
 /// Between two attempts, ms.
 const RETRY_MS: i64 = 1_000;
-
-/// Connections that may wait to be accepted, Java's default.
-const BACKLOG: i32 = 50;
 
 #[derive(Default)]
 struct Sockets {
@@ -61,7 +59,7 @@ impl Listener {
         };
         for socket in open {
             debug!(target: LOG, "Trying to close listeners: {socket:?}");
-            if let Err(problem) = SockRef::from(&*socket).shutdown(Shutdown::Both) {
+            if let Err(problem) = listening_socket::shut_down(&socket) {
                 debug!(target: LOG, "Error closing server socket: {problem}");
             }
         }
@@ -170,20 +168,15 @@ impl QuorumCnxManager {
         let bound = address
             .bind_address(self.settings.prefer_ipv4_stack)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Unresolved address"))?;
-        match listen(bound) {
-            // A system without IPv6.
-            Err(_) if bound.is_ipv6() && bound.ip().is_unspecified() => {
-                listen(SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), bound.port()))
-            }
-            listening => listening,
-        }
+        listening_socket::listen_any_family(bound, LARGEST_BACKLOG)
     }
 
     fn accept_connections(&self, socket: &TcpListener) {
+        let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.listener.clock));
         while !self.is_halted() {
-            match socket.accept() {
-                Ok((stream, mut remote)) => {
-                    remote.set_ip(remote.ip().to_canonical());
+            match acceptor.accept(socket) {
+                Ok(None) => {}
+                Ok(Some((stream, remote))) => {
                     info!(target: LOG, "Received connection request from {remote}");
                     self.receive_connection(stream, remote);
                 }
@@ -197,16 +190,4 @@ impl QuorumCnxManager {
             }
         }
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // As Java's: a wildcard takes IPv4 as well.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }

@@ -14,6 +14,7 @@ use log::{debug, warn};
 use super::{LOG, MAX_STRANGERS, Message, PACKET_MAX_SIZE, QuorumCnxManager, Table};
 use crate::common::net_utils::{self, InetSocketAddress};
 use crate::ids::Sid;
+use crate::server::descriptor_reserve::Descriptors;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
@@ -80,6 +81,15 @@ impl QuorumCnxManager {
                 return;
             }
             if !is_member {
+                if Descriptors::now().is_reserved(&connection.stream) {
+                    drop(table);
+                    warn!(
+                        target: LOG,
+                        "server {sid} is no member of the ensemble, and few descriptors are left: closing its connection"
+                    );
+                    connection.close();
+                    return;
+                }
                 make_room(&mut table, &*members, sid);
             }
             let replaced =

@@ -1,0 +1,164 @@
+//! Connections that have come while no server is running (no Java twin: Java reads each one's ConnectRequest and closes it).
+//!
+//! When a leader is lost, all clients of all members come back within a second, and try again within a second when they are
+//! turned away: so many threads for so little would keep the members from electing the next leader. A newcomer therefore
+//! waits here, without a thread, for the next server; not for long, because other members may have one. Who asks with a
+//! four-letter word gets its answer at once.
+//!
+//! Belongs to the thread that starts readers. No locks.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::net::{RecvFlags, recv};
+
+use crate::server::command::four_letter_commands;
+use crate::server::connection_limits::ConnectionSlot;
+
+/// How long a server that was lost is waited for, ms.
+const HOLD_MS: i64 = 3_000;
+
+/// How long a newcomer may say nothing before it gets a thread that listens to it, ms.
+const SILENCE_MS: i64 = 1_000;
+
+/// A connection that is to get a reader.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) remote: SocketAddr,
+    pub(super) slot: ConnectionSlot,
+    pub(super) since_ms: i64,
+}
+
+/// What a connection has said first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// Nothing yet.
+    Nothing,
+    /// A four-letter word, or what is no beginning of a frame; or the connection has ended.
+    Other,
+    /// It wants a session.
+    Session,
+}
+
+/// What is to be done with a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It gets a reader.
+    Reader,
+    /// It waits.
+    Wait,
+    /// It is closed: another member may serve it.
+    TurnAway,
+}
+
+/// Those who wait, the oldest first.
+#[derive(Default)]
+pub(super) struct Newcomers {
+    waiting: VecDeque<(Accepted, Opening)>,
+}
+
+impl Newcomers {
+    pub(super) fn push(&mut self, accepted: Accepted) {
+        self.waiting.push_back((accepted, Opening::Nothing));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// All of them.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Accepted> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(accepted, _)| accepted)
+    }
+
+    /// Those who do not wait any longer, when no server has been running for `unserved_ms`.
+    pub(super) fn take_decided(
+        &mut self,
+        now_ms: i64,
+        unserved_ms: i64,
+    ) -> Vec<(Accepted, Verdict)> {
+        let mut decided = Vec::new();
+        for (accepted, mut opening) in std::mem::take(&mut self.waiting) {
+            if opening == Opening::Nothing {
+                opening = look(&accepted.stream);
+            }
+            match verdict(opening, now_ms - accepted.since_ms, unserved_ms) {
+                Verdict::Wait => self.waiting.push_back((accepted, opening)),
+                other => decided.push((accepted, other)),
+            }
+        }
+        decided
+    }
+}
+
+fn verdict(opening: Opening, waited_ms: i64, unserved_ms: i64) -> Verdict {
+    match opening {
+        Opening::Other => Verdict::Reader,
+        Opening::Nothing if waited_ms >= SILENCE_MS => Verdict::Reader,
+        Opening::Session if unserved_ms >= HOLD_MS => Verdict::TurnAway,
+        Opening::Nothing | Opening::Session => Verdict::Wait,
+    }
+}
+
+/// Looks at the first bytes without taking them.
+fn look(stream: &TcpStream) -> Opening {
+    let mut word = [0; 4];
+    match recv(stream, &mut word[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((4, _)) if four_letter_commands::is_known(i32::from_be_bytes(word)) => Opening::Other,
+        Ok((4, _)) => Opening::Session,
+        Ok((1.., _)) => Opening::Nothing,
+        Err(error) if error == rustix::io::Errno::AGAIN => Opening::Nothing,
+        _ => Opening::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::connection_limits::ConnectionLimits;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    fn who_wants_a_session_waits_for_a_server_and_others_do_not() {
+        for (opening, waited_ms, unserved_ms, expected) in [
+            (Opening::Session, 0, 0, Verdict::Wait),
+            (Opening::Session, 2_900, 2_999, Verdict::Wait),
+            (Opening::Session, 0, 3_000, Verdict::TurnAway),
+            (Opening::Other, 0, 0, Verdict::Reader),
+            (Opening::Other, 0, 9_000, Verdict::Reader),
+            (Opening::Nothing, 999, 9_000, Verdict::Wait),
+            (Opening::Nothing, 1_000, 0, Verdict::Reader),
+        ] {
+            assert_eq!(verdict(opening, waited_ms, unserved_ms), expected, "{opening:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_takes_nothing_and_waits_for_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, remote) = listener.accept().unwrap();
+        let slot = ConnectionLimits::new(0, 0).admit(remote.ip()).unwrap();
+        let mut newcomers = Newcomers::default();
+        newcomers.push(Accepted { stream, remote, slot, since_ms: 0 });
+        let mut after = |newcomers: &mut Newcomers, bytes: &[u8]| {
+            client.write_all(bytes).unwrap();
+            newcomers.take_decided(0, HOLD_MS).pop()
+        };
+        assert!(after(&mut newcomers, b"").is_none());
+        assert!(after(&mut newcomers, b"\0\0").is_none(), "half a length");
+        // What was written is there on the loopback device.
+        let (mut accepted, verdict) = after(&mut newcomers, b"\0\x2c").unwrap();
+        assert_eq!(verdict, Verdict::TurnAway);
+        let mut bytes = [0; 4];
+        std::io::Read::read_exact(&mut accepted.stream, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\x2c");
+        newcomers.push(accepted);
+        let (accepted, verdict) = after(&mut newcomers, b"ruok").unwrap();
+        assert_eq!(verdict, Verdict::Reader);
+        newcomers.push(accepted);
+        assert_eq!(newcomers.take_all().count(), 1);
+        assert!(newcomers.is_empty());
+    }
+}

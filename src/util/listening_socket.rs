@@ -1,0 +1,96 @@
+//! Sockets that listen, for clients and for servers alike (no Java twin: what java.net.ServerSocket and
+//! ServerSocketChannel do).
+
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// As many connections may wait to be accepted as the system allows: it cuts this to `net.core.somaxconn`. Java's 50 is too
+/// few when all clients, or all scrapers, come back at once: who finds no room is not told, and tries again after 1, 3, 7
+/// and more seconds.
+pub const LARGEST_BACKLOG: i32 = i32::MAX;
+
+/// Listens at an address. An IPv6 wildcard takes IPv4 as well, as Java's.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// The same; where the system has no IPv6, its wildcard is that of IPv4.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    match listen(address, backlog) {
+        Err(error)
+            if address.is_ipv6()
+                && address.ip().is_unspecified()
+                && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()), backlog)
+        }
+        listening => listening,
+    }
+}
+
+/// Nobody is accepted any more, and whoever sleeps in `accept` wakes up with an error.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn shut_down(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).shutdown(Shutdown::Both)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+    use std::thread;
+
+    #[test]
+    fn the_system_alone_bounds_how_many_wait() {
+        let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
+        let address = listener.local_addr().unwrap();
+        let deadline = std::time::Duration::from_millis(900);
+        // With Java's 50 the connection after the 51st is not answered.
+        let waiting: Vec<_> =
+            (0..100).map(|_| TcpStream::connect_timeout(&address, deadline).unwrap()).collect();
+        assert_eq!(waiting.len(), 100);
+    }
+
+    #[test]
+    fn what_is_accepted_has_the_options_of_its_port() {
+        let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
+        for wanted in [true, false] {
+            let options = SockRef::from(&listener);
+            options.set_tcp_nodelay(wanted).unwrap();
+            options.set_keepalive(wanted).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            let accepted = SockRef::from(&accepted);
+            assert_eq!(accepted.tcp_nodelay().unwrap(), wanted);
+            assert_eq!(accepted.keepalive().unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn who_sleeps_in_accept_is_woken() {
+        let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| listener.accept().is_err());
+            // Whichever comes first.
+            shut_down(&listener).unwrap();
+            assert!(sleeper.join().unwrap());
+        });
+    }
+}
