@@ -130,7 +130,7 @@ pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorS
     }
 }
 
-/// Takes the gauges away when the server stops, all but [`HANDSHAKES`].
+/// Takes the gauges away when the server stops, all but that of handshakes.
 pub fn unregister_metrics(context: &dyn MetricsContext) {
     for (name, _) in GAUGES {
         context.unregister_gauge(name);
