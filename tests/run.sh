@@ -2,7 +2,7 @@
 # Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
 # every suite.
 #
-#     tests/run.sh                       all suites but the soak, in less than 50 minutes on two cores
+#     tests/run.sh                       all suites but storm and soak, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
 #     tests/run.sh --long [SUITE...]     the same with all that takes longer, by hand: some hours
 #     tests/run.sh --list                the suites' names
@@ -14,9 +14,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos soak)
+SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
 # Only with --long, or by name.
-LONG_SUITES=(soak)
+LONG_SUITES=(storm soak)
 # The second of the two runs beside the first: they only compare what is left behind, at whatever pace.
 BESIDE_FIRST=datadirs BESIDE_SECOND=crash
 SUBJECT="${SUBJECT:-ours}"
@@ -53,7 +53,7 @@ suite_ignored() {
     local -a others=(--bins)
     for file in tests/*.rs; do
         case "$file" in
-        tests/hostile_decoders.rs) ;;
+        tests/hostile_decoders.rs | tests/storm.rs) ;;
         *) others+=(--test "$(basename "$file" .rs)") ;;
         esac
     done
@@ -74,6 +74,8 @@ suite_ignored() {
 suite_crash() {
     cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills "rounds=$(by_length 100 2000)"
 }
+# Ten thousand clients at once, against the release binary. The clients are built so, too: they have the same processors.
+suite_storm() { cargo test --locked --release --test storm -- --ignored --nocapture --test-threads=1; }
 suite_differential() {
     local code=0
     python3 tests/differential/run.py --left "$JAVA" --right "$SUBJECT" || code=1
@@ -278,7 +280,7 @@ started=$SECONDS
 for name in "${wanted[@]}"; do
     case "$name" in
     build | unit | crash) ;;
-    soak) build=yes ;;
+    storm | soak) build=yes ;;
     *) peers=yes build=yes ;;
     esac
 done

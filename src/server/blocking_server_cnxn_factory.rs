@@ -11,7 +11,7 @@ mod newcomers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -100,6 +100,9 @@ impl CnxnFactoryConfig {
         }
     }
 }
+
+/// A connection that has come, from where, and since when it is here, ms.
+type Arrival = (TcpStream, SocketAddr, i64);
 
 /// A connection that is there, and its number.
 struct Entry {
@@ -214,13 +217,12 @@ impl BlockingServerCnxnFactory {
         Ok(())
     }
 
-    fn accept_loop(&self, to_reader: &Sender<Accepted>) {
+    fn accept_loop(&self, to_reader: &Sender<Arrival>) {
         let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.clock));
         let shed = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
         while !self.stopped.load(Ordering::Acquire) {
             match acceptor.accept(&self.listener) {
                 Ok(Some((stream, remote))) => {
-                    let Some(slot) = self.admit(remote) else { continue };
                     let descriptors = Descriptors::now();
                     let is_reserved = descriptors.is_reserved(&stream);
                     if descriptors.is_scarce(&stream) {
@@ -238,7 +240,7 @@ impl BlockingServerCnxnFactory {
                     }
                     // Who starts readers ends after this thread.
                     let since_ms = self.clock.elapsed_ms();
-                    let _sent = to_reader.send(Accepted { stream, remote, slot, since_ms });
+                    let _sent = to_reader.send((stream, remote, since_ms));
                 }
                 Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -256,7 +258,7 @@ impl BlockingServerCnxnFactory {
 
     /// The connection's place. Where there are too many, one makes room that has not said yet what it wants: a whole
     /// ConnectRequest, or a word.
-    fn admit(&self, remote: SocketAddr) -> Option<ConnectionSlot> {
+    fn admit(&self, (stream, remote, since_ms): Arrival) -> Option<Accepted> {
         let mut admitted = self.limits.admit(remote.ip());
         if let Err(too_many) = admitted {
             let from = match too_many {
@@ -268,7 +270,7 @@ impl BlockingServerCnxnFactory {
             }
         }
         match admitted {
-            Ok(slot) => Some(slot),
+            Ok(slot) => Some(Accepted { stream, remote, slot, since_ms }),
             Err(too_many) => {
                 warn!(target: LOG, "Error accepting new connection: {too_many}");
                 self.count_rejected();
@@ -306,21 +308,24 @@ impl BlockingServerCnxnFactory {
     }
 
     /// The body of the thread that starts readers.
-    fn start_readers(self: &Arc<Self>, accepted: &Receiver<Accepted>) {
+    fn start_readers(self: &Arc<Self>, arrivals: &Receiver<Arrival>) {
         let complaints = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
         let mut newcomers = Newcomers::default();
         let look_interval = Duration::from_millis(LOOK_INTERVAL_MS.unsigned_abs());
         let mut next_look_ms = 0;
         loop {
             let next = match newcomers.is_empty() {
-                true => accepted.recv().map_err(RecvTimeoutError::from),
-                false => accepted.recv_timeout(look_interval),
+                true => arrivals.recv().map_err(RecvTimeoutError::from),
+                false => arrivals.recv_timeout(look_interval),
             };
             let is_served = self.zookeeper_server().is_some_and(|server| server.is_running());
             match next {
                 _ if self.stopped.load(Ordering::Acquire) => return,
-                Ok(accepted) if is_served => self.start_reader(accepted, &complaints),
-                Ok(accepted) => newcomers.push(accepted),
+                Ok(arrival) => match self.admit(arrival) {
+                    Some(accepted) if is_served => self.start_reader(accepted, &complaints),
+                    Some(accepted) => newcomers.push(accepted),
+                    None => {}
+                },
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -522,15 +522,10 @@ impl ServerCnxn {
                 self.recv_stopped.store(false, Ordering::Release);
                 break;
             }
-            if gate.connecting {
-                // The session or the end wakes this up. Looking around meanwhile, in thousands of connections at once,
-                // would leave the processors to nobody who could set up a session.
-                self.recv_wake.wait(&mut gate);
-                continue;
-            }
             // Answers wake this up; the limit on the whole server may be left without one of ours.
             let is_connecting = gate.connecting;
-            // Of its session it is told: thousands may wait for theirs.
+            // Its session or the end wakes it up. Thousands that look around meanwhile would leave the processors to nobody
+            // who could set up a session.
             let recheck = if is_connecting { HUNG_UP_GRACE } else { recheck };
             let timed_out = self.recv_wake.wait_for(&mut gate, recheck);
             drop(gate);
