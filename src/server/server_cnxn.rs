@@ -583,7 +583,7 @@ impl ServerCnxn {
     /// Closes the connection and forgets its watches; a second call finds nothing to do. The tree must not be held.
     pub fn close(&self, reason: DisconnectReason) {
         self.stale.store(true, Ordering::Relaxed);
-        // Nobody waits for the answers; what the requests keep in memory goes back now, whenever those before them end.
+        // Nobody waits for the answers. Requests behind one that may never come back keep memory, and this connection.
         self.pending.abandon();
         self.recv_gate.lock().closed = true;
         self.recv_wake.notify_all();
@@ -604,8 +604,6 @@ impl ServerCnxn {
                 reason.as_str()
             );
         }
-        // Requests that wait behind one that may never come back have this connection.
-        self.pending.abandon();
         self.output.close();
     }
 }
