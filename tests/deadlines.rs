@@ -372,7 +372,10 @@ fn servers_that_drip_make_room_for_others() {
     // At the quorum port more than may greet: a member comes back all the same.
     let follower = ensemble.wait_at(Mode::Follower);
     ensemble.members[follower].stop();
+    // They all come before a thread for any of them has begun.
+    ensemble.members[leader].server.freeze();
     let drippers = Drippers::new(quorum, 120, &long_packet(PacketType::FollowerInfo), 0);
+    ensemble.members[leader].server.thaw();
     ensemble.members[follower].start();
     ensemble.wait_serving();
     assert!(drippers.are_down_to(64, OVER), "more than may greet are kept");

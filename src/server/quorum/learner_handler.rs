@@ -136,11 +136,7 @@ impl LearnerHandler {
     }
 
     /// Talks with the learner until one of the two ends it. The thread's body.
-    pub fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
-        master.add_learner_handler(self);
-        self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
-        let is_initial = true;
-        self.touch(master.tick_of_ack_deadline(is_initial));
+    fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
         let ended = Conversation::new(self, master).run();
         self.say_goodbye(ended);
         self.is_alive.store(false, Ordering::Release);
@@ -411,7 +407,8 @@ impl LearnerHandler {
         }
     }
 
-    /// Starts the thread.
+    /// Begins to be counted, and starts the thread. The thread may begin late: were it to count itself, as in Java, more would be
+    /// let in meanwhile than may be on their way.
     ///
     /// # Errors
     /// When the system has no room for it.
@@ -419,11 +416,19 @@ impl LearnerHandler {
         self: &Arc<Self>,
         master: Arc<dyn LearnerMaster>,
     ) -> io::Result<std::thread::JoinHandle<()>> {
-        let this = Arc::clone(self);
-        zookeeper_thread::spawn(&self.thread_name(), None, move || {
-            this.run(&*master);
+        self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
+        let is_initial = true;
+        self.touch(master.tick_of_ack_deadline(is_initial));
+        master.add_learner_handler(self);
+        let (this, its_master) = (Arc::clone(self), Arc::clone(&master));
+        let started = zookeeper_thread::spawn(&self.thread_name(), None, move || {
+            this.run(&*its_master);
             Ok::<(), io::Error>(())
-        })
+        });
+        if started.is_err() {
+            master.remove_learner_handler(self);
+        }
+        started
     }
 }
 
