@@ -4,16 +4,23 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 
+# Bytes of a log's header; of an entry before its data: the checksum and the length.
+FILE_HEADER = 16
+PREFIX = 12
+
+
 @dataclass
 class Case:
     """`harm` changes version-2; both servers then get `settings`. `ours_reads`: a directory that
-    Java refuses although nothing in it is lost; ours must hold what was written."""
+    Java refuses although nothing in it is lost; ours must hold what was written. `ours_refuses`: one that
+    Java starts with, and leaves transactions out without a word that clients had got answers to."""
 
     harm: Callable
     version: str = "3.9.5"
     settings_before: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     ours_reads: bool = False
+    ours_refuses: bool = False
 
 
 def by_zxid(directory, kind):
@@ -40,20 +47,42 @@ def torn_tail_padded(directory):
     log.write_bytes(data[: end - 30] + bytes(len(data) - end + 30))
 
 
+def flip(log, place):
+    """A bit is wrong in the entry in the middle of a log; `place` says where, from its offset and the length of its data."""
+    data = bytearray(log.read_bytes())
+    at, entries = FILE_HEADER, []
+    while at + PREFIX <= len(data):
+        length = int.from_bytes(data[at + PREFIX - 4 : at + PREFIX], "big")
+        if length == 0:
+            break
+        entries.append((at, length))
+        at += PREFIX + length + 1
+    data[place(*entries[len(entries) // 2])] ^= 0x10
+    log.write_bytes(data)
+
+
+def amid_data(offset, length):
+    return offset + PREFIX + length // 2
+
+
 def flipped_byte(directory):
     """A bit is wrong in the middle of the last log."""
-    log = by_zxid(directory, "log")[-1]
-    data = bytearray(log.read_bytes())
-    data[used_length(log) // 2] ^= 0x10
-    log.write_bytes(data)
+    flip(by_zxid(directory, "log")[-1], amid_data)
 
 
 def flipped_byte_in_old_log(directory):
     """A bit is wrong in a log that the newest snapshot makes unnecessary."""
-    log = by_zxid(directory, "log")[0]
-    data = bytearray(log.read_bytes())
-    data[used_length(log) // 2] ^= 0x10
-    log.write_bytes(data)
+    flip(by_zxid(directory, "log")[0], amid_data)
+
+
+def flipped_length(directory):
+    """An entry in the middle of the last log says that it is longer than it is."""
+    flip(by_zxid(directory, "log")[-1], lambda offset, _: offset + PREFIX - 1)
+
+
+def flipped_end(directory):
+    """An entry in the middle of the last log has no end mark."""
+    flip(by_zxid(directory, "log")[-1], lambda offset, length: offset + PREFIX + length)
 
 
 def empty_last_log(directory):
@@ -126,6 +155,9 @@ CASES = {
     "torn-tail-padded": Case(torn_tail_padded),
     "flipped-byte": Case(flipped_byte),
     "flipped-byte-in-old-log": Case(flipped_byte_in_old_log),
+    # Java takes it for the end of the file, whatever follows.
+    "flipped-length": Case(flipped_length, ours_refuses=True),
+    "flipped-end": Case(flipped_end, ours_refuses=True),
     "empty-last-log": Case(empty_last_log),
     "header-only-log": Case(header_only_log),
     "cut-snapshot": Case(cut_snapshot),

@@ -182,6 +182,12 @@ def damaged(name, subject, root):
             raise Failures([f"{subject} ends with {found[0]}"])
         same(f"{subject} on what {REFERENCE} refuses", written, found[1])
         return f"only {subject} reads it"
+    if case.ours_refuses and subject == "ours":
+        if found[1] is not None or expected[1] is None:
+            raise Failures([f"{REFERENCE} ends with {expected[0]}, {subject} with {found[0]}"])
+        lost = written.zxid - expected[1].zxid
+        expect("nothing is lost", [] if lost > 0 else [f"{REFERENCE} holds all"])
+        return f"only {REFERENCE} starts, without the last {lost} transactions"
     if expected[0] != found[0]:
         words = ["starts" if code is None else f"ends with {code}" for code, _ in (expected, found)]
         raise Failures([f"{REFERENCE} {words[0]}, {subject} {words[1]}"])
