@@ -1,8 +1,9 @@
 //! What clients have waiting in the server's memory, and how much that may be (no Java twin: Java's heap is the limit, and a
 //! full heap ends the server).
 //!
-//! Two accounts: requests that wait, in number and in bytes, with the frames that are half here; and answers, being made or
-//! not taken by the socket yet. Small things are not counted one by one, so that most requests cost no more than they did.
+//! Two accounts: requests that wait, with the frames that are half here; and answers, being made or not taken by the socket
+//! yet. Small things are not counted one by one: of the requests of a connection the server knows whole chunks of bytes only,
+//! because an account that all readers change for each request costs a tenth of their time.
 //! Threads: any. Locks: one for whoever makes a long report (`Rank::Server`). Each account is one atomic; it guards no other
 //! data, so all of it is relaxed.
 
@@ -26,6 +27,9 @@ const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
 
 /// An answer, and what a connection has unsent, counts from this length on, in bytes.
 pub const SMALL_ANSWER: usize = 16 << 10;
+
+/// Of the requests of a connection the server's account has whole chunks of so many bytes.
+const CHUNK: u64 = 8 << 10;
 
 /// The lowest bits of an account of requests are their bytes, the others their number.
 const BYTES_BITS: u32 = 40;
@@ -107,12 +111,16 @@ impl RequestAccount {
         1 << BYTES_BITS | bytes as u64 & BYTES_MASK
     }
 
-    fn add(&self, charge: u64) {
-        self.0.fetch_add(charge, Ordering::Relaxed);
+    /// Counts it. Returns by how many bytes that changes the server's account.
+    fn add(&self, charge: u64) -> i64 {
+        let was = self.0.fetch_add(charge, Ordering::Relaxed);
+        chunks(was + charge) - chunks(was)
     }
 
-    fn sub(&self, charge: u64) {
-        self.0.fetch_sub(charge, Ordering::Relaxed);
+    /// Counts it no more. Returns by how many bytes that changes the server's account.
+    fn sub(&self, charge: u64) -> i64 {
+        let was = self.0.fetch_sub(charge, Ordering::Relaxed);
+        chunks(was - charge) - chunks(was)
     }
 
     /// How many requests.
@@ -134,11 +142,18 @@ impl RequestAccount {
     }
 }
 
+/// What the server's account has of a connection's, in bytes.
+fn chunks(account: u64) -> i64 {
+    let bytes = account & BYTES_MASK;
+    (bytes - bytes % CHUNK).try_into().unwrap_or(i64::MAX)
+}
+
 /// The accounts of a server.
 #[derive(Debug)]
 pub struct MemoryAccounts {
     limits: MemoryLimits,
-    requests: RequestAccount,
+    /// In bytes; below 0 for a moment when what was counted first is added last.
+    requests: AtomicI64,
     answers: AtomicUsize,
     /// Held by whoever makes a long report: one is made at a time.
     reports: RankedMutex<()>,
@@ -153,7 +168,7 @@ impl MemoryAccounts {
     pub fn new(limits: MemoryLimits) -> Self {
         Self {
             limits,
-            requests: RequestAccount::default(),
+            requests: AtomicI64::new(0),
             answers: AtomicUsize::new(0),
             reports: RankedMutex::new(Rank::Server, "long reports", ()),
             looked_for_stalled_ms: AtomicI64::new(i64::MIN),
@@ -182,32 +197,38 @@ impl MemoryAccounts {
         &self.limits
     }
 
-    /// Requests that wait, and frames that are half here.
+    /// What requests that wait have, and frames that are half here, in bytes.
     #[must_use]
-    pub const fn requests(&self) -> &RequestAccount {
-        &self.requests
+    pub fn request_bytes(&self) -> usize {
+        usize::try_from(self.requests.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn change_requests(&self, by: i64) {
+        if by != 0 {
+            self.requests.fetch_add(by, Ordering::Relaxed);
+        }
     }
 
     /// Whether requests have all the bytes that they may have.
     #[must_use]
     pub fn are_requests_full(&self) -> bool {
-        self.requests.bytes() > self.limits.request_bytes
+        self.request_bytes() > self.limits.request_bytes
     }
 
     /// Whether a frame of that length would fit now. One always does.
     #[must_use]
     pub fn has_frame_room(&self, bytes: usize) -> bool {
-        let used = self.requests.bytes();
+        let used = self.request_bytes();
         used == 0 || used.saturating_add(bytes) <= self.limits.request_bytes
     }
 
     /// Room for a frame that is half here; none when there is none.
     #[must_use]
     pub fn frame_room(self: &Arc<Self>, bytes: usize) -> Option<FrameRoom> {
-        let charge = bytes as u64 & BYTES_MASK;
-        self.requests.add(charge);
+        let charge = i64::try_from(bytes).ok()?;
+        self.change_requests(charge);
         let room = FrameRoom { accounts: Arc::clone(self), charge };
-        let others = self.requests.bytes().saturating_sub(bytes);
+        let others = self.request_bytes().saturating_sub(bytes);
         (others == 0 || others + bytes <= self.limits.request_bytes).then_some(room)
     }
 
@@ -328,51 +349,51 @@ impl Drop for ReportRoom {
 #[derive(Debug)]
 pub struct FrameRoom {
     accounts: Arc<MemoryAccounts>,
-    charge: u64,
+    charge: i64,
 }
 
 impl Drop for FrameRoom {
     fn drop(&mut self) {
-        self.accounts.requests.sub(self.charge);
+        self.accounts.change_requests(-self.charge);
     }
 }
 
-/// A request that waits or is under way counts for as long as this lives: with the server and with its connection.
+/// What a request that waits or is under way counts: with the server and with its connection.
+#[derive(Debug)]
 pub struct HeldRequest {
-    cnxn: Arc<ServerCnxn>,
     charge: u64,
-    /// Whether it counts as in process with the throttler (Java: incInProcess).
+    /// Whether it counts as in process (Java: incInProcess).
     in_process: bool,
 }
 
 impl HeldRequest {
-    /// Counts a request of the connection whose bytes, with what keeps them, are so many.
+    /// Counts a request of the connection whose bytes, with what keeps them, are so many. It counts until it is
+    /// [let go](Self::let_go).
     #[must_use]
-    pub fn new(cnxn: &Arc<ServerCnxn>, bytes: usize) -> Self {
+    pub fn new(cnxn: &ServerCnxn, bytes: usize) -> Self {
         let charge = RequestAccount::one(bytes);
-        cnxn.held().add(charge);
+        let by = cnxn.held().add(charge);
         if let Some(server) = cnxn.server() {
-            server.memory().requests.add(charge);
+            server.memory().change_requests(by);
         }
-        Self { cnxn: Arc::clone(cnxn), charge, in_process: false }
+        Self { charge, in_process: false }
     }
 
-    /// It is on its way through the processors, which have a limit of their own.
+    /// It is on its way through the processors.
     pub const fn set_in_process(&mut self) {
         self.in_process = true;
     }
-}
 
-impl Drop for HeldRequest {
-    fn drop(&mut self) {
-        self.cnxn.held().sub(self.charge);
-        if let Some(server) = self.cnxn.server() {
-            server.memory().requests.sub(self.charge);
+    /// The request of that connection counts no more.
+    pub fn let_go(self, cnxn: &ServerCnxn) {
+        let by = cnxn.held().sub(self.charge);
+        if let Some(server) = cnxn.server() {
+            server.memory().change_requests(by);
             if self.in_process {
                 server.dec_in_process();
             }
         }
-        self.cnxn.request_was_let_go();
+        cnxn.request_was_let_go();
     }
 }
 
@@ -404,6 +425,22 @@ mod tests {
     }
 
     #[test]
+    fn the_server_knows_whole_chunks_and_forgets_all_of_them() {
+        let account = RequestAccount::default();
+        let sizes = [100, 8000, 92, 1, 20_000, 3, 8191, 8193];
+        let mut known = 0;
+        for bytes in sizes {
+            known += account.add(RequestAccount::one(bytes));
+            let bytes = i64::try_from(account.bytes()).unwrap();
+            assert!(known <= bytes && bytes - known < i64::try_from(CHUNK).unwrap());
+        }
+        for bytes in sizes {
+            known += account.sub(RequestAccount::one(bytes));
+        }
+        assert!(known == 0 && account.is_empty());
+    }
+
+    #[test]
     fn frames_share_the_room_of_requests_and_one_always_fits() {
         let accounts = accounts();
         let first = accounts.frame_room(5000);
@@ -415,7 +452,7 @@ mod tests {
         assert!(half.is_some() && accounts.frame_room(600).is_none());
         assert!(accounts.has_frame_room(400) && !accounts.has_frame_room(401));
         drop(half);
-        assert!(accounts.requests().is_empty(), "what was refused does not count");
+        assert_eq!(accounts.request_bytes(), 0, "what was refused does not count");
     }
 
     #[test]

@@ -65,6 +65,14 @@ pub struct Request {
     pub held: Option<HeldRequest>,
 }
 
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let (Some(held), Some(cnxn)) = (self.held.take(), &self.cnxn) {
+            held.let_go(cnxn);
+        }
+    }
+}
+
 impl Request {
     /// A request that nobody has looked at yet.
     #[must_use]

@@ -382,7 +382,6 @@ impl ServerCnxn {
         }
         if numbered > 0 {
             self.outstanding.fetch_sub(i64::from(numbered), Ordering::Relaxed);
-            self.wake_reader();
         }
     }
 
@@ -402,7 +401,6 @@ impl ServerCnxn {
     fn reply_done(&self, xid: i32) {
         if xid > 0 {
             self.outstanding.fetch_sub(1, Ordering::Relaxed);
-            self.wake_reader();
         }
     }
 

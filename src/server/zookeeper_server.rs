@@ -419,7 +419,7 @@ impl ZooKeeperServer {
         self.set_state(State::Shutdown);
     }
 
-    /// Requests in the processors, for the throttler; nobody counts them where there is none.
+    /// Requests of clients in the processors.
     #[must_use]
     pub fn in_process(&self) -> i64 {
         self.requests_in_process.load(Ordering::Relaxed)
@@ -439,9 +439,11 @@ impl ZooKeeperServer {
     }
 
     /// Requests of clients that are under way or wait for another one of their session, without those in the throttler's
-    /// queue (Java: getInProcess).
+    /// queue (Java: getInProcess, which has both in its processors).
     pub(super) fn outstanding_requests(&self) -> i64 {
-        (self.memory.requests().requests() - self.throttler_inflight()).max(0)
+        let connections =
+            self.server_cnxn_factory().map_or_else(Vec::new, |factory| factory.connections());
+        self.in_process() + connections.iter().map(|cnxn| cnxn.parked_reads()).sum::<i64>()
     }
 
     /// A request is done with, answered or not.
@@ -449,15 +451,15 @@ impl ZooKeeperServer {
         self.large_requests.finished(request.large_request_size);
     }
 
-    /// Whether a connection with so many requests outstanding, and these held, must wait (Java: shouldThrottle). Who has
-    /// nothing under way may always ask.
+    /// Whether a connection of which these requests are held must wait (Java: shouldThrottle). Who has nothing under way may
+    /// always ask.
     #[must_use]
-    pub fn should_throttle(&self, outstanding: i64, held: &RequestAccount) -> bool {
-        if outstanding <= 0 && held.is_empty() {
+    pub fn should_throttle(&self, held: &RequestAccount) -> bool {
+        if held.is_empty() {
             return false;
         }
         let limit = self.global_outstanding_limit.load(Ordering::Relaxed);
-        self.memory.requests().requests() > limit
+        self.in_process().max(self.throttler_inflight()) > limit
             || self.memory.are_requests_full()
             || held.bytes() > self.memory.limits().cnxn_request_bytes
     }
@@ -528,7 +530,7 @@ impl ZooKeeperServer {
             return false;
         }
         request.hold();
-        if let (Some(held), true) = (&mut request.held, self.request_throttler.get().is_some()) {
+        if let Some(held) = &mut request.held {
             held.set_in_process();
             self.requests_in_process.fetch_add(1, Ordering::Relaxed);
         }

@@ -411,12 +411,8 @@ impl ServerCnxn {
         // One hold of the tree for all reads in a row.
         let mut reads = Reads::new(server, self);
         loop {
-            if self.is_recv_stopped() || self.is_output_full(&mut reads) {
-                return InputState::Stopped;
-            }
-            let len = match self.checked_len(input) {
-                Ok(Some(len)) => len,
-                Ok(None) => return InputState::More,
+            let len = match self.next_request_len(server, input, &mut reads) {
+                Ok(len) => len,
                 Err(state) => return state,
             };
             let head = input.start;
@@ -436,7 +432,6 @@ impl ServerCnxn {
             let payload = &frame[REQUEST_HEADER..];
             if xid > 0 && !is_counted {
                 self.outstanding.fetch_add(1, Ordering::Relaxed);
-                self.stop_if_too_many();
             }
             let Ok(op) = OpCode::try_from(op_type) else {
                 reads.finish();
@@ -473,6 +468,24 @@ impl ServerCnxn {
         }
     }
 
+    /// The length of the next request, when it is time for it.
+    fn next_request_len(
+        &self,
+        server: &ZooKeeperServer,
+        input: &CnxnInput,
+        reads: &mut Reads<'_>,
+    ) -> Result<usize, InputState> {
+        if self.is_recv_stopped() || self.is_output_full(reads) {
+            return Err(InputState::Stopped);
+        }
+        let len = self.checked_len(input)?.ok_or(InputState::More)?;
+        // Not as soon as there are too many: a client that waits for each answer has no next one, and nobody to wake.
+        if self.stops_before_next(server) {
+            return Err(InputState::Stopped);
+        }
+        Ok(len)
+    }
+
     /// Returns what to do with the connection when it is not to be read on.
     fn authenticate(
         self: &Arc<Self>,
@@ -499,9 +512,7 @@ impl ServerCnxn {
         if self.pending_is_idle() {
             return true;
         }
-        let is_next = self.pending.park(self.request(server, xid, op_type, payload)).is_some();
-        self.stop_if_too_many();
-        is_next
+        self.pending.park(self.request(server, xid, op_type, payload)).is_some()
     }
 
     /// Whether more answers wait for the socket than it takes now; then the reader stops.
@@ -564,7 +575,6 @@ impl ServerCnxn {
         }
         self.pipeline_entered();
         batch.requests.push(request);
-        self.stop_if_too_many();
         None
     }
 

@@ -22,6 +22,11 @@ impl ServerCnxn {
         &self.held
     }
 
+    /// How many of its reads wait for a request before them.
+    pub(in crate::server) fn parked_reads(&self) -> i64 {
+        i64::try_from(self.pending.parked()).unwrap_or(i64::MAX)
+    }
+
     /// A request of this connection does not count any more.
     pub(in crate::server) fn request_was_let_go(&self) {
         if self.is_recv_stopped() && !self.has_too_many_requests() {
@@ -31,15 +36,16 @@ impl ServerCnxn {
 
     /// Whether its requests that wait are as many as may wait.
     pub(super) fn has_too_many_requests(&self) -> bool {
-        let outstanding = self.outstanding_requests();
-        self.server().is_some_and(|server| server.should_throttle(outstanding, &self.held))
+        self.server().is_some_and(|server| server.should_throttle(&self.held))
     }
 
-    /// A request was kept that cannot be answered at once: the reader stops when that is too much.
-    pub(super) fn stop_if_too_many(&self) {
-        if self.has_too_many_requests() {
+    /// There is a next request: whether the reader stops before it, because too many are kept that cannot be answered at once.
+    pub(super) fn stops_before_next(&self, server: &ZooKeeperServer) -> bool {
+        let stops = server.should_throttle(&self.held);
+        if stops {
             self.recv_stopped.store(true, Ordering::Release);
         }
+        stops
     }
 
     /// The reader stops until an answer of that length has room.

@@ -47,6 +47,12 @@ impl PendingRequests {
         self.count.load(Ordering::Acquire) == 0
     }
 
+    /// How many reads wait.
+    pub(super) fn parked(&self) -> usize {
+        let queue = self.queue.lock();
+        queue.entries.iter().filter(|entry| matches!(entry, Pending::Read(_))).count()
+    }
+
     /// A request goes into the pipeline.
     pub(super) fn add_in_pipeline(&self) {
         let mut queue = self.queue.lock();
@@ -139,6 +145,7 @@ mod tests {
         assert_eq!(cxid(pending.park(read(3))), None);
         pending.add_in_pipeline();
         assert_eq!(cxid(pending.park(read(4))), None);
+        assert_eq!(pending.parked(), 3);
 
         assert_eq!(cxid(pending.pipeline_done()), Some(2));
         assert!(!pending.is_idle());
