@@ -12,7 +12,7 @@ mod common;
 mod ensemble;
 
 use common::{Client, DEADLINE, Program, client_config, wait_until};
-use ensemble::{Ensemble, Mode, create};
+use ensemble::{Ensemble, Mode, create, on_both};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
@@ -265,28 +265,6 @@ fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
             assert_eq!(exists_everywhere(ensemble, name), [false; 4], "{mode:?}: {name}");
         }
     }
-}
-
-/// Each test for members of this repository and, to test the tests, of Java.
-macro_rules! on_both {
-    ($($name:ident: $call:expr;)*) => {$(
-        mod $name {
-            use super::*;
-
-            const RUN: fn(Program) = $call;
-
-            #[test]
-            fn ours() {
-                RUN(Program::Ours);
-            }
-
-            #[test]
-            #[ignore = "needs Java 3.9, and tests the test"]
-            fn java() {
-                RUN(JAVA);
-            }
-        }
-    )*};
 }
 
 on_both! {

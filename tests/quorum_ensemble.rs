@@ -12,7 +12,7 @@ mod common;
 mod ensemble;
 
 use common::{DEADLINE, Program, wait_until};
-use ensemble::{CatchUp, Ensemble, Mode, create, tree_of, under_load};
+use ensemble::{CatchUp, Ensemble, Mode, create, on_both, tree_of, under_load};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::jute::Record;
 use zookeeper_server::proto::CreateRequest;
@@ -138,30 +138,6 @@ fn forgets_its_own(program: Program) {
     let tree = tree_of(&ensemble.members[leader].server.client());
     assert!(!tree.contains_key(&request.path), "what was never committed is there");
     ensemble.same_trees();
-}
-
-/// Each test for members of this repository and, to test the tests, of Java.
-macro_rules! on_both {
-    ($($name:ident: $call:expr;)*) => {
-        $(
-            mod $name {
-                use super::*;
-
-                const RUN: fn(Program) = $call;
-
-                #[test]
-                fn ours() {
-                    RUN(Program::Ours);
-                }
-
-                #[test]
-                #[ignore = "needs Java 3.9, and tests the test"]
-                fn java() {
-                    RUN(JAVA);
-                }
-            }
-        )*
-    };
 }
 
 on_both! {

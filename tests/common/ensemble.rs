@@ -410,3 +410,31 @@ impl Drop for StopAtEnd<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+/// Each test for members of this repository and, to test the tests, of Java.
+#[allow(unused_macros, reason = "not every file with an ensemble has such tests")]
+macro_rules! on_both {
+    ($($name:ident: $call:expr;)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                const RUN: fn(Program) = $call;
+
+                #[test]
+                fn ours() {
+                    RUN(Program::Ours);
+                }
+
+                #[test]
+                #[ignore = "needs Java 3.9, and tests the test"]
+                fn java() {
+                    RUN(JAVA);
+                }
+            }
+        )*
+    };
+}
+
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use on_both;
