@@ -12,7 +12,7 @@ mod ensemble;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use common::{
@@ -23,6 +23,7 @@ use crossbeam::channel::never;
 use crowd::Crowd;
 use ensemble::Ensemble;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::Zxid;
 use zookeeper_server::jute::Record;
@@ -155,6 +156,40 @@ fn silent_connections_make_room_and_take_nothing_that_the_server_needs() {
     assert_eq!((honest.session_id(), closed_raw(&newcomers)), (session, 0));
     assert!(server.monitor("connection_rejected") > 0.0);
     write(&honest, 1);
+}
+
+/// Connections to that port that say nothing, from 8 addresses.
+fn crowd_of(port: u16, count: usize) -> Vec<Socket> {
+    let connect = |number: usize| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address = [127, 66, 0, u8::try_from(number % 8).unwrap() + 1];
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        // The server may have no room for it.
+        let _refused = socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into());
+        socket
+    };
+    (0..count).map(connect).collect()
+}
+
+#[test]
+fn who_comes_alone_gets_a_session_beside_a_crowd_that_has_just_come() {
+    let server = ServerBuilder::new().files(FEW, FEW).start();
+    let mut crowds = Vec::new();
+    let mut sessions = Vec::new();
+    for round in 0..20 {
+        crowds.push(crowd_of(server.client_port(), MANY));
+        let session = session_of(&server);
+        assert!(session.is_some(), "in round {round}");
+        sessions.extend(session);
+        let answer = server.four_letter_word("ruok");
+        assert_eq!(
+            answer.as_deref(),
+            Some("imok\n"),
+            "in round {round}, {} files",
+            open_files(&server)
+        );
+    }
+    assert_eq!(closed_raw(&sessions), 0);
 }
 
 fn closed_raw(connections: &[RawConnection]) -> usize {

@@ -5,7 +5,8 @@
 //! for each; `SlowWriter`, which goes on sending where a socket was full. All are joined at shutdown.
 //! Locks: the table of connections, for a moment.
 //!
-//! When descriptors run out, connections without a session make room, the oldest first; a session's never does.
+//! When descriptors run out, connections without a session make room, those of a crowd and the oldest first; a session's never
+//! does.
 
 mod newcomers;
 
@@ -34,6 +35,7 @@ use super::descriptor_reserve::{Descriptors, PatientAcceptor, max_readers};
 use super::rate_logger::RateLogger;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
+use super::strangers::{LastPlace, MakesRoom, StrangerSlot, Strangers};
 use super::zookeeper_server::ZooKeeperServer;
 use super::{zookeeper_critical_thread, zookeeper_thread};
 use crate::common::java_date;
@@ -50,11 +52,11 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 /// what is used of it takes memory.
 const READER_STACK: usize = 256 << 10;
 
-/// A connection without a session keeps its place for so long, also when descriptors are scarce: its client may be about to
-/// ask, ms.
+/// A connection without a session keeps its place for so long, also when descriptors are scarce, unless it is one of a crowd: its
+/// client may be about to ask, ms.
 const GRACE_MS: i64 = 1_000;
 
-/// How many of them make room when one could not be taken.
+/// How many of them make room when one could not be taken, or has one of the last places.
 const SHED_AT_ONCE: usize = 16;
 
 /// How often is looked whether those who wait for a server still have to.
@@ -101,23 +103,39 @@ impl CnxnFactoryConfig {
     }
 }
 
-/// A connection that has come, from where, and since when it is here, ms.
-type Arrival = (TcpStream, SocketAddr, i64);
+/// A connection that has come.
+struct Arrival {
+    stream: TcpStream,
+    remote: SocketAddr,
+    stranger: StrangerSlot,
+    last_place: Option<LastPlace>,
+    /// Since when it is here, ms.
+    since_ms: i64,
+}
+
+/// A connection without a session.
+struct Sessionless {
+    cnxn: Arc<ServerCnxn>,
+    since_ms: i64,
+    /// Counts it for as long as it has none.
+    _slot: StrangerSlot,
+}
 
 /// A connection that is there, and its number.
 struct Entry {
     cnxn: Arc<ServerCnxn>,
     number: u64,
-    /// Counts it for as long as it is here.
+    /// Count it for as long as it is here.
     _slot: ConnectionSlot,
+    _last_place: Option<LastPlace>,
 }
 
 #[derive(Default)]
 struct Table {
     /// By the address of the connection, which is its own for as long as it is here.
     cnxns: HashMap<usize, Entry>,
-    /// Those without a session, the oldest first, and since when they are here, ms.
-    sessionless: BTreeMap<u64, (i64, Arc<ServerCnxn>)>,
+    /// Those without a session, the oldest first.
+    sessionless: BTreeMap<u64, Sessionless>,
     sessions: HashMap<SessionId, Arc<ServerCnxn>>,
     readers: HashMap<u64, JoinHandle<()>>,
     /// Readers that have ended before their handle was here.
@@ -135,6 +153,7 @@ pub struct BlockingServerCnxnFactory {
     server: RankedMutex<Option<Arc<ZooKeeperServer>>>,
     table: RankedMutex<Table>,
     limits: Arc<ConnectionLimits>,
+    strangers: Arc<Strangers>,
     slow_writer: Arc<SlowWriter>,
     next_reader: AtomicU64,
     max_readers: usize,
@@ -180,6 +199,7 @@ impl BlockingServerCnxnFactory {
             server: RankedMutex::new(Rank::Leaf, "server of the connections", None),
             table: RankedMutex::new(Rank::ConnectionTable, "connections", Table::default()),
             limits,
+            strangers: Strangers::new(),
             slow_writer,
             next_reader: AtomicU64::new(0),
             max_readers: usize::try_from(max_readers()).unwrap_or(usize::MAX),
@@ -223,24 +243,18 @@ impl BlockingServerCnxnFactory {
         while !self.stopped.load(Ordering::Acquire) {
             match acceptor.accept(&self.listener) {
                 Ok(Some((stream, remote))) => {
-                    let descriptors = Descriptors::now();
-                    let is_reserved = descriptors.is_reserved(&stream);
-                    if descriptors.is_scarce(&stream) {
-                        let wanted = if is_reserved { SHED_AT_ONCE } else { 1 };
-                        if (0..wanted).take_while(|_| self.shed_one()).count() > 0 {
-                            let message =
-                                "Descriptors run out: connections without a session are closed";
-                            shed.rate_limit_log(message, None);
-                        }
-                    }
-                    if is_reserved {
+                    let stranger = self.strangers.enter(remote.ip());
+                    if !self.has_place(&stream, &stranger, &shed) {
                         self.count_rejected();
                         acceptor.complain(&remote);
                         continue;
                     }
                     // Who starts readers ends after this thread.
                     let since_ms = self.clock.elapsed_ms();
-                    let _sent = to_reader.send((stream, remote, since_ms));
+                    let is_last = Descriptors::now().is_one_of_the_last(&stream);
+                    let last_place = is_last.then(|| self.strangers.take_last_place());
+                    let arrival = Arrival { stream, remote, stranger, last_place, since_ms };
+                    let _sent = to_reader.send(arrival);
                 }
                 Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -256,9 +270,34 @@ impl BlockingServerCnxnFactory {
         info!(target: LOG, "accept thread exitted run method");
     }
 
+    /// Whether there is a descriptor for the newcomer; where they are scarce, others make room for the next ones.
+    fn has_place(&self, stream: &TcpStream, stranger: &StrangerSlot, shed: &RateLogger) -> bool {
+        let descriptors = Descriptors::now();
+        let taken = self.strangers.last_places();
+        if !descriptors.is_scarce(stream, taken) {
+            return true;
+        }
+        let makes_room = self.strangers.who_makes_room_for(stranger);
+        let has_place = match makes_room {
+            MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(stream, taken),
+            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(stream),
+        };
+        // Several for one of the last places: the crowd has let none of its places go there yet, and comes back for all others.
+        let is_enough = has_place && !descriptors.is_one_of_the_last(stream);
+        let wanted = if is_enough { 1 } else { SHED_AT_ONCE };
+        if (0..wanted).take_while(|_| self.shed_one(makes_room)).count() > 0 {
+            shed.rate_limit_log(
+                "Descriptors run out: connections without a session are closed",
+                None,
+            );
+        }
+        has_place
+    }
+
     /// The connection's place. Where there are too many, one makes room that has not said yet what it wants: a whole
     /// ConnectRequest, or a word.
-    fn admit(&self, (stream, remote, since_ms): Arrival) -> Option<Accepted> {
+    fn admit(&self, arrival: Arrival) -> Option<Accepted> {
+        let remote = arrival.remote;
         let mut admitted = self.limits.admit(remote.ip());
         if let Err(too_many) = admitted {
             let from = match too_many {
@@ -270,7 +309,7 @@ impl BlockingServerCnxnFactory {
             }
         }
         match admitted {
-            Ok(slot) => Some(Accepted { stream, remote, slot, since_ms }),
+            Ok(slot) => Some(Accepted { arrival, slot }),
             Err(too_many) => {
                 warn!(target: LOG, "Error accepting new connection: {too_many}");
                 self.count_rejected();
@@ -285,11 +324,15 @@ impl BlockingServerCnxnFactory {
         }
     }
 
-    /// Closes the connection that has been here for longest without a session; false when there is none, or when it has
-    /// just come.
-    fn shed_one(&self) -> bool {
+    /// Closes the connection that makes room; false when there is none, or when it has just come and may be about to ask.
+    fn shed_one(&self, makes_room: MakesRoom) -> bool {
         let came_before_ms = self.clock.elapsed_ms() - GRACE_MS;
-        self.close_oldest(|since_ms, _| since_ms <= came_before_ms)
+        self.close_oldest(|since_ms, cnxn| match makes_room {
+            MakesRoom::Crowd(ip) => is_from(cnxn, Some(ip)),
+            MakesRoom::OldestForOneOfFew | MakesRoom::OldestForOneOfMany => {
+                since_ms <= came_before_ms
+            }
+        })
     }
 
     /// Closes the oldest of the connections without a session that are meant, for a newcomer. False when there is none.
@@ -298,8 +341,8 @@ impl BlockingServerCnxnFactory {
             let table = self.table.lock();
             let mut sessionless = table.sessionless.values();
             let oldest =
-                sessionless.find(|(since_ms, cnxn)| !cnxn.is_stale() && is_meant(*since_ms, cnxn));
-            oldest.map(|(_, cnxn)| Arc::clone(cnxn))
+                sessionless.find(|one| !one.cnxn.is_stale() && is_meant(one.since_ms, &one.cnxn));
+            oldest.map(|one| Arc::clone(&one.cnxn))
         };
         let Some(oldest) = oldest else { return false };
         debug!(target: LOG, "{oldest} has no session for longest: closed for a newcomer");
@@ -339,7 +382,7 @@ impl BlockingServerCnxnFactory {
                     if verdict == Verdict::Reader {
                         self.start_reader(accepted, &complaints);
                     } else {
-                        let remote = format!("/{}", accepted.remote);
+                        let remote = format!("/{}", accepted.arrival.remote);
                         let message = "Close of session 0x0: ZooKeeperServer not running";
                         complaints.rate_limit_log(message, Some(&remote));
                     }
@@ -349,7 +392,7 @@ impl BlockingServerCnxnFactory {
     }
 
     fn start_reader(self: &Arc<Self>, accepted: Accepted, complaints: &RateLogger) {
-        let remote = format!("/{}", accepted.remote);
+        let remote = format!("/{}", accepted.arrival.remote);
         if let Err(error) = self.add_cnxn(accepted) {
             self.count_rejected();
             let message = format!("no thread for a connection: {error}");
@@ -358,7 +401,8 @@ impl BlockingServerCnxnFactory {
     }
 
     fn add_cnxn(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
-        let Accepted { stream, remote, slot, since_ms } = accepted;
+        let Accepted { arrival, slot } = accepted;
+        let Arrival { stream, remote, stranger, last_place, since_ms } = arrival;
         let server = self.zookeeper_server();
         let listener = server.as_ref().map(|server| server.listener());
         let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
@@ -383,8 +427,10 @@ impl BlockingServerCnxnFactory {
                     format!("there are {} (see vm.max_map_count)", self.max_readers),
                 ));
             }
-            table.sessionless.insert(number, (since_ms, Arc::clone(&cnxn)));
-            table.cnxns.insert(key, Entry { cnxn, number, _slot: slot });
+            let sessionless = Sessionless { cnxn: Arc::clone(&cnxn), since_ms, _slot: stranger };
+            table.sessionless.insert(number, sessionless);
+            let entry = Entry { cnxn, number, _slot: slot, _last_place: last_place };
+            table.cnxns.insert(key, entry);
         }
         let name = format!("NIOWorkerThread-{remote}");
         let body = move || {

@@ -26,7 +26,10 @@ const LOG: &str = "org.apache.zookeeper.server.DescriptorReserve";
 /// Descriptors that strangers do not get.
 const RESERVE: u64 = 128;
 
-/// So many before the reserve begins, those who have the least right to their connection make room.
+/// So many before the reserve begins, only strangers get one that come from where few come.
+const FOR_FEW: u64 = 64;
+
+/// So many before that, those who have the least right to their connection make room.
 const SHED_AHEAD: u64 = 32;
 
 /// Of these, what is kept for everything but readers.
@@ -113,11 +116,30 @@ impl Descriptors {
         number(descriptor.as_raw_fd()) >= self.end_of_strangers()
     }
 
+    /// Where the numbers begin that only strangers get that come from where few come.
+    fn start_of_few(self) -> u64 {
+        let end = self.end_of_strangers();
+        end - FOR_FEW.min(end / 8)
+    }
+
+    /// Whether this one is for strangers that come from where few come, who have so many of theirs: as many numbers before theirs
+    /// are kept free, since a number that is let go goes to whoever comes next.
+    #[must_use]
+    pub fn is_for_few(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
+        number(descriptor.as_raw_fd()) >= self.start_of_few().saturating_sub(taken)
+    }
+
+    /// Whether this one is among those.
+    #[must_use]
+    pub fn is_one_of_the_last(self, descriptor: &impl AsRawFd) -> bool {
+        self.is_for_few(descriptor, 0)
+    }
+
     /// Whether strangers will soon be refused.
     #[must_use]
-    pub fn is_scarce(self, descriptor: &impl AsRawFd) -> bool {
-        let end = self.end_of_strangers();
-        number(descriptor.as_raw_fd()) >= end - SHED_AHEAD.min(end / 8)
+    pub fn is_scarce(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
+        let start = self.start_of_few().saturating_sub(taken);
+        number(descriptor.as_raw_fd()) >= start - SHED_AHEAD.min(start / 8)
     }
 
     /// How many connections may be open at one port of other servers before they have said whose they are: each costs up to
@@ -222,12 +244,18 @@ mod tests {
             let first = i32::try_from(limit - reserve).unwrap();
             assert!(descriptors.is_reserved(&Number(first)), "of {limit}");
             assert!(!descriptors.is_reserved(&Number(first - 1)) || first == 0, "of {limit}");
-            assert!(descriptors.is_scarce(&Number(first)), "of {limit}");
+            assert!(descriptors.is_scarce(&Number(first), 0), "of {limit}");
             assert!(descriptors.greetings() > 0);
         }
-        assert!(of(1_024).is_scarce(&Number(896 - 32)) && !of(1_024).is_scarce(&Number(863)));
+        let of_many = of(1_024);
+        assert!(
+            of_many.is_one_of_the_last(&Number(832)) && !of_many.is_one_of_the_last(&Number(831))
+        );
+        assert!(of_many.is_for_few(&Number(822), 10) && !of_many.is_for_few(&Number(821), 10));
+        assert!(of_many.is_scarce(&Number(800), 0) && !of_many.is_scarce(&Number(799), 0));
+        assert!(of_many.is_scarce(&Number(790), 10) && !of_many.is_scarce(&Number(789), 10));
         let unlimited = Descriptors { limit: None };
         assert!(!unlimited.is_reserved(&Number(RawFd::MAX)));
-        assert!(!unlimited.is_scarce(&Number(RawFd::MAX)));
+        assert!(!unlimited.is_scarce(&Number(RawFd::MAX), 0));
     }
 }

@@ -49,6 +49,7 @@ pub mod auth;
 pub mod authentication_helper;
 pub mod command;
 pub mod first_bytes;
+pub mod strangers;
 
 pub mod blue_throttle;
 pub mod connection_limits;

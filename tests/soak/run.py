@@ -49,9 +49,11 @@ HOSTILE_PROCESSES = 4
 QUIET_S = 5.0
 # After the attacks, until sessions have expired and all is given back.
 CALM_S = 90.0
-# What a member may have more than before: connections of honest clients come and go, and an allocator keeps some
-# of the memory that was freed.
-MORE_FILES, MORE_THREADS, MORE_MIB = 4, 4, 100
+# What a member may have more than before: connections of honest clients come and go, and the allocator keeps some
+# of the memory that was freed. It does so in each of its arenas, so that members have two of them, and not the 16 that it
+# takes on two processors: what is left then is what a member keeps.
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
+MORE_FILES, MORE_THREADS, MORE_MIB = 4, 4, 64
 SHOWN = 8
 PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 SETTINGS = {
@@ -380,6 +382,7 @@ def main():
             print(f"{kind.name:18} {', '.join(kind.ports)}: {' '.join(kind.function.__doc__.split())}")
         return 0
     end_on_signals()
+    os.environ.update(ARENAS)
     require(parse_member(arguments.member)[0])
     caged = cages()
     print(f"soak: seed {arguments.seed}, {arguments.seconds:g} s; {FILES} files for each member; {MEMORY_MIB} MiB, "

@@ -6,12 +6,12 @@
 //!
 //! There are only so many connections. A client has a limited time for a whole request, and for
 //! taking the answer; and when there is no room for a newcomer, the connection goes that has let the
-//! server wait longest.
+//! server wait longest, of a crowd of one address first.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -27,6 +27,7 @@ use crate::common::time::Clock;
 use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
 use crate::server::first_bytes::looks_like;
 use crate::server::rate_logger::RateLogger;
+use crate::server::strangers::Crowd;
 use crate::server::zookeeper_thread;
 use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -41,6 +42,8 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_RESERVED: usize = 4;
 /// Connections whose threads are about to end, beyond those.
 const MAX_ENDING: usize = 64;
+/// Connections beyond all those, for who comes from where no other one does.
+const FOR_FEW: usize = 16;
 /// The stack of a connection's thread, in bytes: a command runs on it.
 const STACK: usize = 1 << 20;
 /// What of a body is read when its handler did not, before the connection is given up, in bytes.
@@ -115,6 +118,7 @@ struct Connections {
 
 struct Connection {
     stream: TcpStream,
+    ip: IpAddr,
     activity: Arc<Activity>,
     thread: Option<JoinHandle<()>>,
     /// It was closed for a newcomer, and its thread is about to end.
@@ -169,25 +173,31 @@ impl Write for ClientStream<'_> {
 
 impl Connections {
     /// Makes room for one more where there may be so many, an error when there is none; gives the socket of who has to go.
-    fn make_room(&mut self, most: usize) -> Result<Option<&TcpStream>, ()> {
-        let serving = self.open.values().filter(|connection| !connection.is_ending).count();
-        if serving < most {
+    fn make_room(&mut self, most: usize, newcomer: IpAddr) -> Result<Option<&TcpStream>, ()> {
+        let serving = || self.open.values().filter(|connection| !connection.is_ending);
+        if serving().count() < most {
             return Ok(None);
         }
-        if self.open.len() >= MAX_CONNECTIONS + MAX_ENDING {
-            return Err(());
-        }
+        let crowd = Crowd::beside(newcomer, serving().map(|connection| connection.ip));
+        let beyond = if crowd.is_newcomer_alone { FOR_FEW } else { 0 };
+        let may_be_more = self.open.len() < MAX_CONNECTIONS + MAX_ENDING + beyond;
         let waits = |connection: &&mut Connection| {
             let stage = connection.activity.stage.load(Ordering::Relaxed);
             !connection.is_ending && stage != WORKING
         };
         let longest = self.open.values_mut().filter(waits).min_by_key(|connection| {
             let Activity { stage, turn } = &*connection.activity;
-            (stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
+            (!crowd.has(connection.ip), stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
         });
-        let longest = longest.ok_or(())?;
-        longest.is_ending = true;
-        Ok(Some(&longest.stream))
+        match longest.filter(|_| may_be_more) {
+            Some(longest) => {
+                longest.is_ending = true;
+                Ok(Some(&longest.stream))
+            }
+            // All others are being answered.
+            None if may_be_more && crowd.is_newcomer_alone => Ok(None),
+            None => Err(()),
+        }
     }
 }
 
@@ -303,7 +313,7 @@ impl Shared {
         stream.set_nodelay(true)?;
         let activity = Arc::new(Activity::default());
         self.takes_turn(&activity);
-        let Some(id) = self.register(&stream, &activity)? else {
+        let Some(id) = self.register(&stream, remote.ip(), &activity)? else {
             let busy = Response::error_page(Status::SERVICE_UNAVAILABLE, "too many connections");
             return busy.write(&mut &stream, self.clock.wall_ms(), true, false);
         };
@@ -323,18 +333,24 @@ impl Shared {
     }
 
     /// Enters a connection into the table; `None` when all others are being answered.
-    fn register(&self, stream: &TcpStream, activity: &Arc<Activity>) -> io::Result<Option<u64>> {
+    fn register(
+        &self,
+        stream: &TcpStream,
+        ip: IpAddr,
+        activity: &Arc<Activity>,
+    ) -> io::Result<Option<u64>> {
         let is_reserved = Descriptors::now().is_reserved(stream);
         let most = if is_reserved { MAX_RESERVED } else { MAX_CONNECTIONS };
         let connection = Connection {
             stream: stream.try_clone()?,
+            ip,
             activity: Arc::clone(activity),
             thread: None,
             is_ending: false,
         };
         let (id, is_full) = {
             let mut connections = self.connections.lock();
-            let is_full = match connections.make_room(most) {
+            let is_full = match connections.make_room(most, ip) {
                 Ok(None) => false,
                 Ok(Some(slow)) => {
                     let _closed = slow.shutdown(Shutdown::Both); // it may be closed already
@@ -373,10 +389,10 @@ impl Shared {
         let mut input = BufReader::new(timed());
         let mut output = timed();
         loop {
-            self.takes_turn(activity);
             input.get_mut().stream.begin_with_first_byte(self.timeouts.request);
             match self.serve_one(&mut input, &mut output, remote) {
-                Ok(true) => {}
+                // Its first turn it has from when it was accepted, however late the thread begins.
+                Ok(true) => self.takes_turn(activity),
                 Ok(false) | Err(RequestError::Closed) => break,
                 Err(RequestError::Refused { status, what }) => {
                     let first = input.get_ref().first.unwrap_or_default();

@@ -8,10 +8,11 @@
 //! Belongs to the thread that starts readers. No locks.
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use rustix::net::{RecvFlags, recv};
 
+use super::Arrival;
 use crate::server::command::four_letter_commands;
 use crate::server::connection_limits::ConnectionSlot;
 
@@ -23,10 +24,8 @@ const SILENCE_MS: i64 = 1_000;
 
 /// A connection that is to get a reader.
 pub(super) struct Accepted {
-    pub(super) stream: TcpStream,
-    pub(super) remote: SocketAddr,
+    pub(super) arrival: Arrival,
     pub(super) slot: ConnectionSlot,
-    pub(super) since_ms: i64,
 }
 
 /// What a connection has said first.
@@ -80,9 +79,9 @@ impl Newcomers {
         let mut decided = Vec::new();
         for (accepted, mut opening) in std::mem::take(&mut self.waiting) {
             if opening == Opening::Nothing {
-                opening = look(&accepted.stream);
+                opening = look(&accepted.arrival.stream);
             }
-            match verdict(opening, now_ms - accepted.since_ms, unserved_ms) {
+            match verdict(opening, now_ms - accepted.arrival.since_ms, unserved_ms) {
                 Verdict::Wait => self.waiting.push_back((accepted, opening)),
                 other => decided.push((accepted, other)),
             }
@@ -116,6 +115,7 @@ fn look(stream: &TcpStream) -> Opening {
 mod tests {
     use super::*;
     use crate::server::connection_limits::ConnectionLimits;
+    use crate::server::strangers::Strangers;
     use std::io::Write;
     use std::net::TcpListener;
 
@@ -141,7 +141,9 @@ mod tests {
         let (stream, remote) = listener.accept().unwrap();
         let slot = ConnectionLimits::new(0, 0).admit(remote.ip()).unwrap();
         let mut newcomers = Newcomers::default();
-        newcomers.push(Accepted { stream, remote, slot, since_ms: 0 });
+        let stranger = Strangers::new().enter(remote.ip());
+        let arrival = Arrival { stream, remote, stranger, last_place: None, since_ms: 0 };
+        newcomers.push(Accepted { arrival, slot });
         let mut after = |newcomers: &mut Newcomers, bytes: &[u8]| {
             client.write_all(bytes).unwrap();
             newcomers.take_decided(0, HOLD_MS).pop()
@@ -152,7 +154,7 @@ mod tests {
         let (mut accepted, verdict) = after(&mut newcomers, b"\0\x2c").unwrap();
         assert_eq!(verdict, Verdict::TurnAway);
         let mut bytes = [0; 4];
-        std::io::Read::read_exact(&mut accepted.stream, &mut bytes).unwrap();
+        std::io::Read::read_exact(&mut accepted.arrival.stream, &mut bytes).unwrap();
         assert_eq!(&bytes, b"\0\0\0\x2c");
         newcomers.push(accepted);
         let (accepted, verdict) = after(&mut newcomers, b"ruok").unwrap();

@@ -23,9 +23,9 @@ pub mod initial_message;
 mod listener;
 mod workers;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -74,6 +74,13 @@ struct PeerQueue {
     connection: Option<Arc<Connection>>,
 }
 
+/// A connection whose greeting is awaited.
+struct Greeting {
+    number: u64,
+    ip: IpAddr,
+    stream: Arc<TcpStream>,
+}
+
 #[derive(Default)]
 struct Table {
     peers: BTreeMap<Sid, PeerQueue>,
@@ -82,7 +89,7 @@ struct Table {
     /// Where such servers have said to be meanwhile: there they are called next.
     greeted_meanwhile: BTreeMap<Sid, MultipleAddresses>,
     /// Connections whose greeting is awaited, the oldest first.
-    greetings: VecDeque<(u64, Arc<TcpStream>)>,
+    greetings: Vec<Greeting>,
     threads: Vec<JoinHandle<()>>,
     is_halted: bool,
 }
@@ -208,7 +215,7 @@ impl QuorumCnxManager {
             (connections, std::mem::take(&mut table.greetings))
         };
         connections.iter().for_each(|connection| connection.close());
-        greetings.iter().for_each(|(_, stream)| workers::shut_down(stream));
+        greetings.iter().for_each(|greeting| workers::shut_down(&greeting.stream));
         self.recv_queue.close();
         loop {
             // One that was about to end may have started another before it saw the end.

@@ -1,7 +1,7 @@
 //! A leader as its learners' handlers see it (Java: the methods of server/quorum/Leader.java that override LearnerMaster's).
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,6 +21,7 @@ use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::quorum::state_summary::StateSummary;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
+use crate::server::strangers::Crowd;
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_thread;
 
@@ -29,8 +30,8 @@ const MAX_JOINING: usize = 64;
 
 impl Leader {
     /// Makes room for one more learner, which has to say who it is, where there may be so many: those go that take longest for
-    /// it. Members that have said who they are go last, and none that is being brought up to date.
-    fn make_room_for_learner(&self, most: usize) {
+    /// it, of a crowd of one address first. Members that have said who they are go last, and none that is being brought up to date.
+    fn make_room_for_learner(&self, most: usize, newcomer: IpAddr) {
         let verifier = self.peer.quorum_verifier();
         let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
         // In the order in which they came, which the sort keeps.
@@ -42,7 +43,12 @@ impl Leader {
                 .collect()
         };
         let too_many = (joining.len() + 1).saturating_sub(most);
-        joining.sort_by_key(|(claim, _)| *claim);
+        if too_many == 0 {
+            return;
+        }
+        let ip = |handler: &LearnerHandler| handler.remote_address().ip();
+        let crowd = Crowd::beside(newcomer, joining.iter().map(|(_, handler)| ip(handler)));
+        joining.sort_by_key(|(claim, handler)| (*claim, !crowd.has(ip(handler))));
         for (_, handler) in joining.iter().take(too_many) {
             info!(
                 target: LOG,
@@ -59,7 +65,7 @@ impl LearnerDesk for Leader {
         let descriptors = Descriptors::now();
         let is_reserved = descriptors.is_reserved(&stream);
         let most = if is_reserved { descriptors.greetings().min(MAX_JOINING) } else { MAX_JOINING };
-        self.make_room_for_learner(most);
+        self.make_room_for_learner(most, stream.peer_addr()?.ip());
         let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
         let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };

@@ -13,13 +13,14 @@ use socket2::SockRef;
 
 use super::connect;
 use super::initial_message::{self, InitialMessage, InitialMessageError, OBSERVER_ID};
-use super::{LOG, QuorumCnxManager, workers};
+use super::{Greeting, LOG, QuorumCnxManager, workers};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{self, ResolveHost};
 use crate::ids::Sid;
 use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
+use crate::server::strangers::Crowd;
 
 impl QuorumCnxManager {
     /// Calls a server, first where it has said to be, then where the configuration says, unless there is a connection or
@@ -159,7 +160,8 @@ impl QuorumCnxManager {
         SockRef::from(stream).set_keepalive(self.settings.tcp_keep_alive)
     }
 
-    /// Has a thread wait for what a new connection says first. When too many say nothing, the oldest goes.
+    /// Has a thread wait for what a new connection says first. When too many say nothing, the oldest goes, of a crowd of one
+    /// address first.
     pub(super) fn receive_connection(&self, stream: TcpStream, remote: SocketAddr) {
         if let Err(problem) = self.set_options(&stream) {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
@@ -175,17 +177,22 @@ impl QuorumCnxManager {
         if table.is_halted {
             return;
         }
-        if table.greetings.len() >= most
-            && let Some((_, oldest)) = table.greetings.pop_front()
-        {
-            workers::shut_down(&oldest);
+        let ip = remote.ip();
+        if table.greetings.len() >= most {
+            let crowd = Crowd::beside(ip, table.greetings.iter().map(|greeting| greeting.ip));
+            let oldest_of_crowd =
+                table.greetings.iter().position(|greeting| crowd.has(greeting.ip));
+            let oldest = oldest_of_crowd.or(Some(0).filter(|_| !table.greetings.is_empty()));
+            if let Some(oldest) = oldest {
+                workers::shut_down(&table.greetings.remove(oldest).stream);
+            }
         }
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
-        table.greetings.push_back((number, Arc::clone(&stream)));
+        table.greetings.push(Greeting { number, ip, stream: Arc::clone(&stream) });
         let name = format!("QuorumConnectionReceiverThread-{remote}");
         let started = self.spawn(&mut table, &name, move |this| {
             let said = this.read_greeting(&stream);
-            this.table.lock().greetings.retain(|(other, _)| *other != number);
+            this.table.lock().greetings.retain(|greeting| greeting.number != number);
             match said {
                 Ok(greeting) => this.handle_connection(stream, &greeting),
                 Err(InitialMessageError::Io(problem)) => {
@@ -202,7 +209,7 @@ impl QuorumCnxManager {
             }
         });
         if !started {
-            table.greetings.retain(|(other, _)| *other != number);
+            table.greetings.retain(|greeting| greeting.number != number);
         }
     }
 
