@@ -117,7 +117,7 @@ struct Connections {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     ip: IpAddr,
     activity: Arc<Activity>,
     thread: Option<JoinHandle<()>>,
@@ -311,11 +311,12 @@ impl Shared {
         stream.set_read_timeout(Some(self.timeouts.idle))?;
         stream.set_write_timeout(Some(self.timeouts.idle))?;
         stream.set_nodelay(true)?;
+        let stream = Arc::new(stream);
         let activity = Arc::new(Activity::default());
         self.takes_turn(&activity);
-        let Some(id) = self.register(&stream, remote.ip(), &activity)? else {
+        let Some(id) = self.register(&stream, remote.ip(), &activity) else {
             let busy = Response::error_page(Status::SERVICE_UNAVAILABLE, "too many connections");
-            return busy.write(&mut &stream, self.clock.wall_ms(), true, false);
+            return busy.write(&mut &*stream, self.clock.wall_ms(), true, false);
         };
         let entry = OpenConnection { shared: Arc::clone(self), id };
         let name = format!("{}-{remote}", self.name);
@@ -335,14 +336,14 @@ impl Shared {
     /// Enters a connection into the table; `None` when all others are being answered.
     fn register(
         &self,
-        stream: &TcpStream,
+        stream: &Arc<TcpStream>,
         ip: IpAddr,
         activity: &Arc<Activity>,
-    ) -> io::Result<Option<u64>> {
-        let is_reserved = Descriptors::now().is_reserved(stream);
+    ) -> Option<u64> {
+        let is_reserved = Descriptors::now().is_reserved(&**stream);
         let most = if is_reserved { MAX_RESERVED } else { MAX_CONNECTIONS };
         let connection = Connection {
-            stream: stream.try_clone()?,
+            stream: Arc::clone(stream),
             ip,
             activity: Arc::clone(activity),
             thread: None,
@@ -356,7 +357,7 @@ impl Shared {
                     let _closed = slow.shutdown(Shutdown::Both); // it may be closed already
                     true
                 }
-                Err(()) => return Ok(None),
+                Err(()) => return None,
             };
             connections.next += 1;
             let id = connections.next;
@@ -371,7 +372,7 @@ impl Shared {
             );
             self.full.rate_limit_log(&message, None);
         }
-        Ok(Some(id))
+        Some(id)
     }
 
     /// The client is waited for from now on.
