@@ -243,17 +243,12 @@ impl BlockingServerCnxnFactory {
         while !self.stopped.load(Ordering::Acquire) {
             match acceptor.accept(&self.listener) {
                 Ok(Some((stream, remote))) => {
-                    let stranger = self.strangers.enter(remote.ip());
-                    if !self.has_place(&stream, &stranger, &shed) {
+                    let Some(arrival) = self.place(stream, remote, &shed) else {
                         self.count_rejected();
                         acceptor.complain(&remote);
                         continue;
-                    }
+                    };
                     // Who starts readers ends after this thread.
-                    let since_ms = self.clock.elapsed_ms();
-                    let is_last = Descriptors::now().is_one_of_the_last(&stream);
-                    let last_place = is_last.then(|| self.strangers.take_last_place());
-                    let arrival = Arrival { stream, remote, stranger, last_place, since_ms };
                     let _sent = to_reader.send(arrival);
                 }
                 Ok(None) => self.count_rejected(),
@@ -270,28 +265,33 @@ impl BlockingServerCnxnFactory {
         info!(target: LOG, "accept thread exitted run method");
     }
 
-    /// Whether there is a descriptor for the newcomer; where they are scarce, others make room for the next ones.
-    fn has_place(&self, stream: &TcpStream, stranger: &StrangerSlot, shed: &RateLogger) -> bool {
+    /// The newcomer, when there is a descriptor for it; where they are scarce, others make room for the next ones.
+    fn place(&self, stream: TcpStream, remote: SocketAddr, shed: &RateLogger) -> Option<Arrival> {
+        let stranger = self.strangers.enter(remote.ip());
+        let since_ms = self.clock.elapsed_ms();
         let descriptors = Descriptors::now();
         let taken = self.strangers.last_places();
-        if !descriptors.is_scarce(stream, taken) {
-            return true;
+        if !descriptors.is_scarce(&stream, taken) {
+            return Some(Arrival { stream, remote, stranger, last_place: None, since_ms });
         }
-        let makes_room = self.strangers.who_makes_room_for(stranger);
+        let makes_room = self.strangers.who_makes_room_for(&stranger);
         let has_place = match makes_room {
-            MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(stream, taken),
-            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(stream),
+            MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
+            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(&stream),
         };
         // Several for one of the last places: the crowd has let none of its places go there yet, and comes back for all others.
-        let is_enough = has_place && !descriptors.is_one_of_the_last(stream);
-        let wanted = if is_enough { 1 } else { SHED_AT_ONCE };
+        let is_last = descriptors.is_one_of_the_last(&stream);
+        let wanted = if has_place && !is_last { 1 } else { SHED_AT_ONCE };
         if (0..wanted).take_while(|_| self.shed_one(makes_room)).count() > 0 {
             shed.rate_limit_log(
                 "Descriptors run out: connections without a session are closed",
                 None,
             );
         }
-        has_place
+        has_place.then(|| {
+            let last_place = is_last.then(|| self.strangers.take_last_place());
+            Arrival { stream, remote, stranger, last_place, since_ms }
+        })
     }
 
     /// The connection's place. Where there are too many, one makes room that has not said yet what it wants: a whole

@@ -53,10 +53,50 @@ pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
     max
 }
 
+/// How many come from each address. An IPv4 address is the same however it is written.
+#[derive(Debug, Default)]
+pub struct AddressCounts(HashMap<IpAddr, usize>);
+
+impl AddressCounts {
+    /// Counts one more.
+    pub fn add(&mut self, ip: IpAddr) {
+        *self.0.entry(ip.to_canonical()).or_default() += 1;
+    }
+
+    /// One is gone.
+    pub fn remove(&mut self, ip: IpAddr) {
+        let ip = ip.to_canonical();
+        if let Some(count) = self.0.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&ip);
+            }
+        }
+    }
+
+    /// How many come from that address.
+    #[must_use]
+    pub fn of(&self, ip: IpAddr) -> usize {
+        self.0.get(&ip.to_canonical()).copied().unwrap_or(0)
+    }
+
+    /// The address from which most come, and how many.
+    #[must_use]
+    pub fn busiest(&self) -> Option<(IpAddr, usize)> {
+        self.0.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))
+    }
+
+    /// Whether nobody is counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: AddressCounts,
 }
 
 /// Counts the connections of one port.
@@ -101,12 +141,11 @@ impl ConnectionLimits {
             error!(target: LOG, "Too many connections {all} - max is {}", self.max_cnxns);
             return Err(TooManyConnections::InAll { max: self.max_cnxns });
         }
-        let from_address = counts.by_address.get(&ip).copied().unwrap_or(0);
-        if self.max_client_cnxns > 0 && from_address >= self.max_client_cnxns {
+        if self.max_client_cnxns > 0 && counts.by_address.of(ip) >= self.max_client_cnxns {
             return Err(TooManyConnections::FromAddress { ip, max: self.max_client_cnxns });
         }
         counts.all += 1;
-        counts.by_address.insert(ip, from_address + 1);
+        counts.by_address.add(ip);
         drop(counts);
         Ok(ConnectionSlot { limits: Arc::clone(self), ip })
     }
@@ -120,12 +159,7 @@ impl ConnectionLimits {
     fn release(&self, ip: IpAddr) {
         let mut counts = self.counts.lock();
         counts.all -= 1;
-        if let Some(from_address) = counts.by_address.get_mut(&ip) {
-            *from_address -= 1;
-            if *from_address == 0 {
-                counts.by_address.remove(&ip);
-            }
-        }
+        counts.by_address.remove(ip);
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use log::info;
@@ -29,11 +29,7 @@ const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
 pub const SMALL_ANSWER: usize = 16 << 10;
 
 /// Of the requests of a connection the server's account has whole chunks of so many bytes.
-const CHUNK: u64 = 8 << 10;
-
-/// The lowest bits of an account of requests are their bytes, the others their number.
-const BYTES_BITS: u32 = 40;
-const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
+const CHUNK: i64 = 8 << 10;
 
 /// How often somebody looks for connections that keep memory and stand still, in ms.
 const LOOK_FOR_STALLED_MS: i64 = 50;
@@ -100,52 +96,33 @@ impl MemoryLimits {
     }
 }
 
-/// A number of requests and their bytes, changed in one step.
+/// What the requests of one connection have, in bytes.
 #[derive(Debug, Default)]
-pub struct RequestAccount(AtomicU64);
+pub struct RequestAccount(AtomicI64);
 
 impl RequestAccount {
-    /// What one request of that length counts.
-    const fn one(bytes: usize) -> u64 {
-        // Longer than the mask is no frame.
-        1 << BYTES_BITS | bytes as u64 & BYTES_MASK
-    }
-
-    /// Counts it. Returns by how many bytes that changes the server's account.
-    fn add(&self, charge: u64) -> i64 {
-        let was = self.0.fetch_add(charge, Ordering::Relaxed);
-        chunks(was + charge) - chunks(was)
-    }
-
-    /// Counts it no more. Returns by how many bytes that changes the server's account.
-    fn sub(&self, charge: u64) -> i64 {
-        let was = self.0.fetch_sub(charge, Ordering::Relaxed);
-        chunks(was - charge) - chunks(was)
-    }
-
-    /// How many requests.
-    #[must_use]
-    pub fn requests(&self) -> i64 {
-        i64::try_from(self.0.load(Ordering::Relaxed) >> BYTES_BITS).unwrap_or(i64::MAX)
+    /// Counts so many more, or fewer. Returns by how many bytes that changes the server's account.
+    fn change(&self, by: i64) -> i64 {
+        let was = self.0.fetch_add(by, Ordering::Relaxed);
+        chunks(was + by) - chunks(was)
     }
 
     /// How many bytes they have.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        usize::try_from(self.0.load(Ordering::Relaxed) & BYTES_MASK).unwrap_or(usize::MAX)
+        usize::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Whether nothing is counted.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.bytes() == 0
     }
 }
 
 /// What the server's account has of a connection's, in bytes.
-fn chunks(account: u64) -> i64 {
-    let bytes = account & BYTES_MASK;
-    (bytes - bytes % CHUNK).try_into().unwrap_or(i64::MAX)
+const fn chunks(bytes: i64) -> i64 {
+    bytes - bytes % CHUNK
 }
 
 /// The accounts of a server.
@@ -361,7 +338,7 @@ impl Drop for FrameRoom {
 /// What a request that waits or is under way counts: with the server and with its connection.
 #[derive(Debug)]
 pub struct HeldRequest {
-    charge: u64,
+    bytes: i64,
     /// Whether it counts as in process (Java: incInProcess).
     in_process: bool,
 }
@@ -371,12 +348,13 @@ impl HeldRequest {
     /// [let go](Self::let_go).
     #[must_use]
     pub fn new(cnxn: &ServerCnxn, bytes: usize) -> Self {
-        let charge = RequestAccount::one(bytes);
-        let by = cnxn.held().add(charge);
+        // Longer than that is no frame.
+        let bytes = i64::try_from(bytes).unwrap_or(0);
+        let by = cnxn.held().change(bytes);
         if let Some(server) = cnxn.server() {
             server.memory().change_requests(by);
         }
-        Self { charge, in_process: false }
+        Self { bytes, in_process: false }
     }
 
     /// It is on its way through the processors.
@@ -386,7 +364,7 @@ impl HeldRequest {
 
     /// The request of that connection counts no more.
     pub fn let_go(self, cnxn: &ServerCnxn) {
-        let by = cnxn.held().sub(self.charge);
+        let by = cnxn.held().change(-self.bytes);
         if let Some(server) = cnxn.server() {
             server.memory().change_requests(by);
             if self.in_process {
@@ -411,16 +389,15 @@ mod tests {
     }
 
     #[test]
-    fn number_and_bytes_are_counted_apart() {
+    fn what_is_counted_is_counted_no_more_when_it_is_gone() {
         let account = RequestAccount::default();
         for bytes in [0, 7, 1 << 30] {
-            account.add(RequestAccount::one(bytes));
+            account.change(bytes);
         }
-        assert_eq!((account.requests(), account.bytes()), (3, (1 << 30) + 7));
-        account.sub(RequestAccount::one(7));
-        assert_eq!((account.requests(), account.bytes()), (2, 1 << 30));
-        account.sub(RequestAccount::one(0));
-        account.sub(RequestAccount::one(1 << 30));
+        assert_eq!(account.bytes(), (1 << 30) + 7);
+        account.change(-7);
+        assert_eq!(account.bytes(), 1 << 30);
+        account.change(-(1 << 30));
         assert!(account.is_empty());
     }
 
@@ -430,12 +407,12 @@ mod tests {
         let sizes = [100, 8000, 92, 1, 20_000, 3, 8191, 8193];
         let mut known = 0;
         for bytes in sizes {
-            known += account.add(RequestAccount::one(bytes));
+            known += account.change(bytes);
             let bytes = i64::try_from(account.bytes()).unwrap();
-            assert!(known <= bytes && bytes - known < i64::try_from(CHUNK).unwrap());
+            assert!(known <= bytes && bytes - known < CHUNK);
         }
         for bytes in sizes {
-            known += account.sub(RequestAccount::one(bytes));
+            known += account.change(-bytes);
         }
         assert!(known == 0 && account.is_empty());
     }

@@ -5,11 +5,11 @@
 //!
 //! Threads: whoever accepts, closes or sets up a session. Locks: its own (`Rank::Leaf`), for a few instructions.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::connection_limits::AddressCounts;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// So many of one address are no crowd.
@@ -28,14 +28,10 @@ impl Crowd {
     /// Looks at all others.
     #[must_use]
     pub fn beside(newcomer: IpAddr, others: impl Iterator<Item = IpAddr>) -> Self {
-        let newcomer = newcomer.to_canonical();
-        let mut by_address = HashMap::from([(newcomer, 1)]);
-        for ip in others {
-            *by_address.entry(ip.to_canonical()).or_default() += 1;
-        }
-        let (ip, most) = busiest(&by_address).unwrap_or((newcomer, 1));
-        let is_newcomer_alone = by_address.get(&newcomer).is_none_or(|count| *count == 1);
-        Self { ip: Some(ip).filter(|_| most > 1), is_newcomer_alone }
+        let mut by_address = AddressCounts::default();
+        others.chain([newcomer]).for_each(|ip| by_address.add(ip));
+        let crowd = by_address.busiest().filter(|(_, most)| *most > 1);
+        Self { ip: crowd.map(|(ip, _)| ip), is_newcomer_alone: by_address.of(newcomer) == 1 }
     }
 
     /// Whether one from that address makes room before others do.
@@ -45,13 +41,9 @@ impl Crowd {
     }
 }
 
-fn busiest(by_address: &HashMap<IpAddr, usize>) -> Option<(IpAddr, usize)> {
-    by_address.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))
-}
-
 /// Counts those of one port.
 pub struct Strangers {
-    by_address: RankedMutex<HashMap<IpAddr, usize>>,
+    by_address: RankedMutex<AddressCounts>,
     last_places: AtomicU64,
 }
 
@@ -70,7 +62,7 @@ impl Strangers {
     /// There is none.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        let by_address = RankedMutex::new(Rank::Leaf, "strangers", HashMap::new());
+        let by_address = RankedMutex::new(Rank::Leaf, "strangers", AddressCounts::default());
         Arc::new(Self { by_address, last_places: AtomicU64::new(0) })
     }
 
@@ -88,8 +80,7 @@ impl Strangers {
 
     /// One comes, and is counted for as long as its slot lives.
     pub fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
-        let ip = ip.to_canonical();
-        *self.by_address.lock().entry(ip).or_default() += 1;
+        self.by_address.lock().add(ip);
         StrangerSlot { strangers: Arc::clone(self), ip }
     }
 
@@ -97,10 +88,10 @@ impl Strangers {
     #[must_use]
     pub fn who_makes_room_for(&self, newcomer: &StrangerSlot) -> MakesRoom {
         let by_address = self.by_address.lock();
-        if by_address.get(&newcomer.ip).is_some_and(|count| *count > FEW) {
+        if by_address.of(newcomer.ip) > FEW {
             return MakesRoom::OldestForOneOfMany;
         }
-        match busiest(&by_address) {
+        match by_address.busiest() {
             Some((ip, most)) if most > FEW => MakesRoom::Crowd(ip),
             _ => MakesRoom::OldestForOneOfFew,
         }
@@ -116,13 +107,7 @@ pub struct StrangerSlot {
 
 impl Drop for StrangerSlot {
     fn drop(&mut self) {
-        let mut by_address = self.strangers.by_address.lock();
-        if let Some(count) = by_address.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.ip);
-            }
-        }
+        self.strangers.by_address.lock().remove(self.ip);
     }
 }
 
@@ -177,7 +162,7 @@ mod tests {
         let strangers = Strangers::new();
         drop((0..20).map(|_| strangers.enter(ip(1))).collect::<Vec<_>>());
         assert!(strangers.by_address.lock().is_empty());
-        let mapped = strangers.enter("::ffff:127.0.0.1".parse().unwrap());
-        assert_eq!(mapped.ip, ip(1));
+        let _mapped = strangers.enter("::ffff:127.0.0.1".parse().unwrap());
+        assert_eq!(strangers.by_address.lock().of(ip(1)), 1);
     }
 }

@@ -180,7 +180,9 @@ impl Connections {
         }
         let crowd = Crowd::beside(newcomer, serving().map(|connection| connection.ip));
         let beyond = if crowd.is_newcomer_alone { FOR_FEW } else { 0 };
-        let may_be_more = self.open.len() < MAX_CONNECTIONS + MAX_ENDING + beyond;
+        if self.open.len() >= MAX_CONNECTIONS + MAX_ENDING + beyond {
+            return Err(());
+        }
         let waits = |connection: &&mut Connection| {
             let stage = connection.activity.stage.load(Ordering::Relaxed);
             !connection.is_ending && stage != WORKING
@@ -189,13 +191,13 @@ impl Connections {
             let Activity { stage, turn } = &*connection.activity;
             (!crowd.has(connection.ip), stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
         });
-        match longest.filter(|_| may_be_more) {
+        match longest {
             Some(longest) => {
                 longest.is_ending = true;
                 Ok(Some(&longest.stream))
             }
             // All others are being answered.
-            None if may_be_more && crowd.is_newcomer_alone => Ok(None),
+            None if crowd.is_newcomer_alone => Ok(None),
             None => Err(()),
         }
     }

@@ -178,14 +178,12 @@ impl QuorumCnxManager {
             return;
         }
         let ip = remote.ip();
-        if table.greetings.len() >= most {
+        if table.greetings.len() >= most && !table.greetings.is_empty() {
             let crowd = Crowd::beside(ip, table.greetings.iter().map(|greeting| greeting.ip));
             let oldest_of_crowd =
                 table.greetings.iter().position(|greeting| crowd.has(greeting.ip));
-            let oldest = oldest_of_crowd.or(Some(0).filter(|_| !table.greetings.is_empty()));
-            if let Some(oldest) = oldest {
-                workers::shut_down(&table.greetings.remove(oldest).stream);
-            }
+            let oldest = table.greetings.remove(oldest_of_crowd.unwrap_or(0));
+            workers::shut_down(&oldest.stream);
         }
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         table.greetings.push(Greeting { number, ip, stream: Arc::clone(&stream) });
