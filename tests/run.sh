@@ -185,12 +185,16 @@ count() {
         END { print good + 0, bad + 0 }' "$1"
 }
 
-# what_failed FILE: the verdicts of what failed, and what tests of cargo panicked with.
+# what_failed FILE: the verdicts of what failed, the end of what was said before each, and what tests of cargo panicked
+# with.
 what_failed() {
     awk '
         / panicked at / { more = 6 }
         /^stack backtrace:|^note: / { more = 0 }
-        more-- > 0 || /^FAIL / || /^test .* FAILED$/' "$1"
+        /^FAIL / { for (i = (said > 12 ? said - 12 : 0); i < said; i++) print line[i] }
+        more-- > 0 || /^FAIL / || /^test .* FAILED$/
+        { line[said++] = $0 }
+        /^(PASS|FAIL|===) / || / panicked at / { said = 0 }' "$1"
 }
 
 # run NAME: the suite by itself; an error in it ends it.

@@ -63,6 +63,7 @@ pub mod memory_account;
 pub mod request;
 pub mod request_processor;
 
+pub mod fair_queue;
 pub mod final_request_processor;
 pub mod prep_request_processor;
 pub mod sync_request_processor;

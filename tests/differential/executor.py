@@ -15,6 +15,8 @@ from transcript import Normaliser
 # How long an await step waits for events, a closed step for the end of a connection.
 AWAIT_S = 60.0
 CLOSED_S = 60.0
+# How long a leader may take to apply what its learner has.
+APPLIED_S = 60.0
 # A server may leave a connection without an answer: it is asked again then.
 ASK_S = 5.0
 # A server that leaves so many steps without an answer will answer none.
@@ -54,8 +56,10 @@ class Client:
 class Executor:
     """One run. `run` gives the transcript: a list of (title of the step, lines)."""
 
-    def __init__(self, server, normaliser=None):
+    def __init__(self, server, normaliser=None, leader=None):
+        """With a leader, which is not the server, each step waits until that has applied what the server has."""
         self.server = server
+        self.leader = leader
         self.clients = {}
         # The last session of every name, also of those that are gone: (id, password).
         self.sessions = {}
@@ -105,6 +109,8 @@ class Executor:
         self.fence(hold="late" in step.flags)
         if "unordered" in step.flags:
             self.lines.sort()
+        if self.leader:
+            wait_until("the leader has applied the step", lambda: self.leader.zxid() >= self.normaliser.zxid, APPLIED_S)
 
     def note(self, client, line):
         self.lines.append(f"{client.name} {line}")

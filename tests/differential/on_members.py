@@ -68,7 +68,8 @@ class Side:
         """The transcript of the scenario on the member in that role."""
         member = self.member(role)
         normaliser = self.normaliser(self.clean(member))
-        executor = Executor(member, normaliser)
+        leader = self.member("leader") if scenario.leader_first and role != "leader" else None
+        executor = Executor(member, normaliser, leader)
         steps = [step for step in scenario.steps if "alone" not in step.flags]
         try:
             return executor.run(replace(scenario, steps=steps))

@@ -39,6 +39,8 @@ class Scenario:
     steps: list
     # Which zxids come is by chance.
     zxids_free: bool = False
+    # The leader holds what was answered before the next step: it looks into its tree.
+    leader_first: bool = False
 
 
 def unquote(token):
@@ -70,7 +72,7 @@ def parse_step(number, line, client=None):
 
 
 def parse(path):
-    settings, properties, steps, zxids_free = {}, {}, [], False
+    settings, properties, steps, lines = {}, {}, [], set()
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         line = raw.split(" # ")[0].rstrip()
         if not line or line.lstrip().startswith("#"):
@@ -79,8 +81,8 @@ def parse(path):
             kind, pair = line.split(None, 1)
             key, _, value = pair.partition("=")
             (settings if kind == "server" else properties)[key] = value
-        elif line == "zxids free":
-            zxids_free = True
+        elif line in ("zxids free", "leader first"):
+            lines.add(line)
         elif line[0].isspace():
             if not steps:
                 raise ScriptError(f"{path}:{number}: an indented line with nothing above it")
@@ -89,7 +91,7 @@ def parse(path):
             steps.append(parse_step(number, line))
     # Otherwise the server would delete by itself whenever a slow script gets there.
     properties.setdefault("znode.container.checkIntervalMs", "86400000")
-    return Scenario(path.stem, settings, properties, steps, zxids_free)
+    return Scenario(path.stem, settings, properties, steps, "zxids free" in lines, "leader first" in lines)
 
 
 def data(text):

@@ -1,33 +1,38 @@
 //! A small HTTP server (no Java twin: Jetty's place), for the AdminServer and for metrics.
 //!
-//! Threads: `<name>-acceptor`, and one for each connection, `<name>-<address>`. Locks: the table of
-//! connections, for a moment. Whoever starts a server calls [`HttpServer::shutdown`], which returns
-//! when all of its threads are gone.
+//! Threads: `<name>-acceptor`, which takes connections from the system's queue and no more; `<name>-starter`, which starts
+//! a thread for each, `<name>-<address>`. Locks: that of the connections without a thread, and that of the others, each
+//! for a moment. Whoever starts a server calls [`HttpServer::shutdown`], which returns when all of its threads are gone.
 //!
 //! There are only so many connections. A client has a limited time for a whole request, and for
 //! taking the answer; and when there is no room for a newcomer, the connection goes that has let the
-//! server wait longest, of a crowd of one address first.
+//! server wait longest, of a crowd of one address first. Addresses take turns in getting a thread, so that nobody waits
+//! behind a crowd.
 
-use std::collections::HashMap;
+mod connections;
+
 use std::convert::Infallible;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, info, warn};
 
+use self::connections::{
+    Activity, Connection, Connections, READING, Registered, WORKING, WRITING, join_all,
+};
 use super::http_message::{Body, Head, Request, RequestError, Response, Status};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
 use crate::common::time::Clock;
 use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
+use crate::server::fair_queue::FairQueue;
 use crate::server::first_bytes::looks_like;
 use crate::server::rate_logger::RateLogger;
-use crate::server::strangers::Crowd;
 use crate::server::zookeeper_thread;
 use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -35,15 +40,8 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
-/// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
-/// is answered 503.
-const MAX_CONNECTIONS: usize = 64;
-/// The same when the last descriptors are in use: an operator is to see what happens.
-const MAX_RESERVED: usize = 4;
-/// Connections whose threads are about to end, beyond those.
-const MAX_ENDING: usize = 64;
-/// Connections beyond all those, for who comes from where no other one does.
-const FOR_FEW: usize = 16;
+/// Connections that have come and have no thread yet; of more, those of a crowd are closed.
+const MAX_ARRIVALS: usize = 128;
 /// The stack of a connection's thread, in bytes: a command runs on it.
 const STACK: usize = 1 << 20;
 /// What of a body is read when its handler did not, before the connection is given up, in bytes.
@@ -94,51 +92,23 @@ pub struct HttpServer {
 struct Running {
     stop: Sender<Infallible>,
     acceptor: JoinHandle<()>,
+    starter: JoinHandle<()>,
 }
+
+/// A connection that has come, and from where.
+type Arrival = (TcpStream, SocketAddr);
 
 struct Shared {
     name: String,
     timeouts: HttpTimeouts,
     clock: Clock,
     handler: Arc<dyn HttpHandler>,
+    arrivals: RankedMutex<FairQueue<Arrival>>,
     connections: RankedMutex<Connections>,
     /// Requests that clients were given the time for, so far.
     turns: AtomicU64,
     full: RateLogger,
 }
-
-/// The connections that are open, and the threads that have ended and are not joined.
-#[derive(Default)]
-struct Connections {
-    next: u64,
-    stopped: bool,
-    open: HashMap<u64, Connection>,
-    ended: Vec<JoinHandle<()>>,
-}
-
-struct Connection {
-    stream: Arc<TcpStream>,
-    ip: IpAddr,
-    activity: Arc<Activity>,
-    thread: Option<JoinHandle<()>>,
-    /// It was closed for a newcomer, and its thread is about to end.
-    is_ending: bool,
-}
-
-/// For whom a connection waits, and since when.
-#[derive(Default)]
-struct Activity {
-    stage: AtomicU8,
-    /// The turn that its request has.
-    turn: AtomicU64,
-}
-
-/// The client has to send its request, or the rest of it.
-const READING: u8 = 0;
-/// The client has to take its answer.
-const WRITING: u8 = 1;
-/// The server has to answer.
-const WORKING: u8 = 2;
 
 /// A connection's socket, which tells what it waits for. Only a hint follows from it.
 struct ClientStream<'a> {
@@ -171,38 +141,6 @@ impl Write for ClientStream<'_> {
     }
 }
 
-impl Connections {
-    /// Makes room for one more where there may be so many, an error when there is none; gives the socket of who has to go.
-    fn make_room(&mut self, most: usize, newcomer: IpAddr) -> Result<Option<&TcpStream>, ()> {
-        let serving = || self.open.values().filter(|connection| !connection.is_ending);
-        if serving().count() < most {
-            return Ok(None);
-        }
-        let crowd = Crowd::beside(newcomer, serving().map(|connection| connection.ip));
-        let beyond = if crowd.is_newcomer_alone { FOR_FEW } else { 0 };
-        if self.open.len() >= MAX_CONNECTIONS + MAX_ENDING + beyond {
-            return Err(());
-        }
-        let waits = |connection: &&mut Connection| {
-            let stage = connection.activity.stage.load(Ordering::Relaxed);
-            !connection.is_ending && stage != WORKING
-        };
-        let longest = self.open.values_mut().filter(waits).min_by_key(|connection| {
-            let Activity { stage, turn } = &*connection.activity;
-            (!crowd.has(connection.ip), stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
-        });
-        match longest {
-            Some(longest) => {
-                longest.is_ending = true;
-                Ok(Some(&longest.stream))
-            }
-            // All others are being answered.
-            None if crowd.is_newcomer_alone => Ok(None),
-            None => Err(()),
-        }
-    }
-}
-
 impl HttpServer {
     /// Binds the port and begins to accept. `host` may be a name, an address, or `0.0.0.0` for all
     /// addresses of both families, as in Java; port 0 is any.
@@ -229,14 +167,25 @@ impl HttpServer {
             full: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&clock)),
             clock,
             handler,
+            arrivals: RankedMutex::new(Rank::Leaf, "HTTP arrivals", FairQueue::default()),
             connections,
             turns: AtomicU64::new(0),
         });
         let (stop, stopped) = bounded(0);
+        // One word tells of any number of arrivals.
+        let (has_come, come) = bounded(1);
+        let starter = {
+            let shared = Arc::clone(&shared);
+            let start = move || {
+                start_threads(&shared, &come);
+                Ok::<_, Infallible>(())
+            };
+            zookeeper_thread::spawn(&format!("{name}-starter"), Some(STACK), start)?
+        };
         let acceptor = {
             let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
             let accept = move || {
-                accept(&shared, &listener, &stopped);
+                accept(&shared, &listener, &stopped, &has_come);
                 Ok::<_, Infallible>(())
             };
             zookeeper_thread::spawn(&format!("{name}-acceptor"), Some(STACK), accept)?
@@ -248,7 +197,7 @@ impl HttpServer {
             running: RankedMutex::new(
                 Rank::Leaf,
                 "HTTP acceptor",
-                Some(Running { stop, acceptor }),
+                Some(Running { stop, acceptor, starter }),
             ),
         })
     }
@@ -262,12 +211,13 @@ impl HttpServer {
     /// Closes the port and all connections and waits for the threads; a second call finds nothing
     /// to do.
     pub fn shutdown(&self) {
-        let Some(Running { stop, acceptor }) = self.running.lock().take() else { return };
+        let Some(Running { stop, acceptor, starter }) = self.running.lock().take() else { return };
         drop(stop);
         if let Err(error) = listening_socket::shut_down(&self.listener) {
             debug!(target: LOG, "{}: the acceptor was not woken: {error}", self.shared.name);
         }
         zookeeper_thread::join(acceptor);
+        zookeeper_thread::join(starter);
         let threads = {
             let mut connections = self.shared.connections.lock();
             connections.stopped = true;
@@ -278,23 +228,28 @@ impl HttpServer {
             }
             threads
         };
-        threads.into_iter().for_each(zookeeper_thread::join);
+        join_all(threads);
     }
 }
 
 /// The acceptor's thread.
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infallible>) {
+fn accept(
+    shared: &Shared,
+    listener: &TcpListener,
+    stopped: &Receiver<Infallible>,
+    has_come: &Sender<()>,
+) {
     use crossbeam::channel::{RecvTimeoutError, TryRecvError};
     let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&shared.clock));
     while stopped.try_recv() == Err(TryRecvError::Empty) {
-        let ended = std::mem::take(&mut shared.connections.lock().ended);
-        ended.into_iter().for_each(zookeeper_thread::join);
         match acceptor.accept(listener) {
             Ok(None) => {}
-            Ok(Some((stream, remote))) => {
-                if let Err(error) = shared.open(stream, remote) {
-                    debug!(target: LOG, "{}: connection of {remote}: {error}", shared.name);
+            Ok(Some(arrival)) => {
+                if let Some((stream, remote)) = shared.enqueue(arrival) {
+                    shared.log_error(shared.refuse(&stream), remote);
                 }
+                // It may have been told already, or have ended by a panic.
+                let _told = has_come.try_send(());
             }
             Err(_) if stopped.try_recv() == Err(TryRecvError::Disconnected) => return,
             Err(error) => {
@@ -307,7 +262,42 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopped: &Receiver<Infal
     }
 }
 
+/// The body of the thread that starts those of the connections.
+fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
+    while come.recv().is_ok() {
+        loop {
+            let gone = shared.connections.lock().take_gone();
+            join_all(gone);
+            let Some((stream, remote)) = shared.arrivals.lock().pop() else { break };
+            shared.log_error(shared.open(stream, remote), remote);
+        }
+    }
+}
+
 impl Shared {
+    /// The connection waits for its thread. Gives one that there is no room for, this or one of a crowd.
+    fn enqueue(&self, arrival: Arrival) -> Option<Arrival> {
+        let is_last = Descriptors::now().is_one_of_the_last(&arrival.0);
+        let ip = arrival.1.ip();
+        let mut arrivals = self.arrivals.lock();
+        if is_last && arrivals.of(ip) > 0 {
+            return Some(arrival);
+        }
+        arrivals.push(ip, arrival);
+        if arrivals.len() > MAX_ARRIVALS { arrivals.pop_of_crowd() } else { None }
+    }
+
+    fn refuse(&self, stream: &TcpStream) -> io::Result<()> {
+        let busy = Response::error_page(Status::SERVICE_UNAVAILABLE, "too many connections");
+        busy.write(&mut &*stream, self.clock.wall_ms(), true, false)
+    }
+
+    fn log_error(&self, result: io::Result<()>, remote: SocketAddr) {
+        if let Err(error) = result {
+            debug!(target: LOG, "{}: connection of {remote}: {error}", self.name);
+        }
+    }
+
     /// Has a thread serve the connection.
     fn open(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
         stream.set_read_timeout(Some(self.timeouts.idle))?;
@@ -316,10 +306,15 @@ impl Shared {
         let stream = Arc::new(stream);
         let activity = Arc::new(Activity::default());
         self.takes_turn(&activity);
-        let Some(id) = self.register(&stream, remote.ip(), &activity) else {
-            let busy = Response::error_page(Status::SERVICE_UNAVAILABLE, "too many connections");
-            return busy.write(&mut &*stream, self.clock.wall_ms(), true, false);
+        let newcomer = Connection {
+            is_last: Descriptors::now().is_one_of_the_last(&*stream),
+            stream: Arc::clone(&stream),
+            ip: remote.ip(),
+            activity: Arc::clone(&activity),
+            thread: None,
+            is_ending: false,
         };
+        let Some(id) = self.register(newcomer) else { return self.refuse(&stream) };
         let entry = OpenConnection { shared: Arc::clone(self), id };
         let name = format!("{}-{remote}", self.name);
         let thread = zookeeper_thread::spawn(&name, Some(STACK), move || {
@@ -335,38 +330,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Enters a connection into the table; `None` when all others are being answered.
-    fn register(
-        &self,
-        stream: &Arc<TcpStream>,
-        ip: IpAddr,
-        activity: &Arc<Activity>,
-    ) -> Option<u64> {
-        let is_reserved = Descriptors::now().is_reserved(&**stream);
-        let most = if is_reserved { MAX_RESERVED } else { MAX_CONNECTIONS };
-        let connection = Connection {
-            stream: Arc::clone(stream),
-            ip,
-            activity: Arc::clone(activity),
-            thread: None,
-            is_ending: false,
-        };
-        let (id, is_full) = {
-            let mut connections = self.connections.lock();
-            let is_full = match connections.make_room(most, ip) {
-                Ok(None) => false,
-                Ok(Some(slow)) => {
-                    let _closed = slow.shutdown(Shutdown::Both); // it may be closed already
-                    true
-                }
-                Err(()) => return None,
-            };
-            connections.next += 1;
-            let id = connections.next;
-            connections.open.insert(id, connection);
-            (id, is_full)
-        };
-        if is_full {
+    /// Enters a connection into the table; `None` when there is no room for it.
+    fn register(&self, newcomer: Connection) -> Option<u64> {
+        let registered = self.connections.lock().register(newcomer);
+        let Registered { id, were_full } = registered?;
+        if let Some(most) = were_full {
             let message = format!(
                 "{}: {most} connections are open: who has let the server wait longest is \
                  closed for a newcomer",
@@ -630,7 +598,7 @@ mod tests {
         };
         let mut oldest = connect();
         oldest.write_all(b"POST /read HTTP/1.1\r\nContent-Length: 9\r\n\r\nx").unwrap();
-        let mut others: Vec<TcpStream> = (1..MAX_CONNECTIONS).map(|_| connect()).collect();
+        let mut others: Vec<TcpStream> = (1..64).map(|_| connect()).collect();
         for number in 0..3 {
             assert!(ask(&server, "GET /a HTTP/1.0\r\n\r\n").ends_with("GET /a"), "{number}");
         }

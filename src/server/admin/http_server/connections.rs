@@ -1,0 +1,196 @@
+//! The connections of an HTTP server that have a thread, and who makes room for a newcomer (no Java twin).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crate::server::strangers::Crowd;
+use crate::server::zookeeper_thread;
+
+/// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
+/// is answered 503.
+const MAX_CONNECTIONS: usize = 64;
+/// Connections whose threads are about to end, beyond those.
+const MAX_ENDING: usize = 64;
+/// Connections that have one of the last descriptors, which newcomers at other ports need, too.
+const MAX_LAST: usize = 4;
+/// Of those, the ones whose threads are about to end.
+const MAX_LAST_ENDING: usize = 16;
+/// Connections beyond all those, for who comes from where no other one does.
+const FOR_FEW: usize = 16;
+
+/// The connections that are open, and the threads that have ended and are not joined.
+#[derive(Default)]
+pub(super) struct Connections {
+    next: u64,
+    pub(super) stopped: bool,
+    pub(super) open: HashMap<u64, Connection>,
+    pub(super) ended: Vec<JoinHandle<()>>,
+}
+
+pub(super) struct Connection {
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) ip: IpAddr,
+    pub(super) activity: Arc<Activity>,
+    pub(super) thread: Option<JoinHandle<()>>,
+    /// It has one of the last descriptors.
+    pub(super) is_last: bool,
+    /// It was closed for a newcomer, and its thread is about to end.
+    pub(super) is_ending: bool,
+}
+
+/// For whom a connection waits, and since when.
+#[derive(Default)]
+pub(super) struct Activity {
+    pub(super) stage: AtomicU8,
+    /// The turn that its request has.
+    pub(super) turn: AtomicU64,
+}
+
+/// The client has to send its request, or the rest of it.
+pub(super) const READING: u8 = 0;
+/// The client has to take its answer.
+pub(super) const WRITING: u8 = 1;
+/// The server has to answer.
+pub(super) const WORKING: u8 = 2;
+
+/// How many there may be that are served, and whose threads are about to end.
+#[derive(Clone, Copy)]
+struct Limits {
+    serving: usize,
+    ending: usize,
+}
+
+/// A newcomer in the table.
+pub(super) struct Registered {
+    pub(super) id: u64,
+    /// Another connection was closed for it, because there were so many.
+    pub(super) were_full: Option<usize>,
+}
+
+impl Connections {
+    /// Enters a newcomer. None when there is no room for it.
+    pub(super) fn register(&mut self, newcomer: Connection) -> Option<Registered> {
+        let ip = newcomer.ip;
+        let mut were_full = None;
+        if newcomer.is_last {
+            let limits = Limits { serving: MAX_LAST, ending: MAX_LAST_ENDING };
+            if self.make_room(ip, limits, |one| one.is_last)? {
+                were_full = Some(MAX_LAST);
+            }
+        }
+        if were_full.is_none() {
+            let limits = Limits { serving: MAX_CONNECTIONS, ending: MAX_ENDING };
+            if self.make_room(ip, limits, |_| true)? {
+                were_full = Some(MAX_CONNECTIONS);
+            }
+        }
+        self.next += 1;
+        let id = self.next;
+        self.open.insert(id, newcomer);
+        Some(Registered { id, were_full })
+    }
+
+    /// Makes room for one more among those that are meant: tells whether another one was closed for it; None when there is
+    /// no room.
+    fn make_room(
+        &mut self,
+        newcomer: IpAddr,
+        limits: Limits,
+        is_meant: impl Fn(&Connection) -> bool,
+    ) -> Option<bool> {
+        let meant = || self.open.values().filter(|connection| is_meant(connection));
+        let serving = || meant().filter(|connection| !connection.is_ending);
+        let served = serving().count();
+        if served < limits.serving {
+            return Some(false);
+        }
+        let crowd = Crowd::beside(newcomer, serving().map(|connection| connection.ip));
+        let beyond = if crowd.is_newcomer_alone { FOR_FEW } else { 0 };
+        if meant().count() >= limits.serving + limits.ending + beyond {
+            return None;
+        }
+        let waits = |connection: &&mut Connection| {
+            let stage = connection.activity.stage.load(Ordering::Relaxed);
+            is_meant(connection) && !connection.is_ending && stage != WORKING
+        };
+        let longest = self.open.values_mut().filter(waits).min_by_key(|connection| {
+            let Activity { stage, turn } = &*connection.activity;
+            (!crowd.has(connection.ip), stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
+        });
+        let Some(longest) = longest else {
+            // All others are being answered.
+            return (served < limits.serving + beyond).then_some(false);
+        };
+        longest.is_ending = true;
+        let _closed = longest.stream.shutdown(Shutdown::Both); // it may be closed already
+        Some(true)
+    }
+
+    /// Joins the threads that are gone. Those that are about to go are left for later: to wait for them would keep
+    /// newcomers waiting.
+    pub(super) fn take_gone(&mut self) -> Vec<JoinHandle<()>> {
+        self.ended.extract_if(.., |thread| thread.is_finished()).collect()
+    }
+}
+
+/// Joins threads.
+pub(super) fn join_all(threads: Vec<JoinHandle<()>>) {
+    threads.into_iter().for_each(zookeeper_thread::join);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Registers those of a stage, each of that address; how many were let in.
+    fn register(
+        table: &mut Connections,
+        stage: u8,
+        is_last: bool,
+        from: impl IntoIterator<Item = u8>,
+    ) -> usize {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let newcomer = |last| {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let activity = Activity { stage: AtomicU8::new(stage), ..Activity::default() };
+            Connection {
+                stream: Arc::new(stream),
+                ip: IpAddr::from([127, 0, 0, last]),
+                activity: Arc::new(activity),
+                thread: None,
+                is_last,
+                is_ending: false,
+            }
+        };
+        from.into_iter().filter(|last| table.register(newcomer(*last)).is_some()).count()
+    }
+
+    #[test]
+    fn connections_have_only_some_of_the_last_descriptors() {
+        let mut table = Connections::default();
+        assert_eq!(register(&mut table, READING, false, [1; 10]), 10);
+        // Until threads end.
+        assert_eq!(register(&mut table, READING, true, [1; 30]), MAX_LAST + MAX_LAST_ENDING);
+        assert_eq!(register(&mut table, READING, true, 2..30), FOR_FEW, "each alone");
+        assert_eq!(
+            table.open.values().filter(|one| one.is_last && !one.is_ending).count(),
+            MAX_LAST
+        );
+        assert_eq!(register(&mut table, READING, false, [1; 10]), 10, "others do not count");
+    }
+
+    #[test]
+    fn while_all_others_are_answered_only_some_more_are_let_in() {
+        let mut table = Connections::default();
+        assert_eq!(register(&mut table, WORKING, true, 1..100), MAX_LAST + FOR_FEW);
+        assert_eq!(register(&mut table, WORKING, true, [1]), 0);
+        let others = MAX_CONNECTIONS + FOR_FEW - (MAX_LAST + FOR_FEW);
+        assert_eq!(register(&mut table, WORKING, false, 100..200), others);
+        assert_eq!(register(&mut table, WORKING, false, [1]), 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! What waits for its turn, by the address from which it came (no Java twin).
+//!
+//! The addresses take turns: who comes from where few come does not wait behind a crowd that came before.
+//!
+//! Threads: none of its own. Locks: none, the owner has it behind one.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+/// The queue. An IPv4 address is the same however it is written.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    /// What waits from each address, the oldest first. None is empty.
+    waiting: HashMap<IpAddr, VecDeque<T>>,
+    /// Those addresses, in the order of their turns.
+    turns: VecDeque<IpAddr>,
+    len: usize,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0 }
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// How much waits.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing does.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// One more waits.
+    pub fn push(&mut self, ip: IpAddr, item: T) {
+        let ip = ip.to_canonical();
+        let of_address = self.waiting.entry(ip).or_default();
+        if of_address.is_empty() {
+            self.turns.push_back(ip);
+        }
+        of_address.push_back(item);
+        self.len += 1;
+    }
+
+    /// The oldest of the address whose turn it is, which gets its next turn behind all others.
+    pub fn pop(&mut self) -> Option<T> {
+        let ip = self.turns.pop_front()?;
+        let item = self.take_oldest(ip);
+        if self.waiting.contains_key(&ip) {
+            self.turns.push_back(ip);
+        }
+        item
+    }
+
+    /// How much waits from that address.
+    #[must_use]
+    pub fn of(&self, ip: IpAddr) -> usize {
+        self.waiting.get(&ip.to_canonical()).map_or(0, VecDeque::len)
+    }
+
+    /// The oldest of the address from which most wait, of several such the one whose turn comes last: it makes room.
+    pub fn pop_of_crowd(&mut self) -> Option<T> {
+        let ip = *self.turns.iter().max_by_key(|ip| self.of(**ip))?;
+        let item = self.take_oldest(ip);
+        if !self.waiting.contains_key(&ip) {
+            self.turns.retain(|turn| *turn != ip);
+        }
+        item
+    }
+
+    fn take_oldest(&mut self, ip: IpAddr) -> Option<T> {
+        let of_address = self.waiting.get_mut(&ip)?;
+        let item = of_address.pop_front()?;
+        if of_address.is_empty() {
+            self.waiting.remove(&ip);
+        }
+        self.len -= 1;
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    fn queue(items: &[(u8, u32)]) -> FairQueue<u32> {
+        let mut queue = FairQueue::default();
+        items.iter().for_each(|(last, item)| queue.push(ip(*last), *item));
+        queue
+    }
+
+    #[test]
+    fn who_comes_alone_does_not_wait_behind_a_crowd() {
+        let mut queue = queue(&[(1, 10), (1, 11), (1, 12), (1, 13), (2, 20), (3, 30)]);
+        queue.push("::ffff:127.0.0.2".parse().unwrap(), 21);
+        assert_eq!(queue.len(), 7);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [10, 20, 30, 11, 21, 12, 13]);
+        assert!(queue.is_empty());
+        queue.push(ip(1), 14);
+        assert_eq!((queue.pop(), queue.pop()), (Some(14), None));
+    }
+
+    #[test]
+    fn the_oldest_of_the_crowd_makes_room() {
+        let mut queue = queue(&[(2, 20), (1, 10), (1, 11), (3, 30)]);
+        assert_eq!((queue.of(ip(1)), queue.of(ip(4))), (2, 0));
+        assert_eq!(queue.pop_of_crowd(), Some(10));
+        // One from each address is left.
+        assert_eq!(queue.pop_of_crowd(), Some(30));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [20, 11]);
+        assert_eq!((queue.pop_of_crowd(), queue.pop(), queue.len()), (None, None, 0));
+    }
+}
