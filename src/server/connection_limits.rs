@@ -86,6 +86,12 @@ impl AddressCounts {
         self.0.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))
     }
 
+    /// How many addresses there are.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nobody is counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {

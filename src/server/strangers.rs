@@ -15,29 +15,62 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// So many of one address are no crowd.
 const FEW: usize = 4;
 
-/// Who makes room for a newcomer where all are in one short list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowd {
-    /// The address from which most come, the newcomer counted; none when no two come from one.
-    pub ip: Option<IpAddr>,
-    /// No other one comes from where the newcomer does.
-    pub is_newcomer_alone: bool,
+/// So many of one address, present ones and those of late, are no crowd.
+const LIGHT: usize = 8;
+
+/// For how long an arrival counts, ms: so long at least, at most twice.
+const OF_LATE_MS: i64 = 1_000;
+
+/// Addresses that are remembered at a time.
+const MAX_REMEMBERED: usize = 4_096;
+
+/// From where connections came of late, for a port with few places: who comes from many addresses has few connections of
+/// each at a time, but comes again and again.
+#[derive(Debug, Default)]
+pub struct RecentArrivals {
+    since_ms: i64,
+    now: AddressCounts,
+    before: AddressCounts,
 }
 
-impl Crowd {
-    /// Looks at all others.
-    #[must_use]
-    pub fn beside(newcomer: IpAddr, others: impl Iterator<Item = IpAddr>) -> Self {
-        let mut by_address = AddressCounts::default();
-        others.chain([newcomer]).for_each(|ip| by_address.add(ip));
-        let crowd = by_address.busiest().filter(|(_, most)| *most > 1);
-        Self { ip: crowd.map(|(ip, _)| ip), is_newcomer_alone: by_address.of(newcomer) == 1 }
+impl RecentArrivals {
+    /// One comes.
+    pub fn enter(&mut self, ip: IpAddr, now_ms: i64) {
+        let passed_ms = now_ms - self.since_ms;
+        if passed_ms >= OF_LATE_MS || self.now.addresses() >= MAX_REMEMBERED {
+            let last = std::mem::take(&mut self.now);
+            self.before = if passed_ms < 2 * OF_LATE_MS { last } else { AddressCounts::default() };
+            self.since_ms = now_ms;
+        }
+        self.now.add(ip);
     }
 
-    /// Whether one from that address makes room before others do.
+    /// Beside those that are present.
     #[must_use]
-    pub fn has(&self, ip: IpAddr) -> bool {
-        self.ip == Some(ip.to_canonical())
+    pub fn beside(&self, present: impl Iterator<Item = IpAddr>) -> Crowds<'_> {
+        let mut counts = AddressCounts::default();
+        present.for_each(|ip| counts.add(ip));
+        Crowds { recent: self, present: counts }
+    }
+}
+
+/// Who makes room for a newcomer: one of the address with the greatest crowd.
+pub struct Crowds<'a> {
+    recent: &'a RecentArrivals,
+    present: AddressCounts,
+}
+
+impl Crowds<'_> {
+    /// How great the crowd of that address is: those that are present, and those that came of late.
+    #[must_use]
+    pub fn of(&self, ip: IpAddr) -> usize {
+        self.present.of(ip) + self.recent.now.of(ip) + self.recent.before.of(ip)
+    }
+
+    /// Whether that address has none.
+    #[must_use]
+    pub fn is_light(&self, ip: IpAddr) -> bool {
+        self.of(ip) <= LIGHT
     }
 }
 
@@ -145,16 +178,30 @@ mod tests {
     }
 
     #[test]
-    fn in_a_short_list_the_address_makes_room_from_which_most_come() {
-        let beside = |newcomer, others: &[u8]| {
-            Crowd::beside(ip(newcomer), others.iter().map(|last| ip(*last)))
+    fn who_comes_again_and_again_is_a_crowd_whatever_is_left_of_it() {
+        let mut recent = RecentArrivals::default();
+        let of = |recent: &RecentArrivals, last, present: &[u8]| {
+            recent.beside(present.iter().map(|last| ip(*last))).of(ip(last))
         };
-        let crowd =
-            |last: Option<u8>, is_newcomer_alone| Crowd { ip: last.map(ip), is_newcomer_alone };
-        assert_eq!(beside(1, &[2, 3, 2]), crowd(Some(2), true));
-        assert_eq!(beside(2, &[2, 3, 1]), crowd(Some(2), false));
-        assert_eq!(beside(1, &[2, 3, 4]), crowd(None, true));
-        assert!(beside(1, &[2, 2]).has("::ffff:127.0.0.2".parse().unwrap()));
+        (0..20).for_each(|_| recent.enter("::ffff:127.0.0.1".parse().unwrap(), 500));
+        recent.enter(ip(2), 900);
+        assert_eq!((of(&recent, 1, &[1, 2]), of(&recent, 2, &[1, 2])), (21, 2));
+        recent.enter(ip(2), 1_000);
+        assert_eq!((of(&recent, 1, &[]), of(&recent, 2, &[])), (20, 2));
+        recent.enter(ip(2), 2_000);
+        assert_eq!((of(&recent, 1, &[]), of(&recent, 2, &[])), (0, 2));
+        recent.enter(ip(2), 9_000);
+        assert_eq!(of(&recent, 2, &[]), 1, "what came long ago is forgotten");
+        let light =
+            |others: &[u8]| recent.beside(others.iter().map(|last| ip(*last))).is_light(ip(2));
+        assert!(light(&[2; 7]) && !light(&[2; 8]));
+    }
+
+    #[test]
+    fn only_so_many_addresses_are_remembered() {
+        let mut recent = RecentArrivals::default();
+        (0..100_000_u32).for_each(|number| recent.enter(IpAddr::from(number.to_be_bytes()), 0));
+        assert!(recent.now.addresses() + recent.before.addresses() <= 2 * MAX_REMEMBERED);
     }
 
     #[test]

@@ -279,6 +279,7 @@ impl Shared {
     fn enqueue(&self, arrival: Arrival) -> Option<Arrival> {
         let is_last = Descriptors::now().is_one_of_the_last(&arrival.0);
         let ip = arrival.1.ip();
+        self.connections.lock().recent.enter(ip, self.clock.elapsed_ms());
         let mut arrivals = self.arrivals.lock();
         if is_last && arrivals.of(ip) > 0 {
             return Some(arrival);
@@ -310,6 +311,7 @@ impl Shared {
             is_last: Descriptors::now().is_one_of_the_last(&*stream),
             stream: Arc::clone(&stream),
             ip: remote.ip(),
+            since_ms: self.clock.elapsed_ms(),
             activity: Arc::clone(&activity),
             thread: None,
             is_ending: false,

@@ -46,6 +46,7 @@ use crate::common::time;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::request::Request;
+use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
@@ -89,9 +90,12 @@ struct Life {
     has_ended: bool,
 }
 
+#[derive(Default)]
 struct Learners {
     handlers: Vec<Arc<LearnerHandler>>,
     threads: Vec<JoinHandle<()>>,
+    /// From where they came of late.
+    recent: RecentArrivals,
     /// Nobody is taken any more.
     is_closed: bool,
 }
@@ -158,7 +162,7 @@ impl Leader {
             LearnerMasterSettings::new(properties, init_ms, ticks(settings.sync_limit_ticks));
         let agreement =
             EpochAgreement::new(peer.my_id(), Duration::from_millis(u64::from(init_ms)));
-        let learners = Learners { handlers: Vec::new(), threads: Vec::new(), is_closed: false };
+        let learners = Learners::default();
         let frequency =
             properties.number_or("zookeeper.leader.ackLoggingFrequency", ACK_LOGGING_FREQUENCY);
         info!(target: LOG, "zookeeper.leader.ackLoggingFrequency = {frequency}");

@@ -38,6 +38,7 @@ use self::workers::Connection;
 use super::election::{ElectionPeer, ElectionSettings};
 use super::multiple_addresses::MultipleAddresses;
 use crate::ids::Sid;
+use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_thread;
 use crate::util::circular_blocking_queue::CircularBlockingQueue;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
@@ -90,6 +91,8 @@ struct Table {
     greeted_meanwhile: BTreeMap<Sid, MultipleAddresses>,
     /// Connections whose greeting is awaited, the oldest first.
     greetings: Vec<Greeting>,
+    /// From where connections came of late.
+    recent: RecentArrivals,
     threads: Vec<JoinHandle<()>>,
     is_halted: bool,
 }

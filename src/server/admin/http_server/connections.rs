@@ -1,12 +1,13 @@
 //! The connections of an HTTP server that have a thread, and who makes room for a newcomer (no Java twin).
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crate::server::strangers::Crowd;
+use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_thread;
 
 /// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
@@ -18,13 +19,17 @@ const MAX_ENDING: usize = 64;
 const MAX_LAST: usize = 4;
 /// Of those, the ones whose threads are about to end.
 const MAX_LAST_ENDING: usize = 16;
-/// Connections beyond all those, for who comes from where no other one does.
+/// Connections beyond all those, for who comes from where few come.
 const FOR_FEW: usize = 16;
+/// A connection of who comes from where fewer come than the newcomer keeps its place for so long, ms: it may be about to ask.
+const GRACE_MS: i64 = 1_000;
 
 /// The connections that are open, and the threads that have ended and are not joined.
 #[derive(Default)]
 pub(super) struct Connections {
     next: u64,
+    /// From where connections came of late, also those that never came so far.
+    pub(super) recent: RecentArrivals,
     pub(super) stopped: bool,
     pub(super) open: HashMap<u64, Connection>,
     pub(super) ended: Vec<JoinHandle<()>>,
@@ -33,6 +38,8 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
     pub(super) ip: IpAddr,
+    /// Since when it is here, ms.
+    pub(super) since_ms: i64,
     pub(super) activity: Arc<Activity>,
     pub(super) thread: Option<JoinHandle<()>>,
     /// It has one of the last descriptors.
@@ -73,17 +80,16 @@ pub(super) struct Registered {
 impl Connections {
     /// Enters a newcomer. None when there is no room for it.
     pub(super) fn register(&mut self, newcomer: Connection) -> Option<Registered> {
-        let ip = newcomer.ip;
         let mut were_full = None;
         if newcomer.is_last {
             let limits = Limits { serving: MAX_LAST, ending: MAX_LAST_ENDING };
-            if self.make_room(ip, limits, |one| one.is_last)? {
+            if self.make_room(&newcomer, limits, |one| one.is_last)? {
                 were_full = Some(MAX_LAST);
             }
         }
         if were_full.is_none() {
             let limits = Limits { serving: MAX_CONNECTIONS, ending: MAX_ENDING };
-            if self.make_room(ip, limits, |_| true)? {
+            if self.make_room(&newcomer, limits, |_| true)? {
                 were_full = Some(MAX_CONNECTIONS);
             }
         }
@@ -97,7 +103,7 @@ impl Connections {
     /// no room.
     fn make_room(
         &mut self,
-        newcomer: IpAddr,
+        newcomer: &Connection,
         limits: Limits,
         is_meant: impl Fn(&Connection) -> bool,
     ) -> Option<bool> {
@@ -107,18 +113,27 @@ impl Connections {
         if served < limits.serving {
             return Some(false);
         }
-        let crowd = Crowd::beside(newcomer, serving().map(|connection| connection.ip));
-        let beyond = if crowd.is_newcomer_alone { FOR_FEW } else { 0 };
+        let crowds = self.recent.beside(serving().map(|connection| connection.ip));
+        let beyond = if crowds.is_light(newcomer.ip) { FOR_FEW } else { 0 };
         if meant().count() >= limits.serving + limits.ending + beyond {
             return None;
         }
-        let waits = |connection: &&mut Connection| {
-            let stage = connection.activity.stage.load(Ordering::Relaxed);
-            is_meant(connection) && !connection.is_ending && stage != WORKING
+        // The newcomer is counted as one that came, and not yet as one that is present.
+        let crowd_of_newcomer = crowds.of(newcomer.ip);
+        let makes_room = |connection: &&mut Connection| {
+            is_meant(connection)
+                && !connection.is_ending
+                && connection.activity.stage.load(Ordering::Relaxed) != WORKING
+                && (crowds.of(connection.ip) >= crowd_of_newcomer
+                    || newcomer.since_ms - connection.since_ms >= GRACE_MS)
         };
-        let longest = self.open.values_mut().filter(waits).min_by_key(|connection| {
+        let longest = self.open.values_mut().filter(makes_room).min_by_key(|connection| {
             let Activity { stage, turn } = &*connection.activity;
-            (!crowd.has(connection.ip), stage.load(Ordering::Relaxed), turn.load(Ordering::Relaxed))
+            (
+                Reverse(crowds.of(connection.ip)),
+                stage.load(Ordering::Relaxed),
+                turn.load(Ordering::Relaxed),
+            )
         });
         let Some(longest) = longest else {
             // All others are being answered.
@@ -147,6 +162,10 @@ mod tests {
 
     use super::*;
 
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
     /// Registers those of a stage, each of that address; how many were let in.
     fn register(
         table: &mut Connections,
@@ -155,19 +174,23 @@ mod tests {
         from: impl IntoIterator<Item = u8>,
     ) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let newcomer = |last| {
+        let mut let_in = 0;
+        for ip in from.into_iter().map(ip) {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let activity = Activity { stage: AtomicU8::new(stage), ..Activity::default() };
-            Connection {
+            table.recent.enter(ip, 0);
+            let registered = table.register(Connection {
                 stream: Arc::new(stream),
-                ip: IpAddr::from([127, 0, 0, last]),
+                ip,
+                since_ms: 0,
                 activity: Arc::new(activity),
                 thread: None,
                 is_last,
                 is_ending: false,
-            }
-        };
-        from.into_iter().filter(|last| table.register(newcomer(*last)).is_some()).count()
+            });
+            let_in += usize::from(registered.is_some());
+        }
+        let_in
     }
 
     #[test]
@@ -192,5 +215,17 @@ mod tests {
         let others = MAX_CONNECTIONS + FOR_FEW - (MAX_LAST + FOR_FEW);
         assert_eq!(register(&mut table, WORKING, false, 100..200), others);
         assert_eq!(register(&mut table, WORKING, false, [1]), 0);
+    }
+
+    #[test]
+    fn a_crowd_from_many_addresses_does_not_take_the_place_of_who_comes_alone() {
+        let mut table = Connections::default();
+        // A few are left of each, as in every moment of a crowd that comes back.
+        (1..=40).for_each(|last| (0..20).for_each(|_| table.recent.enter(ip(last), 0)));
+        assert_eq!(register(&mut table, READING, true, 1..=4), 4);
+        assert_eq!(register(&mut table, READING, true, [50]), 1);
+        assert_eq!(register(&mut table, READING, true, 1..=10), 10);
+        let alone = table.open.values().find(|one| one.ip == ip(50)).unwrap();
+        assert!(!alone.is_ending);
     }
 }

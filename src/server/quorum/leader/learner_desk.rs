@@ -1,5 +1,6 @@
 //! A leader as its learners' handlers see it (Java: the methods of server/quorum/Leader.java that override LearnerMaster's).
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::quorum::state_summary::StateSummary;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
-use crate::server::strangers::Crowd;
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_thread;
 
@@ -30,26 +30,28 @@ const MAX_JOINING: usize = 64;
 
 impl Leader {
     /// Makes room for one more learner, which has to say who it is, where there may be so many: those go that take longest for
-    /// it, of a crowd of one address first. Members that have said who they are go last, and none that is being brought up to date.
+    /// it, of the address with the greatest crowd first. Members that have said who they are go last, and none that is being brought up to date.
     fn make_room_for_learner(&self, most: usize, newcomer: IpAddr) {
         let verifier = self.peer.quorum_verifier();
         let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
         // In the order in which they came, which the sort keeps.
-        let mut joining: Vec<(Claim, Arc<LearnerHandler>)> = {
-            let learners = self.learners.lock();
-            let alive = learners.handlers.iter().filter(|handler| handler.is_alive());
-            alive
-                .filter_map(|handler| Some((handler.claim(&is_member)?, Arc::clone(handler))))
-                .collect()
-        };
-        let too_many = (joining.len() + 1).saturating_sub(most);
-        if too_many == 0 {
-            return;
-        }
         let ip = |handler: &LearnerHandler| handler.remote_address().ip();
-        let crowd = Crowd::beside(newcomer, joining.iter().map(|(_, handler)| ip(handler)));
-        joining.sort_by_key(|(claim, handler)| (*claim, !crowd.has(ip(handler))));
-        for (_, handler) in joining.iter().take(too_many) {
+        let now_ms = self.peer.clock().elapsed_ms();
+        let leaving: Vec<Arc<LearnerHandler>> = {
+            let mut learners = self.learners.lock();
+            learners.recent.enter(newcomer, now_ms);
+            let alive = learners.handlers.iter().filter(|handler| handler.is_alive());
+            let mut joining: Vec<(Claim, &Arc<LearnerHandler>)> =
+                alive.filter_map(|handler| Some((handler.claim(&is_member)?, handler))).collect();
+            let too_many = (joining.len() + 1).saturating_sub(most);
+            if too_many == 0 {
+                return;
+            }
+            let crowds = learners.recent.beside(joining.iter().map(|(_, handler)| ip(handler)));
+            joining.sort_by_key(|(claim, handler)| (*claim, Reverse(crowds.of(ip(handler)))));
+            joining.into_iter().take(too_many).map(|(_, handler)| Arc::clone(handler)).collect()
+        };
+        for handler in leaving {
             info!(
                 target: LOG,
                 "{most} learners are on their way: /{} goes, which takes longest to say who it is",

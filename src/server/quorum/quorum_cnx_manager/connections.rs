@@ -3,6 +3,7 @@
 //!
 //! Threads: `QuorumConnectionThread-[myid=N]-I`, one for each attempt, of which there are so many at a time.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use crate::ids::Sid;
 use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
-use crate::server::strangers::Crowd;
 
 impl QuorumCnxManager {
     /// Calls a server, first where it has said to be, then where the configuration says, unless there is a connection or
@@ -160,8 +160,8 @@ impl QuorumCnxManager {
         SockRef::from(stream).set_keepalive(self.settings.tcp_keep_alive)
     }
 
-    /// Has a thread wait for what a new connection says first. When too many say nothing, the oldest goes, of a crowd of one
-    /// address first.
+    /// Has a thread wait for what a new connection says first. When too many say nothing, the oldest goes, of the
+    /// address with the greatest crowd first.
     pub(super) fn receive_connection(&self, stream: TcpStream, remote: SocketAddr) {
         if let Err(problem) = self.set_options(&stream) {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
@@ -173,17 +173,20 @@ impl QuorumCnxManager {
             most = most.min(descriptors.greetings());
         }
         let stream = Arc::new(stream);
+        let now_ms = self.peer.clock().elapsed_ms();
         let mut table = self.table.lock();
         if table.is_halted {
             return;
         }
         let ip = remote.ip();
+        table.recent.enter(ip, now_ms);
         if table.greetings.len() >= most && !table.greetings.is_empty() {
-            let crowd = Crowd::beside(ip, table.greetings.iter().map(|greeting| greeting.ip));
-            let oldest_of_crowd =
-                table.greetings.iter().position(|greeting| crowd.has(greeting.ip));
-            let oldest = table.greetings.remove(oldest_of_crowd.unwrap_or(0));
-            workers::shut_down(&oldest.stream);
+            let crowds = table.recent.beside(table.greetings.iter().map(|greeting| greeting.ip));
+            let by_crowd = |(_, greeting): &(usize, &Greeting)| Reverse(crowds.of(greeting.ip));
+            let oldest_of_crowd = table.greetings.iter().enumerate().min_by_key(by_crowd);
+            let leaving = oldest_of_crowd.map_or(0, |(at, _)| at);
+            let leaving = table.greetings.remove(leaving);
+            workers::shut_down(&leaving.stream);
         }
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         table.greetings.push(Greeting { number, ip, stream: Arc::clone(&stream) });
