@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Measures servers: loads one that runs, or starts several and compares them; measures what the machine can do at most.
+# Measures servers: loads a running one, or starts several and compares them. Also measures the machine's upper limits.
 #
 #     zkBench.sh run --connect 127.0.0.1:2181 --workload 90:10 --clients 64 --in-flight 16
 #     zkBench.sh compare --server ours="bin/zkServer.sh start-foreground" --server java=/opt/apache-zookeeper-3.9.5-bin
 #     zkBench.sh compare --members 3 --server ours="bin/zkServer.sh start-foreground" --server java=/opt/...
 #     zkBench.sh probe --dir /var/lib/zookeeper
 #
-# A server is named by a label and the directory of a release, a directory with a Java server's jars, or a command that
-# takes a zoo.cfg; --members makes an ensemble of each.
+# --server takes a label and one of: the directory of a release, a directory with a Java server's jars, or a command that
+# takes a zoo.cfg. With --members, each of them runs as an ensemble.
 #
 # zkBench.sh COMMAND --help lists the options.
 
-# The script itself, behind the links by which it was called.
+# Follow symbolic links to the script itself.
 ZOOBIN="${BASH_SOURCE-$0}"
 while [ -L "$ZOOBIN" ]; do
   ZOOLINK="$(readlink "$ZOOBIN")"

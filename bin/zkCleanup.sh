@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Removes old snapshots and transaction logs: zkCleanup.sh -n COUNT keeps that many snapshots (3 or more).
 
-# The script itself, behind the links by which it was called.
+# Follow symbolic links to the script itself.
 ZOOBIN="${BASH_SOURCE-$0}"
 while [ -L "$ZOOBIN" ]; do
   ZOOLINK="$(readlink "$ZOOBIN")"

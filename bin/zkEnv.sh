@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Read by the other scripts (". zkEnv.sh"): finds the configuration and the binary.
+# The other scripts source this file (". zkEnv.sh"). It finds the configuration and the binary.
 #
-# In:  ZOOBINDIR (the directory of the script that reads this one), its arguments (--config DIR is taken from them),
+# In:  ZOOBINDIR (the directory of the calling script), the caller's arguments (--config DIR is removed from them),
 #      and the variables of Java's scripts: ZOOCFGDIR, ZOOCFG, ZOO_LOG_DIR, SERVER_JVMFLAGS, CLIENT_JVMFLAGS, JVMFLAGS;
-#      ZOO_LOG4J_PROP (a level first, "DEBUG,CONSOLE"), RUST_LOG (levels by logger), ZOOKEEPER_BIN (another binary).
+#      ZOO_LOG4J_PROP (begins with a level: "DEBUG,CONSOLE"), RUST_LOG (levels by logger), ZOOKEEPER_BIN (a binary).
 # Out: ZOOCFGDIR, ZOOCFG, ZOO_LOG_DIR, the array LOG_FLAGS, and the functions flags_to_array and find_zookeeper.
 #
-# JAVA_HOME, CLASSPATH, ZK_SERVER_HEAP, ZK_CLIENT_HEAP and the JMX* variables have nothing to configure here.
+# JAVA_HOME, CLASSPATH, ZK_SERVER_HEAP, ZK_CLIENT_HEAP and the JMX* variables have no effect.
 
 ZOOBINDIR="${ZOOBINDIR:-/usr/bin}"
 ZOOKEEPER_PREFIX="${ZOOBINDIR}/.."
@@ -30,7 +30,7 @@ if [ -f "${ZOOCFGDIR}/zookeeper-env.sh" ]; then
   . "${ZOOCFGDIR}/zookeeper-env.sh"
 fi
 
-# Whether the user named a file: then no other one is taken in its place.
+# Not empty if the user named a file. The scripts then use no other file instead.
 # shellcheck disable=SC2034  # zkServer.sh reads it
 ZOOCFG_NAMED="$ZOOCFG"
 ZOOCFG="$ZOOCFGDIR/${ZOOCFG:-zoo.cfg}"
@@ -50,16 +50,16 @@ if [ -n "$RUST_LOG" ]; then
   LOG_FLAGS+=("-Dzookeeper.log.filters=$RUST_LOG")
 fi
 
-# flags_to_array TEXT...: the words of the texts, in the array FLAGS. -D flags among them are settings; the binary takes
-# those that only a JVM understands, too, and says once that they have no effect.
+# flags_to_array TEXT...: splits the texts into words and stores them in the array FLAGS. -D flags are settings. The
+# binary also accepts flags that only a JVM understands, and logs once that they have no effect.
 flags_to_array() {
   FLAGS=()
   # shellcheck disable=SC2034  # the scripts read it
   IFS=$' \t\n' read -r -d '' -a FLAGS <<< "$*" || true
 }
 
-# find_zookeeper: sets ZOOKEEPER_BIN to the first of: what it is set to, a binary beside the scripts, one that was built
-# here. Builds it when there is none and this is a source tree.
+# find_zookeeper: sets ZOOKEEPER_BIN, unless it is set, to the binary next to the scripts, or else to the one built in
+# this source tree. Builds the binary if there is none and this is a source tree.
 find_zookeeper() {
   if [ -n "$ZOOKEEPER_BIN" ]; then
     if [ ! -x "$ZOOKEEPER_BIN" ]; then
@@ -92,7 +92,7 @@ find_zookeeper() {
   ZOOKEEPER_BIN="$built"
 }
 
-# config_value KEY: the last value of the key in the configuration, without blanks around it.
+# config_value KEY: prints the last value of the key in the configuration, without surrounding blanks.
 config_value() {
   sed -n -e "s/^[[:space:]]*$1[[:space:]]*[=:]//p" "$ZOOCFG" 2> /dev/null |
     tail -n 1 | sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the directories of a new server, and its myid. Options and messages are those of Apache ZooKeeper 3.9.5.
+# Creates the directories of a new server, and its myid. Options and messages are those of Apache ZooKeeper 3.9.5.
 
-# The script itself, behind the links by which it was called.
+# Follow symbolic links to the script itself.
 ZOOBIN="${BASH_SOURCE-$0}"
 while [ -L "$ZOOBIN" ]; do
   ZOOLINK="$(readlink "$ZOOBIN")"
@@ -29,14 +29,14 @@ usage() {
   exit 1
 }
 
-# make_directory DIR: an empty version-2 below it. Only what belongs to a server is removed, so that the directory
-# itself keeps its owner and its permissions.
+# make_directory DIR: creates an empty version-2 in DIR. Removes only the server's files, so that DIR itself keeps its
+# owner and its permissions.
 make_directory() {
   rm -rf "${1:?}/myid" "${1:?}/version-2" 2> /dev/null
   mkdir -p "$1/version-2"
 }
 
-# check_myid ID: what the usage says of it, and what nodes with a time to live leave room for.
+# check_myid ID: accepts 1 to 255, as the usage says. Nodes with a time to live leave no room for larger ids.
 check_myid() {
   if ! [[ "$1" =~ ^[0-9]{1,3}$ ]] || ((10#$1 < 1 || 10#$1 > 255)); then
     echo "Invalid myid $1: a whole number from 1 to 255 is needed"
@@ -85,7 +85,7 @@ initialize() {
     echo "No myid provided, be sure to specify it in $ZOO_DATADIR/myid if using non-standalone"
   fi
 
-  # Tells the server that an empty directory is meant to be empty.
+  # This file tells the server that the directory is empty on purpose.
   touch "$ZOO_DATADIR/initialize"
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Starts, stops and asks a server. Commands, variables, messages and exit codes are those of Apache ZooKeeper 3.9.5.
+# Starts and stops a server, and shows its status. Commands, variables, messages and exit codes are those of Apache
+# ZooKeeper 3.9.5.
 #
-# Link to this script from elsewhere, do not copy it: it finds its companions beside itself.
+# To call this script from elsewhere, link to it. Do not copy it: it needs the other scripts next to it.
 
-# The script itself, behind the links by which it was called.
+# Follow symbolic links to the script itself.
 ZOOBIN="${BASH_SOURCE-$0}"
 while [ -L "$ZOOBIN" ]; do
   ZOOLINK="$(readlink "$ZOOBIN")"
@@ -43,7 +44,7 @@ if [ -n "$2" ]; then
   ZOOCFG_NAMED="$2"
   ZOOCFG="$ZOOCFGDIR/$2"
 fi
-# A path with directories counts from where the user is, not from the configuration directory.
+# A path with directories is relative to the user's working directory, not to the configuration directory.
 if [ "$(dirname "$ZOOCFG")" != "$ZOOCFGDIR" ] && [ -n "$2" ]; then
   ZOOCFG="$2"
 fi
@@ -65,7 +66,7 @@ if [ -z "$ZOO_DATADIR" ]; then
   exit 1
 fi
 
-# With autocreate off, missing directories are an error before anything is written.
+# If autocreate is off, missing directories are an error, and nothing is written.
 SERVER_FLAGS=()
 if [ -n "$ZOO_DATADIR_AUTOCREATE_DISABLE" ]; then
   if [ ! -d "$ZOO_DATADIR/version-2" ]; then
@@ -95,14 +96,14 @@ ZOO_LOG_FILE="${ZOO_LOG_FILE:-zookeeper-$USER-server-$HOSTNAME.log}"
 _ZOO_DAEMON_OUT="$ZOO_LOG_DIR/zookeeper-$USER-server-$HOSTNAME.out"
 SERVER_FLAGS+=("-Dzookeeper.log.dir=$ZOO_LOG_DIR" "-Dzookeeper.log.file=$ZOO_LOG_FILE")
 
-# The whole command, in the array SERVER_COMMAND.
+# Stores the whole command in the array SERVER_COMMAND.
 server_command() {
   find_zookeeper
   flags_to_array "$SERVER_JVMFLAGS" "$JVMFLAGS"
   SERVER_COMMAND=("$ZOOKEEPER_BIN" "${SERVER_FLAGS[@]}" "${LOG_FLAGS[@]}" "${FLAGS[@]}" server "$ZOOCFG")
 }
 
-# Where the server is asked for its status: sets clientPort, clientPortAddress and isSSL, or ends the script.
+# Finds the address to ask for the status. Sets clientPort, clientPortAddress and isSSL, or ends the script.
 find_client_port() {
   isSSL="false"
   clientPortAddress="$(config_value clientPortAddress)"
@@ -126,7 +127,7 @@ find_client_port() {
   clientPortAddress="${clientPortAddress:-localhost}"
 }
 
-# The part behind the semicolon of this server's own line, in the static file or in the dynamic one.
+# Takes the client address after the semicolon in this server's own line, in the static or in the dynamic file.
 find_client_port_in_server_line() {
   local myid address dynamic
   myid="$(cat "$ZOO_DATADIR/myid" 2> /dev/null)"
@@ -153,7 +154,7 @@ find_client_port_in_server_line() {
   fi
 }
 
-# Waits until the process is gone, at most ten seconds.
+# Waits until the process has ended, for at most ten seconds.
 wait_until_gone() {
   local tenths
   for ((tenths = 0; tenths < 100; tenths++)); do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints, checks and repairs transaction logs.
 
-# The script itself, behind the links by which it was called.
+# Follow symbolic links to the script itself.
 ZOOBIN="${BASH_SOURCE-$0}"
 while [ -L "$ZOOBIN" ]; do
   ZOOLINK="$(readlink "$ZOOBIN")"

@@ -1,13 +1,13 @@
-//! Kinds of watches that `addWatch` sets (Java: org/apache/zookeeper/AddWatchMode.java).
+//! The modes of `addWatch` (Java: org/apache/zookeeper/AddWatchMode.java).
 
 use crate::zoo_defs::add_watch_modes;
 
-/// What to add. Both stay until they are removed, and fire for data and children.
+/// The kind of watch to add. Both kinds stay until they are removed, and fire for data and children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddWatchMode {
-    /// For the node alone.
+    /// Only for the node.
     Persistent,
-    /// For the node and all below it, those that come later, too.
+    /// For the node and all its descendants, including those that are created later.
     PersistentRecursive,
 }
 

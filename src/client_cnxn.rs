@@ -1,11 +1,12 @@
 //! A client's session and the connection that carries it (Java: ClientCnxn.java).
 //!
-//! Threads: `main-SendThread` connects, reads what comes, pings, and connects again; whoever calls writes its own request,
-//! which is Java's outgoing queue without the queue. Events go to a channel, in the place of Java's EventThread.
-//! Locks: `output` is held across the write of a frame, since it keeps frames whole and in the order of their numbers;
-//! below it, for a few instructions, `state` and `watches`.
-//! Left to others: the operations ([`ZooKeeper`](crate::zookeeper::ZooKeeper)). Without SASL, TLS, and the search for a
-//! read-write server from a read-only one.
+//! Threads: `main-SendThread` connects, reads replies and events, sends pings, and reconnects. The calling thread
+//! writes its own request to the socket; as in Java's outgoing queue, requests wait only while there is no
+//! connection. Events go to a channel, in place of Java's EventThread.
+//! Locks: `output` is held while a frame is written, so that frames stay whole and in the order of their xids. Below
+//! it, `state` and `watches` are held for a few instructions.
+//! The operations are in [`ZooKeeper`](crate::zookeeper::ZooKeeper). SASL, TLS, and the search for a read-write
+//! server while connected to a read-only one are not implemented.
 
 mod packet;
 mod send_thread;
@@ -43,35 +44,36 @@ pub use zk_watch_manager::ZkWatchManager;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.ClientCnxn";
 
-/// Numbers of packets that are no requests of the session (Java: ClientCnxn).
+/// The xids of packets that are not requests of the session (Java: ClientCnxn).
 pub(crate) mod xids {
     /// A watch has fired.
     pub(crate) const NOTIFICATION: i32 = -1;
     /// Keeps the session alive.
     pub(crate) const PING: i32 = -2;
-    /// Credentials.
+    /// Sends credentials.
     pub(crate) const AUTH: i32 = -4;
-    /// Watches that are set again.
+    /// Sets watches again after a reconnect.
     pub(crate) const SET_WATCHES: i32 = -8;
 }
 
-/// The longest frame that is taken, in bytes. Java's client takes 1 MiB unless `jute.maxbuffer` says otherwise.
+/// The longest frame that the client accepts, in bytes. Java's client accepts 1 MiB unless `jute.maxbuffer` says
+/// otherwise.
 const LONGEST_FRAME: usize = 64 * 1024 * 1024;
 
 /// How a client connects.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The session timeout that is asked for, ms.
+    /// The session timeout to ask for, in ms.
     pub session_timeout_ms: i32,
-    /// Whether a read-only server will do.
+    /// Whether the client accepts a read-only server.
     pub can_be_read_only: bool,
-    /// A session to take up again, with its password.
+    /// An existing session to continue, with its password.
     pub session: Option<(SessionId, Vec<u8>)>,
     /// How long an operation may take; `None` waits until the connection is lost.
     pub request_timeout: Option<Duration>,
     /// The longest pause between two attempts to connect, ms.
     pub reconnect_pause_ms: u64,
-    /// What is believed of lengths in answers.
+    /// Limits for the lengths in answers.
     pub limits: Limits,
 }
 
@@ -88,18 +90,18 @@ impl Default for ClientConfig {
     }
 }
 
-/// Why an operation gave no result.
+/// Why an operation has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The server, or the client in its name, has refused it. The text is that of Java's exception.
+    /// The server, or the client on its behalf, refused the operation. The text is that of Java's exception.
     #[error("KeeperErrorCode = {}{}", error.code_message(), for_path(path.as_deref()))]
     Keeper {
-        /// Why.
+        /// The error code.
         error: KeeperError,
         /// The node.
         path: Option<String>,
     },
-    /// The server has refused it with a code that is not known.
+    /// The server refused the operation with an unknown code.
     #[error("KeeperErrorCode = Unknown error {code}{}", for_path(path.as_deref()))]
     UnknownCode {
         /// The code.
@@ -107,10 +109,10 @@ pub enum ClientError {
         /// The node.
         path: Option<String>,
     },
-    /// The path cannot be one.
+    /// The path is not valid.
     #[error(transparent)]
     InvalidPath(#[from] InvalidPath),
-    /// The answer is not what it should be.
+    /// The answer cannot be decoded.
     #[error("the answer cannot be decoded: {0}")]
     Malformed(#[from] InputError),
 }
@@ -120,7 +122,7 @@ fn for_path(path: Option<&str>) -> String {
 }
 
 impl ClientError {
-    /// The code, when it is one that is known.
+    /// The error code, if it is a known one.
     #[must_use]
     pub const fn keeper_error(&self) -> Option<KeeperError> {
         match self {
@@ -129,7 +131,7 @@ impl ClientError {
         }
     }
 
-    /// The error of that code on the wire.
+    /// The error for a code from the wire.
     #[must_use]
     pub fn of_code(code: i32, path: Option<&str>) -> Self {
         let path = path.map(str::to_owned);
@@ -139,7 +141,7 @@ impl ClientError {
         }
     }
 
-    /// The same error, of an operation on that node.
+    /// The same error, for an operation on that node.
     #[must_use]
     pub fn at(self, node: &str) -> Self {
         let path = Some(node.to_owned());
@@ -162,12 +164,12 @@ pub enum States {
     ConnectedReadOnly,
     /// Closed, or the session has expired.
     Closed,
-    /// The server has refused its credentials.
+    /// The server refused its credentials.
     AuthFailed,
 }
 
 impl States {
-    /// Whether it may still be served.
+    /// Whether a server serves the client, or can still do so.
     #[must_use]
     pub const fn is_alive(self) -> bool {
         !matches!(self, Self::Closed | Self::AuthFailed)
@@ -179,7 +181,7 @@ impl States {
         matches!(self, Self::Connected | Self::ConnectedReadOnly)
     }
 
-    /// The error of an operation that this state has ended (Java: conLossPacket).
+    /// The error for operations that this state has ended (Java: conLossPacket).
     const fn error(self) -> KeeperError {
         match self {
             Self::AuthFailed => KeeperError::AuthFailed,
@@ -191,7 +193,7 @@ impl States {
     }
 }
 
-/// As Java's constants.
+/// Prints the names of Java's constants.
 impl fmt::Display for States {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -204,16 +206,16 @@ impl fmt::Display for States {
     }
 }
 
-/// What a client is told: a watch has fired, or its own state has changed.
+/// An event for the client: a watch fired, or the client's state changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientEvent {
     /// What happened.
     pub event_type: EventType,
     /// The client's state.
     pub keeper_state: KeeperState,
-    /// The node, below the chroot; `None` when the client's state has changed.
+    /// The node, relative to the chroot; `None` if the client's state changed.
     pub path: Option<String>,
-    /// The transaction that did it, or [`Zxid::NONE`].
+    /// The zxid of the transaction that caused the event, or [`Zxid::NONE`].
     pub zxid: Zxid,
 }
 
@@ -223,7 +225,7 @@ impl ClientEvent {
     }
 }
 
-/// As Java's WatchedEvent prints itself.
+/// Prints the same text as Java's WatchedEvent.
 impl fmt::Display for ClientEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -237,39 +239,40 @@ impl fmt::Display for ClientEvent {
     }
 }
 
-/// The session and what waits for answers.
+/// The session, and the packets that wait.
 struct State {
     states: States,
-    /// Nothing else is taken.
+    /// No more packets are accepted.
     is_closing: bool,
-    /// Nothing else is sent.
+    /// No more packets are sent.
     is_abandoned: bool,
     session_id: SessionId,
     passwd: Vec<u8>,
     negotiated_timeout_ms: i32,
-    /// Whether the session is one that a read-write server knows.
+    /// Whether a read-write server has known the session.
     seen_rw_server_before: bool,
     last_zxid: Zxid,
     next_xid: i32,
     auth_info: Vec<AuthPacket>,
-    /// Waits for a connection.
+    /// Packets that wait for a connection.
     outgoing: VecDeque<Packet>,
-    /// Waits for its answer, in the order in which it was sent.
+    /// Packets that wait for their answer, in the order in which they were sent.
     pending: VecDeque<Packet>,
-    /// The same for credentials, which have no numbers; `None` for those that were sent again.
+    /// The same for credentials, whose packets have no xid of their own. `None` stands for credentials that were sent
+    /// again.
     pending_auth: VecDeque<Option<Packet>>,
     last_send: Instant,
 }
 
 impl State {
-    /// Takes all that waits; it is ended with the error of the state.
+    /// Takes all waiting packets, and the error with which the state ends them.
     fn take_waiting(&mut self) -> (KeeperError, Vec<Packet>) {
         let waiting = self.pending.drain(..).chain(self.outgoing.drain(..));
         let packets = waiting.chain(self.pending_auth.drain(..).flatten()).collect();
         (self.states.error(), packets)
     }
 
-    /// The number of the next request: always positive (Java: getXid).
+    /// The xid of the next request, which is always positive (Java: getXid).
     fn take_xid(&mut self) -> i32 {
         if self.next_xid == i32::MAX {
             self.next_xid = 1;
@@ -278,7 +281,7 @@ impl State {
         self.next_xid - 1
     }
 
-    /// Notes that the packet has been sent, and gives its frame.
+    /// Records that the packet is sent, and returns its frame.
     fn send(&mut self, mut packet: Packet) -> Vec<u8> {
         let payload = std::mem::take(&mut packet.payload);
         self.last_send = time::now();
@@ -305,11 +308,11 @@ struct Shared {
 
 impl Shared {
     fn tell(&self, event: ClientEvent) {
-        // Nobody listens any more: then there is nobody to tell.
+        // If nobody receives events any more, the event is dropped.
         let _nobody_listens = self.events.send(event);
     }
 
-    /// Writes frames to the server. A failure is noticed by the thread that reads.
+    /// Writes frames to the server. The reading thread notices a failure.
     fn write(&self, output: &mut Option<TcpStream>, bytes: &[u8]) {
         let Some(stream) = output else { return };
         if let Err(error) = stream.write_all(bytes) {
@@ -318,7 +321,7 @@ impl Shared {
         }
     }
 
-    /// Sends a packet, or lets it wait for a connection (Java: queuePacket).
+    /// Sends a packet, or queues it until there is a connection (Java: queuePacket).
     fn queue_packet(&self, packet: Packet) {
         let mut output = self.output.lock();
         let mut state = self.state.lock();
@@ -339,7 +342,7 @@ impl Shared {
         self.write(&mut output, &bytes);
     }
 
-    /// Sends what is no request of the session's own.
+    /// Sends a packet that is not a request of the session.
     fn send_unnumbered(&self, xid: i32, op: OpCode, payload: &[u8]) {
         let mut output = self.output.lock();
         self.state.lock().last_send = time::now();
@@ -350,7 +353,7 @@ impl Shared {
 /// A session.
 pub struct ClientCnxn {
     shared: Arc<Shared>,
-    /// Wakes the thread when it pauses; dropped to end it.
+    /// Wakes the thread while it pauses. Dropping it ends the thread.
     stop: RankedMutex<Option<Sender<()>>>,
     thread: RankedMutex<Option<JoinHandle<()>>>,
 }
@@ -361,22 +364,22 @@ impl fmt::Debug for ClientCnxn {
     }
 }
 
-/// Why there is no client.
+/// Why a client could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The text names no servers.
     #[error(transparent)]
     ConnectString(#[from] InvalidConnectString),
-    /// There is no room for a thread.
+    /// The system has no room for another thread.
     #[error("cannot start the client's thread: {0}")]
     Thread(#[source] io::Error),
 }
 
 impl ClientCnxn {
-    /// Starts to connect; the channel tells when that has succeeded. Events that nobody takes from it stay there.
+    /// Starts to connect. The channel reports when the client is connected. It keeps events until they are received.
     ///
     /// # Errors
-    /// When the text names no servers, or the system has no room for another thread.
+    /// If the text names no servers, or the system has no room for another thread.
     pub fn start(
         connect_string: &str,
         config: ClientConfig,
@@ -427,7 +430,8 @@ impl ClientCnxn {
         Ok((cnxn, receiver))
     }
 
-    /// Sends a request; its answer can be waited for later. Requests are answered in the order in which they were sent.
+    /// Sends a request without waiting for its answer. The server answers requests in the order in which they were
+    /// sent.
     pub fn submit<T>(
         &self,
         op: OpCode,
@@ -440,7 +444,7 @@ impl ClientCnxn {
         pending
     }
 
-    /// The same for an answer that is a record.
+    /// As [`submit`](Self::submit), for an answer that is a record.
     pub fn submit_record<T: Record>(
         &self,
         op: OpCode,
@@ -450,7 +454,7 @@ impl ClientCnxn {
         self.submit(op, request.to_bytes(), watch, packet::decode_record::<T>)
     }
 
-    /// Gives credentials to the server, now and whenever it connects again.
+    /// Sends credentials to the server, now and after every reconnect.
     pub fn add_auth_info(&self, scheme: &str, auth: Option<Vec<u8>>) -> Pending<()> {
         let packet = AuthPacket { r#type: 0, scheme: scheme.to_owned(), auth };
         let payload = packet.to_bytes();
@@ -463,13 +467,13 @@ impl ClientCnxn {
         self.submit(OpCode::Auth, payload, None, decode_nothing)
     }
 
-    /// The state now.
+    /// The current state.
     #[must_use]
     pub fn states(&self) -> States {
         self.shared.state.lock().states
     }
 
-    /// The session; 0 before there is one.
+    /// The session id; 0 before there is a session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.shared.state.lock().session_id
@@ -481,19 +485,19 @@ impl ClientCnxn {
         self.shared.state.lock().passwd.clone()
     }
 
-    /// The session's timeout as the server has set it, ms.
+    /// The session timeout that the server granted, in ms.
     #[must_use]
     pub fn session_timeout_ms(&self) -> i32 {
         self.shared.state.lock().negotiated_timeout_ms
     }
 
-    /// The last transaction that an answer has named.
+    /// The zxid of the last answer that had one.
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
         self.shared.state.lock().last_zxid
     }
 
-    /// What all paths are below of.
+    /// The prefix of all paths of the client.
     #[must_use]
     pub fn chroot_path(&self) -> Option<&str> {
         self.shared.servers.chroot_path.as_deref()
@@ -504,7 +508,7 @@ impl ClientCnxn {
         &self.shared.watches
     }
 
-    /// Puts an event of the client's own among the server's.
+    /// Adds an event of the client itself to those of the server.
     pub(crate) fn tell(&self, event_type: EventType, path: &str) {
         self.shared.tell(ClientEvent {
             event_type,
@@ -514,7 +518,7 @@ impl ClientCnxn {
         });
     }
 
-    /// Waits until a server serves the client; the state at the end.
+    /// Waits until a server serves the client, or until the timeout. Returns the state after the wait.
     pub fn wait_connected(&self, timeout: Duration) -> States {
         let deadline = time::now() + timeout;
         let mut state = self.shared.state.lock();
@@ -527,14 +531,14 @@ impl ClientCnxn {
         state.states
     }
 
-    /// Ends the connection as if the network had failed; the client connects again.
+    /// Breaks the connection as if the network had failed. The client reconnects.
     pub fn break_connection(&self) {
         if let Some(stream) = &*self.shared.output.lock() {
             let _already_closed = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Ends the session: the server removes its ephemeral nodes. A second call finds nothing to do.
+    /// Closes the session. The server removes its ephemeral nodes. A second call does nothing.
     pub fn close(&self) {
         let is_alive = {
             let state = self.shared.state.lock();
@@ -549,12 +553,14 @@ impl ClientCnxn {
         self.end();
     }
 
-    /// Goes away without a word: the session stays until it expires, or until another client takes it up.
+    /// Ends the client without closing the session. The session stays until it expires, or until another client
+    /// continues it.
     pub fn abandon(&self) {
         self.end();
     }
 
-    /// The thread ends: it sees the flag before it serves a connection, or finds the connection broken.
+    /// Ends the thread. The thread sees the flag before it serves a connection, or finds that its connection is
+    /// broken.
     fn stop_thread(&self) {
         {
             let mut state = self.shared.state.lock();
@@ -574,7 +580,7 @@ impl ClientCnxn {
     }
 }
 
-/// A client that is let go has gone without a word.
+/// Dropping a client does not close its session.
 impl Drop for ClientCnxn {
     fn drop(&mut self) {
         self.stop_thread();

@@ -1,24 +1,24 @@
-//! The words behind `zookeeper` (no Java twin: the JVM's own command line).
+//! The command line of `zookeeper` (no Java twin: the JVM's own command line).
 //!
-//! Flags that configured a JVM keep working: `-Dkey=value` is a property, every other flag before
-//! the first word (`-Xmx1g`, `-XX:..`, `-javaagent:..`) is taken, has no effect, and is named once.
+//! Flags for a JVM are still accepted. `-Dkey=value` sets a property. Every other flag before the command (`-Xmx1g`,
+//! `-XX:..`, `-javaagent:..`) has no effect and is logged once.
 
 use crate::common::zk_config::SystemProperties;
 
-/// A command line, taken apart.
+/// A parsed command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
-    /// From `-Dkey=value`; a later one wins.
+    /// Properties from `-Dkey=value`. If a key is set twice, the last value wins.
     pub properties: SystemProperties,
     /// Flags that only a JVM understands.
     pub jvm_flags: Vec<String>,
-    /// What is to be done; `None` when nothing was said.
+    /// The command; `None` if none was given.
     pub word: Option<String>,
-    /// Everything behind it, without `-D` flags.
+    /// All arguments after the command, without `-D` flags.
     pub args: Vec<String>,
 }
 
-/// Flags of a JVM whose value is the next word.
+/// JVM flags whose value is the next argument.
 const FLAGS_WITH_VALUE: [&str; 12] = [
     "-cp",
     "-classpath",
@@ -34,12 +34,11 @@ const FLAGS_WITH_VALUE: [&str; 12] = [
     "--patch-module",
 ];
 
-/// Words whose own arguments may look like `-D` flags: there they count only before the first
-/// argument.
+/// Commands whose own arguments may look like `-D` flags. For them, `-D` flags count only before the first argument.
 const WORDS_WITH_FREE_ARGS: [&str; 1] = ["cli"];
 
 impl CommandLine {
-    /// Takes the words apart; no list of words is wrong.
+    /// Parses the arguments. No list of arguments is invalid.
     #[must_use]
     pub fn parse(words: impl IntoIterator<Item = String>) -> Self {
         let mut line = Self::default();
@@ -68,7 +67,7 @@ impl CommandLine {
         line
     }
 
-    /// What to say about flags without effect; `None` when there are none.
+    /// The message about flags without effect; `None` if there are none.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
         if self.jvm_flags.is_empty() {
@@ -81,7 +80,7 @@ impl CommandLine {
         self.word.as_deref().is_some_and(|word| WORDS_WITH_FREE_ARGS.contains(&word))
     }
 
-    /// Java takes `-Dkey` without a value as an empty one.
+    /// As in Java, `-Dkey` without a value sets an empty value.
     fn take_property(&mut self, word: &str) -> bool {
         let Some(property) = word.strip_prefix("-D").filter(|rest| !rest.is_empty()) else {
             return false;

@@ -1,31 +1,31 @@
-//! Kinds of nodes that a client can ask for (Java: org/apache/zookeeper/CreateMode.java).
+//! The kinds of nodes that a client can create (Java: org/apache/zookeeper/CreateMode.java).
 
 use crate::keeper_exception::KeeperError;
 
-/// What to create (Java: CreateMode). The value is the flag on the wire.
+/// The kind of node to create (Java: CreateMode). The value is the flag on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreateMode {
-    /// Stays until it is deleted.
+    /// A persistent node: stays until it is deleted.
     Persistent = 0,
-    /// Goes with the session.
+    /// An ephemeral node: deleted when its session ends.
     Ephemeral = 1,
     /// Persistent, with a number appended to its name.
     PersistentSequential = 2,
     /// Ephemeral, with a number appended to its name.
     EphemeralSequential = 3,
-    /// Goes some time after its last child has gone.
+    /// Deleted some time after its last child was deleted.
     Container = 4,
-    /// Goes when it was not changed for its time to live and has no children.
+    /// Deleted when it has no children and was not changed during its time to live.
     PersistentWithTtl = 5,
-    /// With a time to live, and a number appended to its name.
+    /// A node with a time to live, and with a number appended to its name.
     PersistentSequentialWithTtl = 6,
 }
 
 impl CreateMode {
-    /// The mode of a flag on the wire (Java: CreateMode.fromFlag).
+    /// The mode for a flag on the wire (Java: CreateMode.fromFlag).
     ///
     /// # Errors
-    /// [`KeeperError::BadArguments`] when there is no such mode.
+    /// [`KeeperError::BadArguments`] if there is no such mode.
     pub const fn from_flag(flag: i32) -> Result<Self, KeeperError> {
         Ok(match flag {
             0 => Self::Persistent,
@@ -45,7 +45,7 @@ impl CreateMode {
         self as i32
     }
 
-    /// Whether the node goes with the session.
+    /// Whether the node is deleted when its session ends.
     #[must_use]
     pub const fn is_ephemeral(self) -> bool {
         matches!(self, Self::Ephemeral | Self::EphemeralSequential)

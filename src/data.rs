@@ -5,15 +5,15 @@ use std::io::Read;
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, InputError, JuteField, OutputArchive, Record};
 
-/// The scheme where it does not matter whom the id names: whoever asks.
+/// The scheme whose id has no meaning: it stands for the client that makes the request.
 const AUTH: &str = "auth";
 
-/// Whom an ACL entry or a connection names.
+/// The identity in an ACL entry or of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Id {
     /// The authentication scheme.
     pub scheme: String,
-    /// Whom it names within its scheme.
+    /// The identity within the scheme.
     pub id: String,
 }
 
@@ -28,8 +28,8 @@ impl Record for Id {
         self.write(archive, "");
     }
 
-    /// A scheme that is null is like one that is empty: nobody knows it, and the ACL is refused where it is to be set. Of
-    /// these and of `auth` an id may be null, too, which some clients send for an empty text.
+    /// A null scheme is treated like an empty one: no provider knows it, and setting such an ACL is refused. With a
+    /// null or empty scheme and with `auth`, the id may be null, too. Some clients send null for an empty text.
     fn deserialize<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Self, InputError> {
         let scheme = archive.read_string("scheme")?.unwrap_or_default();
         match archive.read_string("id")? {
@@ -63,21 +63,21 @@ impl JuteField for Id {
 crate::record! {
     /// One entry of an access control list.
     pub struct ACL {
-        /// Bits of [`Perms`](crate::zoo_defs::perms).
+        /// Permissions: bits of [`Perms`](crate::zoo_defs::perms).
         perms: i32,
-        /// Whom it names within its scheme.
+        /// The identity within its scheme.
         id: Id,
     }
 
-    /// A node's state as a client sees it.
+    /// A node's stat as a client sees it.
     pub struct Stat {
-        /// The transaction that created the node.
+        /// The zxid of the transaction that created the node.
         czxid: Zxid,
-        /// The transaction that changed its data last.
+        /// The zxid of the transaction that last changed its data.
         mzxid: Zxid,
-        /// When it was created, ms since 1970 by the leader's clock.
+        /// When it was created, in ms since 1970 by the leader's clock.
         ctime: i64,
-        /// When its data was changed last, ms since 1970 by the leader's clock.
+        /// When its data was last changed, in ms since 1970 by the leader's clock.
         mtime: i64,
         /// How often the data was changed.
         version: i32,
@@ -85,25 +85,25 @@ crate::record! {
         cversion: i32,
         /// How often the ACL was changed.
         aversion: i32,
-        /// The session of an ephemeral node, 0, or the marks of a container or TTL node.
+        /// The session of an ephemeral node, a marker value for a container or TTL node, otherwise 0.
         ephemeral_owner: i64,
         /// The length of the data in bytes.
         data_length: i32,
         /// How many children the node has.
         num_children: i32,
-        /// The transaction that changed the children last.
+        /// The zxid of the transaction that last changed the children.
         pzxid: Zxid,
     }
 
-    /// A node's state as it is kept on disk.
+    /// A node's stat as it is stored on disk.
     pub struct StatPersisted {
-        /// The transaction that created the node.
+        /// The zxid of the transaction that created the node.
         czxid: Zxid,
-        /// The transaction that changed its data last.
+        /// The zxid of the transaction that last changed its data.
         mzxid: Zxid,
-        /// When it was created, ms since 1970 by the leader's clock.
+        /// When it was created, in ms since 1970 by the leader's clock.
         ctime: i64,
-        /// When its data was changed last, ms since 1970 by the leader's clock.
+        /// When its data was last changed, in ms since 1970 by the leader's clock.
         mtime: i64,
         /// How often the data was changed.
         version: i32,
@@ -111,9 +111,9 @@ crate::record! {
         cversion: i32,
         /// How often the ACL was changed.
         aversion: i32,
-        /// The session of an ephemeral node, 0, or the marks of a container or TTL node.
+        /// The session of an ephemeral node, a marker value for a container or TTL node, otherwise 0.
         ephemeral_owner: i64,
-        /// The transaction that changed the children last.
+        /// The zxid of the transaction that last changed the children.
         pzxid: Zxid,
     }
 
@@ -121,7 +121,7 @@ crate::record! {
     pub struct ClientInfo {
         /// The authentication scheme.
         auth_scheme: String,
-        /// Whom it names, without secrets.
+        /// The identity, without secrets.
         user: String,
     }
 }

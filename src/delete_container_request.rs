@@ -1,13 +1,14 @@
-//! Asks for the removal of an empty container (Java: org/apache/zookeeper/DeleteContainerRequest.java).
+//! The request to delete an empty container (Java: org/apache/zookeeper/DeleteContainerRequest.java).
 //!
-//! Written by hand: the path travels as a buffer of plain UTF-8, not as jute's text. Servers before 3.9 send and expect
-//! the bare bytes without their length; such a request only ever goes from a server to its leader.
+//! Its encoding is written by hand, because the path is sent as a buffer of plain UTF-8 and not as a jute string.
+//! Servers before 3.9 send and expect only the bytes without their length. Only a server sends this request, to its
+//! leader.
 
 use std::io::Read;
 
 use crate::jute::{BinaryInputArchive, InputError, OutputArchive, Record};
 
-/// The container to remove. Made by the leader itself, never by a client.
+/// The container to delete. The leader creates this request itself; ordinary clients do not send it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DeleteContainerRequest {
     /// The node.

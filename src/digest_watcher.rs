@@ -1,9 +1,9 @@
-//! Who wants to know when a tree is not what it should be (Java: org/apache/zookeeper/DigestWatcher.java).
+//! A listener for digest mismatches (Java: org/apache/zookeeper/DigestWatcher.java).
 
 use crate::ids::Zxid;
 
-/// Told when the tree's digest after a transaction differs from the one that came with it.
+/// Is called when the tree's digest after a transaction differs from the digest that came with the transaction.
 pub trait DigestWatcher: Send + Sync {
-    /// The digests differ after this transaction. Called while the tree is held.
+    /// The digests differ after this transaction. The caller holds the tree's lock.
     fn process(&self, mismatch_zxid: Zxid);
 }

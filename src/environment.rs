@@ -1,9 +1,8 @@
-//! What the process runs in (Java: org/apache/zookeeper/Environment.java).
+//! The environment of the process (Java: org/apache/zookeeper/Environment.java).
 //!
-//! The keys are Java's, because tools look for them; the values are what they mean without a JVM:
-//! there is no Java version, vendor, home, library path or compiler (Java itself writes `<NA>` for
-//! what it does not know), the class path is the program, and the memory is the machine's where
-//! Java tells of its heap.
+//! The keys are Java's, because tools look for them. The values are the equivalents without a JVM. There is no Java
+//! version, vendor, home, library path or compiler; Java itself writes `<NA>` for unknown values. The class path is
+//! the path of the program. The memory is that of the machine, where Java reports its heap.
 
 use std::fmt;
 use std::fs;
@@ -14,7 +13,7 @@ use log::info;
 
 use crate::version;
 
-/// What is not known.
+/// The value for everything unknown.
 const NOT_AVAILABLE: &str = "<NA>";
 
 /// A key and its value.
@@ -26,7 +25,7 @@ pub struct Entry {
     pub value: String,
 }
 
-/// `key=value`.
+/// Prints `key=value`.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.key, self.value)
@@ -65,26 +64,26 @@ pub fn list() -> Vec<Entry> {
     entries.into_iter().map(|(key, value)| Entry { key, value }).collect()
 }
 
-/// The name of who runs the process (Java: the property `user.name`).
+/// The name of the user who runs the process (Java: the property `user.name`).
 #[must_use]
 pub fn user_name() -> String {
     User::of_this_process().map_or_else(|| NOT_AVAILABLE.to_owned(), |user| user.name)
 }
 
-/// The home of who runs the process (Java: the property `user.home`).
+/// The home directory of the user who runs the process (Java: the property `user.home`).
 #[must_use]
 pub fn user_home() -> Option<PathBuf> {
     User::of_this_process().map(|user| user.home.into())
 }
 
-/// Logs each entry behind `message`, to the logger of that name (Java: logEnv).
+/// Logs every entry after `message`, with that logger (Java: logEnv).
 pub fn log_env(message: &str, target: &str) {
     for entry in list() {
         info!(target: target, "{message}{entry}");
     }
 }
 
-/// A value of the kernel.
+/// A value from `/proc/sys/kernel`.
 fn kernel_value(name: &str) -> Option<String> {
     let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -110,7 +109,7 @@ fn java_arch(arch: &str) -> &str {
     }
 }
 
-/// Who runs the process, from the system's list of users.
+/// The user who runs the process, from the system's list of users.
 struct User {
     name: String,
     home: String,
@@ -135,7 +134,7 @@ impl User {
     }
 }
 
-/// Sizes, each with its unit.
+/// Amounts of memory, each with its unit.
 struct Memory {
     free: String,
     max: String,
@@ -143,8 +142,8 @@ struct Memory {
 }
 
 impl Memory {
-    /// Free: what could be used without swapping. Total: the machine's. Max: the limit of the
-    /// process's group, or the total.
+    /// Free: the memory that can be used without swapping. Total: the memory of the machine. Max: the limit of the
+    /// process's cgroup, or the total.
     fn of_this_machine() -> Self {
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let limit = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

@@ -1,6 +1,6 @@
-//! The ids that run through everything: [`Zxid`], [`PeerEpoch`], [`SessionId`], [`Sid`] (no Java twin: Java passes bare longs).
+//! The ids used everywhere: [`Zxid`], [`PeerEpoch`], [`SessionId`], [`Sid`] (no Java twin: Java passes bare longs).
 //!
-//! They are total: every bit pattern is legal, so they are fields of records. Java compares all of them as signed
+//! Every bit pattern is valid, so the types can be fields of records. Java compares all of these ids as signed
 //! numbers, and so do these types.
 
 use std::fmt;
@@ -44,17 +44,18 @@ macro_rules! id {
 }
 
 id! {
-    /// The position of a transaction in the history: the leader's epoch above, a counter below (Java: ZxidUtils).
+    /// The position of a transaction in the history: the leader's epoch in the high half, a counter in the low half
+    /// (Java: ZxidUtils).
     Zxid
 }
 
 id! {
-    /// How many leaders there have been; the high half of their zxids.
+    /// The number of a leader's term: the high half of its zxids.
     PeerEpoch
 }
 
 id! {
-    /// A client's session. The high byte is the server that made it (Java: SessionTrackerImpl).
+    /// A client's session. The high byte is the id of the server that created it (Java: SessionTrackerImpl).
     SessionId
 }
 
@@ -66,7 +67,7 @@ id! {
 impl Zxid {
     /// No transaction yet.
     pub const ZERO: Self = Self(0);
-    /// Where Java says -1: unknown, or no transaction fits.
+    /// Java's -1: the zxid is unknown, or no transaction applies.
     pub const NONE: Self = Self(-1);
 
     /// The `counter`th transaction of `epoch` (Java: ZxidUtils.makeZxid).
@@ -81,46 +82,46 @@ impl Zxid {
         self.0 >> 32
     }
 
-    /// The epoch of the leader that proposed it, as its type.
+    /// The epoch of the leader that proposed it, as a [`PeerEpoch`].
     #[must_use]
     pub const fn peer_epoch(self) -> PeerEpoch {
         PeerEpoch(self.epoch())
     }
 
-    /// Where an epoch begins: no transaction has this zxid.
+    /// The zxid at the start of an epoch. No transaction has this zxid.
     #[must_use]
     pub const fn start_of(epoch: PeerEpoch) -> Self {
         Self::new(epoch.0, 0)
     }
 
-    /// Its number within the epoch (Java: ZxidUtils.getCounterFromZxid).
+    /// Its counter within the epoch (Java: ZxidUtils.getCounterFromZxid).
     #[must_use]
     pub const fn counter(self) -> i64 {
         self.0 & 0xffff_ffff
     }
 
-    /// The zxid after this one, with Java's wrap-around.
+    /// The zxid after this one. It wraps around as in Java.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 }
 
-/// As in logs and file names: `0x` and lower-case hex digits.
+/// Prints it as in logs and file names: `0x` and lower-case hex digits.
 impl fmt::Display for Zxid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }
 }
 
-/// As in logs: `0x` and lower-case hex digits.
+/// Prints it as in logs: `0x` and lower-case hex digits.
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }
 }
 
-/// As in logs and files: a decimal number.
+/// Prints it as in logs and files: a decimal number.
 impl fmt::Display for PeerEpoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,6 +1,6 @@
-//! Answers that are errors (Java: org/apache/zookeeper/KeeperException.java).
+//! The errors in answers to clients (Java: org/apache/zookeeper/KeeperException.java).
 
-/// A code that no version of the protocol knows.
+/// A code that is not part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown error code {0}")]
 pub struct UnknownErrorCode(
@@ -8,19 +8,19 @@ pub struct UnknownErrorCode(
     pub i32,
 );
 
-/// Why a request was refused (Java: KeeperException.Code). An answer to a client, not a failure of the server.
+/// Why a request was refused (Java: KeeperException.Code). It is an answer to a client, not a failure of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KeeperError {
-    /// The server failed in a way that it has no better word for.
+    /// The server failed for a reason that has no other code.
     #[error("KeeperErrorCode = SYSTEMERROR")]
     SystemError,
-    /// A part of a multi that was not reached.
+    /// A part of a multi that was not executed.
     #[error("KeeperErrorCode = RUNTIMEINCONSISTENCY")]
     RuntimeInconsistency,
-    /// The data contradict each other.
+    /// The data are inconsistent.
     #[error("KeeperErrorCode = DATAINCONSISTENCY")]
     DataInconsistency,
-    /// Client side: the connection is gone.
+    /// In the client: the connection is lost.
     #[error("KeeperErrorCode = CONNECTIONLOSS")]
     ConnectionLoss,
     /// The request cannot be decoded.
@@ -29,58 +29,58 @@ pub enum KeeperError {
     /// The server does not know the operation.
     #[error("KeeperErrorCode = UNIMPLEMENTED")]
     Unimplemented,
-    /// Client side: no answer in time.
+    /// In the client: the answer did not arrive in time.
     #[error("KeeperErrorCode = OPERATIONTIMEOUT")]
     OperationTimeout,
-    /// A path, mode or value that cannot be.
+    /// A path, mode or value is invalid.
     #[error("KeeperErrorCode = BADARGUMENTS")]
     BadArguments,
-    /// Between servers: nobody knows the session.
+    /// Between servers: the session is unknown.
     #[error("KeeperErrorCode = UNKNOWNSESSION")]
     UnknownSession,
     /// Not enough servers of the new configuration are connected.
     #[error("KeeperErrorCode = NEWCONFIGNOQUORUM")]
     NewConfigNoQuorum,
-    /// Another reconfiguration is not finished.
+    /// Another reconfiguration is in progress.
     #[error("KeeperErrorCode = RECONFIGINPROGRESS")]
     ReconfigInProgress,
-    /// Not sent: errors of the operation itself are below it.
+    /// Never sent. The codes below it are errors of the operation itself.
     #[error("KeeperErrorCode = APIERROR")]
     ApiError,
-    /// The node is not there.
+    /// The node does not exist.
     #[error("KeeperErrorCode = NONODE")]
     NoNode,
-    /// The client may not do that.
+    /// The client does not have the permission.
     #[error("KeeperErrorCode = NOAUTH")]
     NoAuth,
-    /// The version is not the one that was asked for.
+    /// The version differs from the requested one.
     #[error("KeeperErrorCode = BADVERSION")]
     BadVersion,
     /// An ephemeral node cannot have children.
     #[error("KeeperErrorCode = NOCHILDRENFOREPHEMERALS")]
     NoChildrenForEphemerals,
-    /// The node is there already.
+    /// The node already exists.
     #[error("KeeperErrorCode = NODEEXISTS")]
     NodeExists,
     /// The node has children.
     #[error("KeeperErrorCode = NOTEMPTY")]
     NotEmpty,
-    /// The session is gone.
+    /// The session has expired.
     #[error("KeeperErrorCode = SESSIONEXPIRED")]
     SessionExpired,
-    /// Client side: a callback of the wrong kind.
+    /// In the client: a callback of the wrong kind.
     #[error("KeeperErrorCode = INVALIDCALLBACK")]
     InvalidCallback,
-    /// The ACL is empty or has an entry that cannot be.
+    /// The ACL is empty or has an invalid entry.
     #[error("KeeperErrorCode = INVALIDACL")]
     InvalidAcl,
-    /// The credentials were refused.
+    /// The server refused the credentials.
     #[error("KeeperErrorCode = AUTHFAILED")]
     AuthFailed,
-    /// The session is connected elsewhere.
+    /// The session has moved to another connection.
     #[error("KeeperErrorCode = SESSIONMOVED")]
     SessionMoved,
-    /// A write on a read-only server.
+    /// A write was sent to a read-only server.
     #[error("KeeperErrorCode = NOTREADONLY")]
     NotReadOnly,
     /// A local session cannot have ephemeral nodes.
@@ -89,16 +89,16 @@ pub enum KeeperError {
     /// There is no such watch.
     #[error("KeeperErrorCode = NOWATCHER")]
     NoWatcher,
-    /// Client side: the request took too long.
+    /// In the client: the request took too long.
     #[error("KeeperErrorCode = REQUESTTIMEOUT")]
     RequestTimeout,
-    /// Reconfiguration is switched off.
+    /// Reconfiguration is disabled.
     #[error("KeeperErrorCode = RECONFIGDISABLED")]
     ReconfigDisabled,
-    /// The server wants the client to authenticate first.
+    /// The server requires the client to authenticate first.
     #[error("KeeperErrorCode = SESSIONCLOSEDREQUIRESASLAUTH")]
     SessionClosedRequireSaslAuth,
-    /// A hard quota would be passed.
+    /// The request would exceed a hard quota.
     #[error("KeeperErrorCode = QUOTAEXCEEDED")]
     QuotaExceeded,
     /// The request waited too long in the server.
@@ -107,7 +107,7 @@ pub enum KeeperError {
 }
 
 impl KeeperError {
-    /// All of them, in the order of their codes.
+    /// All errors, in the order of their codes.
     pub const ALL: &[Self] = &[
         Self::SystemError,
         Self::RuntimeInconsistency,
@@ -180,7 +180,7 @@ impl KeeperError {
         }
     }
 
-    /// The words that Java's clients and shell show (Java: getCodeMessage).
+    /// The text that Java's clients and shell show (Java: getCodeMessage).
     #[must_use]
     pub const fn code_message(self) -> &'static str {
         match self {
@@ -220,7 +220,7 @@ impl KeeperError {
         }
     }
 
-    /// The number on the wire of a result: 0 when there is no error.
+    /// The number on the wire for a result: 0 if there is no error.
     #[must_use]
     pub const fn code_of<T>(result: &Result<T, Self>) -> i32 {
         match result {

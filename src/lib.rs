@@ -1,9 +1,10 @@
 //! A ZooKeeper server: the Java server's classes and threads, under their own names, in Rust.
 //!
-//! The tree of modules is the tree of Java's packages (`org.apache.zookeeper` is the crate's root). The direction of
-//! use is one way: [`jute`] knows nothing; the records ([`data`], [`proto`], [`txn`]) know jute; storage and the
-//! data tree know the records; [`server`] knows those; `server::quorum` knows `server`; the binary knows all.
-//! `ARCHITECTURE.md` has the map from Java's classes to files, the threads and the lock order.
+//! The module tree follows the tree of Java's packages (`org.apache.zookeeper` is the root of the crate). Modules
+//! depend on each other in one direction only: [`jute`] uses no other module; the records ([`data`], [`proto`],
+//! [`txn`]) use jute; storage and the data tree use the records; [`server`] uses those; `server::quorum` uses
+//! `server`; the binary uses all of them. `ARCHITECTURE.md` has the map from Java's classes to files, the threads and
+//! the lock order.
 
 pub mod jute;
 

@@ -1,9 +1,8 @@
 //! Log lines with the layout of Java's conf/logback.xml (no Java twin: logback).
 //!
-//! `%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n`: the class is the end of the logger's
-//! name, the line is that of the Rust source. Differs from Java: `myid` is shown on every line once
-//! it is known, and a line break inside a message is followed by a tab, so that a client's data
-//! cannot forge a line.
+//! `%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n`: the class is the last part of the logger's name, and
+//! the line number is that of the Rust source. Differs from Java: every line shows `myid` once it is known, and a tab
+//! follows each line break inside a message, so that a client's data cannot forge a log line.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -18,12 +17,12 @@ use crate::common::time::{SystemClock, TimeSource};
 use crate::common::zk_config::SystemProperties;
 use crate::ids::Sid;
 
-/// Where the lines go.
+/// Where the log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogTo {
-    /// Standard output, from INFO: a server.
+    /// To standard output, from INFO. For servers.
     Stdout,
-    /// Standard error, from WARN: a tool, whose standard output is its result.
+    /// To standard error, from WARN. For tools, whose standard output is their result.
     Stderr,
 }
 
@@ -36,25 +35,24 @@ impl LogTo {
     }
 }
 
-/// What is shown of the server on each line.
+/// The data about the server that every line shows.
 #[derive(Clone, Debug, Default)]
 pub struct LogContext {
     myid: Arc<OnceLock<Sid>>,
 }
 
 impl LogContext {
-    /// The id of this server is known from now on (Java: `MDC.put("myid", ..)`). The first one
-    /// stays.
+    /// Sets the id of this server (Java: `MDC.put("myid", ..)`). Later calls have no effect.
     pub fn set_myid(&self, myid: Sid) {
         self.myid.get_or_init(|| myid);
     }
 }
 
-/// Starts logging for the whole process; a second call changes nothing.
+/// Starts logging for the whole process. A second call has no effect.
 ///
-/// Read are: `zookeeper.root.logger`, whose first word is a level (`INFO,CONSOLE`), else
-/// `zookeeper.console.threshold`, else `zookeeper.log.threshold`; and `zookeeper.log.filters`, a
-/// list such as `warn,org.apache.zookeeper.server.persistence=debug`, which wins.
+/// The level comes from the first of these properties that is set: `zookeeper.root.logger`, whose first word is a
+/// level (`INFO,CONSOLE`), `zookeeper.console.threshold`, `zookeeper.log.threshold`. `zookeeper.log.filters`, a list
+/// such as `warn,org.apache.zookeeper.server.persistence=debug`, takes precedence.
 pub fn init(properties: &SystemProperties, log_to: LogTo) -> LogContext {
     let context = LogContext::default();
     let shown = context.clone();
@@ -78,13 +76,12 @@ pub fn init(properties: &SystemProperties, log_to: LogTo) -> LogContext {
         };
         write_line(out, &line)
     });
-    // A second server in one process logs into the first one's log.
+    // A second server in the same process uses the log of the first one.
     let _already_started = builder.try_init();
     context
 }
 
-/// The level of the first of the properties that is set; an unknown one counts as DEBUG, as in
-/// logback.
+/// The level from the first of the properties that is set. An unknown level counts as DEBUG, as in logback.
 fn level(properties: &SystemProperties, default: LevelFilter) -> LevelFilter {
     let names = ["zookeeper.root.logger", "zookeeper.console.threshold", "zookeeper.log.threshold"];
     let Some(text) = names.iter().find_map(|name| properties.get(name)) else { return default };
@@ -99,7 +96,7 @@ fn level(properties: &SystemProperties, default: LevelFilter) -> LevelFilter {
     }
 }
 
-/// All that stands on one line.
+/// The parts of a log line.
 struct Line<'a> {
     wall_ms: i64,
     myid: Option<Sid>,
@@ -132,12 +129,12 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The end of a logger's name, or of a path of modules.
+/// The last part of a logger's name or of a module path.
 fn class_name(target: &str) -> &str {
     target.rsplit(['.', ':']).next().unwrap_or(target)
 }
 
-/// Lets a message through with its line breaks followed by tabs.
+/// Passes a message on, with a tab after each line break.
 struct OneLine<'a, W> {
     out: &'a mut W,
     result: io::Result<()>,

@@ -1,6 +1,6 @@
-//! The `zookeeper` binary: its first word picks Java's main class (no Java twin).
+//! The `zookeeper` binary: the first word of its command line selects Java's main class (no Java twin).
 //!
-//! The only place that ends the process.
+//! Only this file ends the process.
 
 use std::fs;
 use std::io::{self, BufReader, IsTerminal, Write};
@@ -91,17 +91,17 @@ fn run(line: CommandLine) -> ExitCode {
     }
 }
 
-/// A file that would grow beyond the process's limit is an error of that write, as in a JVM: the server says what it could
-/// not write and ends in order. Left alone, the signal ends the process without a word.
+/// Makes a write fail that would grow a file beyond the process's limit, as in a JVM. The server then logs what it
+/// could not write and shuts down in order. Without a handler, the signal would end the process without a message.
 fn fail_at_file_size_limit() {
-    // Nobody looks at the flag: that there is a handler is enough.
+    // The flag is never read: it is enough that the signal has a handler.
     if let Err(error) = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
         warn!(target: LOG, "a limit of the size of files will end the server at once: {error}");
     }
 }
 
-/// SIGTERM, SIGINT and SIGHUP (the terminal is closed) end the server in order. What was ignored when the process started
-/// stays ignored, as in a JVM: nohup means what it says.
+/// SIGTERM, SIGINT and SIGHUP (the terminal is closed) shut the server down in order. A signal that was ignored when
+/// the process started stays ignored, as in a JVM. This keeps nohup working.
 fn stop_on_signals(stop: Sender<ExitCode>) {
     let ignored =
         fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_signals(&status));
@@ -110,7 +110,7 @@ fn stop_on_signals(stop: Sender<ExitCode>) {
     let waiting = signals.and_then(|mut signals| {
         zookeeper_thread::spawn("Signals", None, move || {
             if signals.forever().next().is_some() {
-                // Somebody else has asked already when it is full.
+                // If the channel is full, a shutdown has already been requested.
                 let _asked_before = stop.try_send(ExitCode::ExecutionFinished);
             }
             Ok::<(), io::Error>(())
@@ -121,7 +121,7 @@ fn stop_on_signals(stop: Sender<ExitCode>) {
     }
 }
 
-/// The signals that a process ignores, the first in the lowest bit; none when the kernel does not tell.
+/// The signals that a process ignores; the lowest bit is the first signal. Empty if the kernel does not show them.
 fn ignored_signals(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
@@ -144,14 +144,14 @@ fn digest(line: &CommandLine) -> ExitCode {
             print(&ids.collect::<String>())
         }
         Err(error) => {
-            // Nobody is left to be told when standard error is gone.
+            // An error is ignored: standard error is closed.
             let _gone = writeln!(io::stderr(), "{error}");
             ExitCode::InvalidInvocation
         }
     }
 }
 
-/// Writes to standard output; a reader that has gone is no error.
+/// Writes to standard output. It is not an error if the reader has gone.
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -163,7 +163,7 @@ fn print(text: &str) -> ExitCode {
 fn refuse(line: &CommandLine) -> ExitCode {
     let said = line.word.as_ref().map(|word| format!("zookeeper: no command {word:?}\n"));
     let text = format!("{}{USAGE}", said.unwrap_or_default());
-    // Nobody is left to be told when standard error is gone.
+    // An error is ignored: standard error is closed.
     let _gone = io::stderr().write_all(text.as_bytes());
     ExitCode::InvalidInvocation
 }

@@ -1,8 +1,8 @@
 //! The request of `multi` and `multiRead` (Java: org/apache/zookeeper/MultiOperationRecord.java; in 3.4
 //! MultiTransactionRecord).
 //!
-//! Written by hand: a header before each part, a header that ends the list, and no count. Nothing is reserved beyond what
-//! the input holds.
+//! Its encoding is written by hand: a header before each part and a header that ends the list, but no count. Decoding
+//! reserves no more memory than the input needs.
 
 use std::io::{self, Read};
 
@@ -15,25 +15,25 @@ use crate::proto::{
 };
 use crate::zoo_defs::OpCode;
 
-/// The header that ends a list of parts or of results.
+/// The header that ends a list of parts or results.
 pub(crate) const END_HEADER: MultiHeader = MultiHeader { r#type: -1, done: true, err: -1 };
 
-/// The parts of a `multi` or `multiRead`, all of one kind.
+/// The parts of a `multi` or `multiRead`. All are of the same kind.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct MultiOperationRecord {
     ops: Vec<Op>,
 }
 
-/// Reads and writes do not go into one request.
+/// The error for reads and writes in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("reads and writes cannot be parts of one multi request")]
 pub struct MixedKinds;
 
 impl MultiOperationRecord {
-    /// A request of these parts.
+    /// Creates a request from these parts.
     ///
     /// # Errors
-    /// When some of them read and others write.
+    /// If some of the parts read and others write.
     pub fn new(ops: Vec<Op>) -> Result<Self, MixedKinds> {
         match ops.split_first() {
             Some((first, rest)) if rest.iter().any(|op| op.kind() != first.kind()) => {
@@ -49,19 +49,19 @@ impl MultiOperationRecord {
         &self.ops
     }
 
-    /// The parts, in order, to take their data from.
+    /// The parts, in order, mutable so that their data can be taken.
     #[must_use]
     pub fn into_ops(self) -> Vec<Op> {
         self.ops
     }
 
-    /// Whether the parts write or read; `None` when there are none.
+    /// Whether the parts write or read; `None` if there are no parts.
     #[must_use]
     pub fn op_kind(&self) -> Option<OpKind> {
         self.ops.first().map(Op::kind)
     }
 
-    /// The request that carries it: `multiRead` for reads, otherwise `multi`.
+    /// The code of the request: `multiRead` for reads, otherwise `multi`.
     #[must_use]
     pub fn op_code(&self) -> OpCode {
         match self.op_kind() {
@@ -75,7 +75,8 @@ fn invalid(what: impl Into<String>) -> InputError {
     InputError::Io(io::Error::new(io::ErrorKind::InvalidData, what.into()))
 }
 
-/// A create that came under `came_as` (Java: within MultiOperationRecord.deserialize, and CreateOptions).
+/// Decodes a create that was sent with the code `came_as`
+/// (Java: within MultiOperationRecord.deserialize, and CreateOptions).
 fn read_create<R: Read>(
     came_as: OpCode,
     archive: &mut BinaryInputArchive<R>,
@@ -86,15 +87,15 @@ fn read_create<R: Read>(
     if request.acl.is_none() {
         return Err(InputError::Null { tag: "acl" });
     }
-    // There is no field for a time to live in this request.
+    // This request has no field for a time to live.
     if mode.is_ttl() {
         return Err(invalid(format!("create mode {mode:?} without a time to live")));
     }
     Ok(Op::of_create(request, came_as))
 }
 
-/// A create with a time to live. A mode without one makes it a plain create, of whatever flag: its processing refuses a
-/// flag that is no mode.
+/// Decodes a create with a time to live. If its mode has no time to live, it becomes a plain create with the same
+/// flag. Processing later refuses a flag that is not a valid mode.
 fn read_create_ttl<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Op, InputError> {
     let request = CreateTTLRequest::deserialize(archive)?;
     if CreateMode::from_flag(request.flags).is_ok_and(CreateMode::is_ttl) {
@@ -115,7 +116,7 @@ fn read_op<R: Read>(op_type: i32, archive: &mut BinaryInputArchive<R>) -> Result
         OpCode::Delete => Op::Delete(DeleteRequest::deserialize(archive)?),
         OpCode::SetData => Op::SetData(SetDataRequest::deserialize(archive)?),
         OpCode::Check => Op::Check(CheckVersionRequest::deserialize(archive)?),
-        // Whether a watch was asked for is not believed: there are none here.
+        // The watch flag is ignored: there are no watches in `multiRead`.
         OpCode::GetChildren => Op::get_children(GetChildrenRequest::deserialize(archive)?.path),
         OpCode::GetData => Op::get_data(GetDataRequest::deserialize(archive)?.path),
         _ => return Err(invalid(format!("Invalid type of op {op_type} in a multi request"))),
@@ -125,7 +126,7 @@ fn read_op<R: Read>(op_type: i32, archive: &mut BinaryInputArchive<R>) -> Result
 impl Record for MultiOperationRecord {
     const NAME: &'static str = "MultiOperationRecord";
 
-    /// None: it has parts, not fields.
+    /// Empty: it has parts, not fields.
     fn fields() -> Vec<(&'static str, String)> {
         Vec::new()
     }

@@ -1,6 +1,6 @@
 //! The response of `multi` and `multiRead` (Java: org/apache/zookeeper/MultiResponse.java).
 //!
-//! Written by hand: a header before each result, a header that ends the list, and no count.
+//! Its encoding is written by hand: a header before each result and a header that ends the list, but no count.
 
 use std::io::{self, Read};
 
@@ -13,10 +13,10 @@ use crate::proto::{
 };
 use crate::zoo_defs::OpCode;
 
-/// The results of the parts, in their order.
+/// The results of the parts, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct MultiResponse {
-    /// One for each part.
+    /// One result for each part.
     pub results: Vec<OpResult>,
 }
 
@@ -80,7 +80,7 @@ fn read_result<R: Read>(
 impl Record for MultiResponse {
     const NAME: &'static str = "MultiResponse";
 
-    /// None: it has results, not fields.
+    /// Empty: it has results, not fields.
     fn fields() -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -116,7 +116,7 @@ mod tests {
         MultiResponse::deserialize(&mut BinaryInputArchive::new(bytes, Limits::default()))
     }
 
-    /// Seen on the wire from a Java server: create(/b), delete(/nope), check(/a), of which the second fails.
+    /// Bytes from a Java server for create(/b), delete(/nope), check(/a), of which the second fails.
     #[test]
     fn a_failed_multi_has_only_error_results() {
         let response = MultiResponse {

@@ -1,6 +1,6 @@
 //! One part of a `multi` or `multiRead` (Java: org/apache/zookeeper/Op.java).
 //!
-//! Java's subclasses are variants here, each with the request record that it is on the wire.
+//! Java's subclasses are variants here. Each contains the request record that is sent on the wire.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ use crate::zoo_defs::OpCode;
 /// Whether a part writes or reads; the two are never mixed (Java: Op.OpKind).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpKind {
-    /// All or nothing: a part of `multi`.
+    /// A write in `multi`: all parts are applied, or none.
     Transaction,
-    /// On its own: a part of `multiRead`.
+    /// A read in `multiRead`: each part has its own result.
     Read,
 }
 
@@ -27,7 +27,7 @@ pub enum OpKind {
 pub enum Op {
     /// Creates a node; the result is its path.
     Create(CreateRequest),
-    /// Creates a node; the result is its path and state.
+    /// Creates a node; the result is its path and stat.
     Create2(CreateRequest),
     /// Creates a container.
     CreateContainer(CreateRequest),
@@ -46,7 +46,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether it makes an ephemeral node, if its mode is one.
+    /// Whether the part creates an ephemeral node. False if its mode is invalid.
     #[must_use]
     pub fn makes_ephemeral(&self) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl Op {
         }
     }
 
-    /// Creates a node. The mode decides what kind of part it becomes; the result has no state but for containers.
+    /// Creates a node. The mode decides which kind of part this is. The result contains a stat only for containers.
     pub fn create(
         path: impl Into<String>,
         data: Option<Vec<u8>>,
@@ -68,10 +68,10 @@ impl Op {
         Self::of_create(request, OpCode::Create)
     }
 
-    /// Creates a node that goes when it was not used for `ttl_ms`.
+    /// Creates a node that is deleted if it has no children and is not changed for `ttl_ms`.
     ///
     /// # Errors
-    /// [`KeeperError::BadArguments`] when the mode has no time to live.
+    /// [`KeeperError::BadArguments`] if the mode has no time to live.
     pub fn create_ttl(
         path: impl Into<String>,
         data: Option<Vec<u8>>,
@@ -91,17 +91,17 @@ impl Op {
         }))
     }
 
-    /// Deletes a node of that version; -1 is any.
+    /// Deletes a node if it has that version; -1 means any version.
     pub fn delete(path: impl Into<String>, version: i32) -> Self {
         Self::Delete(DeleteRequest { path: path.into(), version })
     }
 
-    /// Writes the data of a node of that version; -1 is any.
+    /// Writes the data of a node if it has that version; -1 means any version.
     pub fn set_data(path: impl Into<String>, data: Option<Vec<u8>>, version: i32) -> Self {
         Self::SetData(SetDataRequest { path: path.into(), data, version })
     }
 
-    /// Fails unless the node has that version; -1 is any.
+    /// Fails unless the node has that version; -1 means any version.
     pub fn check(path: impl Into<String>, version: i32) -> Self {
         Self::Check(CheckVersionRequest { path: path.into(), version })
     }
@@ -116,8 +116,8 @@ impl Op {
         Self::GetData(GetDataRequest { path: path.into(), watch: false })
     }
 
-    /// The part that a create becomes: a container's mode wins over the code that it came under (Java:
-    /// Op.Create.getOpcode).
+    /// The part for a create request. If the mode is a container's, it decides, and not the code that the request was
+    /// sent with (Java: Op.Create.getOpcode).
     pub(crate) fn of_create(request: CreateRequest, came_as: OpCode) -> Self {
         if CreateMode::from_flag(request.flags).is_ok_and(CreateMode::is_container) {
             return Self::CreateContainer(request);

@@ -10,38 +10,39 @@ pub enum OpResult {
         /// Its path, with the number of a sequential node.
         path: String,
     },
-    /// A node was created, and its state was asked for. Containers and nodes with a time to live answer like this, too.
+    /// A node was created, and the result contains its stat. Containers and nodes with a time to live have this
+    /// result, too.
     Create2 {
         /// Its path, with the number of a sequential node.
         path: String,
-        /// Its state.
+        /// Its stat.
         stat: Stat,
     },
     /// A node was deleted.
     Delete,
     /// Data were written.
     SetData {
-        /// The node's state after it.
+        /// The node's stat after the write.
         stat: Stat,
     },
     /// The version was as expected.
     Check,
     /// The children.
     GetChildren {
-        /// Their names, in no order.
+        /// Their names, in no particular order.
         children: Vec<String>,
     },
     /// The data.
     GetData {
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     },
-    /// It failed, or another part did.
+    /// The part failed, or another part of the same `multi` did.
     Error {
-        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError); 0 for parts of a failed `multi` that were
-        /// not to blame.
+        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError). In a failed `multi`, 0 for the parts
+        /// before the failed one.
         err: i32,
     },
 }
@@ -63,7 +64,7 @@ impl OpResult {
         }
     }
 
-    /// The error's code, 0 when there is none.
+    /// The error code; 0 if there is none.
     #[must_use]
     pub const fn err(&self) -> i32 {
         match self {

@@ -1,7 +1,8 @@
 //! The records of the client protocol (Java: package org.apache.zookeeper.proto), in the order of zookeeper.jute.
 //!
-//! Fields where null means something are `Option`; a null elsewhere is an error of whoever sent it. The trailing
-//! `readOnly` of [`ConnectRequest`] and [`ConnectResponse`] is optional on the wire: who reads or writes them sees to it.
+//! Fields whose null has a meaning are `Option`; a null in another field is an error of the sender. The trailing
+//! `readOnly` of [`ConnectRequest`] and [`ConnectResponse`] is optional on the wire; the code that reads or writes
+//! these records handles that.
 
 use crate::data::{ACL, ClientInfo, Stat};
 use crate::ids::{SessionId, Zxid};
@@ -11,35 +12,35 @@ crate::record! {
     pub struct ConnectRequest {
         /// Version of the protocol, 0 for clients.
         protocol_version: i32,
-        /// The last transaction whose effect the client has seen.
+        /// The zxid of the last transaction that the client has seen.
         last_zxid_seen: Zxid,
         /// Session timeout, ms.
         time_out: i32,
-        /// The session; 0 asks for a new one.
+        /// The session id; 0 asks for a new session.
         session_id: SessionId,
         /// The session's password, 16 bytes.
         passwd: Option<Vec<u8>>,
-        /// Asks for, or tells of, a read-only server.
+        /// Whether the client accepts a read-only server.
         read_only: bool,
     }
 
     /// Answers `connect`.
     pub struct ConnectResponse {
-        /// Version of the protocol, 0 for clients.
+        /// Version of the protocol, always 0.
         protocol_version: i32,
         /// Session timeout, ms.
         time_out: i32,
-        /// The session; 0 asks for a new one.
+        /// The session id; 0 if the session has expired.
         session_id: SessionId,
         /// The session's password, 16 bytes.
         passwd: Option<Vec<u8>>,
-        /// Asks for, or tells of, a read-only server.
+        /// Whether the server is read-only.
         read_only: bool,
     }
 
-    /// Asks for watches again after a reconnect.
+    /// Sets watches again after a reconnect.
     pub struct SetWatches {
-        /// The last transaction that the client has seen.
+        /// The zxid of the last transaction that the client has seen.
         relative_zxid: Zxid,
         /// Paths with a data watch.
         data_watches: Vec<String>,
@@ -51,7 +52,7 @@ crate::record! {
 
     /// As [`SetWatches`], with persistent watches.
     pub struct SetWatches2 {
-        /// The last transaction that the client has seen.
+        /// The zxid of the last transaction that the client has seen.
         relative_zxid: Zxid,
         /// Paths with a data watch.
         data_watches: Vec<String>,
@@ -65,27 +66,27 @@ crate::record! {
         persistent_recursive_watches: Vec<String>,
     }
 
-    /// What every request starts with.
+    /// The header of every request.
     pub struct RequestHeader {
-        /// The client's number of the request; negative ones are special.
+        /// The client's number for the request. Negative numbers have special meanings.
         xid: i32,
         /// The operation's code.
         r#type: i32,
     }
 
-    /// What every part of a `multi` starts with.
+    /// The header of every part of a `multi`.
     pub struct MultiHeader {
         /// The operation's code.
         r#type: i32,
         /// Whether this header ends the list.
         done: bool,
-        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError), 0 when there is none.
+        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError); 0 if there is no error.
         err: i32,
     }
 
     /// Adds an id to the connection.
     pub struct AuthPacket {
-        /// The operation's code.
+        /// Unused; clients send 0.
         r#type: i32,
         /// The authentication scheme.
         scheme: String,
@@ -93,13 +94,13 @@ crate::record! {
         auth: Option<Vec<u8>>,
     }
 
-    /// What every reply and notification starts with.
+    /// The header of every reply and notification.
     pub struct ReplyHeader {
-        /// The client's number of the request; negative ones are special.
+        /// The client's number for the request. Negative numbers have special meanings.
         xid: i32,
-        /// The transaction.
+        /// The zxid of the request's transaction, or of the last applied transaction.
         zxid: Zxid,
-        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError), 0 when there is none.
+        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError); 0 if there is no error.
         err: i32,
     }
 
@@ -107,7 +108,7 @@ crate::record! {
     pub struct GetDataRequest {
         /// The node.
         path: String,
-        /// Whether to leave a watch.
+        /// Whether to set a watch.
         watch: bool,
     }
 
@@ -115,9 +116,9 @@ crate::record! {
     pub struct SetDataRequest {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// How often the data was changed.
+        /// The version that the data must have, or -1 for any.
         version: i32,
     }
 
@@ -129,13 +130,13 @@ crate::record! {
         leaving_servers: Option<String>,
         /// The whole new membership.
         new_members: Option<String>,
-        /// The configuration version that must be in force, or -1.
+        /// The version that the current configuration must have, or -1 for any.
         cur_config_id: i64,
     }
 
     /// Answers `setData`.
     pub struct SetDataResponse {
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
@@ -161,9 +162,9 @@ crate::record! {
     pub struct CreateRequest {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Option<Vec<ACL>>,
         /// Code of a [`CreateMode`](crate::create_mode::CreateMode).
         flags: i32,
@@ -173,13 +174,13 @@ crate::record! {
     pub struct CreateTTLRequest {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Option<Vec<ACL>>,
         /// Code of a [`CreateMode`](crate::create_mode::CreateMode).
         flags: i32,
-        /// How long the node may stay unused, ms.
+        /// The node's time to live, in ms.
         ttl: i64,
     }
 
@@ -187,7 +188,7 @@ crate::record! {
     pub struct DeleteRequest {
         /// The node.
         path: String,
-        /// How often the data was changed.
+        /// The version that the data must have, or -1 for any.
         version: i32,
     }
 
@@ -195,7 +196,7 @@ crate::record! {
     pub struct GetChildrenRequest {
         /// The node.
         path: String,
-        /// Whether to leave a watch.
+        /// Whether to set a watch.
         watch: bool,
     }
 
@@ -209,7 +210,7 @@ crate::record! {
     pub struct GetChildren2Request {
         /// The node.
         path: String,
-        /// Whether to leave a watch.
+        /// Whether to set a watch.
         watch: bool,
     }
 
@@ -217,7 +218,7 @@ crate::record! {
     pub struct CheckVersionRequest {
         /// The node.
         path: String,
-        /// How often the data was changed.
+        /// The version that the data must have, or -1 for any.
         version: i32,
     }
 
@@ -263,15 +264,15 @@ crate::record! {
     pub struct SetACLRequest {
         /// The node.
         path: String,
-        /// Who may do what.
+        /// The access control list.
         acl: Option<Vec<ACL>>,
-        /// How often the data was changed.
+        /// The version that the ACL must have, or -1 for any.
         version: i32,
     }
 
     /// Answers `setACL`.
     pub struct SetACLResponse {
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
@@ -279,13 +280,13 @@ crate::record! {
     pub struct AddWatchRequest {
         /// The node.
         path: String,
-        /// Code of the watch's mode.
+        /// Code of the watch's [mode](crate::add_watch_mode::AddWatchMode).
         mode: i32,
     }
 
-    /// What a watch has seen.
+    /// The event of a watch.
     pub struct WatcherEvent {
-        /// The operation's code.
+        /// Code of the event's type.
         r#type: i32,
         /// Code of the client's state.
         state: i32,
@@ -295,7 +296,7 @@ crate::record! {
 
     /// Answers `error`.
     pub struct ErrorResponse {
-        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError), 0 when there is none.
+        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError); 0 if there is no error.
         err: i32,
     }
 
@@ -309,7 +310,7 @@ crate::record! {
     pub struct Create2Response {
         /// The node.
         path: String,
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
@@ -317,49 +318,49 @@ crate::record! {
     pub struct ExistsRequest {
         /// The node.
         path: String,
-        /// Whether to leave a watch.
+        /// Whether to set a watch.
         watch: bool,
     }
 
     /// Answers `exists`.
     pub struct ExistsResponse {
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
     /// Answers `getData`.
     pub struct GetDataResponse {
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
     /// Answers `getChildren`.
     pub struct GetChildrenResponse {
-        /// Names of the children, in no order.
+        /// Names of the children, in no particular order.
         children: Vec<String>,
     }
 
     /// Answers `getAllChildrenNumber`.
     pub struct GetAllChildrenNumberResponse {
-        /// How many descendants.
+        /// The number of descendants.
         total_number: i32,
     }
 
     /// Answers `getChildren2`.
     pub struct GetChildren2Response {
-        /// Names of the children, in no order.
+        /// Names of the children, in no particular order.
         children: Vec<String>,
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
     /// Answers `getACL`.
     pub struct GetACLResponse {
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// The node's state.
+        /// The node's stat.
         stat: Stat,
     }
 
@@ -367,7 +368,7 @@ crate::record! {
     pub struct CheckWatchesRequest {
         /// The node.
         path: String,
-        /// The operation's code.
+        /// Code of the watcher's type.
         r#type: i32,
     }
 
@@ -375,13 +376,13 @@ crate::record! {
     pub struct RemoveWatchesRequest {
         /// The node.
         path: String,
-        /// The operation's code.
+        /// Code of the watcher's type.
         r#type: i32,
     }
 
     /// Asks for `getEphemerals`.
     pub struct GetEphemeralsRequest {
-        /// Where to look.
+        /// The prefix of the paths to list.
         prefix_path: Option<String>,
     }
 
@@ -393,7 +394,7 @@ crate::record! {
 
     /// Answers `whoAmI`.
     pub struct WhoAmIResponse {
-        /// Who the client is, one entry for each of its ids.
+        /// The ids of the client, one entry for each.
         client_info: Vec<ClientInfo>,
     }
 }

@@ -1,9 +1,9 @@
-//! Where quotas are kept in the tree (Java: org/apache/zookeeper/Quotas.java).
+//! The paths of quotas in the tree (Java: org/apache/zookeeper/Quotas.java).
 
-/// Where the system's own nodes are (Java: procZookeeper).
+/// The node below which the system's own nodes are (Java: procZookeeper).
 pub const PROC_ZOOKEEPER: &str = "/zookeeper";
 
-/// Below it, the tree of those paths that have a quota (Java: quotaZookeeper).
+/// The root of the quota tree, which has a node for every path with a quota (Java: quotaZookeeper).
 pub const QUOTA_ZOOKEEPER: &str = "/zookeeper/quota";
 
 /// The name of the node that holds a path's limits (Java: limitNode).
@@ -12,26 +12,26 @@ pub const LIMIT_NODE: &str = "zookeeper_limits";
 /// The name of the node that holds a path's usage (Java: statNode).
 pub const STAT_NODE: &str = "zookeeper_stats";
 
-/// The node that stands for a path in the quota tree.
+/// The node for a path in the quota tree.
 #[must_use]
 pub fn quota_path(path: &str) -> String {
     format!("{QUOTA_ZOOKEEPER}{path}")
 }
 
-/// The node of a path's limits.
+/// The node with a path's limits.
 #[must_use]
 pub fn limit_path(path: &str) -> String {
     format!("{QUOTA_ZOOKEEPER}{path}/{LIMIT_NODE}")
 }
 
-/// The node of a path's usage.
+/// The node with a path's usage.
 #[must_use]
 pub fn stat_path(path: &str) -> String {
     format!("{QUOTA_ZOOKEEPER}{path}/{STAT_NODE}")
 }
 
-/// The path that a node of the quota tree stands for. Like Java it only counts: what is before is not looked at; empty when
-/// the path is too short.
+/// The path that a node of the quota tree stands for. As in Java, this only removes a prefix of fixed length without
+/// checking it. The result is empty if the path is too short.
 #[must_use]
 pub fn trim_quota_path(quota_path: &str) -> &str {
     quota_path.get(QUOTA_ZOOKEEPER.len()..).unwrap_or_default()

@@ -1,8 +1,8 @@
-//! The text in a quota's nodes (Java: org/apache/zookeeper/StatsTrack.java).
+//! The text in the nodes of a quota (Java: org/apache/zookeeper/StatsTrack.java).
 //!
-//! `count=4,bytes=5=;byteHardLimit=10;countHardLimit=10`: count first and bytes second, because parsers up to 3.4.3 look
-//! nowhere else, and the odd `=` makes them ignore what follows. Differs from Java: a text that cannot be read is an error
-//! value and not an exception that ends the thread.
+//! `count=4,bytes=5=;byteHardLimit=10;countHardLimit=10`: count comes first and bytes second, because parsers up to
+//! 3.4.3 read only these positions. The odd `=` makes those parsers ignore the rest. Differs from Java: an invalid
+//! text gives an error value, and not an exception that ends the thread.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ const COUNT_HARD_LIMIT: &str = "countHardLimit";
 const BYTES: &str = "bytes";
 const BYTE_HARD_LIMIT: &str = "byteHardLimit";
 
-/// What Java gives where there is no value.
+/// Java's number for a missing value.
 const NONE: i64 = -1;
 
-/// A text that holds no limits and no usage.
+/// A text that contains no valid limits or usage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no list of key=number")]
 pub struct InvalidStats(
@@ -23,38 +23,38 @@ pub struct InvalidStats(
     pub String,
 );
 
-/// The limits or the usage of a path: -1 where there is none.
+/// The limits or the usage of a path. A missing value is -1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsTrack {
     stats: BTreeMap<String, i64>,
 }
 
 impl StatsTrack {
-    /// Nothing is limited or counted.
+    /// No limits and no usage.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the data of a quota's node; no data is no limits.
+    /// Parses the data of a quota's node. No data means no limits.
     ///
     /// # Errors
-    /// When it is not a list of keys and numbers.
+    /// If the data is not a list of keys and numbers.
     pub fn from_data(data: Option<&[u8]>) -> Result<Self, InvalidStats> {
         Self::from_text(&String::from_utf8_lossy(data.unwrap_or_default()))
     }
 
-    /// Reads the text of a quota's node.
+    /// Parses the text of a quota's node.
     ///
     /// # Errors
-    /// When it is not a list of keys and numbers.
+    /// If the text is not a list of keys and numbers.
     pub fn from_text(text: &str) -> Result<Self, InvalidStats> {
         let invalid = || InvalidStats(text.to_owned());
         let mut stats = BTreeMap::new();
         if text.is_empty() {
             return Ok(Self { stats });
         }
-        // Java's split leaves out empty pieces at the end, and a run of separators counts as one.
+        // Java's split leaves out empty pieces at the end, and treats a run of separators as one.
         let pairs = text.trim_end_matches([',', ';']);
         for (at, pair) in pairs.split([',', ';']).enumerate() {
             if at > 0 && pair.is_empty() {
@@ -83,7 +83,7 @@ impl StatsTrack {
         }
     }
 
-    /// Nodes: how many there are, or how many there should be at most.
+    /// The number of nodes: the usage, or the soft limit.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.value(COUNT)
@@ -94,7 +94,7 @@ impl StatsTrack {
         self.set_value(COUNT, count);
     }
 
-    /// How many nodes there may be at most.
+    /// The hard limit for the number of nodes.
     #[must_use]
     pub fn count_hard_limit(&self) -> i64 {
         self.value(COUNT_HARD_LIMIT)
@@ -105,7 +105,7 @@ impl StatsTrack {
         self.set_value(COUNT_HARD_LIMIT, count);
     }
 
-    /// Bytes of data: how many there are, or how many there should be at most.
+    /// The bytes of data: the usage, or the soft limit.
     #[must_use]
     pub fn bytes(&self) -> i64 {
         self.value(BYTES)
@@ -116,7 +116,7 @@ impl StatsTrack {
         self.set_value(BYTES, bytes);
     }
 
-    /// How many bytes of data there may be at most.
+    /// The hard limit for the bytes of data.
     #[must_use]
     pub fn byte_hard_limit(&self) -> i64 {
         self.value(BYTE_HARD_LIMIT)

@@ -1,7 +1,6 @@
 //! The records of the transaction log (Java: package org.apache.zookeeper.txn), in the order of zookeeper.jute.
 //!
-//! How a transaction is read and written as a whole, with its optional tail, is
-//! `server::util::serialize_utils`.
+//! `server::util::serialize_utils` reads and writes a whole transaction, with its optional tail.
 
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
@@ -9,113 +8,113 @@ use crate::ids::{SessionId, Zxid};
 crate::record! {
     /// The tree's digest after a transaction.
     pub struct TxnDigest {
-        /// How often the data was changed.
+        /// Version of the digest's algorithm.
         version: i32,
         /// Digest of the tree after the transaction.
         tree_digest: i64,
     }
 
-    /// What every transaction starts with.
+    /// The header of every transaction.
     pub struct TxnHeader {
-        /// The session that asked for it.
+        /// The session that made the request.
         client_id: SessionId,
-        /// The session's number of the request.
+        /// The session's number for the request.
         cxid: i32,
-        /// The transaction.
+        /// The zxid of the transaction.
         zxid: Zxid,
-        /// When the leader made it, ms since 1970 by its clock.
+        /// When the leader created it, in ms since 1970 by the leader's clock.
         time: i64,
         /// The operation's code.
         r#type: i32,
     }
 
-    /// `create` as written before 3.4: without the parent's version.
+    /// `create` as written before 3.4, without the parent's version.
     pub struct CreateTxnV0 {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// Whether the node goes with the session.
+        /// Whether the node is ephemeral.
         ephemeral: bool,
     }
 
-    /// Does `create`.
+    /// The transaction of `create`.
     pub struct CreateTxn {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// Whether the node goes with the session.
+        /// Whether the node is ephemeral.
         ephemeral: bool,
-        /// The parent's child version after it.
+        /// The parent's child version after the transaction.
         parent_c_version: i32,
     }
 
-    /// Does `createTTL`.
+    /// The transaction of `createTTL`.
     pub struct CreateTTLTxn {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// The parent's child version after it.
+        /// The parent's child version after the transaction.
         parent_c_version: i32,
-        /// How long the node may stay unused, ms.
+        /// The node's time to live, in ms.
         ttl: i64,
     }
 
-    /// Does `createContainer`.
+    /// The transaction of `createContainer`.
     pub struct CreateContainerTxn {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// The parent's child version after it.
+        /// The parent's child version after the transaction.
         parent_c_version: i32,
     }
 
-    /// Does `delete`.
+    /// The transaction of `delete`.
     pub struct DeleteTxn {
         /// The node.
         path: String,
     }
 
-    /// Does `setData`.
+    /// The transaction of `setData`.
     pub struct SetDataTxn {
         /// The node.
         path: String,
-        /// The data; null and empty are different.
+        /// The data. Null and empty are different.
         data: Option<Vec<u8>>,
-        /// How often the data was changed.
+        /// The new version of the data.
         version: i32,
     }
 
-    /// Does `checkVersion`.
+    /// The transaction of `checkVersion`.
     pub struct CheckVersionTxn {
         /// The node.
         path: String,
-        /// How often the data was changed.
+        /// The version that the data must have, or -1 for any.
         version: i32,
     }
 
-    /// Does `setACL`.
+    /// The transaction of `setACL`.
     pub struct SetACLTxn {
         /// The node.
         path: String,
-        /// Who may do what.
+        /// The access control list.
         acl: Vec<ACL>,
-        /// How often the data was changed.
+        /// The new version of the ACL.
         version: i32,
     }
 
-    /// Does `setMaxChildren`.
+    /// The transaction of `setMaxChildren`.
     pub struct SetMaxChildrenTxn {
         /// The node.
         path: String,
@@ -123,21 +122,21 @@ crate::record! {
         max: i32,
     }
 
-    /// Does `createSession`.
+    /// The transaction of `createSession`.
     pub struct CreateSessionTxn {
         /// Session timeout, ms.
         time_out: i32,
     }
 
-    /// Does `closeSession`.
+    /// The transaction of `closeSession`.
     pub struct CloseSessionTxn {
         /// The session's ephemeral nodes.
         paths2_delete: Vec<String>,
     }
 
-    /// A request that failed after it had taken a zxid.
+    /// A request that was refused after it had taken a zxid.
     pub struct ErrorTxn {
-        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError), 0 when there is none.
+        /// Code of a [`KeeperError`](crate::keeper_exception::KeeperError).
         err: i32,
     }
 
@@ -145,11 +144,11 @@ crate::record! {
     pub struct Txn {
         /// The operation's code.
         r#type: i32,
-        /// The data; null and empty are different.
+        /// The bytes of the part's record.
         data: Option<Vec<u8>>,
     }
 
-    /// All or nothing.
+    /// The transaction of `multi`: all parts are applied, or none.
     pub struct MultiTxn {
         /// The parts, in order.
         txns: Vec<Txn>,

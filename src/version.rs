@@ -1,28 +1,28 @@
-//! Which release this is (Java: org/apache/zookeeper/Version.java and
-//! version/VersionInfoMain.java).
+//! The release of this server (Java: org/apache/zookeeper/Version.java and version/VersionInfoMain.java).
 //!
-//! Clients and tools read the number to learn what a server can do, so it is that of the Java
-//! release whose behaviour this server has.
+//! Clients and tools use the version to learn what a server can do. It is therefore that of the Java release whose
+//! behaviour this server has.
 
-/// The Java release whose behaviour this is (Java: Version.getVersion).
+/// The Java release whose behaviour this server has (Java: Version.getVersion).
 pub const VERSION: &str = "3.9.5";
 
-/// The revision of the sources, if `build.rs` knows one (Java: Version.getRevisionHash).
+/// The revision of the sources, if `build.rs` knows it (Java: Version.getRevisionHash).
 pub const REVISION_HASH: &str = match option_env!("ZOOKEEPER_REVISION_HASH") {
     Some(hash) => hash,
     None => concat!("rust.", env!("CARGO_PKG_VERSION")),
 };
 
-/// The date of the revision; of the build, where no revision is known (Java: Version.getBuildDate). From `build.rs`.
+/// The date of the revision or, if it is unknown, of the build (Java: Version.getBuildDate). It comes from
+/// `build.rs`.
 pub const BUILD_DATE: &str = env!("ZOOKEEPER_BUILD_DATE");
 
-/// Number, revision and date, as the word `srvr` shows them (Java: Version.getFullVersion).
+/// Version, revision and date, as `srvr` shows them (Java: Version.getFullVersion).
 #[must_use]
 pub fn full_version() -> String {
     format!("{VERSION}-{REVISION_HASH}, built on {BUILD_DATE}")
 }
 
-/// The line of `zkServer.sh version` (Java: VersionInfoMain).
+/// The text that `zkServer.sh version` prints (Java: VersionInfoMain).
 #[must_use]
 pub fn version_info() -> String {
     format!(

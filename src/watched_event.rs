@@ -1,4 +1,4 @@
-//! What a watcher is told (Java: org/apache/zookeeper/WatchedEvent.java).
+//! The event that a watcher receives (Java: org/apache/zookeeper/WatchedEvent.java).
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ pub struct WatchedEvent<'a> {
     pub keeper_state: KeeperState,
     /// The node.
     pub path: &'a str,
-    /// The transaction that did it, or [`Zxid::NONE`].
+    /// The zxid of the transaction that caused the event, or [`Zxid::NONE`].
     pub zxid: Zxid,
 }
 
 impl WatchedEvent<'_> {
-    /// Its form on the wire (Java: getWrapper).
+    /// The record for the wire (Java: getWrapper).
     #[must_use]
     pub fn wrapper(&self) -> WatcherEvent {
         WatcherEvent {

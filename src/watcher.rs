@@ -11,20 +11,20 @@ pub enum EventType {
     NodeCreated = 1,
     /// The node was deleted.
     NodeDeleted = 2,
-    /// The node's data were written.
+    /// The node's data was written.
     NodeDataChanged = 3,
     /// A child was created or deleted.
     NodeChildrenChanged = 4,
-    /// Client side: the data watch was removed.
+    /// In the client: the data watch was removed.
     DataWatchRemoved = 5,
-    /// Client side: the child watch was removed.
+    /// In the client: the child watch was removed.
     ChildWatchRemoved = 6,
-    /// Client side: the persistent watch was removed.
+    /// In the client: the persistent watch was removed.
     PersistentWatchRemoved = 7,
 }
 
 impl EventType {
-    /// All of them.
+    /// All types.
     const ALL: [Self; 8] = [
         Self::None,
         Self::NodeCreated,
@@ -36,7 +36,7 @@ impl EventType {
         Self::PersistentWatchRemoved,
     ];
 
-    /// The type of a code on the wire (Java: EventType.fromInt); `None` when there is no such type.
+    /// The type for a code on the wire (Java: EventType.fromInt); `None` if there is no such type.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|event_type| event_type.code() == code)
@@ -73,7 +73,7 @@ pub enum KeeperState {
 }
 
 impl KeeperState {
-    /// All of them.
+    /// All states.
     const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Disconnected,
@@ -86,7 +86,7 @@ impl KeeperState {
         Self::Expired,
     ];
 
-    /// The state of a code on the wire (Java: KeeperState.fromInt); `None` when there is no such state.
+    /// The state for a code on the wire (Java: KeeperState.fromInt); `None` if there is no such state.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.code() == code)
@@ -99,14 +99,14 @@ impl KeeperState {
     }
 }
 
-/// Which watches a request means (Java: Watcher.WatcherType). The value is the code on the wire.
+/// The watches that a request applies to (Java: Watcher.WatcherType). The value is the code on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherType {
     /// Child watches.
     Children = 1,
     /// Data watches.
     Data = 2,
-    /// All of them.
+    /// Watches of all types.
     Any = 3,
     /// Persistent watches.
     Persistent = 4,
@@ -115,10 +115,10 @@ pub enum WatcherType {
 }
 
 impl WatcherType {
-    /// The type of a code on the wire (Java: WatcherType.fromInt).
+    /// The type for a code on the wire (Java: WatcherType.fromInt).
     ///
     /// # Errors
-    /// [`KeeperError::MarshallingError`] when there is no such type: Java's exception ends as that.
+    /// [`KeeperError::MarshallingError`] if there is no such type, because Java's exception leads to this answer.
     pub const fn from_code(code: i32) -> Result<Self, KeeperError> {
         Ok(match code {
             1 => Self::Children,

@@ -1,4 +1,4 @@
-//! Texts of ACLs (Java: the part of org/apache/zookeeper/ZKUtil.java that the server uses).
+//! The text form of ACLs (Java: the part of org/apache/zookeeper/ZKUtil.java that the server uses).
 
 use crate::data::ACL;
 use crate::zoo_defs::perms;
@@ -16,7 +16,7 @@ pub fn perm_string(permissions: i32) -> String {
     letters.iter().filter(|(bit, _)| permissions & bit != 0).map(|(_, letter)| letter).collect()
 }
 
-/// The entries as `scheme:id:permissions`, one behind the other without a separator, as in Java.
+/// The entries as `scheme:id:permissions`, concatenated without a separator, as in Java.
 #[must_use]
 pub fn acl_to_string(acls: &[ACL]) -> String {
     let entry = |acl: &ACL| format!("{}:{}:{}", acl.id.scheme, acl.id.id, perm_string(acl.perms));

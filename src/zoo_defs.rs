@@ -5,10 +5,10 @@ use crate::data::{ACL, Id};
 /// The node that holds the ensemble's configuration.
 pub const CONFIG_NODE: &str = "/zookeeper/config";
 
-/// Where the system's own nodes live.
+/// The node below which the system's own nodes are.
 pub const ZOOKEEPER_NODE_SUBTREE: &str = "/zookeeper/";
 
-/// A request's or transaction's code that is not an operation.
+/// The code of a request or transaction that is not a known operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown operation code {0}")]
 pub struct UnknownOpCode(
@@ -18,12 +18,12 @@ pub struct UnknownOpCode(
 
 macro_rules! op_codes {
     ($( $(#[$meta:meta])* $name:ident = $code:literal, $java:literal; )*) => {
-        /// What a request asks for, or a transaction does (Java: ZooDefs.OpCode).
+        /// The operation of a request or transaction (Java: ZooDefs.OpCode).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum OpCode { $( $(#[$meta])* $name = $code, )* }
 
         impl OpCode {
-            /// All of them, in the order of Java's list.
+            /// All operations, in the order of Java's list.
             pub const ALL: &[Self] = &[$( Self::$name, )*];
 
             /// The number on the wire.
@@ -52,13 +52,13 @@ macro_rules! op_codes {
 }
 
 op_codes! {
-    /// Not a request: a watch event's place in Java's list.
+    /// Not a request: the place of watch events in Java's list.
     Notification = 0, "notification";
     /// Creates a node.
     Create = 1, "create";
     /// Deletes a node.
     Delete = 2, "delete";
-    /// Asks whether a node is there.
+    /// Checks whether a node exists.
     Exists = 3, "exists";
     /// Reads a node's data.
     GetData = 4, "getData";
@@ -76,7 +76,7 @@ op_codes! {
     Ping = 11, "ping";
     /// Lists children, with the node's state.
     GetChildren2 = 12, "getChildren2";
-    /// Checks a node's version; within `multi` only.
+    /// Checks a node's version. Only within `multi`.
     Check = 13, "check";
     /// Several writes, all or nothing.
     Multi = 14, "multi";
@@ -84,13 +84,13 @@ op_codes! {
     Create2 = 15, "create2";
     /// Changes the ensemble's membership.
     Reconfig = 16, "reconfig";
-    /// Asks whether a watch is there.
+    /// Checks whether a watch exists.
     CheckWatches = 17, "checkWatches";
     /// Removes a watch.
     RemoveWatches = 18, "removeWatches";
     /// Creates a container.
     CreateContainer = 19, "createContainer";
-    /// Removes an empty container; made by the leader itself.
+    /// Deletes an empty container. Normally only the leader creates this request.
     DeleteContainer = 20, "deleteContainer";
     /// Creates a node with a time to live.
     CreateTtl = 21, "createTTL";
@@ -104,35 +104,35 @@ op_codes! {
     Sasl = 102, "sasl";
     /// Lists the session's ephemeral nodes.
     GetEphemerals = 103, "getEphemerals";
-    /// Counts all descendants.
+    /// Counts all descendants of a node.
     GetAllChildrenNumber = 104, "getAllChildrenNumber";
-    /// As `setWatches`, with persistent ones.
+    /// As `setWatches`, with persistent watches.
     SetWatches2 = 105, "setWatches2";
     /// Adds a persistent watch.
     AddWatch = 106, "addWatch";
-    /// Lists the connection's ids.
+    /// Lists the ids of the connection.
     WhoAmI = 107, "whoAmI";
-    /// Opens a session; made by servers.
+    /// Opens a session. Normally only servers create this request.
     CreateSession = -10, "createSession";
     /// Ends the session.
     CloseSession = -11, "closeSession";
-    /// A transaction that failed.
+    /// A transaction for a refused request.
     Error = -1, "error";
 }
 
 /// Bits of an ACL entry (Java: ZooDefs.Perms).
 pub mod perms {
-    /// May read data and list children.
+    /// Permission to read data and list children.
     pub const READ: i32 = 1;
-    /// May write data.
+    /// Permission to write data.
     pub const WRITE: i32 = 1 << 1;
-    /// May create children.
+    /// Permission to create children.
     pub const CREATE: i32 = 1 << 2;
-    /// May delete children.
+    /// Permission to delete children.
     pub const DELETE: i32 = 1 << 3;
-    /// May change the ACL.
+    /// Permission to change the ACL.
     pub const ADMIN: i32 = 1 << 4;
-    /// All of them.
+    /// All permissions.
     pub const ALL: i32 = READ | WRITE | CREATE | DELETE | ADMIN;
 }
 
@@ -144,7 +144,7 @@ pub mod add_watch_modes {
     pub const PERSISTENT_RECURSIVE: i32 = 1;
 }
 
-/// Ids and ACLs that everybody knows (Java: ZooDefs.Ids).
+/// Predefined ids and ACLs (Java: ZooDefs.Ids).
 pub mod ids {
     use super::{ACL, Id, perms};
 
@@ -154,13 +154,13 @@ pub mod ids {
         Id { scheme: "world".into(), id: "anyone".into() }
     }
 
-    /// Everybody may do everything (Java: OPEN_ACL_UNSAFE).
+    /// An ACL that lets everybody do everything (Java: OPEN_ACL_UNSAFE).
     #[must_use]
     pub fn open_acl_unsafe() -> Vec<ACL> {
         vec![ACL { perms: perms::ALL, id: anyone_id_unsafe() }]
     }
 
-    /// Everybody may read (Java: READ_ACL_UNSAFE).
+    /// An ACL that lets everybody read (Java: READ_ACL_UNSAFE).
     #[must_use]
     pub fn read_acl_unsafe() -> Vec<ACL> {
         vec![ACL { perms: perms::READ, id: anyone_id_unsafe() }]

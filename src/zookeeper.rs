@@ -1,7 +1,8 @@
-//! A client: one method an operation (Java: ZooKeeper.java and admin/ZooKeeperAdmin.java).
+//! A client, with one method for each operation (Java: ZooKeeper.java and admin/ZooKeeperAdmin.java).
 //!
-//! Methods wait for the answer; those named `submit_*` give it later, so that many can be on their way. Watches of all
-//! kinds are told on the one channel that [`ZooKeeper::connect`] returns, in the place of Java's watcher objects.
+//! Methods wait for the answer. Methods named `submit_*` return it later, so that many requests can be in flight.
+//! Events of all watches go to the one channel that [`ZooKeeper::connect`] returns, in place of Java's watcher
+//! objects.
 
 use std::time::Duration;
 
@@ -40,28 +41,28 @@ pub struct ZooKeeper {
     cnxn: ClientCnxn,
 }
 
-/// Why a `multi` gave no results.
+/// Why a `multi` has no results.
 #[derive(Debug, thiserror::Error)]
 pub enum MultiError {
-    /// Reads and writes cannot be in one request.
+    /// Reads and writes were mixed in one request.
     #[error(transparent)]
     MixedKinds(#[from] MixedKinds),
     /// The request as a whole failed.
     #[error(transparent)]
     Request(#[from] ClientError),
-    /// A part failed, and so all of them.
+    /// One part failed, so no part was applied.
     #[error("{error}")]
     Part {
         /// The error of the first part that failed.
         error: ClientError,
-        /// What each part came to: 0 before the one that failed, then its error, then
+        /// The result of each part: 0 before the failed part, then its error, then
         /// [`KeeperError::RuntimeInconsistency`].
         results: Vec<OpResult>,
     },
 }
 
 impl MultiError {
-    /// The code, when it is one that is known.
+    /// The error code, if it is a known one.
     #[must_use]
     pub const fn keeper_error(&self) -> Option<KeeperError> {
         match self {
@@ -72,11 +73,11 @@ impl MultiError {
 }
 
 impl ZooKeeper {
-    /// Starts to connect to one of `host:port,host:port/chroot`. The channel gives changes of the client's state, and
-    /// what its watches have seen.
+    /// Starts to connect to one of the servers in `host:port,host:port/chroot`. The channel delivers changes of the
+    /// client's state and the events of its watches.
     ///
     /// # Errors
-    /// When the text names no servers, or the system has no room for another thread.
+    /// If the text names no servers, or the system has no room for another thread.
     pub fn connect(
         connect_string: &str,
         config: ClientConfig,
@@ -91,19 +92,19 @@ impl ZooKeeper {
         &self.cnxn
     }
 
-    /// The state now (Java: getState).
+    /// The current state (Java: getState).
     #[must_use]
     pub fn state(&self) -> States {
         self.cnxn.states()
     }
 
-    /// Waits until a server serves the client; false when none has in that time.
+    /// Waits until a server serves the client. Returns false if none does within that time.
     #[must_use]
     pub fn wait_connected(&self, timeout: Duration) -> bool {
         self.cnxn.wait_connected(timeout).is_connected()
     }
 
-    /// The session; 0 before there is one.
+    /// The session id; 0 before there is a session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.cnxn.session_id()
@@ -115,13 +116,13 @@ impl ZooKeeper {
         self.cnxn.session_passwd()
     }
 
-    /// The session's timeout as the server has set it, ms.
+    /// The session timeout that the server granted, in ms.
     #[must_use]
     pub fn session_timeout_ms(&self) -> i32 {
         self.cnxn.session_timeout_ms()
     }
 
-    /// Ends the session. A second call finds nothing to do.
+    /// Closes the session. A second call does nothing.
     pub fn close(&self) {
         self.cnxn.close();
     }
@@ -139,23 +140,23 @@ impl ZooKeeper {
         watch.then(|| WatchRegistration { kind, path: path.to_owned() })
     }
 
-    /// Proves an id to the server, now and after each reconnect (Java: addAuthInfo, which does not wait).
+    /// Sends credentials to the server, now and after each reconnect (Java: addAuthInfo, which does not wait).
     ///
     /// # Errors
-    /// [`KeeperError::AuthFailed`] when the server refuses it; the client is at its end then.
+    /// [`KeeperError::AuthFailed`] if the server refuses them; the client then ends.
     pub fn add_auth_info(&self, scheme: &str, auth: &[u8]) -> Result<(), ClientError> {
         self.submit_auth_info(scheme, Some(auth.to_vec())).wait()
     }
 
-    /// The same without waiting.
+    /// As [`add_auth_info`](Self::add_auth_info), without waiting.
     pub fn submit_auth_info(&self, scheme: &str, auth: Option<Vec<u8>>) -> Pending<()> {
         self.cnxn.add_auth_info(scheme, auth)
     }
 
-    /// Creates a node; gives its path, with the number of a sequential one.
+    /// Creates a node. Returns its path, with the number of a sequential node.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn create(
         &self,
         path: &str,
@@ -168,7 +169,8 @@ impl ZooKeeper {
         created.map(|created| self.client_path(&created.path)).map_err(|error| error.at(path))
     }
 
-    /// The same without waiting and without looking at the path. The path in the answer is the server's.
+    /// As [`create`](Self::create), without waiting and without checking the path. The path in the answer is the
+    /// server's.
     pub fn submit_create(
         &self,
         path: &str,
@@ -181,7 +183,7 @@ impl ZooKeeper {
         self.cnxn.submit_record(op, &request, None)
     }
 
-    /// Creates a node; gives its path and state.
+    /// Creates a node. Returns its path and stat.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -199,7 +201,8 @@ impl ZooKeeper {
         self.created(created, path)
     }
 
-    /// Creates a node that goes when it was not used for `ttl_ms`; gives its path and state.
+    /// Creates a node that is deleted if it has no children and is not changed for `ttl_ms`. Returns its path and
+    /// stat.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -243,27 +246,27 @@ impl ZooKeeper {
         Ok((self.client_path(&created.path), created.stat))
     }
 
-    /// Deletes a node of that version; -1 is any.
+    /// Deletes a node if it has that version; -1 means any version.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn delete(&self, path: &str, version: i32) -> Result<(), ClientError> {
         validate_path(path)?;
         self.submit_delete(path, version).wait().map_err(|error| error.at(path))
     }
 
-    /// The same without waiting and without looking at the path.
+    /// As [`delete`](Self::delete), without waiting and without checking the path.
     pub fn submit_delete(&self, path: &str, version: i32) -> Pending<()> {
-        // Everybody's root cannot be deleted; the client's own can.
+        // The server's root cannot be deleted, but the root of the client's chroot can.
         let path = if path == "/" { path.to_owned() } else { self.server_path(path) };
         let request = DeleteRequest { path, version };
         self.cnxn.submit(OpCode::Delete, request.to_bytes(), None, decode_nothing)
     }
 
-    /// The node's state; `None` when it is not there. A watch is left either way.
+    /// The node's stat; `None` if it does not exist. The watch is set in both cases.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn exists(&self, path: &str, watch: bool) -> Result<Option<Stat>, ClientError> {
         validate_path(path)?;
         match self.submit_exists(path, watch).wait() {
@@ -273,17 +276,17 @@ impl ZooKeeper {
         }
     }
 
-    /// The same without waiting and without looking at the path; a missing node is an error.
+    /// As [`exists`](Self::exists), without waiting and without checking the path. A missing node is an error.
     pub fn submit_exists(&self, path: &str, watch: bool) -> Pending<ExistsResponse> {
         let request = ExistsRequest { path: self.server_path(path), watch };
         let watch = Self::registration(watch, WatchKind::Exist, path);
         self.cnxn.submit_record(OpCode::Exists, &request, watch)
     }
 
-    /// A node's data and state.
+    /// A node's data and stat.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_data(
         &self,
         path: &str,
@@ -294,19 +297,19 @@ impl ZooKeeper {
         Ok((response.data, response.stat))
     }
 
-    /// The same without waiting and without looking at the path.
+    /// As [`get_data`](Self::get_data), without waiting and without checking the path.
     pub fn submit_get_data(&self, path: &str, watch: bool) -> Pending<GetDataResponse> {
         let request = GetDataRequest { path: self.server_path(path), watch };
         let watch = Self::registration(watch, WatchKind::Data, path);
         self.cnxn.submit_record(OpCode::GetData, &request, watch)
     }
 
-    /// The ensemble's configuration, and the state of its node.
+    /// The ensemble's configuration, and the stat of its node.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// If the server refuses the request.
     pub fn get_config(&self, watch: bool) -> Result<(Option<Vec<u8>>, Stat), ClientError> {
-        // The one path that no chroot moves.
+        // The chroot does not apply to this path.
         let request = GetDataRequest { path: CONFIG_NODE.into(), watch };
         let watch = Self::registration(watch, WatchKind::Data, CONFIG_NODE);
         let pending = self.cnxn.submit_record::<GetDataResponse>(OpCode::GetData, &request, watch);
@@ -314,10 +317,10 @@ impl ZooKeeper {
         Ok((response.data, response.stat))
     }
 
-    /// Writes the data of a node of that version; -1 is any.
+    /// Writes the data of a node if it has that version; -1 means any version.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn set_data(
         &self,
         path: &str,
@@ -329,7 +332,7 @@ impl ZooKeeper {
         response.map(|response| response.stat).map_err(|error| error.at(path))
     }
 
-    /// The same without waiting and without looking at the path.
+    /// As [`set_data`](Self::set_data), without waiting and without checking the path.
     pub fn submit_set_data(
         &self,
         path: &str,
@@ -341,10 +344,10 @@ impl ZooKeeper {
         self.cnxn.submit_record(OpCode::SetData, &request, None)
     }
 
-    /// A node's ACL and state.
+    /// A node's ACL and stat.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_acl(&self, path: &str) -> Result<(Vec<ACL>, Stat), ClientError> {
         validate_path(path)?;
         let request = GetACLRequest { path: self.server_path(path) };
@@ -353,10 +356,10 @@ impl ZooKeeper {
         Ok((response.acl, response.stat))
     }
 
-    /// Sets the ACL of a node whose ACL has that version; -1 is any.
+    /// Sets the ACL of a node if its ACL has that version; -1 means any version.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn set_acl(&self, path: &str, acl: Vec<ACL>, version: i32) -> Result<Stat, ClientError> {
         validate_path(path)?;
         validate_acl(&acl)?;
@@ -365,27 +368,27 @@ impl ZooKeeper {
         pending.wait().map(|response| response.stat).map_err(|error| error.at(path))
     }
 
-    /// The names of a node's children, in no order.
+    /// The names of a node's children, in no particular order.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_children(&self, path: &str, watch: bool) -> Result<Vec<String>, ClientError> {
         validate_path(path)?;
         let response = self.submit_get_children(path, watch).wait();
         response.map(|response| response.children).map_err(|error| error.at(path))
     }
 
-    /// The same without waiting and without looking at the path.
+    /// As [`get_children`](Self::get_children), without waiting and without checking the path.
     pub fn submit_get_children(&self, path: &str, watch: bool) -> Pending<GetChildrenResponse> {
         let request = GetChildrenRequest { path: self.server_path(path), watch };
         let watch = Self::registration(watch, WatchKind::Child, path);
         self.cnxn.submit_record(OpCode::GetChildren, &request, watch)
     }
 
-    /// The names of a node's children, in no order, and its state.
+    /// The names of a node's children, in no particular order, and its stat.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_children2(
         &self,
         path: &str,
@@ -400,10 +403,10 @@ impl ZooKeeper {
         Ok((response.children, response.stat))
     }
 
-    /// How many nodes there are below.
+    /// The number of the node's descendants.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_all_children_number(&self, path: &str) -> Result<i32, ClientError> {
         validate_path(path)?;
         let request = GetAllChildrenNumberRequest { path: self.server_path(path) };
@@ -415,10 +418,10 @@ impl ZooKeeper {
         pending.wait().map(|response| response.total_number).map_err(|error| error.at(path))
     }
 
-    /// The session's ephemeral nodes whose paths start like that.
+    /// The paths of the session's ephemeral nodes that start with this prefix.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn get_ephemerals(&self, prefix_path: &str) -> Result<Vec<String>, ClientError> {
         validate_path(prefix_path)?;
         let request = GetEphemeralsRequest { prefix_path: Some(self.server_path(prefix_path)) };
@@ -428,25 +431,26 @@ impl ZooKeeper {
         Ok(response.ephemerals.iter().map(|path| self.client_path(path)).collect())
     }
 
-    /// Waits until the server has seen all that the leader had committed (Java: sync, which is asynchronous).
+    /// Waits until the server has applied everything that the leader had committed
+    /// (Java: sync, which is asynchronous).
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn sync(&self, path: &str) -> Result<(), ClientError> {
         validate_path(path)?;
         self.submit_sync(path).wait().map(|_| ()).map_err(|error| error.at(path))
     }
 
-    /// The same without waiting and without looking at the path.
+    /// As [`sync`](Self::sync), without waiting and without checking the path.
     pub fn submit_sync(&self, path: &str) -> Pending<SyncResponse> {
         let request = SyncRequest { path: self.server_path(path) };
         self.cnxn.submit_record(OpCode::Sync, &request, None)
     }
 
-    /// Several writes, all or none, or several reads, each on its own.
+    /// Several writes, of which all or none are applied, or several reads, each with its own result.
     ///
     /// # Errors
-    /// When reads and writes are mixed, the server refuses the request, or a write fails.
+    /// If reads and writes are mixed, the server refuses the request, or a write fails.
     pub fn multi(&self, ops: Vec<Op>) -> Result<Vec<OpResult>, MultiError> {
         let results = self.submit_multi(ops)?.wait()?.results;
         let is_read = results.iter().any(|result| {
@@ -454,7 +458,7 @@ impl ZooKeeper {
         });
         let failed = results.iter().map(OpResult::err).find(|err| *err != 0);
         match failed {
-            // Where a read has succeeded, others may have failed on their own.
+            // If a read succeeded, this was a `multiRead`: other reads may fail on their own.
             Some(code) if !is_read => {
                 Err(MultiError::Part { error: ClientError::of_code(code, None), results })
             }
@@ -471,10 +475,10 @@ impl ZooKeeper {
         }
     }
 
-    /// The same without waiting. Paths in the answer are the server's.
+    /// As [`multi`](Self::multi), without waiting. Paths in the answer are the server's.
     ///
     /// # Errors
-    /// When reads and writes are mixed.
+    /// If reads and writes are mixed.
     pub fn submit_multi(&self, ops: Vec<Op>) -> Result<Pending<MultiResponse>, MixedKinds> {
         let ops = ops.into_iter().map(|op| self.with_chroot(op)).collect();
         let request = MultiOperationRecord::new(ops)?;
@@ -497,10 +501,10 @@ impl ZooKeeper {
         op
     }
 
-    /// Adds a watch that stays.
+    /// Adds a persistent watch.
     ///
     /// # Errors
-    /// When the path cannot be one, or the server refuses it.
+    /// If the path is invalid or the server refuses the request.
     pub fn add_watch(&self, path: &str, mode: AddWatchMode) -> Result<(), ClientError> {
         validate_path(path)?;
         let request = AddWatchRequest { path: self.server_path(path), mode: mode.mode() };
@@ -513,10 +517,10 @@ impl ZooKeeper {
         pending.wait().map_err(|error| error.at(path))
     }
 
-    /// Removes the watches of that type (Java: removeAllWatches). With `local`, also when the server cannot be asked.
+    /// Removes the watches of that type (Java: removeAllWatches). With `local`, also if the server cannot be asked.
     ///
     /// # Errors
-    /// [`KeeperError::NoWatcher`] when there is none; otherwise as the others.
+    /// [`KeeperError::NoWatcher`] if there is no such watch; otherwise as for the other operations.
     pub fn remove_all_watches(
         &self,
         path: &str,
@@ -544,10 +548,10 @@ impl ZooKeeper {
         Ok(())
     }
 
-    /// Asks the server whether this client has a watch of that type there.
+    /// Asks the server whether this client has a watch of that type on the node.
     ///
     /// # Errors
-    /// [`KeeperError::NoWatcher`] when it has none; otherwise as the others.
+    /// [`KeeperError::NoWatcher`] if there is no such watch; otherwise as for the other operations.
     pub fn check_watches(&self, path: &str, watcher_type: WatcherType) -> Result<(), ClientError> {
         validate_path(path)?;
         let r#type = watcher_type as i32;
@@ -557,10 +561,10 @@ impl ZooKeeper {
         pending.wait().map_err(|error| error.at(path))
     }
 
-    /// The client's ids as the server knows them.
+    /// The client's ids, as the server knows them.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// If the server refuses the request.
     pub fn who_am_i(&self) -> Result<Vec<ClientInfo>, ClientError> {
         let decode = |body: &[u8], limits| {
             let mut archive = crate::jute::BinaryInputArchive::new(body, limits);
@@ -570,10 +574,11 @@ impl ZooKeeper {
         Ok(response.client_info)
     }
 
-    /// Changes the ensemble (Java: ZooKeeperAdmin.reconfigure); gives the new configuration and the state of its node.
+    /// Changes the ensemble's members (Java: ZooKeeperAdmin.reconfigure). Returns the new configuration and the stat
+    /// of its node.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// If the server refuses the request.
     pub fn reconfigure(
         &self,
         joining_servers: Option<&str>,
@@ -592,7 +597,7 @@ impl ZooKeeper {
         Ok((response.data, response.stat))
     }
 
-    /// The last transaction that an answer has named.
+    /// The zxid of the last answer that had one.
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
         self.cnxn.last_zxid()

@@ -12,7 +12,7 @@ const BANNER: [&str; 6] = [
     r"                                    /_/",
 ];
 
-/// Logs the name in large letters, for the logger of that name.
+/// Logs the name in large letters, with that logger.
 pub fn print_banner(log_target: &str) {
     for line in BANNER {
         info!(target: log_target, "{line}");

@@ -1,9 +1,10 @@
 //! The shell, `zkCli.sh` (Java: ZooKeeperMain.java).
 //!
-//! Threads: the caller's runs the commands and prints; `stdin` reads lines, so that events are printed while nobody types.
-//! Differs from Java: there is no completion (as Java without JLine on its class path), and a line of blanks does nothing,
-//! where Java runs the command before it again. As in Java, the end of the input and of a single command leave the session
-//! to expire; `quit` closes it.
+//! Threads: the caller's thread runs the commands and prints; `stdin` reads lines, so that events are printed while
+//! nobody types.
+//! Differs from Java: there is no completion (as in Java without JLine on its class path), and a line of blanks does
+//! nothing, where Java repeats the previous command. As in Java, the session is left to expire at the end of the
+//! input and after a single command; `quit` closes it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +32,7 @@ pub mod words;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.ZooKeeperMain";
 
-/// Commands of the shell itself.
+/// The shell's own commands.
 const OWN_COMMANDS: [(&str, &str); 5] = [
     ("connect", "host:port"),
     ("history", ""),
@@ -40,18 +41,18 @@ const OWN_COMMANDS: [(&str, &str); 5] = [
     ("quit", ""),
 ];
 
-/// How many old commands `history` shows.
+/// How many earlier commands `history` shows.
 const HISTORY_SHOWN: usize = 10;
 
-/// Where lines come from.
+/// The source of the lines.
 pub struct Input {
     /// The lines.
     pub lines: Box<dyn BufRead + Send>,
-    /// Whether somebody types them, and wants a prompt.
+    /// Whether a user types them and needs a prompt.
     pub is_terminal: bool,
 }
 
-/// What the command line asks for (Java: MyCommandOptions.parseOptions).
+/// The options of the command line (Java: MyCommandOptions.parseOptions).
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Options {
     server: String,
@@ -59,12 +60,12 @@ struct Options {
     read_only: bool,
     client_configuration: Option<String>,
     wait_for_connection: bool,
-    /// A single command; without one the shell asks for more.
+    /// A single command; without one, the shell is interactive.
     command: Vec<String>,
 }
 
 impl Options {
-    /// An option without its value is told and ends the options, as in Java.
+    /// If an option has no value, the shell says so and reads no further options, as in Java.
     fn parse(args: &[String], err: &mut dyn Write) -> Self {
         let mut options = Self {
             server: "localhost:2181".into(),
@@ -144,10 +145,10 @@ impl fmt::Debug for ZooKeeperMain<'_> {
 }
 
 impl<'a> ZooKeeperMain<'a> {
-    /// Starts to connect as the words of the command line say.
+    /// Starts to connect as the arguments ask.
     ///
     /// # Errors
-    /// What to end with, when they cannot be followed; why has been printed.
+    /// The exit code, if the arguments are invalid. The reason has been printed.
     pub fn new(
         args: &[String],
         properties: &SystemProperties,
@@ -237,7 +238,7 @@ impl<'a> ZooKeeperMain<'a> {
         }
     }
 
-    /// The next line; events are printed while there is none.
+    /// Returns the next line. Prints events while it waits.
     fn next_line(&mut self, lines: &Receiver<String>) -> Option<String> {
         loop {
             let events = self.console.events.clone().unwrap_or_else(never);
@@ -245,7 +246,7 @@ impl<'a> ZooKeeperMain<'a> {
                 recv(lines) -> line => return line.ok(),
                 recv(events) -> event => match event {
                     Ok(event) => self.console.print_event(&event),
-                    // The client is closed: there will be no more.
+                    // The client is closed, so no more events come.
                     Err(_) => self.console.events = None,
                 },
             }
@@ -259,7 +260,7 @@ impl<'a> ZooKeeperMain<'a> {
         let _reader_has_gone = write!(out, "{prompt}").and_then(|()| out.flush());
     }
 
-    /// Does what a line says, and prints what the client was told meanwhile (Java: executeLine).
+    /// Runs a line, and prints the events that arrived meanwhile (Java: executeLine).
     pub fn execute_line(&mut self, line: &str) {
         let words = words::split(line);
         if words.is_empty() || line.trim().is_empty() {
@@ -275,7 +276,7 @@ impl<'a> ZooKeeperMain<'a> {
     fn process_cmd(&mut self, words: Vec<String>) {
         match self.process_zk_cmd(words) {
             Ok(()) => {
-                // The exit code of `quit` is that of the command before it.
+                // `quit` ends the shell with the exit code of the previous command.
                 if !self.has_quit {
                     self.exit_code = ExitCode::ExecutionFinished;
                 }
@@ -369,7 +370,7 @@ impl<'a> ZooKeeperMain<'a> {
     }
 }
 
-/// Lines of the input, one ahead of the shell at most.
+/// The lines of the input. At most one line is read ahead.
 fn read_lines(mut input: Box<dyn BufRead + Send>) -> std::io::Result<Receiver<String>> {
     let (sender, lines) = bounded(0);
     zookeeper_thread::spawn("stdin", None, move || {
@@ -391,7 +392,8 @@ const JUTE_MAXBUFFER: &str = "jute.maxbuffer";
 const REQUEST_TIMEOUT: &str = "zookeeper.request.timeout";
 const CLIENT_SECURE: &str = "zookeeper.client.secure";
 
-/// The client's settings: from the command line, from `-D` flags, and from the file of `-client-configuration`, which wins.
+/// The client's settings, from the command line, from `-D` flags, and from the file of `-client-configuration`, which
+/// wins.
 fn client_config(
     options: &Options,
     properties: &SystemProperties,
@@ -429,7 +431,8 @@ fn client_config(
     Ok(config)
 }
 
-/// A JAAS file with a section for clients makes Java's shell authenticate with SASL. This one goes on without.
+/// With a JAAS file that has a section for clients, Java's shell authenticates with SASL. This shell continues
+/// without SASL.
 fn without_sasl(properties: &SystemProperties) -> Option<String> {
     let section = properties.get("zookeeper.sasl.clientconfig").unwrap_or("Client");
     let sections = jaas::sections_of(properties)?.ok()?;

@@ -16,13 +16,13 @@ use super::scenarios::SESSION_TIMEOUT_MS;
 use super::server_process::{ServerOptions, ServerSpec};
 use super::template::MAX_KEYS;
 
-/// A share of reads or writes: far more than anybody needs, and far from overflow.
+/// The largest share of reads or writes: more than anybody needs, and far from an overflow.
 const MAX_SHARE: u64 = 1 << 20;
 
-/// The longest value: above jute.maxbuffer no server takes it.
+/// The longest value. No server takes a longer one, because of `jute.maxbuffer`.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 
-/// The first words, with what they do.
+/// The commands of `zkBench.sh`, with what they do.
 pub(crate) const USAGE: &str = "usage: zkBench.sh COMMAND [options]
   run       load a server that runs already
   compare   start servers, load them in turns, print how they compare
@@ -31,12 +31,12 @@ pub(crate) const USAGE: &str = "usage: zkBench.sh COMMAND [options]
 zkBench.sh COMMAND --help lists the options.
 ";
 
-/// Where the result goes besides the terminal.
+/// Where the result goes in addition to the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JsonTo {
     /// Nowhere.
     Nobody,
-    /// To the output, in the place of everything else.
+    /// To standard output, instead of the progress and the table.
     Output,
     /// To a file.
     File(PathBuf),
@@ -59,10 +59,10 @@ pub(crate) enum Work {
     Create(Creation),
 }
 
-/// Reads the arguments behind `bench`.
+/// Parses the arguments that follow `bench`.
 ///
 /// # Errors
-/// When they ask for something that cannot be.
+/// If the arguments are invalid.
 pub(crate) fn parse(args: &[String]) -> Result<Asked, BenchError> {
     let Some((command, rest)) = args.split_first() else {
         return Err(BenchError::Arguments(USAGE.trim_end().into()));
@@ -314,7 +314,7 @@ fn probe(given: &Given<'_>) -> Result<Asked, BenchError> {
     Ok(Asked::Probe { plan, json: given.json() })
 }
 
-/// A free argument is a zoo.cfg, so that a comparison can start it like any other server.
+/// A free argument counts as the zoo.cfg, so that a comparison can start this server like any other.
 fn null(given: &Given<'_>) -> Result<Asked, BenchError> {
     let mut port = given.number_or("port", 2181)?;
     if let Some(cfg) = given.0.free.first() {
@@ -327,7 +327,7 @@ fn null(given: &Given<'_>) -> Result<Asked, BenchError> {
     Ok(Asked::Null { port })
 }
 
-/// The options that were given, with defaults for the others.
+/// The given options, with defaults for the others.
 struct Given<'a>(&'a Matches);
 
 impl Given<'_> {
@@ -344,7 +344,7 @@ impl Given<'_> {
         self.0.opt_str(name).map(parse).transpose()
     }
 
-    /// Numbers with commas between them; none when the option is not given.
+    /// Numbers separated by commas; empty if the option is not given.
     fn numbers<T: FromStr>(&self, name: &str) -> Result<Vec<T>, BenchError> {
         let parse = |text: &str| {
             text.trim().parse().map_err(|_| {

@@ -1,9 +1,9 @@
-//! The comparison: servers side by side, load by load, in rounds (no Java twin).
+//! Compares servers side by side, load by load, in rounds (no Java twin).
 //!
-//! All servers of a round run at the same time and only one of them works: a load is applied to one after the other
-//! before the next load begins, in an order that changes, so that whatever else the machine does hits all of them alike.
-//! A server is one process or an ensemble on this machine. Members of an idle ensemble send each other a few pings a
-//! second: that costs them well below a hundredth of a processor.
+//! All servers of a round run at the same time, but only one of them works. Each load runs on one server after the
+//! other before the next load begins. The order of the servers changes, so that other work on the machine disturbs
+//! all of them alike. A server is one process, or an ensemble on this machine. Members of an idle ensemble send each
+//! other a few pings a second, which costs well below a hundredth of a processor.
 
 use std::fs;
 use std::io::Write;
@@ -23,24 +23,24 @@ use super::server_process::{
     Ports, ServerOptions, ServerSpec, raise_file_limit, wait_for_quiet_machine,
 };
 
-/// Where loads work.
+/// The node below which the loads work.
 const ROOT: &str = "/bench";
 
-/// How often the watched node is written, warm-up included.
+/// How often the watched node is written, including the warm-up.
 const WATCH_ROUNDS: usize = 20;
 
 /// The parts of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Start and idle memory; then the loads.
+    /// Start time and idle memory, then the loads.
     Matrix,
-    /// Creation of many nodes, memory with them, start with them.
+    /// Creation of many nodes, the memory with them, and the start with them.
     Nodes,
     /// Idle sessions.
     Sessions,
     /// Watches.
     Watches,
-    /// Deaths of an ensemble's leader.
+    /// Failover: the leader of an ensemble is killed.
     Failover,
 }
 
@@ -58,35 +58,35 @@ impl Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Comparison {
     pub(crate) servers: Vec<ServerSpec>,
-    /// Processes of each server: one alone, or the members of an ensemble.
+    /// Processes of each server: 1 for a standalone server, otherwise the members of the ensemble.
     pub(crate) members: usize,
     pub(crate) options: ServerOptions,
     pub(crate) parts: Vec<Part>,
     pub(crate) rounds: usize,
-    /// Loads whose name contains one of these; all when there is none.
+    /// Only loads whose name contains one of these; empty means all loads.
     pub(crate) only: Vec<String>,
     pub(crate) keys: u64,
     pub(crate) value_bytes: usize,
     pub(crate) threads: Option<usize>,
-    /// Mixed load on each server before the first measured one: just-in-time compilers need it.
+    /// How long a mixed load runs on each server before the first measured load: just-in-time compilers need it.
     pub(crate) warm_server: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
-    /// How long to wait, before each measurement, for others on the machine to be quiet.
+    /// How long to wait, before each measurement, for other programs on the machine to become idle.
     pub(crate) patience: Duration,
     pub(crate) creation: Creation,
     pub(crate) sessions: usize,
     pub(crate) hold: Duration,
     pub(crate) watchers: usize,
-    /// Leaders that are killed in a round.
+    /// How many times the leader is killed in a round.
     pub(crate) kills: usize,
     pub(crate) dir: PathBuf,
-    /// Leave data directories and logs.
+    /// Keep the data directories and logs.
     pub(crate) keep: bool,
 }
 
-/// Runs all rounds; what was measured, and what has ended them early: a server that does not start, serves wrongly or
-/// loses a session. Its log and data stay then.
+/// Runs all rounds. Returns what was measured, and the error that ended the rounds early: a server did not start,
+/// answered wrongly or lost a session. Its log and data are kept then.
 pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> (Figures, Result<(), BenchError>) {
     let needed = plan.sessions.max(plan.watchers) as u64 + 100;
     if let Some(limit) = raise_file_limit().filter(|limit| *limit < needed) {
@@ -107,7 +107,7 @@ struct Round<'a> {
     out: &'a mut dyn Write,
 }
 
-/// A scenario on one server that was started for it.
+/// A scenario on one server that is started only for it.
 type Scenario<'a> = fn(&mut Round<'a>, usize, RunningServer) -> Result<(), BenchError>;
 
 impl<'a> Round<'a> {
@@ -150,7 +150,7 @@ impl<'a> Round<'a> {
         self.stop_all(running, "matrix")
     }
 
-    /// Nodes to work on, and the warm-up, on each server.
+    /// Creates the nodes to work on, and warms up each server.
     fn prepare(&mut self, running: &[(usize, RunningServer)]) -> Result<(), BenchError> {
         for (at, server) in running {
             let warm_up = self.plan.warm_server.as_secs();
@@ -234,7 +234,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// The scenario on every server, each started for it alone.
+    /// Runs the scenario on every server. Each server is started only for it.
     fn each(&mut self, part: &str, scenario: Scenario<'a>) -> Result<(), BenchError> {
         for at in order(self.plan.servers.len(), self.number) {
             wait_for_quiet_machine(self.plan.patience);
@@ -251,7 +251,7 @@ impl<'a> Round<'a> {
         let figures = creation(&target, plan.creation, &server, &mut |_| {})?;
         self.add_all(at, "nodes", figures);
         server.stop()?;
-        // A start takes a snapshot: the second one finds nothing to replay.
+        // A start takes a snapshot, so the second start finds nothing to replay.
         for what in ["from snapshot and log", "from a snapshot alone"] {
             let spec = &plan.servers[at];
             let (dir, members) = (self.dir(at, "nodes"), plan.members);
@@ -338,17 +338,17 @@ fn outage_figures(which: &str, outage: Outage) -> Vec<Figure> {
     ]
 }
 
-/// Data of a finished round: what cannot be removed is in nobody's way.
+/// Removes the data of a finished round. A failure is ignored: what remains does no harm.
 fn remove_dir(dir: &Path) {
     drop(fs::remove_dir_all(dir));
 }
 
-/// Tells of progress. Who has closed the output misses nothing that the report will not fail on, too.
+/// Prints progress. Errors are ignored: if the output is closed, printing the report fails later.
 fn say(out: &mut dyn Write, line: &str) {
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
 
-/// All places, starting with another one each turn.
+/// All indices, starting with a different one in each turn.
 fn order(count: usize, turn: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |at| (at + turn) % count)
 }

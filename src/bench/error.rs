@@ -1,4 +1,4 @@
-//! What can go wrong while measuring (no Java twin).
+//! The errors of a measurement (no Java twin).
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 
-/// Why a measurement did not come about.
+/// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
-    /// The command line asks for something that cannot be.
+    /// The command line is invalid.
     #[error("{0}")]
     Arguments(String),
-    /// Nobody answers there, or nobody who speaks the protocol.
+    /// Nobody answers at the address, or not in the ZooKeeper protocol.
     #[error("cannot open a session with {addr}: {why}")]
     Connect {
         /// The server.
@@ -20,7 +20,7 @@ pub(crate) enum BenchError {
         /// What happened.
         why: String,
     },
-    /// The system refused something.
+    /// The operating system refused something.
     #[error("cannot {action}: {source}")]
     Io {
         /// What was tried, and on what.
@@ -28,7 +28,7 @@ pub(crate) enum BenchError {
         /// The system's answer.
         source: io::Error,
     },
-    /// A reply that the protocol does not allow at that place: what follows it cannot be trusted.
+    /// A reply violates the protocol. Everything after it is unreliable.
     #[error("unexpected reply: {0}")]
     Protocol(String),
     /// The server refused a request that the measurement depends on.
@@ -39,7 +39,7 @@ pub(crate) enum BenchError {
         /// The code in the reply's header.
         code: i32,
     },
-    /// A session that should have outlived its connection.
+    /// The session is gone, although it should have outlived its connection.
     #[error("{addr} does not know session {id} any more")]
     SessionLost {
         /// The session.
@@ -47,7 +47,7 @@ pub(crate) enum BenchError {
         /// The server.
         addr: SocketAddr,
     },
-    /// A server that this program started does not serve.
+    /// A server that this program has started does not serve.
     #[error("server {label}: {why}; the end of its log:\n{log}")]
     Server {
         /// Its name on the command line.
@@ -60,14 +60,14 @@ pub(crate) enum BenchError {
 }
 
 impl BenchError {
-    /// Wraps the system's answer to `action`, for `map_err`.
+    /// Returns a function for `map_err` that wraps the system's error during `action`.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
 }
 
-/// The code in words, when it is a known one.
+/// The error code in words, if it is a known one.
 pub(crate) fn refusal(code: i32) -> String {
     KeeperError::try_from(code)
         .map_or_else(|unknown| unknown.to_string(), |error| error.to_string())

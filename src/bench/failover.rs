@@ -1,10 +1,10 @@
-//! How long nobody can write after the leader of an ensemble was killed (no Java twin).
+//! Measures how long nobody can write after the leader of an ensemble is killed (no Java twin).
 //!
-//! Every member has one client, which writes a node of its own, one write after the other. When its connection ends, it
-//! goes to the next member with its session and asks there again, and so on in turns with a few milliseconds between two
-//! tries. Java's client waits for up to a second between them: that would be the client's time and not the servers'.
+//! Every member has one client, which writes a node of its own, one write after the other. When its connection ends,
+//! the client takes its session to the next member, and so on in turns, with a few milliseconds between two attempts.
+//! Java's client waits for up to a second between attempts; that would measure the client and not the servers.
 //!
-//! Threads: the caller's, which kills, and `bench-writer-N` for each client.
+//! Threads: the caller's thread kills the leader; `bench-writer-N` is one thread for each client.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,28 +27,28 @@ use super::server_process::pause;
 use super::session::{STALL, Session, close_all};
 use super::template::key_path;
 
-/// With fewer members nobody is left to elect.
+/// With fewer members, no quorum is left to elect a leader.
 pub(crate) const LEAST_MEMBERS: usize = 3;
 
-/// Between two tries to continue a session.
+/// The time between two attempts to continue a session.
 const RETRY_EVERY: Duration = Duration::from_millis(5);
 
 /// Writes of each client before the kill.
 const WARM_WRITES: u64 = 100;
 
-/// That it is warm, that it is back, and that it has failed: more a client never tells.
+/// A client reports at most three times: it is warm, it is back, it has failed.
 const NEWS_OF_A_CLIENT: usize = 3;
 
-/// How long an answer may take before the client tries the next member: what Java's client waits with three members and
-/// sessions of 30 s.
+/// How long an answer may take before the client tries the next member. Java's client waits as long, with three
+/// members and sessions of 30 s.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From the kill to the end of the next successful write.
+/// The time from the kill to the end of the next successful write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outage {
-    /// Of the first client of those that were connected to followers.
+    /// For the first client, among those that were connected to followers.
     pub(crate) follower: Duration,
-    /// Of the client that was connected to the leader.
+    /// For the client that was connected to the leader.
     pub(crate) leader: Duration,
 }
 
@@ -59,10 +59,10 @@ impl Outage {
     }
 }
 
-/// Kills the leader under load; starts it again and waits until it follows with all that it missed.
+/// Kills the leader under load. Then starts it again and waits until it follows and has caught up.
 ///
 /// # Errors
-/// When the ensemble does not recover, loses a session, or loses an acknowledged write.
+/// If the ensemble does not recover, loses a session, or loses an acknowledged write.
 pub(crate) fn outage(server: &mut RunningServer, target: &Target) -> Result<Outage, BenchError> {
     let leader = server.leader()?;
     let addrs: Arc<[SocketAddr]> = (0..server.members()).map(|at| server.addr(at)).collect();
@@ -70,7 +70,7 @@ pub(crate) fn outage(server: &mut RunningServer, target: &Target) -> Result<Outa
     let mut writers = Writers::start(&addrs, target)?;
     writers.wait_for(|news| matches!(news, News::Warm))?;
     let (told, dead) = server.kill(leader)?;
-    // Set once, here: nobody else writes it.
+    // Set only once, here.
     let _set = writers.shared.dead.set(dead);
     let backs = writers.wait_for(|news| matches!(news, News::Back(_)))?;
     let ends = writers.stop()?;
@@ -83,7 +83,7 @@ pub(crate) fn outage(server: &mut RunningServer, target: &Target) -> Result<Outa
     outage_of(&backs, leader, told)
 }
 
-/// Of the moments at which the members' clients have written again.
+/// Computes the outage from the moments at which the clients could write again.
 fn outage_of(backs: &[News], leader: usize, told: Instant) -> Result<Outage, BenchError> {
     let back = |at: usize| match backs[at] {
         News::Back(instant) => Some(instant.saturating_duration_since(told)),
@@ -97,33 +97,33 @@ fn outage_of(backs: &[News], leader: usize, told: Instant) -> Result<Outage, Ben
     })
 }
 
-/// What a client tells while it works.
+/// What a client reports while it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
-    /// It has written often enough to be disturbed.
+    /// It has written often enough for the leader to be killed.
     Warm,
-    /// It has written for the first time without the dead leader, and was answered then.
+    /// It has had the first write acknowledged that was requested after the leader was dead.
     Back(Instant),
 }
 
-/// What a client has done until its end.
+/// What a client has done by its end.
 #[derive(Debug)]
 struct WriterEnd {
     session: Session,
     acknowledged: u64,
-    /// Writes that were asked for: what was not answered may have happened.
+    /// Requested writes. A write without an answer may have been applied.
     asked: u64,
 }
 
 /// What the clients share.
 #[derive(Debug, Default)]
 struct Shared {
-    /// When the leader was dead: a write that was asked for later was none of its.
+    /// When the leader was dead. The dead leader cannot have answered a write that was requested later.
     dead: OnceLock<Instant>,
     stopping: AtomicBool,
 }
 
-/// The clients at work, one a member.
+/// The clients at work, one for each member.
 struct Writers {
     shared: Arc<Shared>,
     news: Receiver<(usize, Result<News, BenchError>)>,
@@ -162,7 +162,7 @@ impl Writers {
         Ok(Self { shared, news, ends, count: addrs.len() })
     }
 
-    /// Waits until every client has told such news; those of each client, in order.
+    /// Waits until every client has reported such news. Returns the news in the order of the clients.
     fn wait_for(&mut self, wanted: fn(&News) -> bool) -> Result<Vec<News>, BenchError> {
         let mut told: Vec<Option<News>> = vec![None; self.count];
         let until = time::now() + STALL;
@@ -178,14 +178,14 @@ impl Writers {
         Ok(told.into_iter().flatten().collect())
     }
 
-    /// Lets every client finish its write; their ends, in order.
+    /// Lets every client finish its write. Returns their results in the order of the clients.
     fn stop(self) -> Result<Vec<WriterEnd>, BenchError> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let mut ends: Vec<(usize, WriterEnd)> = Vec::new();
         while ends.len() < self.count {
             match self.ends.recv_timeout(STALL) {
                 Ok(end) => ends.push(end),
-                // Who has failed has said why.
+                // A client that has failed has reported why.
                 Err(_) => {
                     let first = self.news.try_iter().find_map(|(_, news)| news.err());
                     let late = || BenchError::Protocol("a client does not end".into());
@@ -204,7 +204,7 @@ impl Drop for Writers {
     }
 }
 
-/// Tells how a client has ended. Nobody listens any more when another one has failed.
+/// Reports how a client has ended. Nobody receives it if another client has failed before.
 fn report(
     at: usize,
     done: Result<WriterEnd, BenchError>,
@@ -221,7 +221,7 @@ fn report(
 struct Writer {
     session: Session,
     addrs: Arc<[SocketAddr]>,
-    /// The member that it is connected to.
+    /// The index of the member that it is connected to.
     at: usize,
     request: SetDataRequest,
     shared: Arc<Shared>,
@@ -253,7 +253,7 @@ impl Writer {
         Ok(WriterEnd { session: self.session, acknowledged, asked })
     }
 
-    /// Goes to the next member that takes the session.
+    /// Tries the next members until one accepts the session.
     fn reconnect(&mut self) -> Result<(), BenchError> {
         let start = time::now();
         loop {
@@ -270,7 +270,7 @@ fn key(target: &Target, client: usize) -> String {
     key_path(&target.root, client as u64)
 }
 
-/// The versions of the clients' nodes, behind all that was acknowledged.
+/// The versions of the clients' nodes, read after a sync.
 fn versions(target: &Target, clients: usize) -> Result<Vec<i32>, BenchError> {
     let mut observer = target.observer()?;
     let mut version = |client| {
@@ -286,7 +286,7 @@ fn versions(target: &Target, clients: usize) -> Result<Vec<i32>, BenchError> {
     Ok(versions)
 }
 
-/// What was acknowledged must have happened, and nothing that was not asked for.
+/// Every acknowledged write must be applied, and no write that was not requested.
 fn check(client: usize, end: &WriterEnd, applied: i64) -> Result<(), BenchError> {
     check_counts(client, end.acknowledged, end.asked, applied)
 }

@@ -1,19 +1,19 @@
-//! What was measured, over rounds and servers, and the table that compares it (no Java twin).
+//! The measured values by round and server, and the tables that compare them (no Java twin).
 
 use std::fmt::Write;
 
 use super::json::Json;
 
-/// Which of two values of a figure is the better one.
+/// Which of two values of a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     Higher,
     Lower,
-    /// It explains other figures and is not compared.
+    /// The figure only explains others and is not compared.
     Neither,
 }
 
-/// The table a figure stands in.
+/// The table that a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
     Throughput,
@@ -69,11 +69,11 @@ struct Row {
     name: String,
     unit: &'static str,
     better: Better,
-    /// One list a server, in the order of the labels.
+    /// One list of values for each server, in the order of the labels.
     values: Vec<Vec<f64>>,
 }
 
-/// All figures of a comparison. The first server is compared with the best of the others.
+/// All figures of a comparison. It compares the first server with the best of the others.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures {
     labels: Vec<String>,
@@ -85,7 +85,7 @@ impl Figures {
         Self { labels, rows: Vec::new() }
     }
 
-    /// Notes a value of the server with that place in the list of labels.
+    /// Adds a value of the server with that index in the list of labels.
     pub(crate) fn add(&mut self, server: usize, figure: Figure) {
         let Figure { section, name, unit, better, value } = figure;
         let at = self.rows.iter().position(|row| row.section == section && row.name == name);
@@ -97,7 +97,7 @@ impl Figures {
         self.rows[at].values[server].push(value);
     }
 
-    /// The tables, one a section.
+    /// The tables, one for each section.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         for section in Section::ALL {
@@ -138,7 +138,7 @@ impl Figures {
         text
     }
 
-    /// Everything, round by round.
+    /// All values, round by round.
     pub(crate) fn to_json(&self) -> Json {
         let row = |row: &Row| {
             let servers = self.labels.iter().zip(&row.values).map(|(label, values)| {
@@ -162,7 +162,7 @@ impl Figures {
 }
 
 impl Row {
-    /// How many times better the first server's median is than the best of the others'.
+    /// How many times better the first server's median is than the best median of the others.
     fn ratio(&self) -> Option<f64> {
         let ours = median(self.values.first()?)?;
         let others = self.values[1..].iter().filter_map(|values| median(values));
@@ -174,7 +174,7 @@ impl Row {
         .filter(|ratio| ratio.is_finite())
     }
 
-    /// How far the rounds of one server are apart, in percent of their median: the largest of all servers.
+    /// How much the rounds of one server differ, in percent of their median: the largest value of all servers.
     fn spread(&self) -> Option<f64> {
         let spread = |values: &Vec<f64>| {
             let middle = median(values)?;
@@ -186,7 +186,7 @@ impl Row {
     }
 }
 
-/// The middle of the values, or the middle between the two middle ones.
+/// The median: the middle value, or the mean of the two middle ones.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -197,7 +197,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
-/// Three digits that mean something, thousands apart.
+/// Formats the value with about three significant digits, and separates thousands.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 1000.0 {
@@ -219,7 +219,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// Lines of cells: the first column to the left, the others to the right.
+/// A table: the first column is aligned to the left, the others to the right.
 pub(crate) struct Table {
     lines: Vec<Vec<String>>,
 }
@@ -229,7 +229,7 @@ impl Table {
         Self { lines: Vec::new() }
     }
 
-    /// Adds a line; the first is the head.
+    /// Adds a line. The first line is the header.
     pub(crate) fn line(&mut self, cells: Vec<String>) {
         self.lines.push(cells);
     }

@@ -1,19 +1,19 @@
-//! JSON for reports (no Java twin): written, never read.
+//! JSON for reports (no Java twin): this program writes it and never reads it.
 
 use std::fmt::Write;
 
-/// A value of JSON.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Json {
-    /// What was not measured.
+    /// A value that was not measured.
     Null,
-    /// A number; what JSON cannot say (NaN, infinity) becomes null.
+    /// A number. Values that JSON cannot express (NaN, infinity) become null.
     Number(f64),
     /// Text.
     Text(String),
     /// A list.
     List(Vec<Json>),
-    /// Names and values, in this order.
+    /// Names and values, in the given order.
     Object(Vec<(String, Json)>),
 }
 
@@ -28,7 +28,7 @@ impl Json {
         number.map_or(Self::Null, Self::Number)
     }
 
-    /// The text form, on several lines.
+    /// The text of the value, on several lines.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         self.write(0, &mut text);

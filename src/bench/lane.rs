@@ -1,7 +1,7 @@
-//! One connection's requests in flight, without its socket (no Java twin).
+//! The requests in flight on one connection, without its socket (no Java twin).
 //!
-//! A lane writes requests into a buffer until as many are in flight as asked for, and judges the replies that came
-//! back: their order by xid, their zxids, their content. It allocates nothing once it is made.
+//! A lane writes requests into a buffer until the wanted number is in flight. It checks the replies: their order by
+//! xid, their zxids, their content. After its creation, it allocates no memory.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use super::latencies::Latencies;
 use super::reply::{EVENT_XID, Expected, Frame, PING_XID, Verdict, next_frame};
 use super::template::Template;
 
-/// How often something went wrong, and what went wrong first.
+/// Counts failures, and describes the first one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failures {
     /// Replies that are errors.
     pub(crate) refused: u64,
-    /// Replies without an error and without what was asked for.
+    /// Replies without an error, but with a wrong body.
     pub(crate) wrong_body: u64,
-    /// Replies whose zxid is below an earlier one's of the same session.
+    /// Replies whose zxid is lower than that of an earlier reply of the same session.
     pub(crate) zxid_went_back: u64,
-    /// The first of them, in words.
+    /// The first failure, in words.
     pub(crate) first: Option<String>,
 }
 
 impl Failures {
-    /// All of them.
+    /// The number of all failures.
     #[must_use]
     pub(crate) const fn count(&self) -> u64 {
         self.refused + self.wrong_body + self.zxid_went_back
@@ -46,31 +46,31 @@ impl Failures {
     }
 }
 
-/// What the replies amount to.
+/// The results of the replies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// Latencies of reads.
     pub(crate) reads: Latencies,
-    /// Latencies of writes, creates among them.
+    /// Latencies of writes, including creates.
     pub(crate) writes: Latencies,
-    /// What went wrong, warm-up included.
+    /// Failures, including those during the warm-up.
     pub(crate) failures: Failures,
     /// Errors that the caller expects.
     pub(crate) tolerated: u64,
-    /// Writes that succeeded, warm-up included.
+    /// Successful writes, including those during the warm-up.
     pub(crate) acknowledged_writes: u64,
-    /// Whether latencies are noted now.
+    /// Whether latencies are recorded now.
     pub(crate) recording: bool,
 }
 
 impl Tally {
-    /// Operations whose latencies were noted.
+    /// The number of operations whose latencies were recorded.
     #[must_use]
     pub(crate) fn operations(&self) -> u64 {
         self.reads.count() + self.writes.count()
     }
 
-    /// Takes over another thread's.
+    /// Adds the results of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.reads.merge(&other.reads);
         self.writes.merge(&other.writes);
@@ -80,10 +80,10 @@ impl Tally {
     }
 }
 
-/// Which requests a lane makes.
+/// Which requests a lane sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Reads and writes of keys at random, in the ratio of the two shares.
+    /// Reads and writes of random keys, in the ratio of the two shares.
     Keys { keys: u64, reads: u64, writes: u64 },
     /// Creates the keys of the range, in order.
     CreateKeys { next: u64, end: u64 },
@@ -131,7 +131,7 @@ enum Kind {
     CreateNode,
 }
 
-/// A request whose reply is awaited.
+/// A request that waits for its reply.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     at_ns: u64,
@@ -143,10 +143,10 @@ struct Sent {
 pub(crate) struct Lane {
     requests: Arc<Requests>,
     source: Source,
-    /// How many requests may still be made.
+    /// How many more requests may be made.
     left: u64,
     random: u64,
-    /// A ring: as many slots as requests may be in flight.
+    /// A ring buffer with one slot for each request that may be in flight.
     sent: Box<[Sent]>,
     oldest: usize,
     in_flight: usize,
@@ -155,8 +155,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// A lane of `depth` requests in flight that makes `left` requests at most. `seed` picks its keys; `first_xid` is
-    /// the xid after the session's last.
+    /// Creates a lane with `depth` requests in flight that makes at most `left` requests. `seed` selects its keys.
+    /// `first_xid` is the next free xid of the session.
     pub(crate) fn new(
         requests: Arc<Requests>,
         source: Source,
@@ -178,7 +178,7 @@ impl Lane {
         }
     }
 
-    /// Appends requests to `out` until enough are in flight or none is left to be made.
+    /// Appends requests to `out` until enough are in flight or no request is left.
     #[inline]
     pub(crate) fn fill(&mut self, now_ns: u64, out: &mut Vec<u8>) {
         while self.in_flight < self.sent.len() && self.left > 0 {
@@ -197,25 +197,26 @@ impl Lane {
         }
     }
 
-    /// No further request is made.
+    /// Makes no further requests.
     pub(crate) fn stop(&mut self) {
         self.left = 0;
     }
 
-    /// Whether every request has its reply and none will follow.
+    /// Whether every request has its reply and no request will follow.
     pub(crate) fn is_finished(&self) -> bool {
         self.left == 0 && self.in_flight == 0
     }
 
-    /// The xid for the next request, of whoever uses the connection afterwards.
+    /// The next free xid, for the next user of the connection.
     pub(crate) fn next_xid(&self) -> i32 {
         self.xid_after(self.in_flight)
     }
 
-    /// Judges the whole replies at the front of `bytes`; returns how many bytes they take and how many they are.
+    /// Checks the complete replies at the start of `bytes`. Returns how many bytes they take and how many replies
+    /// there are.
     ///
     /// # Errors
-    /// When a reply is not the one for the oldest request: what follows cannot be trusted.
+    /// If a reply does not belong to the oldest request. Everything after it is unreliable.
     #[inline]
     pub(crate) fn take_replies(
         &mut self,
@@ -276,13 +277,13 @@ impl Lane {
         self.last_zxid = frame.zxid;
     }
 
-    /// Appends the source's next request; `None` when it has none.
+    /// Appends the next request of the source; `None` if there is none.
     #[inline]
     fn append_next(&mut self, xid: i32, out: &mut Vec<u8>) -> Option<Kind> {
         match &mut self.source {
             Source::Keys { keys, reads, writes } => {
                 let random = xorshift(&mut self.random);
-                // Two independent parts of one random number: which key, and whether to write it.
+                // Two independent parts of one random number: one selects the key, the other selects read or write.
                 let key = ((random >> 32) * *keys) >> 32;
                 if ((random & 0xffff_ffff) * (*reads + *writes)) >> 32 < *writes {
                     self.requests.write.0.append(xid, [key], out);
@@ -315,7 +316,7 @@ impl Lane {
     }
 }
 
-/// The xid that many requests later: positive ones only, then again from 1.
+/// The xid after that many requests. Xids are positive and start again at 1 after the largest.
 fn xid_plus(xid: i32, requests: usize) -> i32 {
     let later = i64::from(xid) + i64::try_from(requests).unwrap_or(i64::MAX / 2);
     i32::try_from(later).unwrap_or_else(|_| i32::try_from(later - i64::from(i32::MAX)).unwrap_or(1))

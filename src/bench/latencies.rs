@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart, in ns; a longer one counts as this.
+/// The longest latency that the histogram distinguishes, in ns. Longer ones count as this one.
 const LONGEST_NS: u64 = 120_000_000_000;
 
-/// Two digits are 1 %: below what a busy machine repeats, and small enough to stay in the first-level cache.
+/// Two digits mean a precision of 1 %. A busy machine varies more than that, and the histogram fits into the
+/// first-level cache.
 const SIGNIFICANT_DIGITS: u8 = 2;
 
-/// The percentiles of reports.
+/// The percentiles that reports show.
 pub(crate) const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
 
-/// A histogram of latencies. Merging those of several threads loses nothing.
+/// A histogram of latencies. Merging the histograms of several threads loses nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies {
     histogram: Histogram<u64>,
@@ -32,37 +33,37 @@ impl Latencies {
         Self { histogram }
     }
 
-    /// Notes an operation that took `ns`.
+    /// Records an operation that took `ns`.
     #[inline]
     pub(crate) fn record(&mut self, ns: u64) {
         self.histogram.saturating_record(ns);
     }
 
-    /// Takes over what `other` has noted.
+    /// Adds the latencies of `other`.
     pub(crate) fn merge(&mut self, other: &Self) {
         #[expect(clippy::expect_used, reason = "all histograms have the same constant bounds")]
         self.histogram.add(&other.histogram).expect("the bounds are equal");
     }
 
-    /// How many operations.
+    /// The number of operations.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// The latency that `percent` of the operations do not pass; zero when there was none.
+    /// The latency that `percent` of the operations do not exceed; zero if there was none.
     #[must_use]
     pub(crate) fn percentile(&self, percent: f64) -> Duration {
         Duration::from_nanos(self.histogram.value_at_percentile(percent))
     }
 
-    /// The longest.
+    /// The longest latency.
     #[must_use]
     pub(crate) fn max(&self) -> Duration {
         Duration::from_nanos(self.histogram.max())
     }
 
-    /// The average; zero when there was none.
+    /// The average latency; zero if there was none.
     #[must_use]
     pub(crate) fn mean(&self) -> Duration {
         Duration::from_secs_f64((self.histogram.mean() / 1e9).max(0.0))
@@ -75,7 +76,7 @@ impl Default for Latencies {
     }
 }
 
-/// Microseconds with their fraction: the unit of reports.
+/// Converts to microseconds with a fraction, the unit of reports.
 #[must_use]
 pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6

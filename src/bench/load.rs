@@ -1,6 +1,7 @@
 //! A measurement: sessions, set-up, threads, warm-up, the measured time, the end (no Java twin).
 //!
-//! Threads: the caller's, which sleeps but for a look every second, and `bench-N` for the connections.
+//! Threads: the caller's thread sleeps and wakes once a second to report; `bench-N` are the threads for the
+//! connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use super::worker::{Control, Member, Phase, Worker, WorkerEnd};
 /// Requests in flight during set-up.
 const SET_UP_DEPTH: usize = 256;
 
-/// Reads and writes by their shares, as in `90:10`.
+/// The shares of reads and writes, as in `90:10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mix {
     /// Share of reads.
@@ -35,36 +36,37 @@ pub(crate) struct Mix {
     pub(crate) writes: u64,
 }
 
-/// Where and on what a load works.
+/// The servers and the nodes that a load works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The server, or the members of an ensemble: connections are spread evenly over them, and whoever needs only one
-    /// takes the first.
+    /// The server, or the members of an ensemble. Connections are spread evenly over them. Code that needs only one
+    /// connection uses the first server.
     pub(crate) addrs: Vec<SocketAddr>,
-    /// The node below which everything happens.
+    /// The node below which all nodes of the measurement are.
     pub(crate) root: String,
     /// How many keys.
     pub(crate) keys: u64,
     /// Bytes of a value.
     pub(crate) value_bytes: usize,
-    /// What sessions ask for, ms.
+    /// The session timeout to ask for, in ms.
     pub(crate) session_timeout_ms: i32,
-    /// The processes of the server, when their CPU time can be read.
+    /// The processes of the server; empty if their CPU time cannot be read.
     pub(crate) pids: Vec<u32>,
 }
 
 impl Target {
-    /// Opens a session with the first member that sees all that was acknowledged anywhere.
+    /// Opens a session with the first server and syncs it, so that it sees everything that was acknowledged anywhere.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// If the server cannot be reached or refuses.
     pub(crate) fn observer(&self) -> Result<Session, BenchError> {
         let mut session = Session::connect(self.addrs[0], self.session_timeout_ms)?;
         session.sync()?;
         Ok(session)
     }
 
-    /// Waits until every member has all that was acknowledged so far: reads see what was set up, whoever answers them.
+    /// Waits until every member has applied everything that was acknowledged so far. Afterwards, reads on any member
+    /// see the result of the set-up.
     ///
     /// # Errors
     /// As [`observer`](Self::observer).
@@ -79,7 +81,7 @@ impl Target {
     }
 }
 
-/// How hard a load works, and for how long.
+/// How much load to apply, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
     /// Connections.
@@ -88,28 +90,29 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     /// What they ask for.
     pub(crate) mix: Mix,
-    /// Threads of this program; `None` chooses.
+    /// Threads of this program; `None` leaves the choice to this program.
     pub(crate) threads: Option<usize>,
-    /// Time before the measured time.
+    /// Warm-up: the time before the measured time.
     pub(crate) warm_up: Duration,
     /// The measured time.
     pub(crate) duration: Duration,
 }
 
-/// What a load has found out.
+/// The result of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadReport {
     /// Latencies and failures.
     pub(crate) tally: Tally,
     /// The measured time.
     pub(crate) elapsed: Duration,
-    /// CPU time of the server's processes, all together, in that time.
+    /// Total CPU time of the server's processes in the measured time.
     pub(crate) server_cpu: Option<Duration>,
-    /// CPU time of this process in that time.
+    /// CPU time of this process in the measured time.
     pub(crate) client_cpu: Option<Duration>,
-    /// CPU time of everybody else on the machine in that time: what disturbs a measurement.
+    /// CPU time of all other processes on the machine in the measured time: it disturbs the measurement.
     pub(crate) others_cpu: Option<Duration>,
-    /// Writes that were acknowledged, warm-up included, and writes that the nodes' versions show.
+    /// The number of acknowledged writes, including the warm-up, and the number of writes that the nodes' versions
+    /// show.
     pub(crate) applied_writes: Option<(u64, u64)>,
 }
 
@@ -127,14 +130,14 @@ impl LoadReport {
         (operations > 0).then_some(cpu?.as_secs_f64() * 1e6 / operations as f64)
     }
 
-    /// The share of the machine's processors that others have used, in percent.
+    /// The share of the machine's processors that other processes have used, in percent.
     pub(crate) fn disturbance(&self) -> Option<f64> {
         let processors = std::thread::available_parallelism().ok()?.get();
         let capacity = self.elapsed.as_secs_f64() * processors as f64;
         Some(self.others_cpu?.as_secs_f64() / capacity.max(1e-9) * 100.0)
     }
 
-    /// Whether replies were wrong, or writes acknowledged and not applied, or applied twice; in words.
+    /// A description of wrong replies, or of writes that were acknowledged but not applied, or applied twice.
     #[must_use]
     pub(crate) fn fault(&self) -> Option<String> {
         let failures = &self.tally.failures;
@@ -156,21 +159,21 @@ impl LoadReport {
 pub(crate) struct Second {
     /// Whole seconds since the start of the warm-up.
     pub(crate) at: u64,
-    /// Whether latencies are noted.
+    /// Whether latencies are recorded.
     pub(crate) measuring: bool,
-    /// Replies in it.
+    /// Replies in this second.
     pub(crate) replies: u64,
-    /// Its length, in seconds: not quite 1.
+    /// Its exact length in seconds, which is about 1.
     pub(crate) length: f64,
 }
 
-/// Told of every second.
+/// Called for every second.
 pub(crate) type OnSecond<'a> = &'a mut dyn FnMut(Second);
 
 /// Creates the root and all keys, each with a value of the right length.
 ///
 /// # Errors
-/// When the server cannot be reached or refuses.
+/// If the server cannot be reached or refuses.
 pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
     let mut session = target.observer()?;
     create_path(&mut session, &target.root)?;
@@ -180,7 +183,7 @@ pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
     let (session, tally) = drive_one(session, Arc::new(requests), source)?;
     fail_on_errors(&tally)?;
     if tally.tolerated > 0 {
-        // Keys of an earlier measurement: their values may be of another length.
+        // These keys are from an earlier measurement. Their values may have a different length.
         write_all_keys(session, target)?;
     } else {
         close_all(vec![session]);
@@ -188,10 +191,10 @@ pub(crate) fn populate(target: &Target) -> Result<(), BenchError> {
     target.sync_members()
 }
 
-/// Applies a load to keys that [`populate`] has made.
+/// Applies a load to the keys that [`populate`] has created.
 ///
 /// # Errors
-/// When a connection fails or the protocol is violated. Refused requests are counted, not errors.
+/// If a connection fails or the server violates the protocol. Refused requests are counted and are not errors.
 pub(crate) fn run(
     target: &Target,
     load: &Load,
@@ -225,21 +228,21 @@ pub(crate) fn run(
     Ok(report)
 }
 
-/// How many nodes, how they are spread, and how many requests are in flight.
+/// How many nodes to create, how to spread them, and how many requests to keep in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Creation {
     /// Nodes.
     pub(crate) nodes: u64,
-    /// Nodes in one directory.
+    /// Nodes in each directory.
     pub(crate) fanout: u64,
     /// Requests in flight.
     pub(crate) in_flight: usize,
 }
 
-/// Creates nodes from one connection; the directories are made before the measured time.
+/// Creates nodes from one connection. Creates the directories before the measured time.
 ///
 /// # Errors
-/// As [`run`], and when the server refuses a directory.
+/// As [`run`], and if the server refuses a directory.
 pub(crate) fn create_nodes(
     target: &Target,
     creation: Creation,
@@ -258,12 +261,12 @@ pub(crate) fn create_nodes(
     started.finish(&control, &target.pids, on_second)
 }
 
-/// One thread waits for many connections as cheaply as two, and the server needs the other processors.
+/// One thread can wait for many connections as cheaply as two threads, and the server needs the other processors.
 fn threads_for(_clients: usize) -> usize {
     1
 }
 
-/// Threads at work.
+/// The running threads.
 struct Threads {
     ends: Receiver<WorkerEnd>,
     count: usize,
@@ -293,7 +296,7 @@ impl Threads {
         Ok(Self { ends, count, start })
     }
 
-    /// Warm-up, the measured time, and the end.
+    /// Runs the warm-up, the measured time and the end.
     fn measure(
         mut self,
         control: &Control,
@@ -318,7 +321,7 @@ impl Threads {
         Ok(report)
     }
 
-    /// Until nothing is left to be asked.
+    /// Runs until no request is left.
     fn finish(
         mut self,
         control: &Control,
@@ -339,7 +342,7 @@ impl Threads {
         Ok(report)
     }
 
-    /// Waits, with a look every second, until the time has come or all threads have ended.
+    /// Waits until the given time or until all threads have ended. Wakes every second to report.
     fn wait_until(
         &mut self,
         until: Instant,
@@ -369,7 +372,7 @@ impl Threads {
         }
     }
 
-    /// Waits for all threads; closes their sessions.
+    /// Waits for all threads and closes their sessions.
     fn join(self, mut ends: Vec<WorkerEnd>) -> Result<Tally, BenchError> {
         while ends.len() < self.count {
             let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
@@ -389,7 +392,7 @@ impl Threads {
     }
 }
 
-/// Cuts a load into seconds.
+/// Divides a load into seconds.
 struct Seconds {
     start: Instant,
     last: Instant,
@@ -404,7 +407,7 @@ impl Seconds {
         Self { start, last: start, next, completed: 0, measuring: false }
     }
 
-    /// The second that has just ended, if one has.
+    /// The second that has just ended, if any.
     fn look(&mut self, now: Instant, completed: u64) -> Option<Second> {
         if now < self.next {
             return None;
@@ -442,13 +445,13 @@ impl Meter {
         Self { stats, pids: pids.to_vec(), server, client, machine, start: time::now() }
     }
 
-    /// The time until `end`, and the CPU times until now; nothing of latencies yet.
+    /// A report with the time until `end` and the CPU times until now, without latencies.
     fn stop(&self, end: Instant) -> LoadReport {
         let since = |now: Option<Duration>, then: Option<Duration>| now?.checked_sub(then?);
         let server_cpu = since(self.stats.cpu_of_trees(&self.pids), self.server);
         let client_cpu = since(self.stats.own_cpu(), self.client);
         let machine = since(self.stats.machine_cpu(), self.machine);
-        // Without the server's share nobody knows whose time it was.
+        // Without the server's CPU time, the CPU time of other processes is unknown.
         let ours = server_cpu.zip(client_cpu).map(|(server, client)| server + client);
         LoadReport {
             tally: Tally::default(),
@@ -462,13 +465,13 @@ impl Meter {
 }
 
 fn requests(target: &Target) -> Requests {
-    // Not all bytes alike: nothing on the way shall profit from a value that compresses to nothing.
+    // The bytes differ, so that compression on the way cannot give an advantage.
     let value: Vec<u8> =
         (0..target.value_bytes).map(|at| (at * 31 % 251).to_be_bytes()[7]).collect();
     Requests::new(&target.root, &value)
 }
 
-/// Asks everything that the source has from one session, on this thread.
+/// Makes all requests of the source on one session, on this thread.
 fn drive_one(
     session: Session,
     requests: Arc<Requests>,
@@ -492,7 +495,7 @@ fn fail_on_errors(tally: &Tally) -> Result<(), BenchError> {
     }
 }
 
-/// Writes every key once, in pieces of what may be in flight.
+/// Writes every key once, with a limited number of requests in flight.
 fn write_all_keys(mut session: Session, target: &Target) -> Result<(), BenchError> {
     let value: Vec<u8> = vec![b'v'; target.value_bytes];
     for_all_keys(&mut session, target, OpCode::SetData, |path| crate::proto::SetDataRequest {
@@ -504,7 +507,7 @@ fn write_all_keys(mut session: Session, target: &Target) -> Result<(), BenchErro
     Ok(())
 }
 
-/// How often the keys were written, all together, as the session sees it.
+/// The total number of writes to the keys, as this session sees it.
 fn sum_of_versions(session: &mut Session, target: &Target) -> Result<u64, BenchError> {
     let exists = |path| ExistsRequest { path, watch: false };
     let replies = for_all_keys(session, target, OpCode::Exists, exists)?;
@@ -517,7 +520,7 @@ fn sum_of_versions(session: &mut Session, target: &Target) -> Result<u64, BenchE
     Ok(sum)
 }
 
-/// Asks for every key, many at a time; the bodies of the replies, in order.
+/// Makes a request for every key, many at a time. Returns the bodies of the replies, in order.
 fn for_all_keys<R: Record>(
     session: &mut Session,
     target: &Target,
@@ -544,7 +547,7 @@ fn for_all_keys<R: Record>(
     Ok(bodies)
 }
 
-/// Creates the node and those above it, unless they are there.
+/// Creates the node and its ancestors, unless they exist.
 pub(crate) fn create_path(session: &mut Session, path: &str) -> Result<(), BenchError> {
     for (at, _) in path.match_indices('/').skip(1) {
         create_one(session, &path[..at])?;

@@ -1,8 +1,9 @@
-//! Load generator, comparison with other servers, and what the machine can do at most (no Java twin).
+//! Load generator, comparison with other servers, and the upper limits of the machine (no Java twin).
 //!
-//! `bin/zkBench.sh` calls [`main`]. A measurement shares its processors with the server it measures, so the client does
-//! as little as it can: requests are serialised once (`template`), replies are judged without building records
-//! (`reply`), one thread serves all connections (`worker`), nothing is allocated for an operation (`lane`).
+//! `bin/zkBench.sh` calls [`main`]. A measurement shares its processors with the server that it measures, so the
+//! client does as little as possible: it serialises requests once (`template`), checks replies without building
+//! records (`reply`), serves all connections on one thread (`worker`), and allocates no memory for an operation
+//! (`lane`).
 
 mod args;
 mod error;
@@ -41,7 +42,7 @@ use error::BenchError;
 use json::Json;
 use load::{Second, Target};
 
-/// Runs what the arguments behind `bench` ask for; progress, results and errors go to `out`.
+/// Runs the command in the arguments that follow `bench`. Progress, results and errors go to `out`.
 pub fn main(args: &[String], out: &mut dyn Write) -> ExitCode {
     let done = args::parse(args).and_then(|asked| run(asked, out));
     let code = match &done {
@@ -50,7 +51,7 @@ pub fn main(args: &[String], out: &mut dyn Write) -> ExitCode {
         Err(_) => ExitCode::UnexpectedError,
     };
     if let Err(error) = done {
-        // Nobody is left to be told when the output is closed; the exit code still tells.
+        // A failure to print is ignored: the exit code still reports the error.
         drop(writeln!(out, "zkBench: {error}"));
     }
     code
@@ -93,7 +94,7 @@ fn run_load(
     let progress = !quiet && *json != JsonTo::Output;
     let mut on_second = |second: Second| {
         if progress {
-            // A closed output shows when the result is printed.
+            // A closed output is reported when the result is printed.
             drop(
                 out.write_all(run_report::second_line(second).as_bytes())
                     .and_then(|()| out.flush()),
@@ -111,7 +112,7 @@ fn run_load(
     report.fault().map_or(Ok(()), |fault| Err(BenchError::Protocol(fault)))
 }
 
-/// Hands the result to whoever wants it, in the form wanted.
+/// Writes the result to the requested place, in the requested form.
 fn deliver(to: &JsonTo, json: &Json, table: &str, out: &mut dyn Write) -> Result<(), BenchError> {
     match to {
         JsonTo::Nobody => print(out, table),

@@ -1,9 +1,10 @@
-//! A server that answers everything and keeps nothing (no Java twin).
+//! A server that answers everything and stores nothing (no Java twin).
 //!
-//! It shows what the client, the kernel and the loopback device can do at most, and stands in for a server in tests.
-//! It keeps one thing: how many writes it has acknowledged, as the version of the first key.
+//! It shows the upper limits of the client, the kernel and the loopback device, and replaces a real server in tests.
+//! It counts the writes that it has acknowledged, and returns this count as the version of the first key.
 //!
-//! Threads: one that accepts, one for each connection; both end with [`NullServer::stop`].
+//! Threads: one accepts connections and ends with [`NullServer::stop`]. Each connection has one, which ends with its
+//! client.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -24,20 +25,20 @@ use super::template::{LEN_BYTES, key_path, set_frame_len};
 const READ_BYTES: usize = 64 * 1024;
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What a request gets.
+/// How the server answers a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// A reply.
     Reply { err: i32, body: Vec<u8> },
-    /// A reply that claims to answer another request.
+    /// A reply with the xid of another request.
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests want wrong answers"))]
     WrongXid,
-    /// The end of the connection.
+    /// The server closes the connection.
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests want wrong answers"))]
     Close,
 }
 
-/// Decides on the answer to `request`, an operation's code with its body; `None` leaves it to the server.
+/// Selects the answer to `request`, given as the operation's code and its body. `None` selects the normal answer.
 pub(crate) type Special = dyn Fn(i32, &[u8]) -> Option<Answer> + Send + Sync;
 
 /// A running server.
@@ -48,10 +49,10 @@ pub(crate) struct NullServer {
 }
 
 impl NullServer {
-    /// Listens on the loopback device; port 0 takes a free one.
+    /// Listens on the loopback device. Port 0 selects a free port.
     ///
     /// # Errors
-    /// When the port is taken or the system has no room for a thread.
+    /// If the port is taken or the system has no room for a thread.
     pub(crate) fn start(port: u16, special: Box<Special>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let addr = listener.local_addr()?;
@@ -69,20 +70,20 @@ impl NullServer {
         Ok(Self { addr, stopping, acceptor })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Waits until it ends, which it only does when it cannot accept any more.
+    /// Waits until it ends, which happens only if it can no longer accept connections.
     pub(crate) fn join(self) {
         zookeeper_thread::join(self.acceptor);
     }
 
-    /// Takes no more connections; the connections' threads end with their clients.
+    /// Stops accepting connections. The connections' threads end with their clients.
     pub(crate) fn stop(self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Wakes the acceptor. When nobody accepts any more, there is nobody to wake.
+        // This connection wakes the accepting thread. It fails if that thread has already ended.
         drop(TcpStream::connect(self.addr));
         self.join();
     }
@@ -100,7 +101,7 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, state: &Arc<State>) -> io::
     }
 }
 
-/// What the connections share.
+/// The state that the connections share.
 struct State {
     special: Box<Special>,
     /// The length of the value that was written last.
@@ -159,7 +160,7 @@ impl State {
         append_frame(&response.to_bytes(), &[], output);
     }
 
-    /// Appends the reply; false when it is the connection's last.
+    /// Appends the reply. Returns false if it is the last one on the connection.
     fn answer(&self, request: &[u8], output: &mut Vec<u8>) -> bool {
         let int = |at: usize| {
             let bytes = request.get(at..).and_then(|rest| rest.first_chunk::<4>());
@@ -210,7 +211,7 @@ impl State {
     }
 }
 
-/// A length and as many bytes at the front of `bytes`; nothing when they are not all there.
+/// The content of the frame at the start of `bytes`; empty if it is not complete.
 fn buffer(bytes: &[u8]) -> &[u8] {
     match next_frame_bytes(bytes) {
         Ok(Some(content)) => content,

@@ -1,4 +1,4 @@
-//! What the machine can do at most (no Java twin): a figure of a server means little without it.
+//! Measures the upper limits of the machine (no Java twin): the figures of a server mean little without them.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,21 +17,21 @@ use super::load::{Load, Target, populate, run};
 use super::null_server::NullServer;
 use super::scenarios::{MATRIX, SESSION_TIMEOUT_MS};
 
-/// Bytes of a small request and of its reply, about.
+/// Approximate bytes of a small request and of its reply.
 const PING_BYTES: usize = 64;
 
-/// The file that is written over: Java's step of preallocation.
+/// The size of the file that is overwritten: Java preallocates the transaction log in steps of this size.
 const ZEROS_BYTES: usize = 64 << 20;
 
-/// What is written before one fdatasync: one transaction of 100 bytes of data, and a group of 64 of them.
+/// The bytes written before each fdatasync: one transaction with 100 bytes of data, and a group of 64 transactions.
 const WRITES: [(&str, usize); 2] = [("1 transaction", 200), ("64 transactions", 64 * 200)];
 
-/// How to probe.
+/// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
-    /// Each figure is measured that long.
+    /// How long each figure is measured.
     pub(crate) duration: Duration,
-    /// On the disk that is to be probed.
+    /// A directory on the disk to measure.
     pub(crate) dir: PathBuf,
     pub(crate) threads: Option<usize>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Bound {
 /// Measures all bounds.
 ///
 /// # Errors
-/// When the directory cannot be written or the loopback device does not work.
+/// If the directory cannot be written or the loopback device does not work.
 pub(crate) fn probe(plan: &Probe) -> Result<Vec<Bound>, BenchError> {
     let mut bounds =
         vec![ping_pong(plan.duration).map_err(BenchError::io("use the loopback device"))?];
@@ -77,7 +77,7 @@ pub(crate) fn render(bounds: &[Bound]) -> String {
     table.render()
 }
 
-/// The bounds for other programs.
+/// The bounds as JSON, for other programs.
 pub(crate) fn to_json(bounds: &[Bound]) -> Json {
     let bound = |bound: &Bound| {
         Json::object([
@@ -95,7 +95,7 @@ fn bound(name: String, rate: f64, latencies: &Latencies) -> Bound {
     Bound { name, rate, p50_us: percentile(50.0), p99_us: percentile(99.0) }
 }
 
-/// Two threads and one connection: what one closed loop can reach.
+/// Two threads exchange messages on one connection: the upper limit of one closed loop.
 fn ping_pong(duration: Duration) -> io::Result<Bound> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let addr = listener.local_addr()?;
@@ -120,7 +120,7 @@ fn ping_pong(duration: Duration) -> io::Result<Bound> {
     Ok(bound("loopback ping-pong".into(), rate, &latencies))
 }
 
-/// How often a second `bytes` are on disk for good.
+/// How many times a second `bytes` can be written and synced to disk.
 fn sync_rate(
     dir: &Path,
     bytes: usize,
@@ -165,7 +165,7 @@ fn repeat(
     Ok((latencies.count() as f64 / last.as_secs_f64().max(1e-9), latencies))
 }
 
-/// The loads of the matrix without writes, on a server that does nothing.
+/// The loads of the matrix without writes, on a server that does no work.
 fn null_server(plan: &Probe) -> Result<Vec<Bound>, BenchError> {
     let server = NullServer::start(0, Box::new(|_, _| None));
     let server = server.map_err(BenchError::io("listen on the loopback device"))?;

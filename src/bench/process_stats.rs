@@ -1,33 +1,33 @@
 //! CPU time and memory of a process and of those that it started, from Linux's `/proc` (no Java twin).
 //!
-//! Elsewhere than on Linux there is no such directory: everything is unknown then, and reports leave it out.
+//! On other systems this directory does not exist. All values are unknown there, and reports leave them out.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the kernel shows its processes.
+/// The directory in which the kernel shows its processes.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessStats {
     proc: PathBuf,
     ticks_per_second: u64,
 }
 
-/// What `/proc/PID/stat` says of CPU time, in clock ticks.
+/// The CPU times in `/proc/PID/stat`, in clock ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     pid: u32,
     parent: u32,
-    /// User and system time, of its own and of children that have ended.
+    /// User and system time of the process itself and of its children that have ended.
     ticks: u64,
 }
 
 /// Memory of a process tree, in bytes, and its threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// Resident now (VmRSS).
+    /// Resident memory now (VmRSS).
     pub(crate) resident: u64,
-    /// Threads: the kernel keeps a stack for each, which no process's memory shows.
+    /// The number of threads. The kernel keeps a stack for each, which the memory of the process does not include.
     pub(crate) threads: u64,
 }
 
@@ -38,15 +38,16 @@ impl Default for ProcessStats {
 }
 
 impl ProcessStats {
-    /// CPU time that the processes and their descendants have used; `None` when one of them is gone, when there is none,
-    /// or when the system has no `/proc`.
+    /// The CPU time that the processes and their descendants have used. `None` if one of them has ended, if `pids` is
+    /// empty, or if the system has no `/proc`.
     #[must_use]
     pub(crate) fn cpu_of_trees(&self, pids: &[u32]) -> Option<Duration> {
         let ticks = trees(pids, &self.all_stats())?.iter().map(|stat| stat.ticks).sum::<u64>();
         Some(self.duration(ticks))
     }
 
-    /// Memory of the processes and their descendants; `None` as with [`cpu_of_trees`](Self::cpu_of_trees).
+    /// The memory of the processes and their descendants. `None` in the same cases as
+    /// [`cpu_of_trees`](Self::cpu_of_trees).
     #[must_use]
     pub(crate) fn memory_of_trees(&self, pids: &[u32]) -> Option<Memory> {
         let mut sum = Memory::default();
@@ -60,7 +61,8 @@ impl ProcessStats {
         Some(sum)
     }
 
-    /// The process and its descendants; only itself when the system has no `/proc`, nobody when it is gone.
+    /// The process and its descendants. Only the process if the system has no `/proc`; empty if the process has
+    /// ended.
     pub(crate) fn pids_of_tree(&self, pid: u32) -> Vec<u32> {
         let stats = self.all_stats();
         if stats.is_empty() {
@@ -69,15 +71,15 @@ impl ProcessStats {
         tree(pid, &stats).unwrap_or_default().iter().map(|stat| stat.pid).collect()
     }
 
-    /// CPU time that this process has used; `None` when the system has no `/proc`.
+    /// The CPU time that this process has used. `None` if the system has no `/proc`.
     #[must_use]
     pub(crate) fn own_cpu(&self) -> Option<Duration> {
         let stat = fs::read_to_string(self.proc.join("self/stat")).ok()?;
         parse_stat(&stat).map(|stat| self.duration(stat.ticks))
     }
 
-    /// CPU time that the whole machine has used, interrupts and a hypervisor's share included; `None` when the system
-    /// has no `/proc`.
+    /// The CPU time that the whole machine has used, including interrupts and a hypervisor's share. `None` if the
+    /// system has no `/proc`.
     pub(crate) fn machine_cpu(&self) -> Option<Duration> {
         let stat = fs::read_to_string(self.proc.join("stat")).ok()?;
         parse_machine(&stat).map(|ticks| self.duration(ticks))
@@ -98,7 +100,8 @@ impl ProcessStats {
     }
 }
 
-/// The processes, none of which has started another, and their descendants; `None` when one is not there.
+/// The processes and their descendants; `None` if one process does not exist. No process may be a descendant of
+/// another.
 fn trees(roots: &[u32], stats: &[Stat]) -> Option<Vec<Stat>> {
     let mut members = Vec::new();
     for root in roots {
@@ -107,7 +110,7 @@ fn trees(roots: &[u32], stats: &[Stat]) -> Option<Vec<Stat>> {
     (!roots.is_empty()).then_some(members)
 }
 
-/// The process and its descendants; `None` when it is not there.
+/// The process and its descendants; `None` if the process does not exist.
 fn tree(root: u32, stats: &[Stat]) -> Option<Vec<Stat>> {
     let mut members = vec![*stats.iter().find(|stat| stat.pid == root)?];
     let mut at = 0;
@@ -131,8 +134,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat { pid, parent, ticks })
 }
 
-/// The first line of `/proc/stat` without idle time, which stands in columns 4 and 5, and without guests' time, which is
-/// part of the others.
+/// The first line of `/proc/stat` without the idle time in columns 4 and 5, and without the guests' time, which other
+/// columns include.
 fn parse_machine(stat: &str) -> Option<u64> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks = line.split_ascii_whitespace().map(str::parse::<u64>);

@@ -1,6 +1,6 @@
-//! Finding replies in what came from the socket, and judging them (no Java twin).
+//! Finds replies in the bytes that were received, and checks them (no Java twin).
 //!
-//! No record is built: a reply on the hot path is three fixed fields and a length that is known beforehand.
+//! This module builds no records: on the hot path, a reply is three fixed fields and a body of known length.
 
 use crate::zoo_defs::OpCode;
 
@@ -13,7 +13,7 @@ const HEADER_BYTES: usize = 16;
 /// A serialised `Stat`.
 pub(crate) const STAT_BYTES: usize = 68;
 
-/// No reply of a measurement is longer: a length above it means that the stream is not what it should be.
+/// The longest reply in a measurement. A larger length means that the stream is corrupt.
 const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// xid of a watch event.
@@ -22,7 +22,7 @@ pub(crate) const EVENT_XID: i32 = -1;
 /// xid of a ping and of its answer.
 pub(crate) const PING_XID: i32 = -2;
 
-/// A reply, its length in front taken off.
+/// A reply without its leading length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     pub(crate) xid: i32,
@@ -31,10 +31,10 @@ pub(crate) struct Frame<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// The bytes of the first frame behind its length, if it is all there.
+/// The content of the first frame, without its length, if it is complete.
 ///
 /// # Errors
-/// When the length cannot be.
+/// If the length is invalid.
 pub(crate) fn next_frame_bytes(bytes: &[u8]) -> Result<Option<&[u8]>, BenchError> {
     let Some((len, rest)) = bytes.split_first_chunk::<LEN_BYTES>() else { return Ok(None) };
     let len = u32::from_be_bytes(*len) as usize;
@@ -44,10 +44,10 @@ pub(crate) fn next_frame_bytes(bytes: &[u8]) -> Result<Option<&[u8]>, BenchError
     Ok(rest.get(..len))
 }
 
-/// The first reply and how many bytes it takes, if it is all there.
+/// The first reply and the number of bytes that it takes, if it is complete.
 ///
 /// # Errors
-/// When the length cannot be.
+/// If the length is invalid.
 #[inline]
 pub(crate) fn next_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BenchError> {
     let Some(content) = next_frame_bytes(bytes)? else { return Ok(None) };
@@ -70,14 +70,14 @@ pub(crate) fn next_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Ben
 pub(crate) struct Expected {
     pub(crate) op: OpCode,
     body_bytes: usize,
-    /// What the length field at the front of the body says, where there is one.
+    /// The expected length field at the start of the body, if there is one.
     first_len: Option<u32>,
-    /// This error counts as success: a set-up that finds its work done.
+    /// An error that counts as success, when the set-up finds its work already done.
     pub(crate) tolerated: Option<i32>,
 }
 
 impl Expected {
-    /// The node's data, of that length, and its state.
+    /// A reply with the node's data, of that length, and its stat.
     pub(crate) fn read(value_bytes: usize) -> Self {
         Self {
             op: OpCode::GetData,
@@ -87,12 +87,12 @@ impl Expected {
         }
     }
 
-    /// The node's state.
+    /// A reply with the node's stat.
     pub(crate) fn write() -> Self {
         Self { op: OpCode::SetData, body_bytes: STAT_BYTES, first_len: None, tolerated: None }
     }
 
-    /// The path, of that length.
+    /// A reply with the path, of that length.
     pub(crate) fn create(path_bytes: usize) -> Self {
         Self {
             op: OpCode::Create,
@@ -102,7 +102,7 @@ impl Expected {
         }
     }
 
-    /// Whether it is such a reply; what is wrong in words when it is not.
+    /// Compares a reply with the expected one.
     #[inline]
     pub(crate) fn judge(&self, frame: &Frame<'_>) -> Verdict {
         if frame.err != 0 {
@@ -124,7 +124,7 @@ impl Expected {
         }
     }
 
-    /// The failure for a report.
+    /// Describes the failure for a report.
     pub(crate) fn describe(&self, frame: &Frame<'_>) -> String {
         let op = self.op.java_name();
         if frame.err != 0 {
@@ -135,16 +135,16 @@ impl Expected {
     }
 }
 
-/// What a reply is worth.
+/// The verdict on a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// As it must be.
+    /// The reply is correct.
     Good,
     /// An error that the caller expects.
     Tolerated,
-    /// An error.
+    /// Another error.
     Refused,
-    /// No error, and not the data that belong there.
+    /// No error, but not the expected data.
     WrongBody,
 }
 
@@ -152,7 +152,7 @@ pub(crate) enum Verdict {
 mod tests {
     use super::*;
 
-    /// A reply as it comes over the wire.
+    /// A reply as it is sent over the wire.
     fn wire(xid: i32, zxid: i64, err: i32, body: &[u8]) -> Vec<u8> {
         let mut bytes = u32::try_from(HEADER_BYTES + body.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend(xid.to_be_bytes());

@@ -16,18 +16,18 @@ use super::server_process::{
 };
 use super::session::{Session, close_all};
 
-/// How long a server may take to serve: a million nodes are loaded in that time.
+/// How long a server may take to start. It may have to load a million nodes in that time.
 const START_DEADLINE: Duration = Duration::from_secs(300);
 
-/// What sessions of this module ask for, ms: they live for moments.
+/// The session timeout to ask for, in ms. Sessions of this module live only for a moment.
 const SESSION_TIMEOUT_MS: i32 = 30_000;
 
-/// A server that serves. Dropping it kills it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct RunningServer {
-    /// From the start of the processes until all of them have told their mode.
+    /// The time from the start of the processes until all of them have reported their mode.
     pub(crate) served_after: Duration,
-    /// From the start of the processes to the first session.
+    /// The time from the start of the processes to the first session.
     pub(crate) session_after: Duration,
     spec: ServerSpec,
     options: ServerOptions,
@@ -35,10 +35,10 @@ pub(crate) struct RunningServer {
 }
 
 impl RunningServer {
-    /// Starts the server on the directory, which may hold data already, and waits until all members serve.
+    /// Starts the server on the directory, which may already contain data, and waits until all members serve.
     ///
     /// # Errors
-    /// When one of them cannot be started, ends, or does not serve in time.
+    /// If a member cannot be started, ends, or does not serve in time.
     pub(crate) fn start(
         spec: &ServerSpec,
         dir: &Path,
@@ -69,8 +69,8 @@ impl RunningServer {
         Ok(server)
     }
 
-    /// Where clients connect, the leader last: whoever needs only one server measures a follower, which most clients of an
-    /// ensemble talk to.
+    /// The client addresses of all members, the leader last. Code that needs only one server then measures a
+    /// follower, because most clients of an ensemble are connected to a follower.
     pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
         let is_leader = |process: &ServerProcess| process.mode().as_deref() == Some("leader");
         let mut members: Vec<(bool, SocketAddr)> =
@@ -79,25 +79,25 @@ impl RunningServer {
         members.into_iter().map(|(_, addr)| addr).collect()
     }
 
-    /// Its processes, the roots of their trees.
+    /// The main process of each member.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.members.iter().map(|(_, process)| process.pid()).collect()
     }
 
-    /// How many processes it has.
+    /// The number of members.
     pub(crate) fn members(&self) -> usize {
         self.members.len()
     }
 
-    /// Where clients connect to this member.
+    /// The client address of this member.
     pub(crate) fn addr(&self, member: usize) -> SocketAddr {
         self.members[member].1.addr()
     }
 
-    /// The member that leads.
+    /// The index of the leader.
     ///
     /// # Errors
-    /// When none does, for long.
+    /// If there is no leader for a long time.
     pub(crate) fn leader(&self) -> Result<usize, BenchError> {
         let start = time::now();
         while start.elapsed() < START_DEADLINE {
@@ -110,7 +110,7 @@ impl RunningServer {
         Err(self.members[0].1.failed(format!("no member leads within {START_DEADLINE:?}")))
     }
 
-    /// Kills the member; returns when it was told to die, and when it was dead.
+    /// Kills the member. Returns the time of the kill signal, and the time when the process was dead.
     ///
     /// # Errors
     /// As [`ServerProcess::kill`].
@@ -118,7 +118,7 @@ impl RunningServer {
         self.members[member].1.kill()
     }
 
-    /// Starts a member again that was killed, and waits until it has all that is acknowledged.
+    /// Starts a killed member again, and waits until it has everything that was acknowledged.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -132,10 +132,10 @@ impl RunningServer {
         Ok(())
     }
 
-    /// Asks all members to end (SIGTERM) and waits.
+    /// Asks all members to end (SIGTERM) and waits until they have ended.
     ///
     /// # Errors
-    /// When one has ended before, or does not end in time.
+    /// If a member has already ended, or does not end in time.
     pub(crate) fn stop(mut self) -> Result<(), BenchError> {
         for (_, process) in &mut self.members {
             process.fail_if_ended("by itself")?;
@@ -146,8 +146,8 @@ impl RunningServer {
         self.members.iter_mut().try_for_each(|(_, process)| process.wait_for_end())
     }
 
-    /// Waits until the server uses hardly any CPU time, for a few seconds at most: what one measurement has left to
-    /// be done is not charged to the next.
+    /// Waits until the server uses hardly any CPU time, but only for a few seconds. Work that remains from one
+    /// measurement then does not count in the next.
     pub(crate) fn wait_quiet(&self, at_most: Duration) {
         const WINDOW: Duration = Duration::from_millis(250);
         let stats = ProcessStats::default();
@@ -180,7 +180,7 @@ impl RunningServer {
     }
 }
 
-/// Directories and ports: a server that is alone lives in the directory itself, members live below it.
+/// Directories and ports: a standalone server uses the directory itself, each member uses a directory below it.
 fn places(dir: &Path, members: usize, ports: &mut Ports) -> Result<Vec<Place>, BenchError> {
     if members == 1 {
         return Ok(vec![Place { dir: dir.into(), port: ports.take()?, membership: None }]);
@@ -219,7 +219,7 @@ mod tests {
         let list = lists.first().unwrap();
         assert_eq!(list.lines().count(), 3, "{list}");
         let all: BTreeSet<_> = list.split(['=', ':', '\n']).collect();
-        // Three names, one address, six ports, and what follows the last line.
+        // Three names, one address, six ports, and the empty text after the last line.
         assert_eq!(all.len(), 3 + 1 + 6 + 1, "{list}");
         assert_eq!(places[2].membership.as_ref().unwrap().0, 3);
     }

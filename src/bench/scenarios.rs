@@ -1,4 +1,4 @@
-//! What is measured on a running server (no Java twin): a load of the matrix, a million creates, idle sessions, watches.
+//! The scenarios on a running server (no Java twin): a load of the matrix, a million creates, idle sessions, watches.
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,10 @@ use super::running_server::RunningServer;
 use super::server_process::pause;
 use super::session::{Session, close_all};
 
-/// What sessions ask for, ms: below Java's default maximum of 20 ticks.
+/// The session timeout to ask for, in ms: below Java's default maximum of 20 ticks.
 pub(crate) const SESSION_TIMEOUT_MS: i32 = 30_000;
 
-/// How long a server may go on working after a load before the next one starts.
+/// How long to wait at most, after a load, until the server is idle.
 pub(crate) const QUIET_WITHIN: Duration = Duration::from_secs(8);
 
 /// A load of the matrix and its name.
@@ -38,7 +38,7 @@ const READS: Mix = Mix { reads: 1, writes: 0 };
 const WRITES: Mix = Mix { reads: 0, writes: 1 };
 const MIXED: Mix = Mix { reads: 90, writes: 10 };
 
-/// Connections x requests in flight on each.
+/// Connections x requests in flight on each connection.
 pub(crate) const MATRIX: [Cell; 8] = [
     Cell { name: "reads 64x16", mix: READS, clients: 64, in_flight: 16 },
     Cell { name: "reads 1x1", mix: READS, clients: 1, in_flight: 1 },
@@ -50,10 +50,10 @@ pub(crate) const MATRIX: [Cell; 8] = [
     Cell { name: "mixed 90/10 16x1", mix: MIXED, clients: 16, in_flight: 1 },
 ];
 
-/// What a scenario has measured.
+/// The result of a scenario.
 pub(crate) type Measured = Result<Vec<Figure>, BenchError>;
 
-/// One load of the matrix.
+/// Runs one load of the matrix.
 pub(crate) fn cell(
     target: &Target,
     cell: Cell,
@@ -107,7 +107,7 @@ fn latency_figures(name: &str, latencies: &Latencies) -> impl Iterator<Item = Fi
         .into_iter()
 }
 
-/// Start and memory of a server that nobody has used yet.
+/// Start time and memory of a new server.
 pub(crate) fn fresh_start(server: &RunningServer) -> Vec<Figure> {
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     let start = |name, value| figure(Section::ScaleAndStart, name, "ms", Better::Lower, value);
@@ -120,7 +120,7 @@ pub(crate) fn fresh_start(server: &RunningServer) -> Vec<Figure> {
     figures
 }
 
-/// A million creates, say, from one client with many requests in flight.
+/// Creates many nodes (by default a million) from one client with many requests in flight.
 pub(crate) fn creation(
     target: &Target,
     creation: Creation,
@@ -141,7 +141,7 @@ pub(crate) fn creation(
     Ok(figures)
 }
 
-/// Start and memory of a server that has found data.
+/// Start time and memory of a server that starts with existing data.
 pub(crate) fn restart(server: &RunningServer, what: &str) -> Vec<Figure> {
     let name = format!("start {what}");
     let seconds = server.served_after.as_secs_f64();
@@ -151,7 +151,7 @@ pub(crate) fn restart(server: &RunningServer, what: &str) -> Vec<Figure> {
     figures
 }
 
-/// Many sessions that only send pings, and none of which may be lost.
+/// Many sessions that only send pings. No session may be lost.
 pub(crate) fn idle_sessions(target: &Target, sessions: usize, hold: Duration) -> Measured {
     let stats = ProcessStats::default();
     let before = stats.memory_of_trees(&target.pids);
@@ -163,7 +163,7 @@ pub(crate) fn idle_sessions(target: &Target, sessions: usize, hold: Duration) ->
     let cpu = stats.cpu_of_trees(&target.pids).zip(cpu_before);
     let after = stats.memory_of_trees(&target.pids);
 
-    // Each must still be a session that the server knows.
+    // The server must still know every session.
     let request = ExistsRequest { path: "/".into(), watch: false };
     for session in &mut held {
         session.demand(OpCode::Exists, &request, "/ in an idle session", &[])?;
@@ -198,7 +198,7 @@ pub(crate) fn idle_sessions(target: &Target, sessions: usize, hold: Duration) ->
     Ok(figures)
 }
 
-/// Pings every session each third of its timeout, spread evenly, until the time is over.
+/// Pings every session once in each third of its timeout, evenly spread, until the time is over.
 fn hold_open(sessions: &mut [Session], hold: Duration) -> Result<(), BenchError> {
     const PIECES_PER_ROUND: usize = 100;
     let every = Duration::from_millis(u64::from(SESSION_TIMEOUT_MS.unsigned_abs() / 3));
@@ -234,8 +234,8 @@ fn ping_all(sessions: &mut [Session]) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Many clients watch one node: how long a change takes to reach the last of them. The first quarter of the rounds is
-/// warm-up.
+/// Many clients watch one node. Measures how long a change takes to reach the last of them. The first quarter of the
+/// rounds is warm-up.
 pub(crate) fn watchers(target: &Target, watchers: usize, rounds: usize) -> Measured {
     let path = format!("{}/watched", target.root);
     let mut writer = target.observer()?;
@@ -281,7 +281,7 @@ fn leave_watches(sessions: &mut [Session], path: &str) -> Result<(), BenchError>
     Ok(())
 }
 
-/// Writes the node; returns when the last watcher was told and when the writer was answered.
+/// Writes the node. Returns when the last watcher received its event, and when the writer received its reply.
 fn fire(
     writer: &mut Session,
     watching: &mut [Session],
@@ -320,7 +320,7 @@ fn figure(section: Section, name: &str, unit: &'static str, better: Better, valu
     Figure { section, name: name.into(), unit, better, value }
 }
 
-/// A count in words where that is shorter.
+/// A number, in words if that is shorter.
 fn count(number: u64) -> String {
     match number {
         1_000_000 => "a million".into(),

@@ -1,6 +1,6 @@
-//! Processes of servers that a comparison starts, each with ports and a directory of its own (no Java twin).
+//! The processes of servers that a comparison starts, each with its own ports and directory (no Java twin).
 //!
-//! A Java server gets what its own `zkServer.sh` would give it: heap, JMX, logging at INFO to a file.
+//! A Java server gets the same as from its own `zkServer.sh`: heap, JMX, and logging at INFO to a file.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,22 +17,22 @@ use crate::common::time;
 use super::error::BenchError;
 use super::process_stats::ProcessStats;
 
-/// How long a server may take to end after it was asked to.
+/// How long a server may take to end after SIGTERM.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Between two looks whether a server serves or has ended.
+/// How often to check whether a server serves or has ended.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long one look may take.
+/// How long one check may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Lines of a log that an error shows.
+/// How many lines of a log an error shows.
 const LOG_LINES: usize = 20;
 
 /// Heap of a Java server, MB (Java: ZK_SERVER_HEAP in zkEnv.sh).
 const JAVA_HEAP_MB: u32 = 1000;
 
-/// Logging as the releases come with it: INFO to the console, which goes to a file.
+/// The logging configuration that comes with the releases: INFO to the console, which is redirected to a file.
 const LOGBACK: &str = r#"<configuration>
   <appender name="CONSOLE" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n</pattern></encoder>
@@ -53,11 +53,11 @@ enum Launch {
     Home(PathBuf),
     /// A directory with the jars of a Java server.
     Jars(PathBuf),
-    /// A command; the configuration takes the place of `{cfg}`, or comes last.
+    /// A command. The path of the configuration replaces `{cfg}`, or is appended.
     Command(Vec<String>),
 }
 
-/// A server as the command line names it.
+/// A server as it is given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerSpec {
     pub(crate) label: String,
@@ -68,7 +68,7 @@ impl ServerSpec {
     /// Reads `label=directory` or `label=command`.
     ///
     /// # Errors
-    /// When there is no label, no command, or the directory holds no server.
+    /// If there is no label, no command, or the directory contains no server.
     pub(crate) fn parse(text: &str) -> Result<Self, BenchError> {
         let wrong = |why: &str| BenchError::Arguments(format!("--server {text}: {why}"));
         let (label, what) = text.split_once('=').ok_or_else(|| wrong("no label= in front"))?;
@@ -78,7 +78,7 @@ impl ServerSpec {
         if what.trim().is_empty() {
             return Err(wrong("nothing behind the label"));
         }
-        // Servers run in directories of their own.
+        // Servers run in directories of their own, so relative paths must become absolute.
         let path = &absolute(what)?;
         let launch = if path.join("bin/zkServer.sh").is_file() {
             Launch::Home(path.into())
@@ -149,16 +149,16 @@ fn holds_jars(dir: &Path) -> bool {
     })
 }
 
-/// What all servers of a comparison have in common.
+/// The options that all servers of a comparison share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerOptions {
     /// The Java launcher.
     pub(crate) java: String,
     /// Heap of Java servers, MB.
     pub(crate) java_heap_mb: u32,
-    /// More flags for the JVM.
+    /// Additional flags for the JVM.
     pub(crate) jvm_flags: Vec<String>,
-    /// More lines for zoo.cfg.
+    /// Additional lines for zoo.cfg.
     pub(crate) settings: Vec<String>,
 }
 
@@ -173,14 +173,14 @@ impl Default for ServerOptions {
     }
 }
 
-/// Where one process of a server lives.
+/// The directory and port of one process of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its configuration, data and log.
     pub(crate) dir: PathBuf,
     /// Its port for clients.
     pub(crate) port: u16,
-    /// Its number among the members, and the lines of zoo.cfg that name all of them; `None` for a server that is alone.
+    /// The member's number, and the lines of zoo.cfg that name all members; `None` for a standalone server.
     pub(crate) membership: Option<(usize, String)>,
 }
 
@@ -194,10 +194,10 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the process on its directory, which may hold data already.
+    /// Starts the process on its directory, which may already contain data.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub(crate) fn start(
         spec: &ServerSpec,
         place: &Place,
@@ -221,17 +221,17 @@ impl ServerProcess {
         Ok(Self { label, addr: (Ipv4Addr::LOCALHOST, place.port).into(), child, log })
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The root of its tree of processes.
+    /// The id of the main process, which may have started others.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its answer to `srvr`: a server only tells its mode when it serves.
+    /// The mode in its answer to `srvr`. A server reports its mode only while it serves.
     pub(crate) fn mode(&self) -> Option<String> {
         let ask = || -> io::Result<String> {
             let mut stream = TcpStream::connect_timeout(&self.addr, LOOK_TIMEOUT)?;
@@ -246,7 +246,7 @@ impl ServerProcess {
     }
 
     /// # Errors
-    /// When it has ended.
+    /// If it has ended.
     pub(crate) fn fail_if_ended(&mut self, when: &str) -> Result<(), BenchError> {
         match self.child.try_wait() {
             Ok(Some(status)) => Err(self.failed(format!("ended with {status} {when}"))),
@@ -257,7 +257,7 @@ impl ServerProcess {
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub(crate) fn wait_for_end(&mut self) -> Result<(), BenchError> {
         let asked = time::now();
         while matches!(self.child.try_wait(), Ok(None)) {
@@ -271,10 +271,11 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// Kills it (SIGKILL) and all that it has started; returns when it was told to die, and when it was dead.
+    /// Kills the process (SIGKILL) and all processes that it has started. Returns the time of the signal, and the
+    /// time when the process was dead.
     ///
     /// # Errors
-    /// When the system does not tell of its death.
+    /// If waiting for the process fails.
     pub(crate) fn kill(&mut self) -> Result<(Instant, Instant), BenchError> {
         let pids = self.pids();
         let told = time::now();
@@ -283,8 +284,8 @@ impl ServerProcess {
         Ok((told, time::now()))
     }
 
-    /// To the process and all that it has started. They share this program's process group, so that a terminal's
-    /// Ctrl-C reaches them, too.
+    /// Sends the signal to the process and to all processes that it has started. They share this program's process
+    /// group, so that Ctrl-C in a terminal also reaches them.
     pub(crate) fn signal(&self, signal: Signal) {
         send(&self.pids(), signal);
     }
@@ -293,7 +294,7 @@ impl ServerProcess {
         ProcessStats::default().pids_of_tree(self.pid())
     }
 
-    /// An error that shows the end of its log.
+    /// An error that includes the end of the server's log.
     pub(crate) fn failed(&self, why: String) -> BenchError {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -315,16 +316,17 @@ impl Drop for ServerProcess {
 fn send(pids: &[u32], signal: Signal) {
     for pid in pids {
         if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
-            // Who is gone needs no signal.
+            // A process that has already ended needs no signal.
             let _gone = kill_process(pid, signal);
         }
     }
 }
 
-/// Ports of the loopback device on which nobody listens, no port twice.
+/// Free ports on the loopback device. No port is handed out twice.
 ///
-/// They lie below those that systems take for the near end of connections: no client's may sit on a server's port when
-/// that server is started again. A leader's port is free until it leads: that is why none is handed out twice.
+/// They are below the range that systems use for outgoing connections. A client's connection therefore cannot occupy
+/// a server's port while that server restarts. The port on which a leader listens for learners is free until it
+/// leads, so no port may be handed out twice.
 #[derive(Debug)]
 pub(crate) struct Ports {
     next: u16,
@@ -334,7 +336,7 @@ impl Ports {
     const FIRST: u16 = 11_000;
     const LAST: u16 = 32_000;
 
-    /// Ports that differ from those of other programs of this kind, most of the time.
+    /// Starts at a port that usually differs from those of other programs of this kind.
     pub(crate) fn new() -> Self {
         let blocks = u32::from(Self::LAST - Self::FIRST) / 100;
         let block = u16::try_from(std::process::id() % blocks).unwrap_or_default();
@@ -344,7 +346,7 @@ impl Ports {
     /// A port that was free a moment ago.
     ///
     /// # Errors
-    /// When there is none.
+    /// If no port is free.
     pub(crate) fn take(&mut self) -> Result<u16, BenchError> {
         for _ in Self::FIRST..=Self::LAST {
             let port = if self.next > Self::LAST { Self::FIRST } else { self.next };
@@ -357,13 +359,13 @@ impl Ports {
     }
 }
 
-/// Waits that long.
+/// Waits for that time.
 pub(crate) fn pause(duration: Duration) {
-    // Nobody ever sends: the time always runs out.
+    // Nothing is ever sent on this channel, so the wait always ends with the timeout.
     let _over = never::<()>().recv_timeout(duration);
 }
 
-/// Waits until the whole machine has been nearly idle for a second, but not longer than `at_most`.
+/// Waits until the whole machine has been nearly idle for a second, but at most for `at_most`.
 pub(crate) fn wait_for_quiet_machine(at_most: Duration) {
     const WINDOW: Duration = Duration::from_secs(1);
     const BUSY: Duration = Duration::from_millis(150);
@@ -379,7 +381,8 @@ pub(crate) fn wait_for_quiet_machine(at_most: Duration) {
     }
 }
 
-/// Lets this process and those it starts open as many files as the system allows. Returns how many, if there is a limit.
+/// Lets this process and its child processes open as many files as the system allows. Returns the limit, if there is
+/// one.
 pub(crate) fn raise_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -389,7 +392,7 @@ pub(crate) fn raise_file_limit() -> Option<u64> {
     }
 }
 
-/// Writes zoo.cfg, the member's number and the loggers' settings; returns where the log goes.
+/// Writes zoo.cfg, the member's number and the logging settings. Returns the path of the log.
 fn write_files(place: &Place, options: &ServerOptions) -> io::Result<PathBuf> {
     let dir = &place.dir;
     let data = dir.join("data");

@@ -1,6 +1,7 @@
 //! A blocking session for set-up and for the scenarios (no Java twin: Java's client is far more).
 //!
-//! It sends no pings of its own and reconnects only when it is told to: who holds a session for long sends pings.
+//! A session sends no pings by itself and reconnects only on request. Code that keeps a session for a long time must
+//! send pings.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,17 +16,17 @@ use super::error::BenchError;
 use super::reply::{EVENT_XID, Frame, PING_XID, next_frame, next_frame_bytes};
 use super::template::{LEN_BYTES, frame, set_frame_len};
 
-/// How long a server may take for one answer. Far above what any healthy one needs.
+/// How long a server may take for one answer. A healthy server needs far less.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// How many sessions are being opened at the same time: the server can write them to its log in one go. Fewer than the
-/// 50 that a Java server lets wait for its acceptor: beyond them a connection takes a second.
+/// How many sessions are opened at the same time. The server can write them to its log together. The number is below
+/// Java's backlog of 50 connections: when the backlog is full, connecting takes a second.
 const OPENING_AT_ONCE: usize = 32;
 
-/// Replies of set-up and scenarios are short, and thousands of sessions read them.
+/// The size of one read. Replies of the set-up and the scenarios are short, and thousands of sessions have a buffer.
 const READ_BYTES: usize = 4096;
 
-/// Bytes of a session's password.
+/// The length of a session's password in bytes.
 const PASSWORD_BYTES: usize = 16;
 
 /// An open session.
@@ -37,7 +38,7 @@ pub(crate) struct Session {
     time_out_ms: i32,
     last_zxid: Zxid,
     next_xid: i32,
-    /// What was read and not yet handed out: `buffer[start..]`.
+    /// Bytes that were read and not yet returned: `buffer[start..]`.
     buffer: Vec<u8>,
     start: usize,
 }
@@ -51,21 +52,20 @@ pub(crate) struct Reply {
 }
 
 impl Session {
-    /// Opens a session; waits for the server's answer.
+    /// Opens a session and waits for the server's answer.
     ///
     /// # Errors
-    /// When nobody answers, or the answer is no session.
+    /// If nobody answers, or the server grants no session.
     pub(crate) fn connect(addr: SocketAddr, time_out_ms: i32) -> Result<Self, BenchError> {
         let mut session = Self::begin(addr, time_out_ms)?;
         session.finish(addr)?;
         Ok(session)
     }
 
-    /// Opens `count` sessions, many at a time: the first one with the first server, the next one with the next, and so on
-    /// in turns.
+    /// Opens `count` sessions, many at a time. They are assigned to the servers in turns.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), for the first that fails.
+    /// As [`connect`](Self::connect), for the first session that fails.
     pub(crate) fn connect_many(
         addrs: &[SocketAddr],
         time_out_ms: i32,
@@ -104,12 +104,12 @@ impl Session {
         })
     }
 
-    /// Continues the session on another connection; what was asked on the old one and not answered stays unknown. No
-    /// answer may take longer than `patience`.
+    /// Continues the session on another connection. Whether a request without an answer was applied remains unknown.
+    /// No answer may take longer than `patience`.
     ///
     /// # Errors
-    /// [`BenchError::Connect`] when nobody answers there or this server does not serve now;
-    /// [`BenchError::SessionLost`] when the session is over.
+    /// [`BenchError::Connect`] if nobody answers or the server does not serve now; [`BenchError::SessionLost`] if the
+    /// session has ended.
     pub(crate) fn resume(
         &mut self,
         addr: SocketAddr,
@@ -134,16 +134,16 @@ impl Session {
         Ok(())
     }
 
-    /// How long an answer may take.
+    /// Sets how long an answer may take.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub(crate) fn set_patience(&self, patience: Duration) -> Result<(), BenchError> {
         let set = self.stream.set_read_timeout(Some(patience));
         set.map_err(BenchError::io("limit the time of a read"))
     }
 
-    /// Waits for the session that was asked for.
+    /// Waits until the server has opened the requested session.
     fn finish(&mut self, addr: SocketAddr) -> Result<(), BenchError> {
         let response = self.take_session(addr)?;
         self.id = response.session_id;
@@ -154,14 +154,14 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for the answer to the request for a session.
+    /// Waits for the answer to the ConnectRequest.
     fn take_session(&mut self, addr: SocketAddr) -> Result<ConnectResponse, BenchError> {
         let why = |why: String| BenchError::Connect { addr, why };
         loop {
             let content = next_frame_bytes(&self.buffer[self.start..])?;
             if let Some(content) = content {
                 let mut archive = BinaryInputArchive::new(content, Limits::default());
-                // A server of 3.3 leaves the last byte out: no such server is measured.
+                // A server of 3.3 omits the last byte. No such server is measured.
                 let response = ConnectResponse::deserialize(&mut archive)
                     .map_err(|error| why(error.to_string()))?;
                 self.start += LEN_BYTES + content.len();
@@ -171,19 +171,19 @@ impl Session {
         }
     }
 
-    /// Returns when the server has applied all that was acknowledged anywhere before.
+    /// Returns when the server has applied everything that was acknowledged anywhere before.
     ///
     /// # Errors
-    /// When the connection fails or the server refuses.
+    /// If the connection fails or the server refuses.
     pub(crate) fn sync(&mut self) -> Result<(), BenchError> {
         let request = SyncRequest { path: "/".into() };
         self.demand(OpCode::Sync, &request, "/", &[]).map(drop)
     }
 
-    /// Sends a request and waits for its reply; watch events in between are dropped.
+    /// Sends a request and waits for its reply. Drops watch events that arrive in between.
     ///
     /// # Errors
-    /// When the connection fails or the reply is another request's.
+    /// If the connection fails or the reply belongs to another request.
     pub(crate) fn call<R: Record>(&mut self, op: OpCode, request: &R) -> Result<Reply, BenchError> {
         let xid = self.send(op, request)?;
         loop {
@@ -198,10 +198,10 @@ impl Session {
         }
     }
 
-    /// As [`call`](Self::call); a reply with an error is an error, but for the tolerated ones.
+    /// As [`call`](Self::call), but a reply with an error is returned as an error, except for the tolerated ones.
     ///
     /// # Errors
-    /// Also when the server refuses.
+    /// Also if the server refuses.
     pub(crate) fn demand<R: Record>(
         &mut self,
         op: OpCode,
@@ -219,7 +219,7 @@ impl Session {
     /// Sends a request and returns its xid.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub(crate) fn send<R: Record>(&mut self, op: OpCode, request: &R) -> Result<i32, BenchError> {
         let xid = self.next_xid;
         self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
@@ -227,33 +227,33 @@ impl Session {
         Ok(xid)
     }
 
-    /// Sends a ping; its answer has [`PING_XID`].
+    /// Sends a ping. Its answer has the xid [`PING_XID`].
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub(crate) fn ping(&mut self) -> Result<(), BenchError> {
         self.write(&bare_frame(PING_XID, OpCode::Ping))
     }
 
-    /// Asks the server to end the session. [`finish_close`](Self::finish_close) waits for it.
+    /// Asks the server to close the session. [`finish_close`](Self::finish_close) waits for the answer.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub(crate) fn begin_close(&mut self) -> Result<(), BenchError> {
         let xid = self.next_xid;
         self.write(&bare_frame(xid, OpCode::CloseSession))
     }
 
-    /// Waits until the server has ended the session.
+    /// Waits until the server has closed the session.
     pub(crate) fn finish_close(mut self) {
-        // The connection ends after the reply, or instead of it: both are an end.
+        // The server closes the connection after the reply, or without a reply. Both end the loop.
         while self.receive().is_ok() {}
     }
 
     /// The next reply, ping answer or watch event.
     ///
     /// # Errors
-    /// When the connection fails or the server has closed it.
+    /// If the connection fails or the server has closed it.
     pub(crate) fn receive(&mut self) -> Result<Reply, BenchError> {
         loop {
             if let Some((frame, taken)) = next_frame(&self.buffer[self.start..])? {
@@ -267,7 +267,8 @@ impl Session {
         }
     }
 
-    /// The socket, for a measurement that reads and writes itself. Nothing may be left unread.
+    /// The socket, for a measurement that reads and writes it directly. All received bytes must have been returned
+    /// before.
     pub(crate) fn stream(&self) -> &TcpStream {
         debug_assert_eq!(self.start, self.buffer.len());
         &self.stream
@@ -278,7 +279,7 @@ impl Session {
         self.next_xid
     }
 
-    /// Continues the numbers of another user of the connection.
+    /// Sets the next xid, after another user of the connection has sent requests.
     pub(crate) fn set_next_xid(&mut self, xid: i32) {
         self.next_xid = xid;
     }
@@ -294,21 +295,21 @@ impl Session {
         self.buffer.resize(len + READ_BYTES, 0);
         let read = self.stream.read(&mut self.buffer[len..]);
         self.buffer.truncate(len + read.as_ref().map_or(0, |read| *read));
-        // Thousands of sessions wait with an empty buffer: they keep none.
+        // Thousands of sessions wait with an empty buffer, so they release its memory.
         if self.buffer.capacity() > READ_BYTES {
             self.buffer.shrink_to(self.buffer.len());
         }
         match read {
             Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
-            // A process that was stopped goes on.
+            // The read was interrupted, for example because the process was stopped and continued.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Connects and sends the request for a session, a new one or one that is to be continued.
+/// Connects and sends the ConnectRequest for a new session or for an existing one.
 fn ask_for_session(addr: SocketAddr, request: &ConnectRequest) -> Result<TcpStream, BenchError> {
     let refused = |error: std::io::Error| BenchError::Connect { addr, why: error.to_string() };
     let mut stream = TcpStream::connect_timeout(&addr, STALL).map_err(refused)?;
@@ -322,7 +323,7 @@ fn ask_for_session(addr: SocketAddr, request: &ConnectRequest) -> Result<TcpStre
     Ok(stream)
 }
 
-/// Closes sessions and waits until the server has ended all of them.
+/// Closes the sessions and waits until the server has closed all of them.
 pub(crate) fn close_all(sessions: Vec<Session>) {
     let mut closing = Vec::with_capacity(sessions.len());
     for mut session in sessions {

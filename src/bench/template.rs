@@ -1,22 +1,22 @@
-//! Requests that are serialised once and then only stamped with an xid and numbers (no Java twin).
+//! Requests that are serialised once; only the xid and numbers change afterwards (no Java twin).
 //!
-//! The records of `proto` make the bytes, so that there is one description of the protocol; a request on the hot path
-//! costs a copy and a few stores.
+//! The records of `proto` serialise the requests, so that the protocol is described only once. On the hot path, a
+//! request costs a copy and a few stores.
 
 use crate::jute::Record;
 use crate::proto::{CreateRequest, GetDataRequest, RequestHeader, SetDataRequest};
 use crate::zoo_defs::{OpCode, ids};
 
-/// Bytes of the length in front of a frame.
+/// Bytes of the length before a frame.
 pub(crate) const LEN_BYTES: usize = 4;
 
-/// Where the xid stands in a frame, behind the length.
+/// The offset of the xid in a frame, after the length.
 const XID_AT: usize = LEN_BYTES;
 
 /// Decimal digits of a key's number in its path.
 pub(crate) const KEY_DIGITS: usize = 8;
 
-/// What they can tell apart.
+/// The number of keys that so many digits can distinguish.
 pub(crate) const MAX_KEYS: u64 = 100_000_000;
 const _: () = assert!(MAX_KEYS.ilog10() as usize == KEY_DIGITS);
 
@@ -26,14 +26,14 @@ const DIRECTORY_DIGITS: usize = 5;
 /// Accepts every version of a node.
 const ANY_VERSION: i32 = -1;
 
-/// A place for a number of fixed width.
+/// The place of a number of fixed width in a request.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     at: usize,
     digits: usize,
 }
 
-/// One kind of request for paths that differ in their numbers.
+/// One kind of request, for paths that differ only in their numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
@@ -41,13 +41,13 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A `getData` of the numbered key below `root`.
+    /// A `getData` request for the numbered key below `root`.
     pub(crate) fn read(root: &str) -> Self {
         let request = GetDataRequest { path: key_path(root, 0), watch: false };
         Self::of(OpCode::GetData, &request, &request.path, &key_slots(root))
     }
 
-    /// A `setData` of the numbered key below `root`, in whatever version it is.
+    /// A `setData` request for the numbered key below `root`, for any version.
     pub(crate) fn write(root: &str, value: &[u8]) -> Self {
         let request = SetDataRequest {
             path: key_path(root, 0),
@@ -57,13 +57,13 @@ impl Template {
         Self::of(OpCode::SetData, &request, &request.path, &key_slots(root))
     }
 
-    /// A `create` of the numbered key below `root`, for everybody.
+    /// A `create` request for the numbered key below `root`, with an open ACL.
     pub(crate) fn create_key(root: &str, value: &[u8]) -> Self {
         let request = create_request(key_path(root, 0), value);
         Self::of(OpCode::Create, &request, &request.path, &key_slots(root))
     }
 
-    /// A `create` of a node in a directory, both numbered: see [`node_path`].
+    /// A `create` request for a node in a directory, both with numbers: see [`node_path`].
     pub(crate) fn create_node(root: &str, value: &[u8]) -> Self {
         let request = create_request(node_path(root, 0, 0), value);
         let directory = Slot { at: root.len() + 2, digits: DIRECTORY_DIGITS };
@@ -71,7 +71,7 @@ impl Template {
         Self::of(OpCode::Create, &request, &request.path, &[directory, node])
     }
 
-    /// `slots` are relative to the path.
+    /// The offsets of `slots` are relative to the path.
     fn of<R: Record>(op: OpCode, request: &R, path: &str, slots: &[Slot]) -> Self {
         let bytes = frame(0, op, request);
         let path_at = bytes
@@ -83,7 +83,7 @@ impl Template {
         Self { bytes, slots }
     }
 
-    /// Appends the request with this xid; `numbers` go into the path, in order.
+    /// Appends the request with this xid. The `numbers` are written into the path, in order.
     pub(crate) fn append<const N: usize>(&self, xid: i32, numbers: [u64; N], out: &mut Vec<u8>) {
         debug_assert_eq!(N, self.slots.len());
         let start = out.len();
@@ -95,14 +95,14 @@ impl Template {
         }
     }
 
-    /// Bytes of one request, its length field included.
+    /// The length of one request in bytes, including its length field.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// A request as it goes over the wire, its length in front.
+/// A request as it is sent over the wire, with its leading length.
 pub(crate) fn frame<R: Record>(xid: i32, op: OpCode, request: &R) -> Vec<u8> {
     let mut bytes = vec![0; LEN_BYTES];
     bytes.extend(RequestHeader { xid, r#type: op.code() }.to_bytes());
@@ -111,28 +111,28 @@ pub(crate) fn frame<R: Record>(xid: i32, op: OpCode, request: &R) -> Vec<u8> {
     bytes
 }
 
-/// Writes the length of what follows it into a frame's first bytes.
+/// Writes the length of the content into the first bytes of the frame.
 pub(crate) fn set_frame_len(frame: &mut [u8]) {
     let len = u32::try_from(frame.len() - LEN_BYTES).unwrap_or(u32::MAX);
     frame[..LEN_BYTES].copy_from_slice(&len.to_be_bytes());
 }
 
-/// A `create` of a persistent node that is open to everybody.
+/// A `create` request for a persistent node with an open ACL.
 pub(crate) fn create_request(path: String, value: &[u8]) -> CreateRequest {
     CreateRequest { path, data: Some(value.to_vec()), acl: Some(ids::open_acl_unsafe()), flags: 0 }
 }
 
-/// Where the numbered key lives.
+/// The path of the numbered key.
 pub(crate) fn key_path(root: &str, key: u64) -> String {
     format!("{root}/k{key:0KEY_DIGITS$}")
 }
 
-/// Where the numbered directory lives.
+/// The path of the numbered directory.
 pub(crate) fn directory_path(root: &str, directory: u64) -> String {
     format!("{root}/d{directory:0DIRECTORY_DIGITS$}")
 }
 
-/// Where the numbered node of a directory lives.
+/// The path of the numbered node in a directory.
 pub(crate) fn node_path(root: &str, directory: u64, node: u64) -> String {
     format!("{}/n{node:0KEY_DIGITS$}", directory_path(root, directory))
 }

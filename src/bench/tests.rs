@@ -1,4 +1,4 @@
-//! The load generator against a server that answers everything, and against one that answers wrongly.
+//! Tests the load generator against a server that answers everything, and against one that answers wrongly.
 
 use super::*;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ fn with_server<T>(
     result
 }
 
-/// Measures for longer and longer until there was a reply: on a busy machine a thread may come late.
+/// Measures for longer and longer times until there is a reply: on a busy machine, a thread may start late.
 fn measured(target: &Target, load: &Load) -> Result<LoadReport, BenchError> {
     load::populate(target)?;
     let mut load = load.clone();
@@ -127,7 +127,7 @@ fn refused_reads_are_counted_and_make_the_result_a_fault() {
 
 #[test]
 fn a_write_that_was_acknowledged_and_not_applied_is_found() {
-    // The null server shows applied writes as the first key's version: hide them.
+    // The null server reports applied writes as the version of the first key. This answer hides them.
     let forget = |op, _: &[u8]| {
         let stat = vec![0; reply::STAT_BYTES];
         (op == OpCode::Exists.code()).then_some(Answer::Reply { err: 0, body: stat })
@@ -157,7 +157,7 @@ fn keys_that_exist_are_written_anew() {
     };
     with_server(exists, |target| {
         let report = measured(target, &load(1, 1, (1, 0))).unwrap();
-        // Values of the right length came only from setData.
+        // Only setData makes the values have the right length.
         assert_eq!(report.fault(), None);
     });
 }

@@ -1,8 +1,9 @@
 //! A thread that keeps connections busy (no Java twin).
 //!
-//! One connection is served with blocking reads and writes: two system calls a round. Several are served by waiting for
-//! all of them at once. Both read into one buffer and write from another, so that a thread's working set does not grow
-//! with its connections; a connection keeps bytes of its own only for half a reply or for what its socket did not take.
+//! A single connection is served with blocking reads and writes: two system calls a round. Several connections are
+//! served by waiting for all of them at once. In both cases the thread reads into one buffer and writes from another,
+//! so that its working set does not grow with the number of connections. A connection stores its own bytes only for
+//! an incomplete reply, or for output that its socket did not accept.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -17,24 +18,24 @@ use super::error::BenchError;
 use super::lane::{Lane, Tally};
 use super::session::{STALL, Session};
 
-/// What one read takes at most.
+/// The maximum size of one read.
 const INPUT_BYTES: usize = 256 * 1024;
 
-/// How often a thread that gets no replies looks at the phase.
+/// How often a thread that receives no replies checks the phase.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
-/// Part of a measurement.
+/// A phase of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Requests go out, latencies are not noted.
+    /// Requests are sent, but latencies are not recorded.
     WarmUp,
-    /// Latencies are noted.
+    /// Latencies are recorded.
     Measure,
-    /// Replies to what is in flight come in, nothing goes out.
+    /// Outstanding replies are received, but no requests are sent.
     Drain,
 }
 
-/// What a measurement's threads share.
+/// The state that the threads of a measurement share.
 #[derive(Debug)]
 pub(crate) struct Control {
     phase: AtomicU8,
@@ -58,7 +59,7 @@ impl Control {
         }
     }
 
-    /// Replies of all threads so far, in every phase.
+    /// The number of replies of all threads so far, in all phases.
     pub(crate) fn completed(&self) -> u64 {
         self.completed.load(Ordering::Relaxed)
     }
@@ -71,11 +72,11 @@ pub(crate) struct Member {
     pub(crate) lane: Lane,
 }
 
-/// What a thread has to say when it ends.
+/// The result of a thread.
 #[derive(Debug)]
 pub(crate) struct WorkerEnd {
     pub(crate) tally: Tally,
-    /// Sessions that can still be used: none after an error.
+    /// The sessions that can still be used: none after an error.
     pub(crate) sessions: Vec<Session>,
     pub(crate) finished_at: Instant,
     pub(crate) error: Option<BenchError>,
@@ -89,8 +90,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Keeps the connections busy until the phase is [`Phase::Drain`] or nothing is left to be asked, and every reply
-    /// is there.
+    /// Keeps the connections busy until the phase is [`Phase::Drain`] or no request is left, and every reply has
+    /// arrived.
     pub(crate) fn run(mut self) -> WorkerEnd {
         let mut run = Run::new(Arc::clone(&self.control));
         let served = match &mut self.members[..] {
@@ -109,14 +110,14 @@ impl Worker {
     }
 }
 
-/// A connection among several.
+/// One of several connections.
 struct Polled {
     socket: mio::net::TcpStream,
-    /// Half a reply.
+    /// An incomplete reply.
     rest: Vec<u8>,
-    /// What the socket did not take yet.
+    /// Output that the socket did not accept yet.
     unsent: Vec<u8>,
-    /// Whether it is watched for room, too.
+    /// Whether the poll also waits until the socket can be written.
     waits_for_room: bool,
 }
 
@@ -191,7 +192,7 @@ impl Run {
         }
     }
 
-    /// A reply longer than the buffer needs a larger one.
+    /// A reply that is longer than the buffer needs a larger buffer.
     fn make_room(&mut self, have: usize) {
         if have == self.input.len() {
             self.input.resize(have * 2, 0);
@@ -257,7 +258,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes all replies that the socket has now: the next event comes only after it was found empty.
+    /// Reads all replies that have arrived. The next event comes only after the socket was found empty.
     fn receive(&mut self, polled: &mut Polled, lane: &mut Lane) -> Result<(), BenchError> {
         let mut have = polled.rest.len();
         if have > 0 {
@@ -296,7 +297,7 @@ impl Run {
         }
     }
 
-    /// Sends what can be sent; asks to be told when the socket takes more.
+    /// Sends as much as possible. Asks for an event when the socket can be written again.
     fn send_more(
         &mut self,
         poll: &Poll,
@@ -334,7 +335,7 @@ fn watch(poll: &Poll, at: usize, member: &Member) -> io::Result<mio::net::TcpStr
     Ok(socket)
 }
 
-/// Sends as much as the socket takes now; returns how much.
+/// Sends as much as the socket accepts now. Returns the number of bytes sent.
 fn send(socket: &mut mio::net::TcpStream, bytes: &[u8]) -> Result<usize, BenchError> {
     let mut sent = 0;
     while sent < bytes.len() {
@@ -352,7 +353,8 @@ fn closed() -> BenchError {
     lost("read replies", ErrorKind::UnexpectedEof.into())
 }
 
-/// A connection that fails. It is reset and not closed when the server had not read everything.
+/// The error for a failed connection. A connection is reset, not closed, if the server had not read everything; both
+/// give the same error.
 fn lost(action: &str, error: io::Error) -> BenchError {
     let is_end = matches!(
         error.kind(),

@@ -4,7 +4,7 @@ use super::cli_command::Console;
 use crate::data::{ACL, Id};
 use crate::zoo_defs::perms;
 
-/// The entries of a text. What is none is told and left out, as in Java.
+/// Parses the entries of a text. Prints a message for an invalid entry and leaves it out, as in Java.
 pub fn parse(console: &mut Console<'_>, text: &str) -> Vec<ACL> {
     let mut acls = Vec::new();
     for entry in text.trim_end_matches(',').split(',') {

@@ -13,7 +13,7 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// A refusal is no error of the command: the client is told of it, and is at its end.
+/// If the server refuses the credentials, the command itself does not fail: the client receives an event and ends.
 fn exec(
     command: &CliCommand,
     context: &mut Context<'_>,

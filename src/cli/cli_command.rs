@@ -1,4 +1,4 @@
-//! What a command is, and what it works with (Java: cli/CliCommand.java).
+//! The definition of a command, and the context in which it runs (Java: cli/CliCommand.java).
 
 use std::fmt;
 use std::io::Write;
@@ -14,36 +14,36 @@ use crate::zookeeper::ZooKeeper;
 /// A command of the shell.
 #[derive(Clone, Copy)]
 pub struct CliCommand {
-    /// The word that calls it (Java: getCmdStr).
+    /// The name of the command (Java: getCmdStr).
     pub cmd_str: &'static str,
-    /// What may follow the word (Java: getOptionStr).
+    /// The text that follows the name in the usage (Java: getOptionStr).
     pub option_str: &'static str,
     /// Its options.
     pub options: CommandOptions,
     /// Whether its usage explains the options.
     pub usage_lists_options: bool,
-    /// Does it. The words are those that were typed, the command's own first.
+    /// Runs the command. The words are those that were typed, beginning with the command's name.
     pub exec: fn(&Self, &mut Context<'_>, Vec<String>) -> Result<(), CliError>,
 }
 
 impl CliCommand {
-    /// How the command is to be called (Java: getUsageStr).
+    /// The usage text of the command (Java: getUsageStr).
     #[must_use]
     pub fn usage_str(&self) -> String {
         let options = self.usage_lists_options.then_some(&self.options);
         command_usage_helper::usage(&format!("{} {}", self.cmd_str, self.option_str), options)
     }
 
-    /// The error of a wrong call.
+    /// The error for an invalid call.
     #[must_use]
     pub fn usage_error(&self) -> CliError {
         CliError::new(self.usage_str())
     }
 
-    /// Takes the words apart; there must be as many besides options, the command's own included.
+    /// Parses the words. Besides options, there must be at least `at_least` words, including the command's name.
     ///
     /// # Errors
-    /// When there is an option that the command does not have, or there are too few words.
+    /// If there is an option that the command does not have, or too few words.
     pub fn parse(&self, words: &[String], at_least: usize) -> Result<CommandLine, CliError> {
         let line = self.options.parse(words)?;
         if line.args.len() < at_least {
@@ -52,7 +52,8 @@ impl CliCommand {
         Ok(line)
     }
 
-    /// The same for commands that once took the word `watch` behind the path (Java: retainCompatibility).
+    /// As [`parse`](Self::parse), for commands that formerly took the word `watch` after the path
+    /// (Java: retainCompatibility).
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -84,15 +85,15 @@ impl fmt::Debug for CliCommand {
     }
 }
 
-/// Where the shell prints to, and what its client is told meanwhile.
+/// The outputs of the shell, and the events of its client.
 pub struct Console<'a> {
     /// Results.
     pub out: &'a mut dyn Write,
     /// Everything else.
     pub err: &'a mut dyn Write,
-    /// What the client is told.
+    /// The events of the client.
     pub events: Option<Receiver<ClientEvent>>,
-    /// Whether it is printed (Java: printWatches).
+    /// Whether events are printed (Java: printWatches).
     pub print_watches: bool,
 }
 
@@ -103,20 +104,20 @@ impl fmt::Debug for Console<'_> {
 }
 
 impl Console<'_> {
-    /// Prints a line of a result, after the events that came before it.
+    /// Prints a line of a result, after the events that have arrived before.
     pub fn out_line(&mut self, line: &str) {
         self.print_events();
-        // A reader that has gone needs no output.
+        // An error is ignored: if the reader has gone, nobody needs the output.
         let _reader_has_gone = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
     }
 
-    /// Prints another line.
+    /// Prints a line that is not part of a result.
     pub fn err_line(&mut self, line: &str) {
         self.print_events();
         let _reader_has_gone = writeln!(self.err, "{line}").and_then(|()| self.err.flush());
     }
 
-    /// Prints the events that have come.
+    /// Prints the events that have arrived.
     pub fn print_events(&mut self) {
         let events: Vec<ClientEvent> = match &self.events {
             Some(events) => events.try_iter().collect(),
@@ -136,12 +137,12 @@ impl Console<'_> {
     }
 }
 
-/// What a command works with.
+/// The context in which a command runs.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The client.
     pub zk: &'a ZooKeeper,
-    /// Where to print.
+    /// Where the command prints.
     pub console: Console<'a>,
 }
 
@@ -151,7 +152,7 @@ impl Context<'_> {
         self.console.out_line(line);
     }
 
-    /// Prints another line.
+    /// Prints a line that is not part of a result.
     pub fn err_line(&mut self, line: &str) {
         self.console.err_line(line);
     }

@@ -6,15 +6,15 @@ use crate::keeper_exception::KeeperError;
 use crate::server::exit_code::ExitCode;
 use crate::zookeeper::MultiError;
 
-/// A command has failed: what the shell prints, and what it ends with when this was its last command.
+/// The error of a command: the message for the user, and the exit code of the shell if this was its last command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CliError {
-    /// What is printed.
+    /// The message.
     pub message: String,
-    /// What the shell ends with.
+    /// The exit code of the shell.
     pub exit_code: ExitCode,
-    /// The server's code, where the server has refused something.
+    /// The server's error code, if the server refused a request.
     pub keeper_error: Option<KeeperError>,
 }
 
@@ -25,7 +25,7 @@ impl CliError {
         Self { message: message.into(), exit_code, keeper_error: None }
     }
 
-    /// There is no such command (Java: CommandNotFoundException, which says so twice).
+    /// The command does not exist (Java: CommandNotFoundException, which says so twice).
     #[must_use]
     pub fn command_not_found(command: &str) -> Self {
         let message = format!("Command not found: Command not found {command}");
@@ -33,7 +33,7 @@ impl CliError {
     }
 }
 
-/// A number that is none, in the words of Java's parseInt.
+/// The error for a text that is not a number, in the words of Java's parseInt.
 #[must_use]
 pub fn not_a_number(text: &str) -> CliError {
     CliError::new(format!("For input string: \"{text}\""))

@@ -9,7 +9,7 @@ use super::{
     stat_command, sync_command, version_command, who_am_i_command,
 };
 
-/// Them, in Java's order.
+/// All commands, in Java's order.
 pub const COMMANDS: &[CliCommand] = &[
     close_command::COMMAND,
     create_command::COMMAND,
@@ -36,7 +36,7 @@ pub const COMMANDS: &[CliCommand] = &[
     who_am_i_command::COMMAND,
 ];
 
-/// The command of that word.
+/// The command with that name.
 #[must_use]
 pub fn find(cmd_str: &str) -> Option<&'static CliCommand> {
     COMMANDS.iter().find(|command| command.cmd_str == cmd_str)

@@ -1,8 +1,8 @@
-//! Options among the words of a command (no Java twin: the DefaultParser of commons-cli 1.5 as far as the shell uses it).
+//! Parses the options of a command (no Java twin: the DefaultParser of commons-cli 1.5 as far as the shell uses it).
 //!
-//! Options have one dash; some have names of several letters. An option that takes a value takes the next word, unless
-//! that is an option itself; `-v5` and `-v=5` are the same as `-v 5`. A word with a dash that is no option is an error,
-//! negative numbers included, until the word `--`.
+//! Options begin with one dash; some have names of several letters. If an option takes a value, the next word is its
+//! value, unless that word is an option. `-v5` and `-v=5` mean the same as `-v 5`. A word that begins with a dash but
+//! is not an option is an error, including negative numbers. After the word `--`, all words are arguments.
 
 /// An option of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct CommandOption {
     pub name: &'static str,
     /// Whether it takes a value.
     pub has_arg: bool,
-    /// What it does.
+    /// The description for the usage.
     pub description: &'static str,
 }
 
@@ -29,14 +29,14 @@ impl CommandOption {
     }
 }
 
-/// How the options of a command go together.
+/// How many options of a command may be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Any of them.
+    /// Any number of them.
     Any,
-    /// One of them at most.
+    /// At most one of them.
     AtMostOne,
-    /// One of them.
+    /// Exactly one of them.
     One,
 }
 
@@ -45,14 +45,14 @@ pub enum Choice {
 pub struct CommandOptions {
     /// All of them.
     pub options: &'static [CommandOption],
-    /// How they go together.
+    /// How many of them may be combined.
     pub choice: Choice,
 }
 
 /// No options.
 pub const NO_OPTIONS: CommandOptions = CommandOptions { options: &[], choice: Choice::Any };
 
-/// Words that are no call of the command. The text is that of commons-cli, with the name of its class.
+/// The words are not a valid call of the command. The text is that of commons-cli, with the name of its class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// An option that the command does not have.
@@ -78,7 +78,7 @@ pub enum ParseError {
         /// The first one.
         selected: &'static str,
     },
-    /// None of the options of which there must be one.
+    /// None of the options was given, although exactly one is required.
     #[error("org.apache.commons.cli.MissingOptionException: Missing required option: [{0}]")]
     MissingOption(
         /// The options.
@@ -86,10 +86,10 @@ pub enum ParseError {
     ),
 }
 
-/// The words, taken apart.
+/// The parsed words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
-    /// All that is no option and no value of one; the command's own word first.
+    /// All words that are neither options nor their values, beginning with the command's name.
     pub args: Vec<String>,
     options: Vec<(&'static str, Option<String>)>,
 }
@@ -101,7 +101,7 @@ impl CommandLine {
         self.options.iter().any(|(other, _)| *other == name)
     }
 
-    /// The value of an option; the first when it was given more than once.
+    /// The value of an option. If the option was given more than once, the first value.
     #[must_use]
     pub fn option_value(&self, name: &str) -> Option<&str> {
         let (_, value) = self.options.iter().find(|(other, _)| *other == name)?;
@@ -112,15 +112,15 @@ impl CommandLine {
 struct Parser<'a> {
     known: &'a CommandOptions,
     line: CommandLine,
-    /// The option whose value may come next.
+    /// The option whose value may be the next word.
     open: Option<&'static str>,
 }
 
 impl CommandOptions {
-    /// Takes the words apart.
+    /// Parses the words.
     ///
     /// # Errors
-    /// When they are no call of the command.
+    /// If they are not a valid call of the command.
     pub fn parse(&self, words: &[String]) -> Result<CommandLine, super::cli_exception::CliError> {
         let mut parser = Parser { known: self, line: CommandLine::default(), open: None };
         let mut words = words.iter();
@@ -145,7 +145,7 @@ impl CommandOptions {
         self.options.iter().find(|option| option.name == name)
     }
 
-    /// The option of one letter at the start of a text.
+    /// The option whose name is the first letter of the text.
     fn find_first_letter(&self, text: &str) -> Option<&'static CommandOption> {
         text.chars().next().and_then(|letter| self.find(letter.encode_utf8(&mut [0; 4])))
     }
@@ -185,7 +185,7 @@ impl Parser<'_> {
         self.open = None;
     }
 
-    /// A word with a dash; `text` is what follows it.
+    /// Parses a word that begins with a dash; `text` is what follows the dash.
     fn dashed(&mut self, word: &str, text: &str) -> Result<(), ParseError> {
         let unrecognized = || ParseError::Unrecognized(word.to_owned());
         if text.starts_with('-') {
@@ -201,7 +201,7 @@ impl Parser<'_> {
             self.add_value(option.name, value);
             return Ok(());
         }
-        // Several letters, each an option; what follows one that takes a value is that value.
+        // Each letter is an option. If an option takes a value, the rest of the word is its value.
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
             let option = self.known.find_first_letter(rest).ok_or_else(unrecognized)?;
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(parse(OPTIONS, "c -add x").unwrap().option_value("add"), Some("x"));
     }
 
-    /// As Java's shell answers.
+    /// The same results as from Java's shell.
     #[test]
     fn words_that_are_no_options_are_refused() {
         for (words, message) in [

@@ -1,8 +1,8 @@
-//! How a command is to be called (Java: cli/CommandUsageHelper.java, with the HelpFormatter of commons-cli).
+//! The usage text of a command (Java: cli/CommandUsageHelper.java, with the HelpFormatter of commons-cli).
 
 use super::command_line::{CommandOption, CommandOptions};
 
-/// The call, and a line for each option when they are to be explained.
+/// The usage, and a line for each option if they are to be explained.
 #[must_use]
 pub fn usage(command_syntax: &str, options: Option<&CommandOptions>) -> String {
     let mut text = command_syntax.to_owned();
@@ -14,7 +14,7 @@ pub fn usage(command_syntax: &str, options: Option<&CommandOptions>) -> String {
     text
 }
 
-/// A line for each option, by name in any case, without the last line end.
+/// A line for each option, sorted by name without regard to case. The last line has no line end.
 #[must_use]
 pub fn option_lines(options: &CommandOptions) -> String {
     let mut sorted: Vec<&CommandOption> = options.options.iter().collect();

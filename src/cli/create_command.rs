@@ -26,7 +26,7 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// The longest time to live, ms: 40 bits of it are kept (Java: EphemeralType.TTL).
+/// The longest time to live, in ms: the server keeps 40 bits of it (Java: EphemeralType.TTL).
 const MAX_TTL_MS: i64 = (1 << 40) - 1;
 
 fn exec(
@@ -58,7 +58,7 @@ fn exec(
     }
 }
 
-/// Says a little more of some errors.
+/// Adds an explanation to some errors.
 fn explain(context: &mut Context<'_>, error: &ClientError) {
     match error.keeper_error() {
         Some(KeeperError::EphemeralOnLocalSession) => {
@@ -69,7 +69,7 @@ fn explain(context: &mut Context<'_>, error: &ClientError) {
     }
 }
 
-/// What to create, and its time to live, ms.
+/// What to create, and its time to live in ms.
 fn mode(line: &CommandLine) -> Result<(CreateMode, Option<i64>), CliError> {
     let (e, s, c) = (line.has_option("e"), line.has_option("s"), line.has_option("c"));
     if c && (e || s) {

@@ -45,7 +45,7 @@ fn exec(
     told_missing(context, path, result)
 }
 
-/// Takes one limit away; the quota's nodes stay.
+/// Removes one limit. The quota's nodes remain.
 fn delete_one(zk: &ZooKeeper, limit_path: &str, line: &CommandLine) -> Result<(), CliError> {
     let mut limits = read_stats(zk, limit_path)?;
     if line.has_option("n") {
@@ -64,7 +64,8 @@ fn delete_one(zk: &ZooKeeper, limit_path: &str, line: &CommandLine) -> Result<()
     Ok(())
 }
 
-/// Takes the quota's nodes away, and those above them that stand for no other quota (Java: trimProcQuotas).
+/// Removes the quota's nodes, and their ancestors in the quota tree that have no other children
+/// (Java: trimProcQuotas).
 fn delete_all(zk: &ZooKeeper, path: &str) -> Result<(), ClientError> {
     let mut quota_path = quotas::quota_path(path);
     for child in zk.get_children(&quota_path, false)? {

@@ -17,7 +17,7 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// How many nodes a request deletes when nothing else is said.
+/// The default number of nodes that one request deletes.
 const DEFAULT_BATCH_SIZE: i32 = 1000;
 
 fn exec(

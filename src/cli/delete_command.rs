@@ -16,10 +16,10 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// The version after `-v`; -1, which is any, without it.
+/// The version after `-v`; -1, which means any version, without it.
 ///
 /// # Errors
-/// When it is no number.
+/// If it is not a number.
 pub fn version(line: &CommandLine) -> Result<i32, CliError> {
     match line.option_value("v") {
         Some(text) => text.parse().map_err(|_| not_a_number(text)),
@@ -27,7 +27,7 @@ pub fn version(line: &CommandLine) -> Result<i32, CliError> {
     }
 }
 
-/// A version behind the path, as before 3.5, is told and not looked at, as in Java.
+/// If a version follows the path, as before 3.5, the command prints a message and ignores it, as in Java.
 fn exec(
     command: &CliCommand,
     context: &mut Context<'_>,

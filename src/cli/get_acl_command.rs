@@ -24,7 +24,7 @@ fn exec(
     let line = command.parse(&words, 2)?;
     let (acl, stat) = context.zk.get_acl(&line.args[1])?;
     for entry in acl {
-        // Java's text of an id ends its line.
+        // Java's text of an id ends with a line end.
         let id = ToStringOutputArchive::text_of(&entry.id);
         context.out_line(&format!("{id}: {}", perm_string(entry.perms)));
     }

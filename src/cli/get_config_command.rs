@@ -44,14 +44,14 @@ fn exec(
     Ok(())
 }
 
-/// The configuration's version, and where clients connect. Java lists the servers in the order of its hash table, and
-/// leaves a comma for each without an address for clients; here the order is that of the text.
+/// The configuration's version, and the addresses for clients. Java lists the servers in the order of its hash table,
+/// and prints a comma for each server without a client address. Here they are in the order of the text.
 fn client_config_str(config: &str) -> String {
     let Ok(properties) = Properties::load_str(config) else { return " ".into() };
     let version = properties.get("version").unwrap_or_default().trim();
     let mut addresses: Vec<String> = Vec::new();
     for property in properties.iter().filter(|property| property.key.starts_with("server.")) {
-        // The names are only repeated: nobody has to look them up.
+        // The host names are only printed, so they need not be resolved.
         let server = QuorumServer::parse(Sid(-1), property.value.trim(), true, &|_| None);
         let address = server.ok().and_then(|server| server.client_address);
         addresses.extend(address.map(|address| format!("{}:{}", address.host, address.port)));

@@ -13,7 +13,7 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// Without a path: all of the session's.
+/// Without a path, the command lists all ephemeral nodes of the session.
 fn exec(
     command: &CliCommand,
     context: &mut Context<'_>,

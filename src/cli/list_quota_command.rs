@@ -43,20 +43,20 @@ fn read_both(
     Ok((read_stats(zk, limit_path)?, read_stats(zk, &quotas::stat_path(path))?))
 }
 
-/// What a quota's node holds.
+/// The content of a quota's node.
 ///
 /// # Errors
-/// When the node cannot be read, or holds something else.
+/// If the node cannot be read, or its content is invalid.
 pub fn read_stats(zk: &ZooKeeper, node: &str) -> Result<StatsTrack, CliError> {
     let (data, _) = zk.get_data(node, false)?;
     StatsTrack::from_data(data.as_deref())
         .map_err(|error| CliError::new(format!("{node}: {error}")))
 }
 
-/// Tells of a quota that is not there; that is no error.
+/// If the quota does not exist, prints a message and does not fail.
 ///
 /// # Errors
-/// Every other one.
+/// Any other error.
 pub fn told_missing(
     context: &mut Context<'_>,
     path: &str,

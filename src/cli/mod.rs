@@ -1,8 +1,9 @@
 //! Java: package org.apache.zookeeper.cli: the commands of the shell.
 //!
-//! Each command is a file with a [`CliCommand`](cli_command::CliCommand) named `COMMAND`; [`command_factory`] lists them.
-//! What they print is Java's, to the letter where scripts may look at it: results go to the standard output, everything
-//! else to the standard error. A number that cannot be read is an error of its command; Java's shell dies of some of them.
+//! Each command has a file with a [`CliCommand`](cli_command::CliCommand) named `COMMAND`; [`command_factory`] lists
+//! them. The commands print exactly what Java prints wherever scripts may read it: results on standard output,
+//! everything else on standard error. If a number cannot be parsed, the command fails; in Java, some such numbers end
+//! the shell.
 
 pub mod cli_command;
 pub mod cli_exception;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// How data are shown.
+/// How to show data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormatter {
     /// As UTF-8.
@@ -31,7 +31,7 @@ impl OutputFormatter {
 
 const EDGE: &str = "+--------+-------------------------------------------------+----------------+";
 
-/// As netty's prettyHexDump.
+/// The format of netty's prettyHexDump.
 fn hex_dump(data: &[u8]) -> String {
     if data.is_empty() {
         return String::new();
@@ -56,7 +56,7 @@ fn hex_dump(data: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Made by Java's formatter.
+    /// Output of Java's formatter.
     #[test]
     fn a_hex_dump_is_that_of_java() {
         let data: Vec<u8> = (0..40_u8).map(|n| n.wrapping_mul(7).wrapping_add(20)).collect();

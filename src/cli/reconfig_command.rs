@@ -41,7 +41,7 @@ fn exec(
     let line = command.parse(&words, 0)?;
     let value = |name| line.option_value(name).map(str::to_lowercase);
     let (joining, leaving, members) = (value("add"), value("remove"), value("members"));
-    // The path keeps its letters.
+    // The path is not converted to lower case.
     let file = line.option_value("file");
     let is_incremental = joining.is_some() || leaving.is_some();
     let is_whole = file.is_some() || members.is_some();
@@ -83,7 +83,7 @@ fn exec(
     Ok(())
 }
 
-/// The members of a file, looked at before the leader does: a line for each key.
+/// Reads the members from a file and checks them before they are sent to the leader. Returns a line for each key.
 fn members_of(file: &str) -> Result<String, CliError> {
     let wrong = |what: String| CliError::new(format!("Error processing {file}{what}"));
     let bytes = fs::read(file).map_err(|error| wrong(format!(": {error}")))?;

@@ -32,7 +32,7 @@ fn exec(
     let version = delete_command::version(&line)?;
     if line.has_option("R") {
         return sub_tree::visit_dfs(zk, path, false, &mut |node| {
-            // One node that refuses does not hold up the others.
+            // If the server refuses one node, the command continues with the others.
             if let Err(error) = zk.set_acl(node, acl.clone(), version) {
                 context.out_line(&error.to_string());
             }

@@ -37,7 +37,7 @@ fn exec(
 ) -> Result<(), CliError> {
     let line = command.parse(&words, 2)?;
     let path = &line.args[1];
-    // What is wrong with the call is told, and is no error, as in Java.
+    // An invalid call prints a message and does not fail, as in Java.
     if path.starts_with(QUOTA_ZOOKEEPER) {
         context.err_line(&format!("cannot set a quota under the path: {QUOTA_ZOOKEEPER}"));
         return Ok(());
@@ -52,7 +52,7 @@ fn exec(
     create_quota(context, path, &quota)
 }
 
-/// The one limit that the call names; -1 for the others.
+/// The limit that the call sets; -1 for the others.
 fn quota_of(line: &CommandLine) -> Result<StatsTrack, &'static str> {
     const NO_NUMBER: &str = "NumberFormatException happens when parsing the option value";
     let count = |text: &str| match text.parse::<i32>() {
@@ -73,7 +73,7 @@ fn quota_of(line: &CommandLine) -> Result<StatsTrack, &'static str> {
     Ok(quota)
 }
 
-/// Makes the quota's nodes, or changes one limit in them (Java: createQuota).
+/// Creates the quota's nodes, or changes one limit in them (Java: createQuota).
 fn create_quota(context: &mut Context<'_>, path: &str, quota: &StatsTrack) -> Result<(), CliError> {
     let zk = context.zk;
     if zk.exists(path, false)?.is_none() {
@@ -149,7 +149,7 @@ fn warn_if_less(context: &mut Context<'_>, limits: &StatsTrack, usage: &StatsTra
     }
 }
 
-/// Quotas do not nest (Java: checkIfChildQuota).
+/// Quotas cannot be nested (Java: checkIfChildQuota).
 fn refuse_quota_below(zk: &ZooKeeper, path: &str) -> Result<(), CliError> {
     let own_node = quotas::quota_path(path);
     let result = sub_tree::visit_dfs(zk, &own_node, false, &mut |node| {

@@ -1,10 +1,10 @@
-//! A node's state, a field to a line (Java: cli/StatPrinter.java).
+//! Prints a node's stat, one field on each line (Java: cli/StatPrinter.java).
 
 use super::cli_command::Context;
 use crate::common::java_date::date_string;
 use crate::data::Stat;
 
-/// Prints the state.
+/// Prints the stat.
 pub fn print(context: &mut Context<'_>, stat: &Stat) {
     for line in [
         format!("cZxid = {}", stat.czxid),

@@ -1,4 +1,4 @@
-//! Nodes and all below them (Java: ZKUtil.java, as far as the shell uses it).
+//! Lists, visits and deletes subtrees (Java: ZKUtil.java, as far as the shell uses it).
 
 use std::collections::VecDeque;
 
@@ -10,17 +10,17 @@ use crate::multi_response::MultiResponse;
 use crate::op::Op;
 use crate::zookeeper::ZooKeeper;
 
-/// How many requests that delete are on their way at most (Java: rateLimit).
+/// How many requests that delete nodes may be in flight (Java: rateLimit).
 const RATE_LIMIT: usize = 10;
 
 fn child_path(parent: &str, child: &str) -> String {
     if parent == "/" { format!("/{child}") } else { format!("{parent}/{child}") }
 }
 
-/// The node and all below it, parents first, level by level (Java: listSubTreeBFS).
+/// The node and all its descendants, parents first, level by level (Java: listSubTreeBFS).
 ///
 /// # Errors
-/// When a node cannot be read.
+/// If a node cannot be read.
 pub fn list_bfs(zk: &ZooKeeper, path: &str) -> Result<Vec<String>, ClientError> {
     let mut tree = vec![path.to_owned()];
     let mut at = 0;
@@ -32,11 +32,11 @@ pub fn list_bfs(zk: &ZooKeeper, path: &str) -> Result<Vec<String>, ClientError> 
     Ok(tree)
 }
 
-/// Calls `visit` for the node and all below it (Java: visitSubTreeDFS): the children of a node in order, then what is
-/// below each. Nodes that go away meanwhile are passed over.
+/// Calls `visit` for the node and all its descendants (Java: visitSubTreeDFS): first for all children of a node in
+/// order, then for the descendants of each child. Skips nodes that are deleted meanwhile.
 ///
 /// # Errors
-/// When a node cannot be read, or `visit` fails.
+/// If a node cannot be read, or `visit` fails.
 pub fn visit_dfs(
     zk: &ZooKeeper,
     path: &str,
@@ -71,11 +71,11 @@ fn visit_below(
     Ok(())
 }
 
-/// Deletes the node and all below it, leaves first (Java: deleteRecursive): so many in a request, or one by one when
-/// `batch_size` is not positive. False when some could not be deleted.
+/// Deletes the node and all its descendants, leaves first (Java: deleteRecursive). Each request deletes `batch_size`
+/// nodes; if `batch_size` is not positive, nodes are deleted one by one. Returns false if a batch failed.
 ///
 /// # Errors
-/// When a node cannot be read, or in the latter case, deleted.
+/// If a node cannot be read or, when deleting one by one, cannot be deleted.
 pub fn delete_recursive(zk: &ZooKeeper, path: &str, batch_size: i32) -> Result<bool, ClientError> {
     validate_path(path)?;
     let tree = list_bfs(zk, path)?;

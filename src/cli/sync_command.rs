@@ -14,7 +14,7 @@ pub const COMMAND: CliCommand = CliCommand {
     exec,
 };
 
-/// A refusal is told with its code, and is no error, as in Java.
+/// If the server refuses, the command prints the error code and does not fail, as in Java.
 fn exec(
     command: &CliCommand,
     context: &mut Context<'_>,

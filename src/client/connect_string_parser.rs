@@ -2,33 +2,33 @@
 
 use crate::common::path_utils::{self, InvalidPath};
 
-/// Where a server listens when its port is not said.
+/// The port of a server if the text names none.
 const DEFAULT_PORT: u16 = 2181;
 
-/// A text that names no servers.
+/// A text that is not a valid connect string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConnectString {
-    /// The part behind the servers is no path.
+    /// The part after the servers is not a valid path.
     #[error(transparent)]
     Chroot(#[from] InvalidPath),
-    /// A port that is no number from 0 to 65535.
+    /// A port that is not a number from 0 to 65535.
     #[error("{0}: the port is no number from 0 to 65535")]
     Port(
         /// The server.
         String,
     ),
-    /// Brackets around an IPv6 address that do not match, or hold nothing.
+    /// Brackets around an IPv6 address that do not match or are empty.
     #[error("{0} starts with '[' but is no IPv6 address in brackets")]
     Brackets(
         /// The server.
         String,
     ),
-    /// No server at all.
+    /// The text names no server.
     #[error("A HostProvider may not be empty!")]
     Empty,
 }
 
-/// A server as it was named: its address is looked up each time when it is called.
+/// A server as the text names it. Its address is resolved again for every connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// The name or the address, without brackets.
@@ -42,15 +42,15 @@ pub struct HostPort {
 pub struct ConnectStringParser {
     /// The servers, in their order; at least one.
     pub server_addresses: Vec<HostPort>,
-    /// What all paths of the client are below of; `None` is the root.
+    /// The prefix of all paths of the client; `None` is the root.
     pub chroot_path: Option<String>,
 }
 
 impl ConnectStringParser {
-    /// Takes the text apart.
+    /// Parses the text.
     ///
     /// # Errors
-    /// When it names no server, or something that is none.
+    /// If the text names no server, or a part of it is not a valid server.
     pub fn new(connect_string: &str) -> Result<Self, InvalidConnectString> {
         let (hosts, chroot_path) = match connect_string.find('/') {
             Some(at) => {

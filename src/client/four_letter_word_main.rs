@@ -1,6 +1,6 @@
-//! Asks a server with a four-letter word (Java: client/FourLetterWordMain.java).
+//! Sends a four-letter word to a server and reads the answer (Java: client/FourLetterWordMain.java).
 //!
-//! Without TLS.
+//! TLS is not supported.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,21 +9,21 @@ use std::time::Duration;
 use crate::common::net_utils;
 use crate::server::exit_code::ExitCode;
 
-/// How long connecting and each read may take when nothing else is said.
+/// The default time limit for connecting and for each read.
 const DEFAULT_SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest answer that is taken, in bytes: `wchp` and `dump` can be long.
+/// The longest answer that is accepted, in bytes: `wchp` and `dump` can be long.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
-/// The answer to the word, with a line end after each line.
+/// Returns the answer to the word. Every line ends with a line end.
 ///
 /// # Errors
-/// When the server cannot be reached or does not answer in time.
+/// If the server cannot be reached or does not answer in time.
 pub fn send_4_letter_word(host: &str, port: u16, word: &str) -> io::Result<String> {
     send_4_letter_word_within(host, port, word, DEFAULT_SOCKET_TIMEOUT)
 }
 
-/// The same with a limit for connecting and for each read.
+/// As [`send_4_letter_word`], with a time limit for connecting and for each read.
 ///
 /// # Errors
 /// As [`send_4_letter_word`].
@@ -48,7 +48,7 @@ fn ask(mut stream: TcpStream, word: &str, timeout: Duration) -> io::Result<Strin
     stream.set_write_timeout(Some(timeout))?;
     stream.set_nodelay(true)?;
     stream.write_all(word.as_bytes())?;
-    // As `nc` does: the server sees that nothing else comes.
+    // As `nc` does: this tells the server that no more bytes follow.
     stream.shutdown(Shutdown::Write)?;
     let mut bytes = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut bytes).map_err(|error| {
@@ -62,7 +62,7 @@ fn ask(mut stream: TcpStream, word: &str, timeout: Duration) -> io::Result<Strin
     Ok(answer)
 }
 
-/// Prints the answer of `<host> <port> <cmd>` (Java: main). A fourth word asks for TLS.
+/// Prints the answer to `<host> <port> <cmd>` (Java: main). A fourth argument asks for TLS.
 pub fn main(args: &[String], out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let result = match args {
         [host, port, word] => answer(host, port, word),

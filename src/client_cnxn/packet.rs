@@ -11,42 +11,42 @@ use crate::keeper_exception::KeeperError;
 use crate::proto::RequestHeader;
 use crate::zoo_defs::OpCode;
 
-/// Which of the client's tables a watch goes to.
+/// In which of the client's tables a watch is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchKind {
-    /// Left by `getData`, and by `exists` on a node that is there.
+    /// Set by `getData`, and by `exists` on an existing node.
     Data,
-    /// Left by `exists`: on a node that is there it is a data watch.
+    /// Set by `exists`. If the node exists, it becomes a data watch.
     Exist,
-    /// Left by `getChildren`.
+    /// Set by `getChildren`.
     Child,
-    /// Stays.
+    /// A persistent watch.
     Persistent,
-    /// Stays, for all below.
+    /// A persistent recursive watch: it also covers all descendants.
     PersistentRecursive,
 }
 
-/// A watch that a request leaves when it succeeds.
+/// A watch that a request sets if it succeeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchRegistration {
     /// What kind of watch.
     pub kind: WatchKind,
-    /// The node, below the chroot.
+    /// The node, relative to the chroot.
     pub path: String,
 }
 
-/// An answer as it came.
+/// A reply as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The transaction in its header.
+    /// The zxid in its header.
     pub zxid: Zxid,
-    /// The code in its header, 0 when there is no error.
+    /// The error code in its header; 0 if there is no error.
     pub err: i32,
-    /// What follows the header.
+    /// The bytes after the header.
     pub body: Vec<u8>,
 }
 
-/// A request on its way.
+/// A request that waits for its reply.
 pub(super) struct Packet {
     pub(super) op: OpCode,
     pub(super) xid: i32,
@@ -69,14 +69,14 @@ impl Packet {
         (packet, Pending { receiver, decode, limits: config.limits, timeout })
     }
 
-    /// Gives the answer to whoever waits for it.
+    /// Passes the reply to the waiting thread.
     pub(super) fn finish(self, result: Result<Reply, KeeperError>) {
-        // Nobody waits any more: then nobody needs it.
+        // If nobody waits any more, the reply is dropped.
         let _nobody_waits = self.reply.send(result);
     }
 }
 
-/// An answer that is still to come.
+/// A reply that is still to come.
 #[derive(Debug)]
 #[must_use]
 pub struct Pending<T> {
@@ -87,10 +87,10 @@ pub struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// Waits for the answer as it came, errors of the server included.
+    /// Waits for the reply. An error from the server is part of the reply.
     ///
     /// # Errors
-    /// When the connection or the session is lost, or the operation takes too long.
+    /// If the connection or the session is lost, or the operation takes too long.
     pub fn wait_reply(&self) -> Result<Reply, ClientError> {
         let received = match self.timeout {
             Some(timeout) => self.receiver.recv_timeout(timeout),
@@ -105,15 +105,15 @@ impl<T> Pending<T> {
         reply.map_err(|error| ClientError::Keeper { error, path: None })
     }
 
-    /// Waits for the answer.
+    /// Waits for the reply and decodes it.
     ///
     /// # Errors
-    /// When the server has refused the operation, or as [`wait_reply`](Self::wait_reply).
+    /// If the server refused the operation, or as [`wait_reply`](Self::wait_reply).
     pub fn wait(self) -> Result<T, ClientError> {
         self.wait_with_zxid().map(|(value, _)| value)
     }
 
-    /// Waits for the answer, and gives the transaction that its header names, too.
+    /// As [`wait`](Self::wait), but also returns the zxid in the header.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -126,12 +126,12 @@ impl<T> Pending<T> {
     }
 }
 
-/// The body is that record.
+/// Decodes the body as that record.
 pub(super) fn decode_record<T: Record>(body: &[u8], limits: Limits) -> Result<T, InputError> {
     T::deserialize(&mut BinaryInputArchive::new(body, limits))
 }
 
-/// There is no body, or it does not matter.
+/// Ignores the body, which is empty or does not matter.
 pub(crate) fn decode_nothing(_body: &[u8], _limits: Limits) -> Result<(), InputError> {
     Ok(())
 }
@@ -145,7 +145,7 @@ pub(super) fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The length in front of a frame. What is longer than Java's int is refused by any server: it is sent as that.
+/// The length before a frame. A length above Java's largest int is sent as that int, because every server refuses it.
 pub(super) fn length(bytes: usize) -> [u8; 4] {
     i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()
 }

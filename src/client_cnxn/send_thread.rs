@@ -1,4 +1,5 @@
-//! Connects, reads what comes, pings, and connects again (Java: ClientCnxn.SendThread and ClientCnxnSocketNIO).
+//! Connects, reads replies and events, sends pings, and reconnects
+//! (Java: ClientCnxn.SendThread and ClientCnxnSocketNIO).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
@@ -19,10 +20,10 @@ use crate::proto::{ConnectRequest, ConnectResponse, ReplyHeader, SetWatches, Wat
 use crate::watcher::{EventType, KeeperState};
 use crate::zoo_defs::{OpCode, ZOOKEEPER_NODE_SUBTREE};
 
-/// A ping is sent at least this often.
+/// The client sends a ping at the latest after this time without sending anything.
 const MAX_SEND_PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why a connection has ended.
+/// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum CnxnError {
     #[error("{0}")]
@@ -45,7 +46,7 @@ enum CnxnError {
     AuthFailed,
 }
 
-/// Runs until the client is closed or its session is gone.
+/// Runs until the client is closed or its session has ended.
 pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
     let mut servers = shared.servers.server_addresses.clone();
     shuffle(&mut servers);
@@ -84,7 +85,7 @@ pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
     end(shared);
 }
 
-/// Nothing will be sent any more.
+/// Ends the client: waiting packets end with an error, and nothing is sent any more.
 fn end(shared: &Shared) {
     let mut state = shared.state.lock();
     let (was_closing, states) = (state.is_closing, state.states);
@@ -93,7 +94,7 @@ fn end(shared: &Shared) {
     }
     let (_, packets) = state.take_waiting();
     drop(state);
-    // What waits when the client closes has lost its connection, not its session.
+    // Packets that wait when the client closes end with a lost connection, not with a lost session.
     let error = if states.is_alive() { KeeperError::ConnectionLoss } else { states.error() };
     finish_all(packets, error);
     shared.changed.notify_all();
@@ -110,14 +111,15 @@ fn finish_all(packets: Vec<Packet>, error: KeeperError) {
     }
 }
 
-/// Waits a while before the next attempt, so that many clients do not come at once; false when the client is closed.
+/// Waits for a random time before the next attempt, so that many clients do not reconnect at once. Returns false if
+/// the client is closed.
 fn pause(shared: &Shared, stopped: &Receiver<()>) -> bool {
     let longest_ms = shared.config.reconnect_pause_ms.max(1);
     let pause = Duration::from_millis(random() % longest_ms);
     matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
 }
 
-/// Random enough to spread clients: what std seeds its hash maps with.
+/// A random number, good enough to spread clients: std uses the same source for its hash maps.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -155,7 +157,7 @@ fn connect(shared: &Shared, server: &HostPort, servers: usize) -> Result<Connect
     Err(last.into())
 }
 
-/// Asks for the session, and sends again what the server must know of it (Java: primeConnection, onConnected).
+/// Opens the session, and sends the server the state of the session again (Java: primeConnection, onConnected).
 fn establish(
     shared: &Shared,
     mut stream: TcpStream,
@@ -208,7 +210,7 @@ fn connect_request(shared: &Shared) -> ConnectRequest {
     }
 }
 
-/// The last byte is only there since 3.4.
+/// Only servers since 3.4 send the last byte.
 fn connect_response(body: &[u8]) -> Result<ConnectResponse, InputError> {
     let limits = crate::jute::Limits::default();
     let with_read_only =
@@ -219,7 +221,8 @@ fn connect_response(body: &[u8]) -> Result<ConnectResponse, InputError> {
     }
 }
 
-/// The connection serves the client from now on: first what the server must know, then what has waited.
+/// Uses the connection for the client from now on. Sends credentials and watches first, then the packets that have
+/// waited.
 fn take_over(
     shared: &Shared,
     stream: TcpStream,
@@ -244,7 +247,7 @@ fn take_over(
     };
     let mut bytes = Vec::new();
     let auth_waits = state.outgoing.iter().filter(|packet| packet.op == OpCode::Auth).count();
-    // The credentials that still wait to be sent for the first time are the last ones.
+    // Credentials that still wait to be sent for the first time are the last ones in the list.
     let known = state.auth_info.len() - auth_waits.min(state.auth_info.len());
     for packet in &state.auth_info[..known] {
         bytes.extend(super::packet::frame(xids::AUTH, OpCode::Auth, &packet.to_bytes()));
@@ -254,7 +257,7 @@ fn take_over(
     let waiting: Vec<Packet> = state.outgoing.drain(..).collect();
     drop(state);
     bytes.extend(watches_again(shared, last_zxid));
-    // Before anything is answered: events come in the order in which things happened.
+    // This event comes before any answer, so that events come in the order in which things happened.
     shared.tell(ClientEvent::of_state(keeper_state));
     let mut state = shared.state.lock();
     for packet in waiting {
@@ -284,7 +287,7 @@ fn watches_again(shared: &Shared, last_zxid: Zxid) -> Vec<u8> {
                 exist_watches: request.exist_watches,
                 child_watches: request.child_watches,
             };
-            // Servers before 3.6 know only this one.
+            // Servers before 3.6 know only this request.
             (OpCode::SetWatches, request.to_bytes())
         } else {
             (OpCode::SetWatches2, request.to_bytes())
@@ -303,7 +306,7 @@ pub(crate) fn prepend_chroot(chroot: Option<&str>, path: &str) -> String {
     }
 }
 
-/// The path below the chroot (Java: stripChroot). The system's own nodes are seen from everywhere.
+/// The path relative to the chroot (Java: stripChroot). The system's own nodes keep their full path.
 pub(crate) fn strip_chroot(chroot: Option<&str>, path: &str) -> String {
     let Some(chroot) = chroot else { return path.to_owned() };
     match path.strip_prefix(chroot) {
@@ -321,7 +324,7 @@ pub(crate) fn strip_chroot(chroot: Option<&str>, path: &str) -> String {
     }
 }
 
-/// Reads until the connection ends.
+/// Reads replies and events until the connection ends.
 fn serve(
     shared: &Shared,
     mut connection: Connection,
@@ -338,7 +341,7 @@ fn serve(
         let Some(until_lost) = connection.read_timeout.checked_sub(silent) else {
             return Err(CnxnError::Silent(silent));
         };
-        // A timeout of zero would mean none at all.
+        // A timeout of zero would disable the timeout.
         let timeout = until_ping.min(until_lost).max(Duration::from_millis(1));
         connection.stream.set_read_timeout(Some(timeout))?;
         if let Some(body) = connection.frames.next(&mut connection.stream)? {
@@ -353,12 +356,12 @@ fn serve(
 
 fn until_ping(shared: &Shared, read_timeout: Duration) -> Duration {
     let idle = shared.state.lock().last_send.elapsed();
-    // As Java: early enough that a second one can follow when the first is lost.
+    // As in Java: the first ping is early enough that a second one can follow if the first is lost.
     let early = if idle > Duration::from_secs(1) { Duration::from_secs(1) } else { Duration::ZERO };
     (read_timeout / 2).min(MAX_SEND_PING_INTERVAL).saturating_sub(idle + early)
 }
 
-/// Looks at one frame (Java: readResponse).
+/// Processes one frame (Java: readResponse).
 fn process(shared: &Shared, frame: &[u8]) -> Result<(), CnxnError> {
     let mut archive = BinaryInputArchive::new(frame, shared.config.limits);
     let header = ReplyHeader::deserialize(&mut archive)?;
@@ -376,7 +379,7 @@ fn process(shared: &Shared, frame: &[u8]) -> Result<(), CnxnError> {
 
 fn process_auth(shared: &Shared, header: &ReplyHeader) -> Result<(), CnxnError> {
     let mut state = shared.state.lock();
-    // Credentials that were sent again after a reconnect have nobody who waits.
+    // No thread waits for credentials that were sent again after a reconnect.
     let packet = state.pending_auth.pop_front().flatten();
     let has_failed = header.err == KeeperError::AuthFailed.code();
     if has_failed {
@@ -426,18 +429,18 @@ fn process_reply(shared: &Shared, header: &ReplyHeader, body: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Puts frames together from what arrives.
+/// Assembles frames from the received bytes.
 #[derive(Default)]
 struct FrameReader {
     bytes: Vec<u8>,
     start: usize,
 }
 
-/// How much is read at once, in bytes.
+/// The size of one read, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
 impl FrameReader {
-    /// A frame that is there already.
+    /// The next frame, if it has been received completely.
     fn buffered(&mut self) -> Result<Option<Vec<u8>>, CnxnError> {
         let Some((len, rest)) = self.bytes[self.start..].split_first_chunk::<4>() else {
             return Ok(None);
@@ -451,7 +454,7 @@ impl FrameReader {
         Ok(Some(frame))
     }
 
-    /// The next frame, after one read at most; `None` when it has not arrived yet.
+    /// The next frame, after at most one read; `None` if it is not complete yet.
     fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Vec<u8>>, CnxnError> {
         if let Some(frame) = self.buffered()? {
             return Ok(Some(frame));

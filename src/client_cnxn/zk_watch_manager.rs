@@ -1,6 +1,6 @@
-//! The watches that a client has left (Java: ZKWatchManager.java).
+//! The watches that a client has set (Java: ZKWatchManager.java).
 //!
-//! Only their paths: whoever listens to the client's events is told of all of them.
+//! It stores only the paths: the single event channel of the client delivers all events.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::keeper_exception::KeeperError;
 use crate::proto::SetWatches2;
 use crate::watcher::{EventType, WatcherType};
 
-/// How much one request that sets watches again may hold, in bytes of paths (Java: SET_WATCHES_MAX_LENGTH).
+/// The limit for the paths in one request that sets watches again, in bytes (Java: SET_WATCHES_MAX_LENGTH).
 const SET_WATCHES_MAX_LENGTH: usize = 128 * 1024;
 
-/// Paths with watches, below the chroot.
+/// The paths with watches, relative to the chroot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZkWatchManager {
     data: BTreeSet<String>,
@@ -34,7 +34,7 @@ impl ZkWatchManager {
         }
     }
 
-    /// Notes the watch of a request that was answered with that code (Java: WatchRegistration.register).
+    /// Records the watch of a request that was answered with that code (Java: WatchRegistration.register).
     pub fn register(&mut self, watch: WatchRegistration, err: i32) {
         let kind = match (watch.kind, err) {
             (WatchKind::Exist, 0) => WatchKind::Data,
@@ -45,7 +45,7 @@ impl ZkWatchManager {
         self.table(kind).insert(watch.path);
     }
 
-    /// Takes away what an event has used up (Java: materialize).
+    /// Removes the watches that an event has triggered (Java: materialize).
     pub fn fired(&mut self, event_type: EventType, path: &str) {
         match event_type {
             EventType::NodeDataChanged | EventType::NodeCreated => {
@@ -67,7 +67,7 @@ impl ZkWatchManager {
         }
     }
 
-    /// Takes away the watches of that type, and tells which kinds there were (Java: removeWatcher).
+    /// Removes the watches of that type, and returns which kinds there were (Java: removeWatcher).
     pub fn remove(&mut self, watcher_type: WatcherType, path: &str) -> Vec<EventType> {
         let all = watcher_type == WatcherType::Any;
         let mut remove = |of_type: WatcherType, kind: WatchKind| {
@@ -94,7 +94,7 @@ impl ZkWatchManager {
         !self.clone_of(path).remove(watcher_type, path).is_empty()
     }
 
-    /// The tables with nothing but that path.
+    /// The tables reduced to that path.
     fn clone_of(&self, path: &str) -> Self {
         let only = |table: &BTreeSet<String>| table.get(path).cloned().into_iter().collect();
         Self {
@@ -106,7 +106,7 @@ impl ZkWatchManager {
         }
     }
 
-    /// The requests that set all watches again, each of a bearable length (Java: within primeConnection).
+    /// The requests that set all watches again, each of limited length (Java: within primeConnection).
     #[must_use]
     pub fn set_watches(
         &self,

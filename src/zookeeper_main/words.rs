@@ -1,7 +1,7 @@
-//! The words of a typed line (Java: MyCommandOptions.parseCommand in ZooKeeperMain.java).
+//! Splits a typed line into words (Java: MyCommandOptions.parseCommand in ZooKeeperMain.java).
 //!
-//! Words are separated by blanks; one in quotes of either kind keeps its blanks and loses its quotes. As Java's expression
-//! has it, a quote that is never closed is passed over, and one in the middle of a word is a letter.
+//! Blanks separate words. A word in single or double quotes keeps its blanks and loses its quotes. As with Java's
+//! regular expression, a quote that is never closed is ignored, and a quote inside a word is an ordinary character.
 
 /// The words.
 #[must_use]
@@ -19,7 +19,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r')
 }
 
-/// The next word and what follows the blanks behind it.
+/// The next word, and the text after the blanks that follow it.
 fn next_word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(is_blank);
     let first = text.chars().next()?;
@@ -46,7 +46,7 @@ fn without_quotes(word: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// As Java's expressions take the lines apart.
+    /// The same results as from Java's regular expressions.
     #[test]
     fn quotes_keep_blanks_together() {
         for (line, words) in [

@@ -1,5 +1,5 @@
-//! Elections, and what they need of the server that takes part (Java: server/quorum/Election.java; what
-//! FastLeaderElection.java and QuorumCnxManager.java ask of QuorumPeer).
+//! Leader election, and what it needs of its server (Java: server/quorum/Election.java; what FastLeaderElection.java
+//! and QuorumCnxManager.java ask of QuorumPeer).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,128 +20,130 @@ use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::exit_code::ExitCode;
 use crate::server::first_bytes::HttpPorts;
 
-/// A way to elect a leader.
+/// A leader election algorithm.
 pub trait Election: Send + Sync {
-    /// Looks for a leader until there is one: the peer's state then says what follows. `None` when it was stopped, when the
-    /// peer stopped looking by itself, or when the peer's data cannot be read, which was logged then.
+    /// Runs an election until a leader is found; the peer's state then tells the server's role. Returns `None` if the
+    /// election was stopped, if the peer left the LOOKING state by itself, or if the peer's data cannot be read,
+    /// which is logged.
     fn look_for_leader(&self) -> Option<Vote>;
 
-    /// Ends it, with its threads and connections. A second call is harmless.
+    /// Ends the election, its threads and its connections. A second call is harmless.
     fn shutdown(&self);
 }
 
-/// Where one server takes part in elections.
+/// The election addresses of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionAddresses {
-    /// In the configuration in effect.
+    /// The addresses in the configuration in effect.
     pub current: Option<MultipleAddresses>,
-    /// In the configuration that was seen last, if it says something else.
+    /// The addresses in the last seen configuration, if they differ.
     pub next: Option<MultipleAddresses>,
 }
 
-/// The server that takes part.
+/// The server that takes part in elections.
 pub trait ElectionPeer: Send + Sync {
-    /// Its id.
+    /// The server's id.
     fn my_id(&self) -> Sid;
 
-    /// What is set for elections.
+    /// The settings for elections.
     fn election_settings(&self) -> ElectionSettings;
 
     /// The clock.
     fn clock(&self) -> &Clock;
 
-    /// What it does.
+    /// The server's current state.
     fn peer_state(&self) -> ServerState;
 
-    /// It does something else from now on.
+    /// Sets the server's state.
     fn set_peer_state(&self, state: ServerState);
 
-    /// Whether it votes.
+    /// Whether the server is a participant or an observer.
     fn learner_type(&self) -> LearnerType;
 
-    /// The vote that it gives, or the leader that it has.
+    /// The vote that the server casts, or the leader that it has.
     fn current_vote(&self) -> Option<Vote>;
 
-    /// Its last transaction.
+    /// The zxid of the server's last logged transaction.
     ///
     /// # Errors
-    /// A message, when its data cannot be read: then it must not vote.
+    /// A message when the data cannot be read. The server must not vote then.
     fn last_logged_zxid(&self) -> Result<Zxid, String>;
 
-    /// The epoch of its history.
+    /// The server's current epoch.
     fn current_epoch(&self) -> PeerEpoch;
 
     /// The configuration in effect.
     fn quorum_verifier(&self) -> Arc<dyn QuorumVerifier>;
 
-    /// The configuration that was seen last.
+    /// The last seen configuration.
     fn last_seen_quorum_verifier(&self) -> Option<Arc<dyn QuorumVerifier>>;
 
-    /// Those who vote in one of the two.
+    /// The voters of the configuration in effect and of the last seen one.
     fn current_and_next_config_voters(&self) -> BTreeSet<Sid>;
 
-    /// Reads a configuration that another server has sent.
+    /// Parses a configuration that another server has sent.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a valid configuration.
     fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError>;
 
-    /// Takes a newer configuration into effect, without a new role and without a new election (Java: processReconfig with
-    /// null, null, false).
+    /// Puts a newer configuration into effect, without changing the role and without a new election (Java:
+    /// processReconfig with null, null, false).
     fn process_reconfig(&self, verifier: &Arc<dyn QuorumVerifier>);
 
-    /// Has the next election start from scratch, with new connections (Java: shuttingDownLE).
+    /// Makes the next election start from scratch, with new connections (Java: shuttingDownLE).
     fn set_shutting_down_election(&self);
 
-    /// Where it takes part in elections itself; not empty for a member.
+    /// This server's own election addresses; not empty if it is a member.
     fn my_election_addresses(&self) -> MultipleAddresses;
 
-    /// Where another server does. Its hosts are looked up again, so this may take its time.
+    /// The election addresses of another server. Host names are resolved again, so the call may block for a while.
     fn election_addresses_of(&self, sid: Sid) -> ElectionAddresses;
 
-    /// Who has voted for it as leader (Java: Leader.setLeadingVoteSet).
+    /// Passes the votes that elected this server on to the leader (Java: Leader.setLeadingVoteSet).
     fn set_leading_vote_set(&self, votes: SyncedLearnerTracker);
 
-    /// That server looks for a leader while this one leads (Java: Leader.reportLookingSid); nothing happens unless it leads.
+    /// Reports that a server is LOOKING while this one leads (Java: Leader.reportLookingSid). Does nothing unless it
+    /// leads.
     fn report_looking_sid(&self, sid: Sid);
 
-    /// Has the process end.
+    /// Asks for the end of the process.
     fn request_exit(&self, exit_code: ExitCode);
 }
 
-/// What is set for elections.
+/// The settings for elections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionSettings {
-    /// How long to wait for the first notification (`zookeeper.fastleader.minNotificationInterval`).
+    /// The timeout for the first notification (`zookeeper.fastleader.minNotificationInterval`).
     pub min_notification_interval: Duration,
-    /// How long to wait for a notification at most (`zookeeper.fastleader.maxNotificationInterval`).
+    /// The upper limit of the growing notification timeout (`zookeeper.fastleader.maxNotificationInterval`).
     pub max_notification_interval: Duration,
-    /// How long connecting may take (`zookeeper.cnxTimeout`).
+    /// The connect timeout (`zookeeper.cnxTimeout`).
     pub cnx_timeout: Duration,
-    /// How long the greeting on a connection may take (`zookeeper.quorumCnxnTimeoutMs`, or syncLimit).
+    /// The time limit for the initial message of a connection (`zookeeper.quorumCnxnTimeoutMs`, or syncLimit).
     pub greeting_timeout: Duration,
-    /// Whether the system looks after dead connections (`zookeeper.tcpKeepAlive`).
+    /// Whether TCP keepalive is on (`zookeeper.tcpKeepAlive`).
     pub tcp_keep_alive: bool,
-    /// How often binding the election port is tried; 0 is for ever (`zookeeper.electionPortBindRetry`).
+    /// How often the server tries to bind the election port; 0 means for ever (`zookeeper.electionPortBindRetry`).
     pub port_bind_max_retry: u32,
-    /// Whether the election port is bound at all addresses.
+    /// Whether the election port listens on all addresses.
     pub listen_on_all_ips: bool,
-    /// Whether "all addresses" are those of IPv4 (`java.net.preferIPv4Stack`).
+    /// Whether "all addresses" means those of IPv4 only (`java.net.preferIPv4Stack`).
     pub prefer_ipv4_stack: bool,
-    /// Which address of a host counts (`java.net.preferIPv6Addresses`).
+    /// Whether the IPv6 addresses of a host come first (`java.net.preferIPv6Addresses`).
     pub prefer_ipv6: bool,
-    /// Connections that may be opened, and greetings that may be awaited, at once (`quorum.cnxn.threads.size`).
+    /// The limit of concurrent outgoing connects, and of initial messages being awaited (`quorum.cnxn.threads.size`).
     pub cnxn_threads_size: usize,
-    /// Several addresses for a server.
+    /// The settings for servers with several addresses.
     pub multi_address: MultiAddressConfig,
-    /// Where HTTP is spoken, for those who speak it at the election port.
+    /// The HTTP ports, named to a client that speaks HTTP at the election port.
     pub http_ports: HttpPorts,
 }
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.FastLeaderElection";
 
-/// How long a server waits once it believes in the end of an election (Java: finalizeWait).
+/// How long a server waits for a better vote before it concludes an election (Java: finalizeWait).
 pub const FINALIZE_WAIT: Duration = Duration::from_millis(200);
 
 /// Java's maxNotificationInterval, ms.
@@ -157,7 +159,7 @@ const PORT_BIND_MAX_RETRY: u32 = 3;
 const CNXN_THREADS_SIZE: usize = 20;
 
 impl ElectionSettings {
-    /// What the properties say; a greeting may take `greeting_timeout_ms`.
+    /// Reads the settings from system properties; the initial message may take `greeting_timeout_ms`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties, greeting_timeout_ms: i32) -> Self {
         let ms = |key: &str, default: u64| {

@@ -1,16 +1,20 @@
-//! Electing a leader (Java: server/quorum/FastLeaderElection.java).
+//! Leader election (Java: server/quorum/FastLeaderElection.java).
 //!
-//! Everybody says for whom he votes, and changes his vote when he hears of a server with more history: a later epoch, a later
-//! transaction, or else the larger id. Whoever hears a quorum vote as he does, waits a little, and has a leader. Whoever comes
-//! late is told by those who have one.
+//! Each server sends its vote to all voters. It changes its vote when it learns of a candidate with more history: a
+//! later epoch, then a later zxid, then the larger id. A server that sees a quorum agree with its vote waits a little
+//! for a better vote, and then has a leader. A server that joins late is told the leader by the servers that have
+//! one.
 //!
-//! Threads: [`look_for_leader`](Election::look_for_leader) runs on the peer's; `messenger` has its own. Locks: `Leaf`.
+//! Threads: [`look_for_leader`](Election::look_for_leader) runs on the peer's thread; `messenger` has its own
+//! threads. Locks: `Leaf`.
 //!
-//! The face and the rounds. `votes` counts, [`notification`] is the form on the wire.
+//! This file holds the public interface and the election rounds. `votes` counts votes; [`notification`] is the wire
+//! format.
 //!
-//! Differs from Java: queues are bounded, and the oldest notifications go, for everybody repeats his. A leader is followed for
-//! an oracle's silence only if it speaks for itself. Who votes for somebody worse in the same round is told at once, and not
-//! only when nobody has spoken for a while: he was not looking yet when he was told before.
+//! Differs from Java: The queues are bounded and drop the oldest notification when full, because every server repeats
+//! its notifications. If the oracle does not favour this server, it follows only a leader that has sent the
+//! notification itself. A server that votes for a worse candidate in the same round is sent this server's vote at
+//! once, not only after a notification timeout: it was not LOOKING yet when it received the vote before.
 
 mod messenger;
 pub mod notification;
@@ -42,20 +46,20 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.FastLeaderElection";
 
-/// How often the log repeats what peers do wrong again and again, in ms.
+/// The interval at which the log repeats the errors of a peer, in ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
 fn repetitions(peer: &Arc<dyn ElectionPeer>) -> RateLogger {
     RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(peer.clock()))
 }
 
-/// Notifications that wait, in or out.
+/// The capacity of the send queue and of the receive queue.
 const QUEUE_CAPACITY: usize = 1_000;
 
-/// What somebody who does not vote says in the place of an id, a zxid and an epoch.
+/// The id, zxid and epoch in the notifications of a server that does not vote.
 const NO_VOTE: i64 = i64::MIN;
 
-/// What another server has said.
+/// A notification from another server.
 #[derive(Clone, Debug)]
 struct Notification {
     version: i32,
@@ -63,19 +67,19 @@ struct Notification {
     zxid: Zxid,
     election_epoch: i64,
     state: ServerState,
-    /// The sender.
+    /// The server that sent it.
     sid: Sid,
     peer_epoch: PeerEpoch,
 }
 
 impl Notification {
-    /// The vote for its leader, without the sender's state.
+    /// The vote in the notification, without the sender's state.
     fn candidate(&self) -> Vote {
         Vote::in_round(self.leader, self.zxid, self.election_epoch, self.peer_epoch)
     }
 }
 
-/// Elections of one server.
+/// The leader election of one server.
 pub struct FastLeaderElection {
     me: Weak<Self>,
     peer: Arc<dyn ElectionPeer>,
@@ -84,31 +88,32 @@ pub struct FastLeaderElection {
     settings: ElectionSettings,
     recv_queue: CircularBlockingQueue<Notification>,
     send_queue: CircularBlockingQueue<ToSend>,
-    /// The round (Java: logicalclock).
+    /// The current round (Java: logicalclock).
     logical_clock: AtomicI64,
-    /// For whom this server votes now, in no round.
+    /// The current vote of this server, without a round.
     proposal: RankedMutex<Vote>,
     is_stopped: AtomicBool,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
-    /// What is no notification: a bad peer may send as much as it likes.
+    /// Rate-limited, since a faulty peer may send any number of malformed messages.
     short_messages: RateLogger,
     malformed_messages: RateLogger,
 }
 
 /// One run of [`Election::look_for_leader`].
 struct Round {
-    /// This server's own vote, from which it starts.
+    /// This server's vote for itself, with which the run begins.
     initial: Vote,
-    /// Votes of this round (Java: recvset).
+    /// The votes received in this round (Java: recvset).
     received: Votes,
-    /// What servers that follow or lead have said, of any round (Java: outofelection).
+    /// The votes of servers that follow or lead, from any round (Java: outofelection).
     out_of_election: Votes,
-    /// The last count of this round.
+    /// The latest count of this round's votes.
     tally: Option<SyncedLearnerTracker>,
 }
 
 impl FastLeaderElection {
-    /// Elections over that manager's connections. Keeps the peer until it is let go; the peer lets it go when it ends.
+    /// An election over the connections of `manager`. It keeps `peer` alive; the peer drops the election when it
+    /// ends.
     #[must_use]
     pub fn new(peer: Arc<dyn ElectionPeer>, manager: Arc<QuorumCnxManager>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
@@ -132,10 +137,10 @@ impl FastLeaderElection {
         })
     }
 
-    /// Begins to send and to receive notifications. From now on this server answers others.
+    /// Starts to send and receive notifications. From now on this server answers other servers.
     ///
     /// # Errors
-    /// When the system has no room for the threads.
+    /// When a thread cannot be started.
     pub fn start(&self) -> io::Result<()> {
         self.spawn("WorkerSender", |this| this.run_sender())?;
         self.spawn("WorkerReceiver", |this| this.run_receiver())?;
@@ -153,19 +158,19 @@ impl FastLeaderElection {
         Ok(())
     }
 
-    /// The round (Java: getLogicalClock).
+    /// The current round (Java: getLogicalClock).
     #[must_use]
     pub fn logical_clock(&self) -> i64 {
         self.logical_clock.load(Ordering::Acquire)
     }
 
-    /// For whom this server votes now, in no round (Java: getVote).
+    /// The current vote of this server, without a round (Java: getVote).
     #[must_use]
     pub fn proposal(&self) -> Vote {
         *self.proposal.lock()
     }
 
-    /// The connections (Java: getCnxManager).
+    /// The connection manager (Java: getCnxManager).
     #[must_use]
     pub const fn cnx_manager(&self) -> &Arc<QuorumCnxManager> {
         &self.manager
@@ -175,19 +180,19 @@ impl FastLeaderElection {
         self.is_stopped.load(Ordering::Acquire)
     }
 
-    /// Has everybody end, without waiting.
+    /// Tells all threads to end; does not wait for them.
     fn stop(&self) {
         self.is_stopped.store(true, Ordering::Release);
         self.recv_queue.close();
         self.send_queue.close();
     }
 
-    /// Whether a server votes now or next.
+    /// Whether the server is a voter in the current or the next configuration.
     fn is_valid_voter(&self, sid: Sid) -> bool {
         self.peer.current_and_next_config_voters().contains(&sid)
     }
 
-    /// The vote from which this server starts; who does not vote names nobody.
+    /// The vote with which this server starts an election. A server that does not vote proposes no leader.
     fn initial_vote(&self) -> Result<Vote, String> {
         let is_voter = self.peer.quorum_verifier().is_voter(self.my_id);
         let id = if is_voter { self.my_id } else { Sid(NO_VOTE) };
@@ -211,20 +216,20 @@ impl FastLeaderElection {
         );
     }
 
-    /// Its vote, in this round.
+    /// The current vote of this server, in the current round.
     fn proposal_of_round(&self) -> Vote {
         let proposal = self.proposal();
         Vote::in_round(proposal.id, proposal.zxid, self.logical_clock(), proposal.peer_epoch)
     }
 
-    /// Tells all voters for whom this server votes (Java: sendNotifications).
+    /// Sends the current vote to all voters (Java: sendNotifications).
     fn send_notifications(&self) {
         for sid in self.peer.current_and_next_config_voters() {
             self.send_notification(sid);
         }
     }
 
-    /// Tells that server for whom this one votes.
+    /// Sends the current vote to one server.
     fn send_notification(&self, sid: Sid) {
         let vote = self.proposal_of_round();
         debug!(
@@ -247,7 +252,7 @@ impl FastLeaderElection {
         });
     }
 
-    /// The election is over: this server leads, follows or observes.
+    /// Concludes the election: this server leads, follows or observes.
     fn decide(&self, vote: Vote, votes: Option<SyncedLearnerTracker>) -> Vote {
         let state = if vote.id == self.my_id {
             ServerState::Leading
@@ -291,7 +296,7 @@ impl FastLeaderElection {
         None
     }
 
-    /// Nobody has said anything for a while.
+    /// Handles a notification timeout.
     fn silence(&self, round: &Round, timeout: Duration) -> ControlFlow<Vote> {
         if self.manager.have_delivered() {
             self.send_notifications();
@@ -369,7 +374,7 @@ impl FastLeaderElection {
         } else if notification.sid != self.my_id
             && is_better(&*verifier, &self.proposal(), &candidate)
         {
-            // He changes his vote when he hears of this one, so that it is said once more at most.
+            // The sender adopts this better vote when it arrives, so at most one extra notification is sent.
             self.send_notification(notification.sid);
         }
         debug!(
@@ -391,7 +396,7 @@ impl FastLeaderElection {
         ControlFlow::Break(self.decide(self.proposal_of_round(), Some(tally)))
     }
 
-    /// Waits a little; whether somebody knows of a better leader meanwhile, or everything is over.
+    /// Waits a little for further notifications; true if one has a better candidate, or if the election was stopped.
     fn is_outvoted(&self) -> bool {
         let verifier = self.peer.quorum_verifier();
         while let Some(notification) = self.recv_queue.poll(FINALIZE_WAIT) {
@@ -403,7 +408,8 @@ impl FastLeaderElection {
         self.is_stopped()
     }
 
-    /// Somebody has a leader. If a quorum has the same, and the leader says so itself, this server joins them.
+    /// Handles the notification of a server that has a leader. This server joins if a quorum has the same leader and
+    /// that leader itself has said that it leads.
     fn process_following(
         &self,
         round: &mut Round,
@@ -435,8 +441,8 @@ impl FastLeaderElection {
         check_leader(votes, leader, of_round, self.my_id, self.logical_clock())
     }
 
-    /// A leader has spoken. Of two servers the one that comes back has no quorum: when the oracle is not for it, it is for the
-    /// other one.
+    /// Handles the notification of a leader. In an ensemble of two voters, a server that comes back finds no quorum
+    /// of votes. If the oracle does not favour this server, it favours the other one, so this server follows.
     fn process_leading(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
         self.process_following(round, notification)?;
         let verifier = self.peer.quorum_verifier();

@@ -1,11 +1,11 @@
-//! A member that follows, and has a vote (Java: server/quorum/Follower.java).
+//! A member that follows the leader and votes (Java: server/quorum/Follower.java).
 //!
-//! Threads: the peer's. Whatever has arrived together is handled as one batch: proposals of it are logged as one group, what
-//! is committed is applied as one. A follower whose disk no quorum waits for lets proposals gather (`learner/log_pace.rs`).
-//! Locks: none of its own.
+//! Threads: the peer's. Packets that arrive together are handled as one batch: its proposals are logged as one group,
+//! and its commits are applied as one group. A follower whose disk no quorum waits for lets proposals gather
+//! (`learner/log_pace.rs`). Locks: none of its own.
 //!
-//! Differs from Java: a proposal that leaves a hole, and a commit of something that was never proposed, end the connection
-//! (Java warns): what is acknowledged must be whole. Left out so far: the ObserverMaster.
+//! Differs from Java: A proposal that leaves a gap, and a commit of something that was never proposed, end the
+//! connection (Java warns), because the acknowledged history must be complete. Not implemented: the ObserverMaster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::server::zookeeper_server::ZooKeeperServer;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Follower";
 
-/// A follower: for one connection to one leader.
+/// A follower, for one connection to one leader.
 pub struct Follower {
     learner: Learner,
 }
@@ -45,23 +45,23 @@ struct Serving<'a> {
 }
 
 impl Follower {
-    /// A follower of whom the peer has voted for.
+    /// A follower of the elected leader.
     #[must_use]
     pub fn new<P: LearnerPeer + 'static>(peer: &Arc<P>) -> Arc<Self> {
         let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
         Arc::new(Self { learner: Learner::new(peer, FOLLOWER) })
     }
 
-    /// Its server, which serves once the histories are one.
+    /// Its server, which serves once the sync with the leader is complete.
     #[must_use]
     pub fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
         self.learner.zookeeper_server()
     }
 
-    /// Follows until that ends; it never ends well.
+    /// Follows the leader until the connection or the follower ends; always returns an error.
     ///
     /// # Errors
-    /// Why it has ended. Whoever calls logs it, and ends the follower.
+    /// The reason for the end. The caller logs it and shuts the follower down.
     pub fn follow_leader(&self) -> Result<(), LearnerError> {
         self.learner.live(|| self.follow())
     }
@@ -111,7 +111,7 @@ impl Follower {
         Err(LearnerError::Stopped)
     }
 
-    /// Begins to serve, and takes up what has come since NEWLEADER (Java: the end of syncWithLeader).
+    /// Starts to serve, and takes over what has arrived since NEWLEADER (Java: the end of syncWithLeader).
     fn serve(
         &self,
         history: Synced,
@@ -120,10 +120,10 @@ impl Follower {
     ) -> Result<Serving<'_>, LearnerError> {
         let learner = &self.learner;
         let Synced { tracker, proposals, committed, last_queued } = history;
-        // Java acknowledges the epoch a second time here; a leader counts it once.
+        // As in Java, acknowledge the epoch a second time here; the leader counts it once.
         learner.link().queue_ack(new_leader);
         let server = learner.start(|| FollowerZooKeeperServer::start(learner, &tracker))?;
-        // So that members that come later, and ask, hear the same of all.
+        // Servers that join later must get the same vote from all members.
         learner.peer().update_election_vote(new_leader.peer_epoch());
         let before = proposals.front().map_or(last_queued, |first| Zxid(first.zxid().0 - 1));
         let pending = PendingTxns::after(before);
@@ -145,7 +145,7 @@ impl Follower {
         Ok(serving)
     }
 
-    /// Ends it, with all of its threads; whoever calls. A second call is harmless.
+    /// Shuts the follower down and joins its threads, from any thread. A second call is harmless.
     pub fn shutdown(&self) {
         info!(target: LOG, "shutdown Follower");
         self.learner.shutdown();
@@ -153,7 +153,8 @@ impl Follower {
 }
 
 impl Serving<'_> {
-    /// Ends a batch: sends and applies what has come, and has it logged, or lets it gather for as long as is returned.
+    /// Ends a batch: sends and applies what has arrived. Logs the proposals, or lets them gather for the returned
+    /// time.
     fn finish(&mut self) -> Option<Duration> {
         self.server.flush_committed(self.learner);
         let (next, last) = (self.pending.first().map(LearnerTxn::zxid), self.pending.last());
@@ -214,7 +215,8 @@ impl Serving<'_> {
         Ok(())
     }
 
-    /// The next proposal is committed. Another one than the next cannot be: this server would lose its way, and ends.
+    /// Commits the next proposal. If the leader commits a different one, this server has lost track, and the process
+    /// exits.
     fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
         let time = self.pending.first().map(|txn| txn.header.time);
         match self.server.commit(&mut self.pending, zxid) {
@@ -237,7 +239,7 @@ impl Serving<'_> {
         Ok(())
     }
 
-    /// A new configuration of the ensemble takes effect.
+    /// Commits a reconfiguration and puts it into effect.
     fn commit_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
         let zxid = packet.zxid;
         let (leader, _): (Sid, _) = super::learner::suggested_leader(packet)?;
@@ -249,7 +251,7 @@ impl Serving<'_> {
         }
         self.commit(zxid)?;
         if major_change {
-            // What is committed is applied before this server looks for its new place.
+            // Apply what is committed before this server takes its new role.
             self.server.flush(self.learner);
             return Err(LearnerError::Reconfig);
         }

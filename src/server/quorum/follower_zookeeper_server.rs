@@ -1,8 +1,8 @@
 //! The server of a follower (Java: server/quorum/FollowerZooKeeperServer.java).
 //!
-//! `FollowerRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, and beside it `SyncRequestProcessor` >
-//! `SendAckRequestProcessor` for what the leader proposes. Threads: those of its processors; what is proposed and committed
-//! comes on the peer's. Locks: none of its own.
+//! `FollowerRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, plus `SyncRequestProcessor` >
+//! `SendAckRequestProcessor` for the leader's proposals. Threads: those of its processors; proposals and commits
+//! arrive on the peer's thread. Locks: none of its own.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +25,7 @@ use crate::server::sync_request_processor::SyncRequestProcessor;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.FollowerZooKeeperServer";
 
-/// What was proposed and is not committed, in order (Java: pendingTxns). Pure.
+/// The uncommitted proposals, in order (Java: pendingTxns). Pure data.
 #[derive(Default)]
 pub(super) struct PendingTxns {
     txns: VecDeque<LearnerTxn>,
@@ -33,17 +33,17 @@ pub(super) struct PendingTxns {
 }
 
 impl PendingTxns {
-    /// Nothing, after that transaction.
+    /// No proposals yet, after that transaction.
     pub(super) const fn after(last: Zxid) -> Self {
         Self { txns: VecDeque::new(), last }
     }
 
-    /// The last one that was proposed.
+    /// The last proposal.
     pub(super) const fn last(&self) -> Zxid {
         self.last
     }
 
-    /// The next one to be committed.
+    /// The next proposal to be committed.
     pub(super) fn first(&self) -> Option<&LearnerTxn> {
         self.txns.front()
     }
@@ -53,11 +53,11 @@ impl PendingTxns {
         self.txns.push_back(txn);
     }
 
-    /// The next one, which must be that. None when nothing is pending and it was proposed before: then it is committed
-    /// already.
+    /// Takes the next proposal, which must have that zxid. `None` when nothing is pending and the zxid was proposed
+    /// before: it is committed already.
     ///
     /// # Errors
-    /// When something else is next, or it was never proposed.
+    /// When the next proposal is a different one, or the zxid was never proposed.
     fn take(&mut self, zxid: Zxid) -> Result<Option<LearnerTxn>, LearnerError> {
         let pending = self.first().map(LearnerTxn::zxid);
         match pending {
@@ -68,17 +68,17 @@ impl PendingTxns {
     }
 }
 
-/// The server.
+/// The server of a follower.
 pub(super) struct FollowerZooKeeperServer {
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Arc<SyncRequestProcessor>,
 }
 
 impl FollowerZooKeeperServer {
-    /// Starts serving (Java: setupRequestProcessors, startup).
+    /// Starts to serve (Java: setupRequestProcessors, startup).
     ///
     /// # Errors
-    /// When the system has no room for its threads; then none is left.
+    /// When a thread cannot be started; then no thread is left running.
     pub(super) fn start(
         learner: &Learner,
         tracker: &Arc<LearnerSessionTracker>,
@@ -100,16 +100,16 @@ impl FollowerZooKeeperServer {
         Ok(Self { commit_processor, sync_processor })
     }
 
-    /// Has a proposal logged and acknowledged (Java: logRequest). Flush after it.
+    /// Queues a proposal to be logged and acknowledged (Java: logRequest). The caller flushes.
     pub(super) fn log_request(&self, pending: &mut PendingTxns, txn: LearnerTxn) {
         self.sync_processor.process_request(txn.log_request());
         pending.push(txn);
     }
 
-    /// The next proposal is committed: it is applied. Flush after it.
+    /// Commits and applies the next proposal. The caller flushes.
     ///
     /// # Errors
-    /// When the next proposal is another one.
+    /// When the next proposal is a different one.
     pub(super) fn commit(
         &self,
         pending: &mut PendingTxns,
@@ -124,26 +124,27 @@ impl FollowerZooKeeperServer {
         Ok(Some(zxid))
     }
 
-    /// The leader has committed everything before a client's `sync`. Flush after it.
+    /// The leader has committed everything before a client's `sync`. The caller flushes.
     pub(super) fn sync(&self, learner: &Learner) {
         if let Some((session_id, cxid)) = learner.link().take_sync() {
             self.commit_processor.commit(sync_request(session_id, cxid));
         }
     }
 
-    /// Sends, applies, logs and acknowledges what has gathered. What is committed comes before the disk: clients wait for it.
+    /// Sends, applies, logs and acknowledges what has been collected. Commits come before the disk, since clients
+    /// wait for them.
     pub(super) fn flush(&self, learner: &Learner) {
         self.flush_committed(learner);
         self.flush_log();
     }
 
-    /// Sends and applies what has gathered.
+    /// Sends and applies what has been collected.
     pub(super) fn flush_committed(&self, learner: &Learner) {
         learner.link().flush();
         self.commit_processor.flush();
     }
 
-    /// Logs and acknowledges what has gathered.
+    /// Logs and acknowledges what has been collected.
     pub(super) fn flush_log(&self) {
         self.sync_processor.flush();
     }

@@ -1,13 +1,15 @@
 //! Leads the ensemble through one epoch (Java: server/quorum/Leader.java).
 //!
-//! Threads: its own (the peer's) runs [`Leader::lead`]; `LearnerCnxAcceptor-ADDR` accepts learners, each of which has a
-//! `LearnerHandler-ADDR` and a `Sender-ADDR`. All are joined by [`Leader::shutdown`].
-//! Locks: `Role` for the agreement on the epoch (`epoch`), `Proposals` for everything that has an order (`broadcast`); `Leaf`
-//! for the learners and the end.
+//! Threads: The peer's thread runs [`Leader::lead`]. `LearnerCnxAcceptor-ADDR` accepts learners; each learner has a
+//! `LearnerHandler-ADDR` and a `Sender-ADDR`. [`Leader::shutdown`] joins all but the peer's thread. Locks: `Role` for
+//! the agreement on the epoch (`epoch`), `Proposals` for everything that must keep its order (`broadcast`), `Leaf`
+//! for the list of learners and for the end of the leader.
 //!
-//! The face: what happens when. The rules are in its parts: `epoch`, `broadcast`, `proposal` and `sync_requests`.
-//! Differs from Java: a change of the ensemble while it runs is refused (reconfig answers that it is not available); a `sync` is
-//! answered only by a leader that knows that it still is one; a failed acceptor ends the leader, not the process.
+//! This file holds the public interface and the phases of leading. The rules are in `epoch`, `broadcast`, `proposal`
+//! and `sync_requests`.
+//!
+//! Differs from Java: Reconfiguration at run time is refused (reconfig answers that it is not available). A leader
+//! answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader, not the process.
 
 mod broadcast;
 pub mod epoch;
@@ -54,7 +56,7 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 
-/// The last zxid of an epoch is never used.
+/// The last counter of an epoch is never used.
 const LAST_COUNTER: i64 = 0xffff_ffff;
 
 /// Java's default of `zookeeper.leader.ackLoggingFrequency`.
@@ -63,28 +65,28 @@ const ACK_LOGGING_FREQUENCY: i64 = 1000;
 /// Why a leader ends.
 #[derive(Debug, Error)]
 pub enum LeaderError {
-    /// Nobody could connect to it.
+    /// The acceptors cannot be bound or started.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Its data.
+    /// The data cannot be loaded.
     #[error("the data cannot be loaded: {0}")]
     Load(#[from] RestoreError),
-    /// Its epoch.
+    /// An epoch cannot be read or written.
     #[error(transparent)]
     Epoch(#[from] EpochError),
-    /// Its ensemble.
+    /// The ensemble did not agree on the epoch.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
-    /// Its configuration.
+    /// The configuration cannot be renewed.
     #[error("the configuration cannot be renewed: {0}")]
     Config(#[from] ConfigError),
 }
 
 #[derive(Default)]
 struct Life {
-    /// Why it is to end.
+    /// Why the leader is to end.
     gives_up: Option<String>,
-    /// Somebody is in [`Leader::lead`], and may be starting threads.
+    /// A thread is in [`Leader::lead`] and may be starting threads.
     is_led: bool,
     is_ending: bool,
     has_ended: bool,
@@ -94,9 +96,9 @@ struct Life {
 struct Learners {
     handlers: Vec<Arc<LearnerHandler>>,
     threads: Vec<JoinHandle<()>>,
-    /// From where they came of late.
+    /// The source addresses of recent connections.
     recent: RecentArrivals,
-    /// Nobody is taken any more.
+    /// No more learners are accepted.
     is_closed: bool,
 }
 
@@ -123,7 +125,7 @@ pub struct Leader {
     started_ms: AtomicI64,
 }
 
-/// Notes that the leader's thread has left it, however it does.
+/// Notes that the leader's thread has left [`Leader::lead`], in whatever way.
 struct Leaves<'a>(&'a Leader);
 
 impl Drop for Leaves<'_> {
@@ -140,7 +142,7 @@ impl Promises for QuorumPeer {
 }
 
 impl Leader {
-    /// A leader that listens already.
+    /// A leader that already listens.
     ///
     /// # Errors
     /// When none of its addresses can be bound.
@@ -193,20 +195,20 @@ impl Leader {
         }))
     }
 
-    /// Its server.
+    /// The leader's server.
     pub const fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
         self.zk.server()
     }
 
-    /// Where learners connect.
+    /// The addresses that learners connect to.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Leads until it must not any more (Java: lead).
+    /// Leads until it must stop (Java: lead).
     ///
     /// # Errors
-    /// What kept it from leading. Whoever calls it shuts it down afterwards.
+    /// The reason why it could not lead. The caller then shuts it down.
     pub fn lead(&self) -> Result<(), LeaderError> {
         {
             let mut life = self.life.lock();
@@ -267,7 +269,7 @@ impl Leader {
         Ok(())
     }
 
-    /// The first configuration of an ensemble has version 0; it becomes one that counts, when NEWLEADER is acknowledged
+    /// A new ensemble has configuration version 0. It gets a version that counts when NEWLEADER is acknowledged
     /// (ZOOKEEPER-1783).
     fn establish_config(&self, start: Zxid) -> Result<(), LeaderError> {
         let current = self.peer.quorum_verifier();
@@ -285,7 +287,7 @@ impl Leader {
         Ok(())
     }
 
-    /// A quorum of each of these is needed.
+    /// The configurations of which each needs a quorum.
     fn verifiers(&self) -> Vec<Arc<dyn QuorumVerifier>> {
         let current = self.peer.quorum_verifier();
         let last_seen = self.peer.last_seen_quorum_verifier();
@@ -351,7 +353,8 @@ impl Leader {
         self.peer.clock().elapsed_ms()
     }
 
-    /// Twice a tick: are enough followers there? Returns why not (Java: within lead).
+    /// Checks every other half tick whether enough followers are synced. Returns the reason to end (Java: within
+    /// lead).
     fn tick_until_end(&self) -> String {
         let half_tick_ms = u64::try_from(self.peer.settings().tick_time_ms / 2).unwrap_or_default();
         let half_tick = Duration::from_millis(half_tick_ms);
@@ -394,7 +397,7 @@ impl Leader {
         }
     }
 
-    /// Whether a quorum has shown a sign of life within syncLimit ticks; if not, who has.
+    /// Whether a quorum has shown a sign of life within syncLimit ticks. If not, returns the servers that have.
     fn check_supporters(&self) -> Result<(), String> {
         let mut synced = SyncedLearnerTracker::new();
         for verifier in self.verifiers() {
@@ -410,11 +413,11 @@ impl Leader {
         if synced.has_all_quorums() {
             return Ok(());
         }
-        // Who is about to be taken from the list counts no more: nobody would ask the oracle again.
+        // Ignore a dead handler that is not removed yet: with it, the leader would end without asking the oracle.
         let has_followers =
             self.broadcast.lock().forwarding().iter().any(|handler| handler.is_alive());
         if self.peer.quorum_verifier().override_quorum_decision(has_followers) {
-            // What waited for the one that is gone is decided by the oracle.
+            // The oracle now replaces the acknowledgements of the lost follower.
             self.commit_ready();
             self.flush_all();
             return Ok(());
@@ -437,13 +440,14 @@ impl Leader {
         receivers.iter().for_each(|handler| handler.flush());
     }
 
-    /// It is to end, for that reason. Never waits.
+    /// Asks the leader to end, for this reason. Never waits.
     fn give_up(&self, reason: &str) {
         self.life.lock().gives_up.get_or_insert_with(|| reason.to_owned());
         self.life_changed.notify_all();
     }
 
-    /// Ends it, with all its threads; whoever comes second waits until that is done. Not to be called by a thread of its own.
+    /// Ends the leader and joins its threads. A second caller waits until the first is done. Must not be called by an
+    /// acceptor or a learner handler, since it joins them.
     pub fn shutdown(&self, reason: &str) {
         {
             let mut life = self.life.lock();
@@ -465,7 +469,7 @@ impl Leader {
         self.wait_until_it_is_left();
         self.peer.set_active_server(None);
         self.peer.close_all_connections();
-        // Nothing more is proposed or committed; what is on its way to the log gets there.
+        // Stop proposing and committing. Transactions on their way to the log still get there.
         self.broadcast.lock().close();
         self.zk.shutdown();
         let (handlers, threads) = {
@@ -480,7 +484,7 @@ impl Leader {
         self.life_changed.notify_all();
     }
 
-    /// Nobody starts anything any more.
+    /// Waits until [`Leader::lead`] has returned, so that it starts nothing more.
     fn wait_until_it_is_left(&self) {
         let mut life = self.life.lock();
         while life.is_led {
@@ -488,7 +492,7 @@ impl Leader {
         }
     }
 
-    /// What was proposed and not committed is in the log: the next election is about it, too (Java: within
+    /// Applies proposals that are logged but not committed, since the next election counts them (Java: within
     /// ZooKeeperServer.shutdown).
     fn keep_what_is_logged(&self) {
         let database = self.peer.database();
@@ -506,39 +510,39 @@ impl Leader {
 
     // --- learners
 
-    /// All that are connected.
+    /// All connected learners.
     pub fn learners(&self) -> Vec<Arc<LearnerHandler>> {
         self.learners.lock().handlers.clone()
     }
 
-    /// Followers that get what is proposed.
+    /// The number of followers that receive proposals.
     pub fn synced_followers(&self) -> usize {
         self.broadcast.lock().forwarding().len()
     }
 
-    /// Those of them that do not vote.
+    /// The number of those followers that do not vote.
     pub fn synced_non_voting_followers(&self) -> usize {
         let verifier = self.peer.quorum_verifier();
         let broadcast = self.broadcast.lock();
         broadcast.forwarding().iter().filter(|handler| !verifier.is_voter(handler.sid())).count()
     }
 
-    /// Observers that get what is committed.
+    /// The number of observers that receive commits.
     pub fn synced_observers(&self) -> usize {
         self.broadcast.lock().observing().len()
     }
 
-    /// Those observers (Java: getObservingLearners).
+    /// The observers that receive commits (Java: getObservingLearners).
     pub fn observing_learners(&self) -> Vec<Arc<LearnerHandler>> {
         self.broadcast.lock().observing().to_vec()
     }
 
-    /// Syncs that wait for their answer.
+    /// The number of syncs that wait for an answer.
     pub fn pending_syncs(&self) -> usize {
         self.broadcast.lock().pending_syncs()
     }
 
-    /// For how long it has served, ms.
+    /// How long the leader has served, in ms.
     pub fn uptime_ms(&self) -> i64 {
         match self.started_ms.load(Ordering::Acquire) {
             0 => 0,
@@ -546,7 +550,7 @@ impl Leader {
         }
     }
 
-    /// Whether a quorum of that configuration follows and is in time (Java: isQuorumSynced).
+    /// Whether a quorum of that configuration is synced (Java: isQuorumSynced).
     pub fn is_quorum_synced(&self, verifier: &dyn QuorumVerifier) -> bool {
         let tick = self.peer.tick();
         let mut sids: BTreeSet<Sid> = BTreeSet::from([self.peer.my_id()]);
@@ -557,13 +561,13 @@ impl Leader {
         verifier.contains_quorum(&sids)
     }
 
-    /// Who has voted for it (Java: setLeadingVoteSet).
+    /// Sets the votes that elected this leader (Java: setLeadingVoteSet).
     pub fn set_leading_vote_set(&self, votes: Option<SyncedLearnerTracker>) {
         *self.leading_vote_set.lock() = votes;
     }
 
-    /// A member looks for a leader. If it has voted for this one, and this one waits for its ensemble for too long, it gives up
-    /// (Java: reportLookingSid).
+    /// Reports that a member is LOOKING. If it voted for this leader, and this leader has waited too long for an
+    /// epoch, the leader gives up (Java: reportLookingSid).
     pub fn report_looking_sid(&self, sid: Sid) {
         let Ok(limit_ms) = u64::try_from(self.max_time_to_wait_for_epoch_ms) else { return };
         let has_voted =
@@ -575,8 +579,8 @@ impl Leader {
 
     // --- broadcast
 
-    /// Proposes a transaction; false when it was its last (Java: propose). Under the outstanding changes, so that zxids come in
-    /// order.
+    /// Proposes a transaction (Java: propose). Returns false when it is not proposed, because the leader is ending or
+    /// the epoch has no zxids left. Called with the outstanding changes locked, so that zxids come in order.
     pub(super) fn propose(&self, request: Box<Request>) -> bool {
         let zxid = request.hdr.as_ref().map_or(request.zxid, |hdr| hdr.zxid);
         let mut broadcast = self.broadcast.lock();
@@ -598,7 +602,7 @@ impl Leader {
         broadcast.propose(request, zxid, self.clock_ms())
     }
 
-    /// A learner's sync, in its place among its requests.
+    /// Handles a learner's sync, in order with the learner's other requests.
     pub(super) fn process_learner_sync(&self, request: &Request) {
         let mut broadcast = self.broadcast.lock();
         if let Some(handler) = broadcast.learner_of(request) {
@@ -607,14 +611,14 @@ impl Leader {
         }
     }
 
-    /// A sync of a client of the leader.
+    /// Handles a sync of one of the leader's own clients.
     pub(super) fn process_local_sync(&self, request: Box<Request>) {
         let mut broadcast = self.broadcast.lock();
         broadcast.sync(SyncWaiter::Local(request));
         self.commit_ready_of(&mut broadcast);
     }
 
-    /// These are in the leader's own log (Java: processAck by AckRequestProcessor).
+    /// The leader's own log has these transactions on disk (Java: processAck by AckRequestProcessor).
     pub(super) fn process_own_acks(&self, zxids: &[Zxid]) {
         {
             let mut broadcast = self.broadcast.lock();
@@ -632,7 +636,7 @@ impl Leader {
         self.commit_ready_of(broadcast);
     }
 
-    /// One of so many acknowledgements is looked at (Java: ackLoggingFrequency).
+    /// Samples the latency of one acknowledgement in every `ack_logging_frequency` (Java: ackLoggingFrequency).
     fn note_ack_latency(&self, broadcast: &Broadcast, sid: Sid, zxid: Zxid) {
         if self.ack_logging_frequency <= 0 || zxid.0 % self.ack_logging_frequency != 0 {
             return;
@@ -653,18 +657,19 @@ impl Leader {
         broadcast.commit_ready(self.peer.metrics(), self.peer.clock().wall_ms());
     }
 
-    /// The transactions up to that one are in the tree.
+    /// The tree has all transactions up to `zxid`.
     pub(super) fn applied(&self, zxid: Zxid) {
         self.broadcast.lock().applied(zxid);
     }
 
-    /// Sends what is queued for learners, unless it is better kept for a moment.
+    /// Sends the packets that are queued for learners, unless it pays to hold them back for a moment.
     pub(super) fn flush_learners(&self) {
         let receivers = self.broadcast.lock().receivers_now();
         receivers.iter().flat_map(|all| all.iter()).for_each(|handler| handler.flush());
     }
 
-    /// A group is about to be written to the leader's own log: followers get it first.
+    /// Called before a group is written to the leader's own log: sends queued proposals, so that followers log them
+    /// meanwhile.
     pub(super) fn logging_begins(&self) {
         let receivers = self.broadcast.lock().logging_begins();
         receivers.iter().for_each(|handler| handler.flush());

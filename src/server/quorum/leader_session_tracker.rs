@@ -1,7 +1,7 @@
-//! The sessions of a leader: the global ones of the whole ensemble, and its own local ones (Java:
+//! The sessions of a leader: the global sessions of the ensemble, and its own local ones (Java:
 //! server/quorum/LeaderSessionTracker.java).
 //!
-//! Threads: `SessionTracker`, twice where there are local sessions. Locks: those of the two trackers.
+//! Threads: `SessionTracker`, two of them if local sessions are enabled. Locks: those of the two trackers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,7 +20,7 @@ use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderSessionTracker";
 
-/// The tracker.
+/// The session tracker of a leader.
 pub struct LeaderSessionTracker {
     server_id: Sid,
     global: Arc<SessionTrackerImpl>,
@@ -28,7 +28,7 @@ pub struct LeaderSessionTracker {
 }
 
 impl LeaderSessionTracker {
-    /// Tracks the sessions of the server's database; nothing expires before [`start`](Self::start).
+    /// A tracker for the sessions in the server's database; nothing expires before [`start`](Self::start).
     #[must_use]
     pub fn new(
         server: &Arc<ZooKeeperServer>,
@@ -55,16 +55,17 @@ impl LeaderSessionTracker {
         Arc::new(Self { server_id, global, local })
     }
 
-    /// Begins to expire sessions.
+    /// Starts to expire sessions.
     ///
     /// # Errors
-    /// When the system has no room for the threads.
+    /// When a thread cannot be started.
     pub fn start(&self, listener: &Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.global.start(Arc::clone(listener))?;
         self.local.start(Arc::clone(listener))
     }
 
-    /// A sign of life of a session that another server has, or a client's return to one; false when it is gone.
+    /// Touches a session of another server, after a sign of life or when its client returns. False when it is not
+    /// global or is gone.
     #[must_use]
     pub fn is_valid_global_session(&self, id: SessionId, timeout_ms: i32) -> bool {
         if self.local.is_enabled() && !self.is_global_session(id) {
@@ -109,7 +110,7 @@ impl SessionTracker for LeaderSessionTracker {
         if added {
             info!(target: LOG, "Committing global session {id}");
         }
-        // One that moved here while it was upgraded elsewhere may be a local one again.
+        // A session that moved here while it was upgraded elsewhere may have become a local session again.
         self.local.remove_session(id);
         self.local.finished_upgrading(id);
         added
@@ -128,7 +129,7 @@ impl SessionTracker for LeaderSessionTracker {
 
     fn touch(&self, session: &Arc<Session>, timeout_ms: i32) -> bool {
         if self.local.is_enabled() {
-            // It may have gone from one tracker to the other since its connection has it.
+            // The session may have moved between the trackers since its connection got this object.
             return self.touch_session(session.id(), timeout_ms);
         }
         self.global.touch(session, timeout_ms)
@@ -159,7 +160,7 @@ impl SessionTracker for LeaderSessionTracker {
         if let Some(local) = self.local.tracker() {
             match local.check_session(id, owner) {
                 Err(KeeperError::UnknownSession) => {}
-                // While it is upgraded it is in both.
+                // A session is in both trackers while it is upgraded.
                 Ok(()) if self.is_global_session(id) => {}
                 decided => return decided,
             }
@@ -168,7 +169,7 @@ impl SessionTracker for LeaderSessionTracker {
             Err(KeeperError::UnknownSession) => {}
             decided => return decided,
         }
-        // It may be another server's local one.
+        // It may be a local session of another server.
         if !self.local.is_enabled() || Sid(id.0 >> 56) == self.server_id {
             return Err(KeeperError::SessionExpired);
         }

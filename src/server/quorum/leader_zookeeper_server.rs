@@ -1,7 +1,7 @@
 //! The server of a leader (Java: server/quorum/LeaderZooKeeperServer.java).
 //!
-//! Chain: LeaderRequestProcessor > Prep > Proposal (> Sync > Ack) > Commit > ToBeApplied > Final. Threads: those of its
-//! processors, its session tracker and its container manager. Locks: none of its own.
+//! Chain: LeaderRequestProcessor > Prep > Proposal (> Sync > Ack) > Commit > ToBeApplied > Final. Threads: those of
+//! its processors, its session tracker and its container manager. Locks: none of its own.
 
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
@@ -42,7 +42,7 @@ use crate::server::zookeeper_server::ZooKeeperServer;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderZooKeeperServer";
 
-/// What a leader's server does differently from others.
+/// How a leader's server differs from other servers.
 pub(super) struct LeaderRole {
     peer: Arc<QuorumPeer>,
     leader: Weak<Leader>,
@@ -79,7 +79,7 @@ impl ServerRole for LeaderRole {
         "leader"
     }
 
-    /// The leader owns the session from now on, unless the client goes to a learner.
+    /// The leader owns the session from now on, until the client moves to a learner.
     fn revalidate_session(
         &self,
         server: &ZooKeeperServer,
@@ -89,7 +89,7 @@ impl ServerRole for LeaderRole {
     ) {
         let valid = server.session_tracker().touch_session(session_id, timeout_ms);
         if valid {
-            // One that has expired this moment is told so by its first request.
+            // If the session has just expired, its first request is told so.
             let _expired = server.session_tracker().set_owner(session_id, Owner::LOCAL);
         }
         server.finish_session_init(cnxn, valid);
@@ -112,7 +112,7 @@ impl ServerRole for LeaderRole {
         }
     }
 
-    /// A leader may have been replaced: it answers a `sync` only when it knows better.
+    /// A leader may have been replaced, so it answers a `sync` only when it knows that it still leads.
     fn orders_syncs(&self) -> bool {
         true
     }
@@ -195,14 +195,14 @@ impl EnsembleContext for LeaderRole {
     }
 }
 
-/// What runs while a leader serves.
+/// The parts that run while a leader serves.
 struct Running {
     prep: Arc<PrepRequestProcessor>,
     commit_processor: Arc<CommitProcessor>,
     container_manager: ContainerManager,
 }
 
-/// The server.
+/// The server of a leader.
 pub struct LeaderZooKeeperServer {
     server: Arc<ZooKeeperServer>,
     role: Arc<LeaderRole>,
@@ -210,7 +210,7 @@ pub struct LeaderZooKeeperServer {
 }
 
 impl LeaderZooKeeperServer {
-    /// A server that is not started.
+    /// A server that is not started yet.
     pub(super) fn new(peer: &Arc<QuorumPeer>, leader: &Weak<Leader>) -> Self {
         let role = LeaderRole::new(peer, leader);
         let server = peer.new_server(Arc::clone(&role) as _);
@@ -226,7 +226,7 @@ impl LeaderZooKeeperServer {
         &self.role
     }
 
-    /// Loads the data, unless it is in memory already (Java: loadData).
+    /// Loads the data unless it is in memory (Java: loadData).
     ///
     /// # Errors
     /// When files are damaged.
@@ -240,8 +240,8 @@ impl LeaderZooKeeperServer {
         Ok(last)
     }
 
-    /// Ends sessions that nobody knows any more and that have left ephemeral nodes, by transactions that all members get.
-    /// Java deletes the nodes here alone, and whoever is brought up to date by a DIFF keeps them (ZOOKEEPER-5010).
+    /// Closes unknown sessions that have left ephemeral nodes, with transactions that all members get. Java deletes
+    /// these nodes on the leader only, and a learner that syncs with a DIFF keeps them (ZOOKEEPER-5010).
     pub(super) fn close_dead_sessions(&self) {
         for session_id in self.server.zk_database().dead_sessions() {
             warn!(target: LOG, "closing session {session_id}, which is unknown and has ephemeral nodes");
@@ -249,10 +249,10 @@ impl LeaderZooKeeperServer {
         }
     }
 
-    /// Starts serving (Java: setupRequestProcessors, createSessionTracker, startup).
+    /// Starts to serve (Java: setupRequestProcessors, createSessionTracker, startup).
     ///
     /// # Errors
-    /// When the system has no room for its threads; then none is left.
+    /// When a thread cannot be started; then no thread is left running.
     pub(super) fn startup(
         &self,
         leader: &Weak<Leader>,
@@ -280,7 +280,7 @@ impl LeaderZooKeeperServer {
             Arc::clone(&prep) as _,
             Arc::clone(&commit_processor),
         ));
-        // The throttler last: nobody ends it when what comes after it fails.
+        // Start the throttler last, since nothing would end it if a later step failed.
         let started = tracker.start(&server.listener()).and_then(|()| self.start_throttler(peer));
         if let Err(problem) = started {
             tracker.shutdown();
@@ -319,7 +319,7 @@ impl LeaderZooKeeperServer {
         Ok(())
     }
 
-    /// What learners ask for (Java: submitLearnerRequest). No lock may be held; who calls flushes.
+    /// Submits the requests of learners (Java: submitLearnerRequest). The caller holds no lock, and flushes later.
     pub(super) fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>) {
         match self.running.get().filter(|_| self.server.is_running()) {
             Some(running) => running.prep.process_requests(requests),
@@ -327,14 +327,14 @@ impl LeaderZooKeeperServer {
         }
     }
 
-    /// Has everything done that the processors hold. No lock may be held.
+    /// Completes everything that the processors hold. The caller holds no lock.
     pub(super) fn flush(&self) {
         if let Some(running) = self.running.get() {
             running.prep.flush();
         }
     }
 
-    /// Applies what is committed. No lock but the log's may be held.
+    /// Applies what is committed. The caller holds no lock, except perhaps the log's.
     pub(super) fn flush_commits(&self) {
         if let Some(running) = self.running.get() {
             running.commit_processor.flush();
@@ -353,12 +353,12 @@ impl LeaderZooKeeperServer {
 
     pub(super) fn touch(&self, id: SessionId, timeout_ms: i32) {
         if let Some(tracker) = self.role.tracker.get() {
-            // Nobody is told: a session that is gone was closed meanwhile.
+            // The result does not matter: a session that is gone was closed meanwhile.
             let _lives = tracker.touch_session(id, timeout_ms);
         }
     }
 
-    /// Ends it, with all its threads.
+    /// Shuts the server down and joins its threads.
     pub(super) fn shutdown(&self) {
         if let Some(running) = self.running.get() {
             running.container_manager.stop();

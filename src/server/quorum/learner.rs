@@ -1,15 +1,17 @@
-//! What followers and observers have in common: finding their leader, meeting it, and taking over its history (Java:
-//! server/quorum/Learner.java).
+//! The common part of followers and observers: they find their leader, register with it, and sync with its history
+//! (Java: server/quorum/Learner.java).
 //!
-//! Threads: the peer's, on which a learner lives; any other may end it. Locks: `Role`, for its start and end: a server is
-//! never started for a learner that is over, and the tree is tidied up when nobody works on it any more.
+//! Threads: A learner runs on the peer's thread; any other thread may shut it down. Locks: `Role`, for start and
+//! shutdown. It ensures that no server starts for a learner that has ended, and that the tree is cleaned up only when
+//! no thread works on it any more.
 //!
-//! Its parts: `leader_connector` makes the connection, `leader_input` reads from it and `leader_link` writes to it,
-//! `sync_with_leader` takes over the history, `request_forwarder` sends on what clients want.
+//! Its parts: `leader_connector` connects, `leader_input` reads from the connection and `leader_link` writes to it,
+//! `sync_with_leader` takes over the history, `request_forwarder` forwards the requests of clients.
 //!
-//! Differs from Java: what it asks of the peer is a trait, so that a learner can be driven by a test; `learner.asyncSending` and
-//! `learner.closeSocketAsync` have nothing to change, since no thread here waits for the leader to read or for a socket
-//! to close; reachability is not asked for before connecting, since all addresses are tried at once.
+//! Differs from Java: The peer is accessed through a trait, so that a test can drive a learner.
+//! `learner.asyncSending` and `learner.closeSocketAsync` have no effect, since no thread here waits for the leader to
+//! read or for a socket to close. Reachability is not checked before connecting, since all addresses are tried at
+//! once.
 
 mod leader_connector;
 pub(in crate::server::quorum) mod leader_input;
@@ -64,20 +66,20 @@ pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 /// Java's default of `zookeeper.leaderConnectDelayDuringRetryMs`.
 const CONNECT_RETRY_DELAY_MS: i64 = 100;
 
-/// What a learner is told once.
+/// The settings of a learner, fixed for its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearnerSettings {
-    /// The length of a tick, ms.
+    /// The length of a tick, in ms.
     pub tick_time_ms: i32,
-    /// How long it may take to connect and to take over the history.
+    /// The limit for connecting and taking over the history.
     pub init_limit_ticks: i32,
-    /// How long a leader may be silent after that.
+    /// The limit for the leader's silence after that.
     pub sync_limit_ticks: i32,
-    /// How long to try to connect; 0 means `init_limit_ticks`.
+    /// The limit for connecting; 0 means `init_limit_ticks`.
     pub connect_to_learner_master_limit_ticks: i32,
     /// Whether an observer writes logs and snapshots.
     pub sync_enabled: bool,
-    /// Whether sessions may be known to one server only.
+    /// Whether a session may be local to one server.
     pub local_sessions_enabled: bool,
     /// Whether the membership may change.
     pub reconfig_enabled: bool,
@@ -89,57 +91,57 @@ impl LearnerSettings {
     }
 }
 
-/// What a learner asks of the peer whose role it is.
+/// The peer that a learner belongs to.
 pub trait LearnerPeer: Send + Sync {
-    /// Its id.
+    /// The peer's id.
     fn my_id(&self) -> Sid;
 
-    /// Its settings.
+    /// The settings for learners.
     fn learner_settings(&self) -> LearnerSettings;
 
-    /// Everything else that was set.
+    /// All other settings.
     fn properties(&self) -> &SystemProperties;
 
     /// The clock.
     fn clock(&self) -> &Clock;
 
-    /// Metrics.
+    /// The metrics.
     fn metrics(&self) -> &Arc<ServerMetrics>;
 
-    /// The tree and its files, which outlive the role.
+    /// The tree and its files, which outlive the learner.
     fn database(&self) -> &Arc<ZKDatabase>;
 
-    /// The longest lengths that are believed.
+    /// The limits for lengths in received data.
     fn limits(&self) -> Limits;
 
-    /// Whether it is to go on.
+    /// Whether the peer is running.
     fn is_running(&self) -> bool;
 
-    /// Notes how far it is.
+    /// Sets the current phase of the protocol.
     fn set_zab_state(&self, state: ZabState);
 
-    /// Notes how it takes over the history.
+    /// Sets how the history is taken over.
     fn set_sync_mode(&self, mode: SyncMode);
 
-    /// Whom it has voted for, with addresses that were looked up now; none when that is no member.
+    /// The server that this peer voted for, with freshly resolved addresses; `None` if it is not a member.
     fn elected_leader(&self) -> Option<QuorumServer>;
 
-    /// Notes who leads, for those who ask.
+    /// Sets the leader's address and id, for status queries.
     fn set_leader_address_and_id(&self, address: Option<String>, id: Option<Sid>);
 
-    /// The version of the ensemble's configuration that is in effect here.
+    /// The version of the configuration in effect.
     fn config_version(&self) -> i64;
 
-    /// A configuration was proposed: it is kept, also on disk (Java: setLastSeenQuorumVerifier).
+    /// Records a proposed configuration, also on disk (Java: setLastSeenQuorumVerifier).
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a valid configuration.
     fn propose_config(&self, text: &str) -> Result<(), ConfigError>;
 
-    /// A configuration takes effect (Java: processReconfig): whether an election has to follow.
+    /// Puts a configuration into effect (Java: processReconfig). Returns whether an election must follow.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a valid configuration.
     fn activate_config(
         &self,
         text: &str,
@@ -147,104 +149,104 @@ pub trait LearnerPeer: Send + Sync {
         zxid: Option<Zxid>,
     ) -> Result<bool, ConfigError>;
 
-    /// Whether the role has changed by a new configuration (Java: isReconfigStateChange).
+    /// Whether a new configuration has changed the role (Java: isReconfigStateChange).
     fn is_reconfig_state_change(&self) -> bool;
 
-    /// Puts the configuration into its node of the tree.
+    /// Writes the configuration into its znode.
     fn init_config_in_zk_database(&self);
 
-    /// Its vote is of that epoch now.
+    /// Sets the epoch of the current vote.
     fn update_election_vote(&self, epoch: PeerEpoch);
 
-    /// The epoch whose history is on disk here.
+    /// The current epoch: its history is on disk.
     fn current_epoch(&self) -> PeerEpoch;
 
-    /// The history of that epoch is on disk here: it is noted on disk when this returns.
+    /// Sets the current epoch, once its history is on disk. The epoch is on disk when this returns.
     ///
     /// # Errors
-    /// When it cannot be noted.
+    /// When it cannot be written.
     fn set_current_epoch(&self, epoch: PeerEpoch) -> io::Result<()>;
 
-    /// The epoch that it has promised to follow.
+    /// The accepted epoch: the peer has promised to follow no older one.
     fn accepted_epoch(&self) -> PeerEpoch;
 
-    /// Promises to follow no older epoch: on disk when this returns.
+    /// Promises to follow no older epoch. The promise is on disk when this returns.
     ///
     /// # Errors
-    /// When it cannot be noted; then it was not promised.
+    /// When it cannot be written; nothing is promised then.
     fn set_accepted_epoch(&self, epoch: PeerEpoch) -> io::Result<()>;
 
-    /// The last transaction that it has.
+    /// The last zxid of the history.
     ///
     /// # Errors
     /// When the data cannot be loaded.
     fn last_logged_zxid(&self) -> io::Result<Zxid>;
 
-    /// Clients and commands talk to that server, or to none.
+    /// Sets the server that clients and commands talk to, if any.
     fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>);
 
     /// Closes the connections of all clients.
     fn close_all_connections(&self);
 
-    /// A server of that role over the shared database.
+    /// A new server in that role, with the shared database.
     fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer>;
 
-    /// Has the process end.
+    /// Requests the end of the process.
     fn request_exit(&self, exit_code: ExitCode);
 
-    /// The request that must go before this one, for a local session (Java: checkUpgradeSession).
+    /// The request that must precede this one to upgrade a local session (Java: checkUpgradeSession).
     ///
     /// # Errors
-    /// Why this one is refused.
+    /// The reason why this request is refused.
     fn check_upgrade_session(
         &self,
         tracker: &dyn UpgradeableSessionTracker,
         request: &Request,
     ) -> Result<Option<Box<Request>>, KeeperError>;
 
-    /// Appends what `conf` shows of a member.
+    /// Appends the member's part of the output of `conf`.
     fn dump_conf(&self, out: &mut String);
 
-    /// Whether that leader and other voters make a quorum without this member.
+    /// Whether that leader and other voters form a quorum without this member.
     fn is_spare(&self, leader: Sid) -> bool;
 
-    /// How many members vote.
+    /// The number of voters.
     fn quorum_size(&self) -> usize;
 
-    /// What the AdminServer asks of a member.
+    /// The member's data for the AdminServer.
     fn ensemble(&self) -> &dyn EnsembleContext;
 
-    /// The state and the phase as `mntr` shows them.
+    /// The state and the phase, as `mntr` shows them.
     fn detailed_peer_state(&self) -> String;
 }
 
-/// Why a learner does not follow its leader any more. The peer looks for a leader again.
+/// Why a learner stops following its leader. The peer then looks for a leader again.
 #[derive(Debug, Error)]
 pub enum LearnerError {
-    /// Somebody was elected who is no member.
+    /// The elected server is not a member.
     #[error("Couldn't find the leader")]
     NoLeader,
-    /// No host name of the leader has an address.
+    /// None of the leader's host names resolves.
     #[error("no address of the leader {0} can be looked up")]
     Unresolved(String),
-    /// It cannot be reached.
+    /// The leader cannot be reached.
     #[error("{0}")]
     Connect(io::Error),
-    /// The system refuses something.
+    /// A system call failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The connection has ended, or carries what is no packet.
+    /// The connection has ended, or a packet is malformed.
     #[error(transparent)]
     Packet(#[from] PacketError),
-    /// The leader does not introduce itself.
+    /// The leader's first packet has the wrong type.
     #[error("First packet should have been NEWLEADER, and is of type {0}")]
     FirstPacket(i32),
-    /// A packet without what belongs to it.
+    /// A packet lacks its data.
     #[error("a packet of type {packet_type} with zxid {zxid} lacks its data")]
     NoData {
         /// Its type.
@@ -252,12 +254,12 @@ pub enum LearnerError {
         /// Its zxid.
         zxid: Zxid,
     },
-    /// A leader from the past.
+    /// The leader's epoch is older than the accepted one.
     #[error("Leaders epoch, {leader} is less than accepted epoch, {accepted}")]
     OldEpoch {
-        /// The leader's.
+        /// The leader's epoch.
         leader: PeerEpoch,
-        /// What was promised.
+        /// The accepted epoch.
         accepted: PeerEpoch,
     },
     /// A transaction that cannot be decoded.
@@ -265,26 +267,26 @@ pub enum LearnerError {
     Txn {
         /// The packet's zxid.
         zxid: Zxid,
-        /// What is wrong with it.
+        /// The error.
         source: InputError,
     },
     /// Transactions are missing.
     #[error("got proposal {zxid}, last queued {last}, expected {}", last.next())]
     Discontinuous {
-        /// What has come.
+        /// The zxid of the received proposal.
         zxid: Zxid,
-        /// What is here.
+        /// The last zxid before it.
         last: Zxid,
     },
-    /// A commit of something else than the next proposal.
+    /// A commit does not match the next proposal.
     #[error("Committing zxid {zxid} but next pending txn {}", pending.map_or_else(|| "none".into(), |zxid| zxid.to_string()))]
     Unmatched {
-        /// What is committed.
+        /// The committed zxid.
         zxid: Zxid,
-        /// What would be next.
+        /// The zxid of the next proposal.
         pending: Option<Zxid>,
     },
-    /// Neither DIFF nor TRUNC nor SNAP.
+    /// The first packet is neither DIFF nor TRUNC nor SNAP.
     #[error("Got unexpected packet from leader: type {packet_type}, zxid {zxid}")]
     Unexpected {
         /// Its type.
@@ -292,43 +294,43 @@ pub enum LearnerError {
         /// Its zxid.
         zxid: Zxid,
     },
-    /// The leader's tree is none.
+    /// The leader's snapshot is malformed.
     #[error("the leader's snapshot cannot be read: {0}")]
     LeaderSnapshot(InputError),
-    /// The leader's tree does not end as it must.
+    /// The leader's snapshot has no valid signature.
     #[error("Missing signature. Got {0:?}")]
     Signature(Option<String>),
-    /// The history cannot be cut.
+    /// The log cannot be truncated.
     #[error("Not able to truncate the log to {zxid}: {source}")]
     Truncate {
-        /// Where to.
+        /// The zxid to truncate to.
         zxid: Zxid,
-        /// Why not.
+        /// The error.
         source: RestoreError,
     },
-    /// What is on disk ends before the place at which it was to be cut.
+    /// The history on disk ends before the zxid to truncate to.
     #[error(
         "the history on disk ends at {found}, and the leader cuts it at {zxid}: what is between is missing"
     )]
     TooShort {
-        /// Where to.
+        /// The zxid to truncate to.
         zxid: Zxid,
-        /// What there is.
+        /// The last zxid on disk.
         found: Zxid,
     },
-    /// The tree cannot be saved.
+    /// The snapshot cannot be written.
     #[error(transparent)]
     Snapshot(#[from] SnapError),
     /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] TxnLogError),
-    /// A configuration of the ensemble that is none.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Another role, or another leader, by a new configuration.
+    /// A new configuration changes the role or the leader.
     #[error("changes proposed in reconfig")]
     Reconfig,
-    /// Somebody ends it.
+    /// The learner is shut down.
     #[error("the learner is shutting down")]
     Stopped,
 }
@@ -341,17 +343,17 @@ impl LearnerError {
 
 #[derive(Default)]
 struct Life {
-    /// Who lives it.
+    /// The thread that runs the learner.
     runner: Option<ThreadId>,
     closed: bool,
-    /// The server serves, or did.
+    /// The server is serving, or was.
     started: bool,
-    /// What is in memory is not on disk: it must be read again from there.
+    /// The tree in memory is not on disk, so it must be loaded from disk again.
     unsaved: bool,
     torn_down: bool,
 }
 
-/// A follower or an observer, as far as they are the same.
+/// The common part of a follower and an observer.
 pub(super) struct Learner {
     peer: Arc<dyn LearnerPeer>,
     link: Arc<LeaderLink>,
@@ -394,7 +396,8 @@ impl Learner {
         &self.server
     }
 
-    /// Lives, unless it was ended before. When this returns nothing of the learner works on this thread any more.
+    /// Runs the learner, unless it was shut down before. When this returns, this thread no longer works for the
+    /// learner.
     pub(super) fn live(
         &self,
         follow: impl FnOnce() -> Result<(), LearnerError>,
@@ -410,12 +413,12 @@ impl Learner {
         follow()
     }
 
-    /// Whether it is to go on.
+    /// Whether the learner should go on.
     pub(super) fn is_running(&self) -> bool {
         self.peer.is_running() && !self.life.lock().closed
     }
 
-    /// The server that was elected (Java: findLeader).
+    /// Returns the elected server (Java: findLeader).
     pub(super) fn find_leader(&self) -> Result<QuorumServer, LearnerError> {
         self.peer.elected_leader().ok_or(LearnerError::NoLeader)
     }
@@ -454,12 +457,12 @@ impl Learner {
         if life.closed {
             return Err(LearnerError::Stopped);
         }
-        // Under the lock: whoever ends the learner closes it.
+        // Open the link under the lock, so that a concurrent shutdown closes it.
         self.link.open(output).map_err(LearnerError::io("cannot start the sender"))?;
         Ok(input)
     }
 
-    /// The next packet, for which the learner waits when it has sent everything it has to say.
+    /// Reads the next packet. Before it waits for one, it flushes the link.
     fn packet(&self, input: &mut LeaderInput) -> Result<QuorumPacket, LearnerError> {
         Ok(input.packet(&mut || {
             self.link.flush();
@@ -467,10 +470,10 @@ impl Learner {
         })?)
     }
 
-    /// Introduces itself and takes the leader's epoch (Java: registerWithLeader); returns where that epoch begins.
+    /// Registers with the leader and accepts its epoch (Java: registerWithLeader). Returns the start of that epoch.
     ///
     /// # Errors
-    /// Also when the epoch is older than one that was promised, or the promise cannot be kept on disk.
+    /// Also when the epoch is older than the accepted one, or the promise cannot be written to disk.
     pub(super) fn register_with_leader(
         &self,
         input: &mut LeaderInput,
@@ -490,7 +493,7 @@ impl Learner {
         let promise = || self.peer.set_accepted_epoch(epoch).map_err(io("cannot note the epoch"));
         match packet.packet_type() {
             Some(PacketType::LeaderInfo) => {}
-            // A leader from before 3.4.
+            // A leader before 3.4.
             Some(PacketType::NewLeader) => {
                 if epoch > accepted {
                     promise()?;
@@ -504,12 +507,12 @@ impl Learner {
         }
         let answer = if epoch > accepted {
             let current = self.peer.current_epoch();
-            // Before it is promised to anybody else.
+            // The promise must be on disk before the leader is told.
             promise()?;
-            // As in Java: an epoch has 32 bits in a zxid.
+            // As in Java: a zxid has 32 bits for the epoch.
             i32::try_from(current.0).unwrap_or(i32::MAX)
         } else {
-            // Promised before, perhaps to another leader of that epoch: this one must not count it.
+            // The epoch was accepted before, perhaps from another leader, so this leader must not count it.
             -1
         };
         let data = Some(answer.to_be_bytes().to_vec());
@@ -518,11 +521,11 @@ impl Learner {
         Ok(Zxid::start_of(epoch))
     }
 
-    /// The last transaction, as the leader is told of it: none at all where its tree is needed, which is what a leader of any
-    /// version then sends.
+    /// The last zxid that the learner reports to the leader. It is zero if the learner needs the leader's tree: a
+    /// leader of any version then sends a snapshot.
     ///
-    /// Ephemeral nodes of sessions that nobody knows are such a case: a Java leader deletes them in its own tree alone, and a
-    /// DIFF would leave them here (ZOOKEEPER-5010).
+    /// The tree is needed, for example, if ephemeral nodes of unknown sessions exist. A Java leader deletes these in
+    /// its own tree only, and a DIFF would leave them here (ZOOKEEPER-5010).
     fn history_to_tell(&self) -> io::Result<Zxid> {
         let last = self.peer.last_logged_zxid()?;
         let database = self.peer.database();
@@ -538,12 +541,12 @@ impl Learner {
         Ok(Zxid::ZERO)
     }
 
-    /// Sleeps; false when the end has come meanwhile.
+    /// Sleeps; false if the learner was shut down meanwhile.
     pub(super) fn sleep(&self, ms: i64) -> bool {
         self.sleeper.sleep_until(self.peer.clock().elapsed_ms() + ms)
     }
 
-    /// Starts serving, unless the end has come meanwhile.
+    /// Starts to serve, unless the learner was shut down meanwhile.
     pub(super) fn start<T>(
         &self,
         build: impl FnOnce() -> io::Result<T>,
@@ -557,19 +560,19 @@ impl Learner {
         Ok(built)
     }
 
-    /// Whether what is in memory could be lost with it, and must be read from disk again when the learner ends now.
+    /// Sets whether memory holds data that is not on disk, so that a shutdown must load the data from disk again.
     fn set_unsaved(&self, unsaved: bool) {
         self.life.lock().unsaved = unsaved;
     }
 
-    /// The log did not take what must be on it: nothing in memory counts any more, and the process ends.
+    /// The log could not be written: nothing in memory counts any more, and the process ends.
     fn log_has_failed(&self, problem: &TxnLogError) {
         error!(target: LOG, "Severe unrecoverable error, the transaction log cannot be written: {problem}");
         self.set_unsaved(true);
         self.peer.request_exit(ExitCode::UnexpectedError);
     }
 
-    /// The connection is over: nobody answers questions any more.
+    /// Closes the connection and forgets the questions that the leader will not answer any more.
     fn disconnect(&self) {
         let start_ms = self.peer.clock().elapsed_ms();
         self.link.close();
@@ -584,14 +587,14 @@ impl Learner {
         self.link.queue_ping(packet, &touched);
     }
 
-    /// The leader says whether a session lives (Java: revalidate).
+    /// Handles the leader's answer whether a session is alive (Java: revalidate).
     pub(super) fn revalidate(&self, packet: &QuorumPacket) {
         if let Some((cnxn, valid)) = self.link.revalidated(packet.data.as_deref()) {
             self.server.finish_session_init(&cnxn, valid);
         }
     }
 
-    /// Says what has become of the connection.
+    /// Logs the end of the connection.
     pub(super) fn log_disconnect(&self, leader: &QuorumServer, connected_ms: i64, synced: bool) {
         info!(
             target: LOG,
@@ -601,9 +604,9 @@ impl Learner {
         );
     }
 
-    /// Ends it, whoever calls: clients, the connection to the leader, the server with its threads (Java: shutdown). Then
-    /// the tree gets what is in the log and was not committed, since an election is about what is on disk. A second call
-    /// waits for the first.
+    /// Shuts the learner down, from any thread: client connections, the link to the leader, and the server with its
+    /// threads (Java: shutdown). Then applies the transactions that are logged but not committed, since an election
+    /// counts what is on disk. A second caller waits for the first.
     pub(super) fn shutdown(&self) {
         let me = thread::current().id();
         {
@@ -622,7 +625,7 @@ impl Learner {
             return;
         }
         let (started, unsaved) = (life.started, life.unsaved);
-        // Held: whoever ends it, too, waits for this.
+        // The lock stays held, so that a second caller waits for this.
         self.server.shutdown();
         if unsaved {
             info!(target: LOG, "what is in memory is not on disk: it is loaded again");
@@ -641,7 +644,7 @@ impl Learner {
     }
 }
 
-/// Notes that the learner's thread has left it, however it does.
+/// Notes that the learner's thread has left it, in whatever way.
 struct Leaves<'a>(&'a Learner);
 
 impl Drop for Leaves<'_> {
@@ -652,14 +655,14 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// A server's addresses, as in the log.
+/// The addresses of a server, in the format of the log.
 pub(super) fn address_text(server: &QuorumServer) -> String {
     let addresses: Vec<String> =
         server.addresses.iter().map(|one| format!("{}:{}", one.host, one.port)).collect();
     addresses.join("|")
 }
 
-/// A server's hosts, as the AdminServer shows them.
+/// The hosts of a server, in the format of the AdminServer.
 pub(super) fn hosts_text(server: &QuorumServer) -> String {
     let hosts: Vec<&str> = server.addresses.iter().map(|one| one.host.as_str()).collect();
     hosts.join("|")

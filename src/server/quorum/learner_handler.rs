@@ -1,9 +1,11 @@
-//! One learner, as its leader sees it (Java: server/quorum/LearnerHandler.java).
+//! The leader's side of the connection to one learner (Java: server/quorum/LearnerHandler.java).
 //!
-//! Threads: `LearnerHandler-ADDR` reads and, until the learner is up to date, waits for others (`conversation`); what is queued
-//! goes out through a [`PacketOutput`] with its `Sender-ADDR`. Locks: `Leaf`, for what was sent and answered.
+//! Threads: `LearnerHandler-ADDR` reads packets and, until the learner is up to date, waits for the other servers
+//! (`conversation`). Queued packets are sent through a [`PacketOutput`] with its `Sender-ADDR`. Locks: `Leaf`, for
+//! the record of what was sent and answered.
 //!
-//! Differs from Java: packets that go to many are made once; there are no marker packets, and no message tracker.
+//! Differs from Java: A packet for many learners is serialized once. There are no marker packets and no message
+//! tracker.
 
 mod conversation;
 mod sync_limit_check;
@@ -36,75 +38,75 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerHandler";
 
-/// What a learner was sent and has answered.
+/// The record of what a learner was sent and has answered.
 #[derive(Default)]
 struct Progress {
     limit: SyncLimitCheck,
-    /// It answers PINGs from now on: UPTODATE is queued.
+    /// The learner answers PINGs from now on, since UPTODATE is queued.
     answers_pings: bool,
-    /// PINGs without answer, each with the number of the last sync that had come in when it was sent.
+    /// The unanswered PINGs, each with the number of the latest sync at the time when it was sent.
     pings: VecDeque<u64>,
-    /// The last such number that it has answered.
+    /// The number in the latest PING that the learner has answered.
     confirmed_sync: u64,
 }
 
-/// What a learner that is on its way has to stay for when there are too many, the least first.
+/// The claim of a joining learner to its connection, lowest first. It decides who leaves when too many are joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
-    /// It has not said who it is, or is no member and has not taken the epoch.
+    /// It has not identified itself, or is not a member and has not accepted the epoch.
     Stranger,
-    /// It is no member, and is being brought up to date.
+    /// It is not a member, and is being brought up to date.
     StrangerOnItsWay,
-    /// It has said that it is a member, and has not taken the epoch.
+    /// It has identified itself as a member, and has not accepted the epoch.
     Member,
 }
 
-/// A learner.
+/// One learner.
 pub struct LearnerHandler {
     number: u32,
     remote: SocketAddr,
     stream: TcpStream,
     output: Arc<PacketOutput>,
-    /// Set when it has said who it is.
+    /// Set when the learner has identified itself.
     sid: OnceLock<Sid>,
     is_observer: AtomicBool,
-    /// It has taken the epoch: its greeting is over.
+    /// The learner has accepted the epoch; discovery is over.
     has_greeted: AtomicBool,
-    /// It may serve.
+    /// The learner may serve.
     is_up_to_date: AtomicBool,
-    /// It comes from a server before 3.5.
+    /// The learner runs a version before 3.5.
     is_old: AtomicBool,
     is_alive: AtomicBool,
-    /// What is queued goes out.
+    /// The output is started and sends what is queued.
     is_sending: AtomicBool,
     tick_of_next_ack_deadline: AtomicI32,
     progress: RankedMutex<Progress>,
-    /// When the first packet was queued that is not flushed, ms; 0 when there is none.
+    /// When the first unflushed packet was queued, in ms; 0 if there is none.
     queued_since_ms: AtomicI64,
-    /// How many were queued since the last flush.
+    /// The number of packets queued since the last flush.
     queued_since_flush: AtomicU32,
     metrics: Arc<ServerMetrics>,
     clock: Clock,
     stats: Stats,
 }
 
-/// What `observers` of the AdminServer shows of it. Each figure on its own: nothing depends on them.
+/// The figures that `observers` of the AdminServer shows. They are independent of each other.
 #[derive(Default)]
 struct Stats {
     established_ms: AtomicI64,
     packets_received: AtomicI64,
     requests_received: AtomicI64,
-    /// Of the packet that was queued last and has one, -1 before.
+    /// The zxid of the last queued packet that has one; -1 before that.
     last_zxid: AtomicI64,
-    /// Packets that had left when the statistics began anew.
+    /// The number of packets sent before the last reset of the statistics.
     sent_before: AtomicU64,
 }
 
 impl LearnerHandler {
-    /// A learner that has connected and has not said who it is; `number` is its own in the life of the leader.
+    /// A learner that has connected but not identified itself. `number` is unique within the life of the leader.
     ///
     /// # Errors
-    /// When the connection is gone already.
+    /// When the connection has ended already.
     pub fn new(
         number: u32,
         stream: TcpStream,
@@ -135,7 +137,7 @@ impl LearnerHandler {
         }))
     }
 
-    /// Talks with the learner until one of the two ends it. The thread's body.
+    /// The body of the handler's thread: talks to the learner until either side ends the connection.
     fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
         let ended = Conversation::new(self, master).run();
         self.say_goodbye(ended);
@@ -144,7 +146,7 @@ impl LearnerHandler {
         self.output.close();
     }
 
-    /// Who has not said that it is a learner gets one line for all that it has said.
+    /// Logs a single line for a connection that has not identified itself as a learner.
     fn say_goodbye<E: Display>(&self, ended: Result<(), E>) {
         let remote = self.remote;
         match (self.sid.get(), ended) {
@@ -160,19 +162,20 @@ impl LearnerHandler {
         warn!(target: LOG, "******* GOODBYE /{remote} ********");
     }
 
-    /// The name of its thread.
+    /// The name of the handler's thread.
     #[must_use]
     pub fn thread_name(&self) -> String {
         format!("LearnerHandler-/{}", self.remote)
     }
 
-    /// Its id in the ensemble; 0, as in Java, as long as it has not said who it is.
+    /// The learner's id; 0, as in Java, until it has identified itself.
     #[must_use]
     pub fn sid(&self) -> Sid {
         self.sid.get().copied().unwrap_or(Sid(0))
     }
 
-    /// What it has to stay for; none when it stays: a member that is being brought up to date, and who is up to date.
+    /// The learner's claim to its connection. `None` means that it stays in any case: it is up to date, or is a
+    /// member that is being brought up to date.
     #[must_use]
     pub fn claim(&self, is_member: &dyn Fn(Sid) -> bool) -> Option<Claim> {
         if self.is_up_to_date.load(Ordering::Acquire) {
@@ -187,50 +190,50 @@ impl LearnerHandler {
         }
     }
 
-    /// Whether it is there and has not said who it is.
+    /// Whether it is connected and has not identified itself.
     #[must_use]
     pub fn is_greeting(&self) -> bool {
         self.sid.get().is_none() && self.is_alive.load(Ordering::Acquire)
     }
 
-    /// Whether its socket is one of the last that this process may have.
+    /// Whether its socket uses one of the last file descriptors of this process.
     #[must_use]
     pub fn has_reserved_descriptor(&self) -> bool {
         Descriptors::now().is_reserved(&self.stream)
     }
 
-    /// Where it connects from.
+    /// The address that it connects from.
     #[must_use]
     pub const fn remote_address(&self) -> SocketAddr {
         self.remote
     }
 
-    /// Whether it has come as an observer (Java: getLearnerType).
+    /// Whether it has identified itself as an observer (Java: getLearnerType).
     #[must_use]
     pub fn is_observer(&self) -> bool {
         self.is_observer.load(Ordering::Acquire)
     }
 
-    /// Whether it is of a version before 3.5, which cannot read some transactions.
+    /// Whether it runs a version before 3.5, which cannot read some transactions.
     #[must_use]
     pub fn is_before_3_5(&self) -> bool {
         self.is_old.load(Ordering::Acquire)
     }
 
-    /// It, as the owner of its clients' sessions.
+    /// The learner as the owner of its clients' sessions.
     #[must_use]
     pub const fn owner(&self) -> Owner {
         Owner::learner(self.number)
     }
 
-    /// Queues a packet; who calls flushes.
+    /// Queues a packet; the caller flushes.
     pub fn queue_packet(&self, packet: &QuorumPacket) {
         self.note_zxid(packet.zxid);
         self.note_queued();
         self.output.queue(packet);
     }
 
-    /// Queues a packet that is serialized: a transaction, or its commit.
+    /// Queues a serialized packet: a transaction, or its commit.
     pub fn queue_bytes(&self, zxid: Zxid, bytes: &[u8]) {
         self.note_zxid(zxid);
         self.note_queued();
@@ -255,7 +258,7 @@ impl LearnerHandler {
         self.stats.requests_received.fetch_add(i64::from(is_request), Ordering::Relaxed);
     }
 
-    /// What is known of it (Java: getLearnerHandlerInfo).
+    /// The statistics of the learner (Java: getLearnerHandlerInfo).
     #[must_use]
     pub fn info(&self) -> Json {
         let (waiting, bytes, left) = self.output.counts();
@@ -274,7 +277,7 @@ impl LearnerHandler {
         ])
     }
 
-    /// The statistics begin anew (Java: resetObserverConnectionStats).
+    /// Resets the statistics (Java: resetObserverConnectionStats).
     pub fn reset_stats(&self) {
         let (_, _, left) = self.output.counts();
         self.stats.sent_before.store(left, Ordering::Relaxed);
@@ -283,13 +286,14 @@ impl LearnerHandler {
         self.stats.last_zxid.store(-1, Ordering::Relaxed);
     }
 
-    /// Queues a proposal, whose acknowledgement is waited for.
+    /// Queues a proposal, and starts to wait for its acknowledgement.
     pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
         self.progress.lock().limit.update_proposal(zxid, now_ms);
         self.queue_bytes(zxid, bytes);
     }
 
-    /// Sends what is queued. Never waits; no lock above this one's may be held.
+    /// Sends what is queued. Never blocks. The caller holds no lock that ranks above the output's, such as the
+    /// leader's.
     pub fn flush(&self) {
         let since_ms = self.queued_since_ms.swap(0, Ordering::Relaxed);
         if since_ms != 0 {
@@ -301,7 +305,8 @@ impl LearnerHandler {
         self.output.flush();
     }
 
-    /// Notes how many packets are left behind each of those that leave now (Java: LEARNER_HANDLER_QP_SIZE in sendPackets).
+    /// Records for each packet sent now how many remain queued behind it (Java: LEARNER_HANDLER_QP_SIZE in
+    /// sendPackets).
     fn note_sizes(&self, sid: &str) {
         let leaving = self.queued_since_flush.swap(0, Ordering::Relaxed);
         let waiting = i64::try_from(self.output.queued_packets()).unwrap_or(i64::MAX);
@@ -313,21 +318,22 @@ impl LearnerHandler {
         if leaving > 1 {
             let first = last + i64::from(leaving) - 1;
             sizes.add(sid, first);
-            // However many there are, this costs the same: those between count as their average.
+            // Packets between the first and the last count as their average, so the cost does not depend on their
+            // number.
             if leaving > 2 {
                 sizes.add_n(sid, i64::midpoint(first, last), leaving - 2);
             }
         }
     }
 
-    /// How many packets wait.
+    /// The number of packets in the queue.
     #[must_use]
     pub fn queued_packets(&self) -> usize {
         self.output.queued_packets()
     }
 
-    /// A sign of life, twice a tick. One that has not acknowledged a proposal for `limit_ms` is given up. `last_sync` is the
-    /// number of the sync that has come in last. The leader's lock is held, and who calls flushes.
+    /// Queues a PING, twice a tick. A learner that has not acknowledged a proposal within `limit_ms` is disconnected.
+    /// `last_sync` is the number of the latest sync. The caller holds the leader's lock, and flushes later.
     pub fn ping(&self, last_proposed: Zxid, last_sync: u64, now_ms: i64, limit_ms: i64) {
         if !self.is_sending.load(Ordering::Acquire) {
             return; // it is not as far yet
@@ -349,8 +355,9 @@ impl LearnerHandler {
         self.queue_packet(&QuorumPacket::new(PacketType::Ping, last_proposed, None));
     }
 
-    /// Sees to it that a PING is under way that was sent after that sync, or will be when the one before it is answered. The
-    /// leader's lock is held: PINGs are queued in the order of their numbers.
+    /// Makes sure that a PING sent after that sync is on its way. If an earlier PING is unanswered, the new one is
+    /// sent when the answer comes. The caller holds the leader's lock, so PINGs are queued in the order of their
+    /// numbers.
     pub fn ping_for_sync(&self, last_proposed: Zxid, last_sync: u64) {
         let is_wanted = {
             let progress = self.progress.lock();
@@ -362,7 +369,7 @@ impl LearnerHandler {
         }
     }
 
-    /// It has answered a PING: the number of the sync that this confirms.
+    /// Records the answer to a PING; returns the number of the last sync that is confirmed by it.
     pub fn ping_answered(&self) -> u64 {
         let mut progress = self.progress.lock();
         if let Some(number) = progress.pings.pop_front() {
@@ -371,24 +378,24 @@ impl LearnerHandler {
         progress.confirmed_sync
     }
 
-    /// The number of the last sync that was in when a PING was sent that it has answered.
+    /// The number of the last sync that had come in before the latest answered PING was sent.
     #[must_use]
     pub fn confirmed_sync(&self) -> u64 {
         self.progress.lock().confirmed_sync
     }
 
-    /// It answers PINGs that are queued from now on: learners pass over those that come before UPTODATE.
+    /// From now on the learner answers PINGs. Learners ignore PINGs that arrive before UPTODATE.
     pub fn begin_to_expect_pings(&self) {
         self.progress.lock().answers_pings = true;
     }
 
-    /// Whether its connection has not ended. One that has is taken from the leader's lists soon.
+    /// Whether its connection is alive. A learner whose connection has ended is removed from the leader's lists soon.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.is_alive.load(Ordering::Acquire)
     }
 
-    /// Whether it has shown a sign of life in time.
+    /// Whether it is connected and has shown a sign of life in time.
     #[must_use]
     pub fn synced(&self, current_tick: i32) -> bool {
         self.is_alive() && current_tick <= self.tick_of_next_ack_deadline.load(Ordering::Acquire)
@@ -398,7 +405,7 @@ impl LearnerHandler {
         self.tick_of_next_ack_deadline.store(deadline_tick, Ordering::Release);
     }
 
-    /// Ends the connection, and by that the conversation. Never waits.
+    /// Closes the socket, which ends the conversation. Never waits.
     pub fn disconnect(&self) {
         info!(target: LOG, "Synchronously closing socket to learner {}.", self.sid());
         self.is_alive.store(false, Ordering::Release);
@@ -407,11 +414,11 @@ impl LearnerHandler {
         }
     }
 
-    /// Begins to be counted, and starts the thread. The thread may begin late: were it to count itself, as in Java, more would be
-    /// let in meanwhile than may be on their way.
+    /// Registers the learner with its master and starts its thread. The thread may begin late. If it registered
+    /// itself, as in Java, more learners could be accepted meanwhile than may be joining.
     ///
     /// # Errors
-    /// When the system has no room for it.
+    /// When the thread cannot be started.
     pub fn start(
         self: &Arc<Self>,
         master: Arc<dyn LearnerMaster>,
@@ -472,7 +479,7 @@ mod tests {
         assert_eq!(sizes(), "avg 0.0, min 0, max 0, cnt 3, sum 0");
         (0..5).for_each(|_| handler.queue_packet(&ping));
         handler.flush();
-        // 4, 3, 2, 1 and 0 behind them.
+        // 4, 3, 2, 1 and 0 packets remain behind them.
         assert_eq!(sizes(), "avg 1.25, min 0, max 4, cnt 8, sum 10");
         handler.output.close();
     }

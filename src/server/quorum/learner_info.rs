@@ -1,40 +1,40 @@
-//! Who a learner is, as it tells its leader (Java: server/quorum/LearnerInfo.java).
+//! How a learner identifies itself to its leader (Java: server/quorum/LearnerInfo.java).
 
 use crate::ids::Sid;
 use crate::jute::{BinaryInputArchive, InputError, Limits};
 
 crate::record! {
-    /// A learner.
+    /// The identification of a learner.
     pub struct LearnerInfo {
-        /// Its id.
+        /// The learner's id.
         serverid: Sid,
-        /// What it speaks: [`PROTOCOL_VERSION`] since 3.4.
+        /// The protocol version: [`PROTOCOL_VERSION`] since 3.4.
         protocol_version: i32,
-        /// The version of its configuration of the ensemble, since 3.5.
+        /// The version of the learner's configuration, since 3.5.
         config_version: i64,
     }
 }
 
-/// The version that every release since 3.4 speaks.
+/// The protocol version of every release since 3.4.
 pub const PROTOCOL_VERSION: i32 = 0x10000;
 
-/// What a learner says of itself, by how much it says.
+/// The identification of a learner of any version; older versions say less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Greeting {
-    /// Its id; none when it does not say.
+    /// The learner's id, if it was sent.
     pub sid: Option<Sid>,
-    /// What it speaks; 0x1 when it does not say.
+    /// The protocol version; 0x1 if it was not sent.
     pub protocol_version: i32,
-    /// Since 3.5.
+    /// The version of the learner's configuration; sent since 3.5.
     pub config_version: Option<i64>,
 }
 
 impl Greeting {
-    /// Reads the data of FOLLOWERINFO or OBSERVERINFO: nothing, a bare id, or a [`LearnerInfo`] with or without its last
-    /// field (Java: within LearnerHandler.run).
+    /// Parses the data of FOLLOWERINFO or OBSERVERINFO: nothing, a bare id, or a [`LearnerInfo`] with or without its
+    /// last field (Java: within LearnerHandler.run).
     ///
     /// # Errors
-    /// When it ends too early.
+    /// When the data ends too early.
     pub fn read(data: Option<&[u8]>) -> Result<Self, InputError> {
         let mut greeting = Self { sid: None, protocol_version: 1, config_version: None };
         let Some(data) = data else { return Ok(greeting) };

@@ -1,6 +1,6 @@
-//! Who brings learners up to date and keeps them so (Java: server/quorum/LearnerMaster.java): a leader.
+//! The server that brings learners up to date, which is a leader (Java: server/quorum/LearnerMaster.java).
 //!
-//! What a [`LearnerHandler`] asks of it.
+//! This is the interface that a [`LearnerHandler`] uses.
 
 use std::sync::Arc;
 
@@ -22,34 +22,34 @@ use crate::server::zk_database::ZKDatabase;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerMaster";
 
-/// Where Java's defaults are.
+/// The properties, with Java's defaults.
 const MAX_CONCURRENT_SNAP_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentSnapSyncs", 10);
 const MAX_CONCURRENT_DIFF_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentDiffSyncs", 100);
 
-/// How long a learner may take for each part of its greeting, ms; as a rule initLimit ticks.
+/// The time limit for each part of a learner's greeting, in ms; by default initLimit ticks.
 const LEARNER_GREETING_TIMEOUT: &str = "zookeeper.leader.learnerGreetingTimeout";
 
-/// What is set once for all learners of a master.
+/// The settings for all learners of a master.
 pub struct LearnerMasterSettings {
-    /// How many may get snapshots at once.
+    /// Limits how many learners get a snapshot at once.
     pub snap_throttler: Arc<LearnerSyncThrottler>,
-    /// How many may get transactions at once.
+    /// Limits how many learners get transactions at once.
     pub diff_throttler: Arc<LearnerSyncThrottler>,
-    /// Whether each gets a snapshot whatever it has (`zookeeper.forceSnapshotSync`).
+    /// Whether each learner gets a snapshot, whatever it has (`zookeeper.forceSnapshotSync`).
     pub is_snap_forced: bool,
-    /// Whether small packets go out at once (`leader.nodelay`).
+    /// Whether small packets are sent at once (`leader.nodelay`).
     pub is_nodelay: bool,
-    /// How long one may take to say who it is, and then to take the epoch, ms
+    /// The time limit for a learner to identify itself, and then to accept the epoch, in ms
     /// (`zookeeper.leader.learnerGreetingTimeout`; not in Java).
     pub greeting_timeout_ms: u32,
-    /// How long one may take to come up to date, ms.
+    /// The time limit for bringing a learner up to date, in ms.
     pub init_timeout_ms: u32,
-    /// How long one may be silent, ms.
+    /// How long a learner may be silent, in ms.
     pub sync_timeout_ms: u32,
 }
 
 impl LearnerMasterSettings {
-    /// The settings; the two times are by the ticks of the ensemble.
+    /// Reads the settings; the two timeouts depend on the ticks of the ensemble.
     #[must_use]
     pub fn new(properties: &SystemProperties, init_timeout_ms: u32, sync_timeout_ms: u32) -> Self {
         let throttler = |kind, (key, default): (&str, i32)| {
@@ -69,36 +69,37 @@ impl LearnerMasterSettings {
     }
 }
 
-/// A master.
+/// The master of a learner handler.
 pub trait LearnerMaster: Send + Sync {
     /// The settings.
     fn learner_settings(&self) -> &LearnerMasterSettings;
 
-    /// Where HTTP is spoken.
+    /// The ports that speak HTTP.
     fn http_ports(&self) -> HttpPorts;
 
     /// The clock.
     fn clock(&self) -> &Clock;
 
-    /// Metrics.
+    /// The metrics.
     fn metrics(&self) -> &ServerMetrics;
 
-    /// The longest lengths that are believed.
+    /// The limits for lengths in received data.
     fn limits(&self) -> Limits;
 
     /// The tree and its files.
     fn database(&self) -> &Arc<ZKDatabase>;
 
-    /// The ticks until now.
+    /// The number of ticks until now.
     fn current_tick(&self) -> i32;
 
-    /// Until which tick a learner must have shown a sign of life: one that has just come, or one that has just shown one.
+    /// The tick by which a learner must show its next sign of life: a learner that has just connected, or one that
+    /// has just shown a sign of life.
     fn tick_of_ack_deadline(&self, is_initial: bool) -> i32;
 
-    /// Begins to count a learner.
+    /// Adds a connected learner.
     fn add_learner_handler(&self, handler: &Arc<LearnerHandler>);
 
-    /// Forgets a learner.
+    /// Removes a learner.
     fn remove_learner_handler(&self, handler: &Arc<LearnerHandler>);
 
     /// The version of the configuration.
@@ -107,65 +108,65 @@ pub trait LearnerMaster: Send + Sync {
     /// The text of the configuration for NEWLEADER.
     fn quorum_verifier_text(&self) -> String;
 
-    /// What the configuration says of a server; empty when nothing.
+    /// What the configuration says about a server; empty if it says nothing.
     fn peer_info(&self, sid: Sid) -> String;
 
-    /// Whether a learner that has said who it is may stay: not when the last descriptors are needed for members.
+    /// Whether a learner that has identified itself may stay. It may not if members need the last file descriptors.
     fn has_room_for(&self, handler: &LearnerHandler) -> bool;
 
-    /// An id for a learner that has not said its own (Java: getAndDecrementFollowerCounter).
+    /// An id for a learner that did not send its own (Java: getAndDecrementFollowerCounter).
     fn next_anonymous_sid(&self) -> Sid;
 
-    /// Waits for the epoch that is to come.
+    /// Waits for the new epoch.
     ///
     /// # Errors
-    /// When there is none in time.
+    /// When there is no agreement in time.
     fn epoch_to_propose(
         &self,
         sid: Sid,
         last_accepted: PeerEpoch,
     ) -> Result<PeerEpoch, AgreementError>;
 
-    /// A learner has taken the epoch; waits until enough have.
+    /// Records that a learner has accepted the epoch, and waits until a quorum has.
     ///
     /// # Errors
-    /// When there are not enough in time, or when this one has more history than the master.
+    /// When there is no quorum in time, or when the learner has more history than the master.
     fn wait_for_epoch_ack(&self, sid: Sid, summary: StateSummary) -> Result<(), AgreementError>;
 
-    /// A learner has the history; waits until enough have.
+    /// Records that a learner has the history, and waits until a quorum has.
     ///
     /// # Errors
-    /// When there are not enough in time.
+    /// When there is no quorum in time.
     fn wait_for_new_leader_ack(&self, sid: Sid, zxid: Zxid) -> Result<(), AgreementError>;
 
-    /// Waits until it serves.
+    /// Waits until the master serves.
     ///
     /// # Errors
-    /// When it ends before.
+    /// When the master ends first.
     fn wait_for_startup(&self) -> Result<(), AgreementError>;
 
-    /// Sends a learner all that comes from now on. While nothing can be proposed or committed, `queue` queues what it lacks up
-    /// to now and says which transaction is the last of it; none when it cannot yet: then nothing has happened, and this is
-    /// false (Java: startForwarding).
+    /// Sends a learner everything from now on. While nothing can be proposed or committed, it calls `queue`, which
+    /// queues what the learner lacks up to now and returns the last zxid of that. If `queue` returns `None`, it
+    /// cannot do that yet: nothing changes, and the result is false (Java: startForwarding).
     fn start_forwarding(
         &self,
         handler: &Arc<LearnerHandler>,
         queue: &mut dyn FnMut() -> Option<Zxid>,
     ) -> bool;
 
-    /// UPTODATE is queued for the learner: from here on it answers what it is sent.
+    /// Queues UPTODATE for the learner. From here on the learner answers PINGs.
     fn learner_is_up_to_date(&self, handler: &Arc<LearnerHandler>);
 
-    /// A learner has these on disk, in this order.
+    /// A learner has these transactions on disk, in this order.
     fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]);
 
     /// A learner has answered a PING.
     fn process_ping(&self, handler: &LearnerHandler);
 
-    /// A session has shown a sign of life at a learner.
+    /// A learner reports a sign of life of a session.
     fn touch(&self, session_id: SessionId, timeout_ms: i32);
 
-    /// Whether a client may go on with its session at that learner, which owns it then.
+    /// Whether a client may resume its session at that learner, which then owns the session.
     fn revalidate_session(
         &self,
         handler: &LearnerHandler,
@@ -173,9 +174,9 @@ pub trait LearnerMaster: Send + Sync {
         timeout_ms: i32,
     ) -> bool;
 
-    /// What a learner's clients ask for, in order.
+    /// Submits the requests of a learner's clients, in order.
     fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>);
 
-    /// Sends and applies what the calls before have brought about. No lock is held.
+    /// Sends and applies the results of the previous calls. The caller holds no lock.
     fn flush(&self);
 }

@@ -1,8 +1,8 @@
-//! The sessions as a learner sees them: its leader tracks them; here is noted which have shown a sign of life since the
-//! last PING (Java: server/quorum/LearnerSessionTracker.java).
+//! The sessions of a learner (Java: server/quorum/LearnerSessionTracker.java).
 //!
-//! Threads: none but the local sessions' one. Locks: `SessionTracker`, for an instant. A touch of a session that was noted
-//! since the last PING takes none: connections keep their [`Session`], which knows the table that has it.
+//! The leader tracks global sessions; the learner only notes which sessions were touched since the last PING.
+//! Threads: that of the local sessions only. Locks: `SessionTracker`, held briefly. A repeated touch between two
+//! PINGs takes no lock: a connection keeps its [`Session`], which knows the table in which it is noted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -28,32 +28,32 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerSessionTracker";
 
-/// Sessions and their timeouts, ms.
+/// Session timeouts in ms, by session id.
 type Touches = HashMap<SessionId, i32, RandomState>;
 
-/// What a tracker is told once.
+/// The parameters of a tracker.
 pub struct LearnerSessionTrackerParts {
-    /// Who ends local sessions.
+    /// Ends expired local sessions.
     pub expirer: Weak<dyn SessionExpirer>,
-    /// The sessions of the database.
+    /// The sessions in the database.
     pub sessions_with_timeouts: SessionsWithTimeouts,
-    /// The length of a tick, ms.
+    /// The length of a tick, in ms.
     pub tick_time_ms: i32,
     /// This server's id.
     pub server_id: Sid,
-    /// Whether there can be local sessions.
+    /// Whether local sessions are enabled.
     pub local_sessions_enabled: bool,
     /// The clock.
     pub clock: Clock,
-    /// Metrics.
+    /// The metrics.
     pub metrics: Arc<ServerMetrics>,
 }
 
-/// The tracker.
+/// The session tracker of a learner.
 pub struct LearnerSessionTracker {
-    /// Who has shown a sign of life since the last PING.
+    /// The sessions that were touched since the last PING.
     touches: RankedMutex<Touches>,
-    /// Which table that is, from 1 on.
+    /// The number of the current table of touches, from 1 on.
     table: AtomicU64,
     next_session_id: AtomicI64,
     global_sessions: SessionsWithTimeouts,
@@ -61,7 +61,7 @@ pub struct LearnerSessionTracker {
 }
 
 impl LearnerSessionTracker {
-    /// Tracks the sessions of the database.
+    /// A tracker for the sessions in the database.
     #[must_use]
     pub fn new(parts: LearnerSessionTrackerParts) -> Arc<Self> {
         let next = initialize_next_session_id(parts.server_id, parts.clock.wall_ms());
@@ -85,15 +85,15 @@ impl LearnerSessionTracker {
         })
     }
 
-    /// Begins to expire local sessions.
+    /// Starts to expire local sessions.
     ///
     /// # Errors
-    /// When the system has no room for the thread.
+    /// When the thread cannot be started.
     pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.local.start(listener)
     }
 
-    /// Takes the sessions that were touched since it was called last, for the answer to a PING.
+    /// Takes the sessions that were touched since the last call, for the answer to a PING.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(SessionId, i32)> {
         let mut touches = self.touches.lock();
@@ -117,7 +117,7 @@ impl SessionTracker for LearnerSessionTracker {
             .unwrap_or_else(|| SessionId(self.next_session_id.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The leader does.
+    /// The leader tracks global sessions.
     fn track_session(&self, _id: SessionId, _timeout_ms: i32) -> bool {
         false
     }
@@ -128,7 +128,8 @@ impl SessionTracker for LearnerSessionTracker {
             info!(target: LOG, "Committing global session {id}");
         }
         if self.local.is_enabled() {
-            // A session that has moved before it was upgraded may have become a local one of this server again.
+            // A session that moved before its upgrade was finished may have become a local session of this server
+            // again.
             self.local.remove_session(id);
             self.local.finished_upgrading(id);
         }
@@ -136,7 +137,7 @@ impl SessionTracker for LearnerSessionTracker {
         is_new
     }
 
-    /// The leader knows whether a global session lives: here every touch counts.
+    /// Only the leader knows whether a global session is alive, so every touch is noted.
     fn touch_session(&self, id: SessionId, timeout_ms: i32) -> bool {
         if let Some(local) = self.local.tracker() {
             if local.touch_session(id, timeout_ms) {
@@ -150,7 +151,7 @@ impl SessionTracker for LearnerSessionTracker {
         true
     }
 
-    /// A local session as its tracker knows it; of a global one an object for this connection alone.
+    /// A local session comes from its tracker; a global session gets an object for this connection only.
     fn session(&self, id: SessionId) -> Option<Arc<Session>> {
         let local = self.local.tracker().and_then(|local| local.session(id));
         local.or_else(|| {
@@ -173,7 +174,7 @@ impl SessionTracker for LearnerSessionTracker {
         }
         let mut touches = self.touches.lock();
         touches.insert(session.id(), timeout_ms);
-        // Under the lock: the table does not change meanwhile.
+        // Under the lock, so that the table does not change in between.
         session.set_noted_in(self.table.load(Ordering::Relaxed));
         true
     }
@@ -198,7 +199,7 @@ impl SessionTracker for LearnerSessionTracker {
         self.is_local_session(id) || self.is_global_session(id)
     }
 
-    /// Of local sessions alone: the leader checks the others.
+    /// Checks local sessions only; the leader checks the others.
     fn check_session(&self, id: SessionId, owner: Owner) -> Result<(), KeeperError> {
         let Some(local) = self.local.tracker() else { return Ok(()) };
         match local.check_session(id, owner) {
@@ -208,7 +209,7 @@ impl SessionTracker for LearnerSessionTracker {
         }
     }
 
-    /// Java does not support it: only leaders are asked.
+    /// Java does not support this on a learner, because only leaders are asked.
     fn check_global_session(&self, id: SessionId, _owner: Owner) -> Result<(), KeeperError> {
         if self.is_global_session(id) { Ok(()) } else { Err(KeeperError::SessionExpired) }
     }
@@ -233,7 +234,7 @@ impl SessionTracker for LearnerSessionTracker {
         debug_assert!(written.is_ok(), "writing to a String cannot fail");
     }
 
-    /// Nothing expires here but local sessions, and Java does not show those either.
+    /// Only local sessions expire here, and Java does not show those either.
     fn session_expiry_map(&self) -> BTreeMap<i64, BTreeSet<SessionId>> {
         BTreeMap::new()
     }
@@ -265,7 +266,7 @@ impl UpgradeableSessionTracker for LearnerSessionTracker {
     }
 
     fn upgrade_session(&self, id: SessionId) -> Option<i32> {
-        // The leader begins to track it with the transaction.
+        // The leader starts to track it with the createSession transaction.
         self.local.upgrade_session(id, |_| {})
     }
 }

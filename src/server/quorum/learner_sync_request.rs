@@ -1,7 +1,7 @@
 //! A learner's `sync` on its way through the leader's processors (Java: server/quorum/LearnerSyncRequest.java).
 //!
-//! Differs from Java: no class of its own but a request of that operation without a connection, whose owner is the learner's.
-//! It travels with the others, so that it keeps its place behind what came before it.
+//! Differs from Java: There is no separate class. It is a sync request without a connection, owned by the learner. It
+//! travels with the other requests, so that it keeps its place behind earlier ones.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::server::request::Request;
 use crate::server::session_tracker::Owner;
 use crate::zoo_defs::OpCode;
 
-/// The request of a learner that asks for what `payload` says.
+/// A request from a learner; `payload` is its body.
 #[must_use]
 pub fn learner_request(
     owner: Owner,

@@ -1,23 +1,23 @@
-//! How many learners may be brought up to date at once (Java: server/quorum/LearnerSyncThrottler.java).
+//! Limits how many learners are brought up to date at once (Java: server/quorum/LearnerSyncThrottler.java).
 //!
-//! Followers count but are never refused: the quorum needs them. Differs from Java: who has begun holds a [`SyncSlot`], and
-//! cannot forget to end.
+//! Followers count but are never refused, because the quorum needs them. Differs from Java: A sync in progress holds
+//! a [`SyncSlot`], so its end cannot be missed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use thiserror::Error;
 
-/// Too many are at it.
+/// Too many syncs are in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "too many concurrent {kind:?} syncs: {limit} are going on; the observer comes again, or raise \
      zookeeper.leader.maxConcurrentSnapSyncs or maxConcurrentDiffSyncs"
 )]
 pub struct SyncThrottled {
-    /// What it would have been.
+    /// The kind of sync that was refused.
     pub kind: SyncType,
-    /// How many there may be.
+    /// The limit of concurrent syncs.
     pub limit: i32,
 }
 
@@ -30,7 +30,7 @@ pub enum SyncType {
     Snap,
 }
 
-/// Counts those that are going on.
+/// Counts the syncs in progress.
 #[derive(Debug)]
 pub struct LearnerSyncThrottler {
     kind: SyncType,
@@ -38,20 +38,20 @@ pub struct LearnerSyncThrottler {
     in_progress: AtomicI32,
 }
 
-/// One that is going on, until it is dropped.
+/// A sync in progress, until it is dropped.
 #[derive(Debug)]
 pub struct SyncSlot {
     throttler: Arc<LearnerSyncThrottler>,
 }
 
 impl LearnerSyncThrottler {
-    /// Lets so many through at once, at least one.
+    /// A throttler that allows that many syncs at once, at least one.
     #[must_use]
     pub fn new(kind: SyncType, limit: i32) -> Arc<Self> {
         Arc::new(Self { kind, limit: limit.max(1), in_progress: AtomicI32::new(0) })
     }
 
-    /// Begins one; `essential` ones are never refused (Java: beginSync).
+    /// Begins a sync; an `essential` one is never refused (Java: beginSync).
     ///
     /// # Errors
     /// [`SyncThrottled`].
@@ -65,7 +65,7 @@ impl LearnerSyncThrottler {
         }
     }
 
-    /// How many are going on.
+    /// The number of syncs in progress.
     #[must_use]
     pub fn sync_in_progress(&self) -> i32 {
         self.in_progress.load(Ordering::Acquire)

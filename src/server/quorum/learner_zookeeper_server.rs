@@ -1,4 +1,4 @@
-//! What the servers of followers and observers have in common (Java: server/quorum/LearnerZooKeeperServer.java).
+//! The common part of the servers of followers and observers (Java: server/quorum/LearnerZooKeeperServer.java).
 //!
 //! Threads and locks: none of its own.
 
@@ -25,21 +25,21 @@ use crate::server::server_role::ServerRole;
 use crate::server::session_tracker::{SessionExpirer, SessionTracker};
 use crate::server::zookeeper_server::ZooKeeperServer;
 
-/// The state's name of a follower.
+/// The state name of a follower.
 pub(super) const FOLLOWER: &str = "follower";
 
-/// The state's name of an observer.
+/// The state name of an observer.
 pub(super) const OBSERVER: &str = "observer";
 
-/// What a learner's server does differently from others.
+/// How a learner's server differs from other servers.
 pub(super) struct LearnerRole {
     peer: Arc<dyn LearnerPeer>,
     link: Arc<LeaderLink>,
     state_name: &'static str,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
-    /// Among how many the requests that a leader takes are divided.
+    /// The number of servers that share the leader's limit of outstanding requests.
     sharers: i64,
-    /// Whom an observer follows, -1 for nobody.
+    /// The server that an observer follows; -1 for none.
     master: AtomicI64,
 }
 
@@ -55,7 +55,7 @@ impl LearnerRole {
         Arc::new(Self { peer, link, state_name, tracker, sharers, master })
     }
 
-    /// Notes whom an observer follows (Java: currentLearnerMaster).
+    /// Sets the server that an observer follows (Java: currentLearnerMaster).
     pub(super) fn set_master(&self, master: Option<Sid>) {
         self.master.store(master.map_or(-1, |sid| sid.0), Ordering::Relaxed);
     }
@@ -68,12 +68,12 @@ impl LearnerRole {
         self.tracker.get()
     }
 
-    /// Whether transactions are logged here.
+    /// Whether transactions are logged on this server.
     pub(super) fn writes_log(&self) -> bool {
         self.state_name == FOLLOWER || self.peer.learner_settings().sync_enabled
     }
 
-    /// Tracks the sessions of the history that was just taken over (Java: createSessionTracker).
+    /// Creates the tracker for the sessions of the history that was just taken over (Java: createSessionTracker).
     pub(super) fn create_session_tracker(
         &self,
         server: &Arc<ZooKeeperServer>,
@@ -96,7 +96,7 @@ impl LearnerRole {
     /// Starts the server with its first processor.
     ///
     /// # Errors
-    /// When the system has no room for its threads. Then it has not started.
+    /// When a thread cannot be started; then the server has not started.
     pub(super) fn startup(
         &self,
         server: &Arc<ZooKeeperServer>,
@@ -125,7 +125,7 @@ impl ServerRole for LearnerRole {
         self.state_name
     }
 
-    /// Only the leader knows whether a global session lives.
+    /// Only the leader knows whether a global session is alive.
     fn revalidate_session(
         &self,
         server: &ZooKeeperServer,
@@ -159,8 +159,8 @@ impl ServerRole for LearnerRole {
         }
     }
 
-    /// A follower's part of what its leader takes (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit). Asked for each
-    /// request, perhaps under a lock.
+    /// A follower's share of the leader's limit (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit). Called for
+    /// each request, perhaps under a lock.
     fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
         of_settings / self.sharers
     }
@@ -185,7 +185,7 @@ impl ServerRole for LearnerRole {
         };
         let mut gauges: Vec<(_, Arc<dyn Gauge>)> = vec![("quorum_size", Arc::new(quorum_size))];
         if self.state_name == FOLLOWER {
-            // Known to a follower that observers follow; without a value, Prometheus is shown 0.
+            // Only a follower that serves observers has a value; without a value, Prometheus shows 0.
             gauges.push(("synced_observers", Arc::new(|| None)));
         }
         gauges

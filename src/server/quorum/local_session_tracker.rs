@@ -1,4 +1,4 @@
-//! Sessions that only this server knows (Java: server/quorum/LocalSessionTracker.java).
+//! The sessions that only this server knows (Java: server/quorum/LocalSessionTracker.java).
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -11,14 +11,14 @@ use crate::server::session_tracker_impl::SessionTrackerImpl;
 use crate::server::sessions_with_timeouts::SessionsWithTimeouts;
 use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
 
-/// Tracks and expires them, with a thread of its own.
+/// Tracks and expires local sessions, with its own thread.
 pub struct LocalSessionTracker {
     tracker: Arc<SessionTrackerImpl>,
     sessions: SessionsWithTimeouts,
 }
 
 impl LocalSessionTracker {
-    /// Knows no session; nothing expires before [`start`](Self::start).
+    /// A tracker without sessions; nothing expires before [`start`](Self::start).
     #[must_use]
     pub fn new(
         expirer: Weak<dyn SessionExpirer>,
@@ -39,21 +39,21 @@ impl LocalSessionTracker {
         Self { tracker: Arc::new(tracker), sessions }
     }
 
-    /// Begins to expire sessions.
+    /// Starts to expire sessions.
     ///
     /// # Errors
-    /// When the system has no room for the thread.
+    /// When the thread cannot be started.
     pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.tracker.start(listener)
     }
 
-    /// What tracks them.
+    /// The underlying tracker.
     #[must_use]
     pub fn tracker(&self) -> &SessionTrackerImpl {
         &self.tracker
     }
 
-    /// Makes a session, which is known at once.
+    /// Creates a session, which is known at once.
     #[must_use]
     pub fn create_session(&self, timeout_ms: i32) -> SessionId {
         let id = self.tracker.create_session(timeout_ms);
@@ -61,13 +61,13 @@ impl LocalSessionTracker {
         id
     }
 
-    /// Whether it is one of them.
+    /// Whether the session is local.
     #[must_use]
     pub fn is_local_session(&self, id: SessionId) -> bool {
         self.tracker.is_tracking_session(id)
     }
 
-    /// The session's timeout, which is taken away: it becomes a global one. None when somebody was first.
+    /// Removes a session that becomes a global one, and returns its timeout. `None` if another thread was first.
     #[must_use]
     pub fn take(&self, id: SessionId) -> Option<i32> {
         let timeout_ms = self.sessions.remove(id)?;
@@ -75,7 +75,7 @@ impl LocalSessionTracker {
         Some(timeout_ms)
     }
 
-    /// All of them.
+    /// All local sessions.
     #[must_use]
     pub fn sessions(&self) -> &SessionsWithTimeouts {
         &self.sessions

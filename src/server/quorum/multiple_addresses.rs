@@ -1,9 +1,9 @@
-//! The addresses at which one server is reached (Java: server/quorum/MultipleAddresses.java).
+//! The addresses of one server (Java: server/quorum/MultipleAddresses.java).
 //!
-//! Differs from Java: nothing changes in place, addresses keep the order in which they were written, and those that cannot be
-//! looked up stay as they are.
-//! Whether a host can be reached is asked as an unprivileged Java does, at its echo port: an answer of any kind will do. All
-//! are asked at once, by the thread that asks.
+//! Differs from Java: Instances are immutable, addresses keep the order in which they were written, and a host that
+//! cannot be resolved keeps its old address. As an unprivileged Java process does, it checks whether a host is
+//! reachable at the host's echo port; any answer counts. All hosts are probed at the same time, on the caller's
+//! thread.
 
 use std::fmt;
 use std::io;
@@ -20,13 +20,13 @@ use crate::common::time;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.MultipleAddresses";
 
-/// How long a host is asked where nothing is set.
+/// The default timeout for probing a host.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who listens here answers at once, and whose system does, refuses at once.
+/// A reachable host accepts or refuses a connection to this port at once.
 const ECHO_PORT: u16 = 7;
 
-/// The addresses of one server, each once.
+/// The addresses of one server, without duplicates.
 #[derive(Clone, Debug)]
 pub struct MultipleAddresses {
     addresses: Vec<InetSocketAddress>,
@@ -34,7 +34,7 @@ pub struct MultipleAddresses {
 }
 
 impl MultipleAddresses {
-    /// These addresses; a host is asked for `timeout` whether it can be reached.
+    /// An instance with these addresses; `timeout` limits how long hosts are probed.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = InetSocketAddress>, timeout: Duration) -> Self {
         let mut this = Self { addresses: Vec::new(), timeout };
@@ -46,31 +46,31 @@ impl MultipleAddresses {
         this
     }
 
-    /// Whether there is none.
+    /// Whether there are no addresses.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.addresses.is_empty()
     }
 
-    /// How many there are.
+    /// The number of addresses.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.addresses.len()
     }
 
-    /// All of them (Java: getAllAddresses).
+    /// All addresses (Java: getAllAddresses).
     #[must_use]
     pub fn all(&self) -> &[InetSocketAddress] {
         &self.addresses
     }
 
-    /// All addresses of this machine, at the same ports, each port once (Java: getWildcardAddresses).
+    /// The wildcard address at each port, without duplicates (Java: getWildcardAddresses).
     #[must_use]
     pub fn wildcard_addresses(&self) -> Vec<InetSocketAddress> {
         self.ports().into_iter().map(InetSocketAddress::any).collect()
     }
 
-    /// The ports, each once (Java: getAllPorts).
+    /// The ports, without duplicates (Java: getAllPorts).
     #[must_use]
     pub fn ports(&self) -> Vec<u16> {
         let mut ports = Vec::new();
@@ -82,13 +82,13 @@ impl MultipleAddresses {
         ports
     }
 
-    /// The first one (Java: getOne, any one).
+    /// The first address (Java: getOne, any one).
     #[must_use]
     pub fn one(&self) -> Option<&InetSocketAddress> {
         self.addresses.first()
     }
 
-    /// One that can be reached; with a single address nobody is asked, and if none can, the first one (Java:
+    /// A reachable address; the first one if none is reachable. A single address is not probed (Java:
     /// getReachableOrOne). May take as long as the timeout.
     #[must_use]
     pub fn reachable_or_one(&self) -> Option<&InetSocketAddress> {
@@ -98,14 +98,14 @@ impl MultipleAddresses {
         self.reachable(1).into_iter().next().or_else(|| self.one())
     }
 
-    /// One that can be reached (Java: getReachableAddress). May take as long as the timeout.
+    /// A reachable address (Java: getReachableAddress). May take as long as the timeout.
     #[must_use]
     pub fn reachable_address(&self) -> Option<&InetSocketAddress> {
         self.reachable(1).into_iter().next()
     }
 
-    /// Those that can be reached; with a single address nobody is asked, and if none can, all of them (Java:
-    /// getAllReachableAddressesOrAll). Takes as long as the timeout unless all answer.
+    /// The reachable addresses; all if none is reachable. A single address is not probed (Java:
+    /// getAllReachableAddressesOrAll). Takes as long as the timeout unless all hosts answer.
     #[must_use]
     pub fn all_reachable_or_all(&self) -> Vec<&InetSocketAddress> {
         if self.addresses.len() > 1 {
@@ -134,8 +134,8 @@ impl MultipleAddresses {
         }
     }
 
-    /// The same hosts, looked up again: they may have moved. A host that nobody knows any more keeps its address (Java:
-    /// recreateSocketAddresses).
+    /// Resolves the same hosts again, since their addresses may have changed. A host that cannot be resolved keeps
+    /// its address (Java: recreateSocketAddresses).
     #[must_use]
     pub fn recreate_socket_addresses(&self, resolve: ResolveHost<'_>) -> Self {
         let again = self.addresses.iter().map(|address| {
@@ -146,7 +146,7 @@ impl MultipleAddresses {
     }
 }
 
-/// Two are the same when each address of one is an address of the other.
+/// Two instances are equal if they have the same addresses, in any order.
 impl PartialEq for MultipleAddresses {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
@@ -156,7 +156,7 @@ impl PartialEq for MultipleAddresses {
 
 impl Eq for MultipleAddresses {}
 
-/// `host:port|host:port`.
+/// The format `host:port|host:port`.
 impl fmt::Display for MultipleAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, address) in self.addresses.iter().enumerate() {
@@ -167,7 +167,8 @@ impl fmt::Display for MultipleAddresses {
     }
 }
 
-/// Asks hosts whether they are there until `enough` have answered or the time is over; the numbers of those that have.
+/// Probes hosts until `enough` have answered or the timeout has passed; returns the indexes of those that have
+/// answered.
 fn probe(hosts: &[Option<SocketAddr>], timeout: Duration, enough: usize) -> io::Result<Vec<usize>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(16);
@@ -211,7 +212,7 @@ fn probe(hosts: &[Option<SocketAddr>], timeout: Duration, enough: usize) -> io::
     Ok(found)
 }
 
-/// Whether the host has accepted or refused.
+/// Whether the host has accepted or refused the connection.
 fn has_answered(stream: &TcpStream) -> bool {
     match stream.take_error() {
         Ok(None) => stream.peer_addr().is_ok(),

@@ -1,9 +1,9 @@
-//! A member that follows, and has no vote (Java: server/quorum/Observer.java).
+//! A member that follows the leader and does not vote (Java: server/quorum/Observer.java).
 //!
-//! Threads: the peer's. Whatever has arrived together is handled as one batch. Locks: none of its own.
+//! Threads: the peer's. Packets that arrive together are handled as one batch. Locks: none of its own.
 //!
-//! Differs from Java: a transaction that leaves a hole ends the connection. Left out so far: an ObserverMaster in the place
-//! of the leader.
+//! Differs from Java: A transaction that leaves a gap ends the connection. Not implemented: an ObserverMaster in
+//! place of the leader.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Observer";
 /// Java's default of `zookeeper.observer.election.DelayMs`.
 const ELECTION_DELAY_MS: i64 = 200;
 
-/// An observer: for one connection to one leader.
+/// An observer, for one connection to one leader.
 pub struct Observer {
     learner: Learner,
     election_delay_ms: i64,
@@ -47,7 +47,7 @@ struct Serving<'a> {
 }
 
 impl Observer {
-    /// An observer of whom the members have voted for.
+    /// An observer of the elected leader.
     #[must_use]
     pub fn new<P: LearnerPeer + 'static>(peer: &Arc<P>) -> Arc<Self> {
         let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
@@ -63,16 +63,16 @@ impl Observer {
         })
     }
 
-    /// Its server, which serves once the histories are one.
+    /// Its server, which serves once the sync with the leader is complete.
     #[must_use]
     pub fn zookeeper_server(&self) -> &Arc<ZooKeeperServer> {
         self.learner.zookeeper_server()
     }
 
-    /// Follows until that ends; it never ends well.
+    /// Follows the leader until the connection or the observer ends; always returns an error.
     ///
     /// # Errors
-    /// Why it has ended. Whoever calls logs it, and ends the observer.
+    /// The reason for the end. The caller logs it and shuts the observer down.
     pub fn observe_leader(&self) -> Result<(), LearnerError> {
         self.learner.live(|| self.observe())
     }
@@ -128,14 +128,15 @@ impl Observer {
         Err(LearnerError::Stopped)
     }
 
-    /// Begins to serve, and takes up what has come since NEWLEADER (Java: the end of syncWithLeader).
+    /// Starts to serve, and takes over what has arrived since NEWLEADER (Java: the end of syncWithLeader).
     fn serve(&self, history: Synced, new_leader: Zxid) -> Result<Serving<'_>, LearnerError> {
         let learner = &self.learner;
         let Synced { tracker, proposals, committed, last_queued } = history;
         learner.link().queue_ack(new_leader);
         let server = learner.start(|| ObserverZooKeeperServer::start(learner, &tracker))?;
         learner.peer().update_election_vote(new_leader.peer_epoch());
-        // An old leader may have proposed what it will send again when it is committed.
+        // An old leader may have sent uncommitted proposals; it sends these transactions again when they are
+        // committed.
         let last = match proposals.get(committed) {
             Some(not_committed) => Zxid(not_committed.zxid().0 - 1),
             None => last_queued,
@@ -149,23 +150,23 @@ impl Observer {
         Ok(Serving { learner, server, last, format: learner.txn_format() })
     }
 
-    /// Ends it, with all of its threads; whoever calls. A second call is harmless.
+    /// Shuts the observer down and joins its threads, from any thread. A second call is harmless.
     pub fn shutdown(&self) {
         info!(target: LOG, "shutdown Observer");
         self.learner.shutdown();
     }
 
-    /// Waits a little, at random, before the next election: so that not all observers ask the members at once (Java:
-    /// waitForObserverElectionDelay).
+    /// Waits for a short random time before the next election, so that not all observers ask the members at once
+    /// (Java: waitForObserverElectionDelay).
     pub fn wait_for_observer_election_delay(&self) {
         let Some(delay_ms) = random_delay(self.election_delay_ms) else { return };
         let clock = self.learner.peer().clock();
-        // Nobody stops it: it is short.
+        // A shutdown does not interrupt this wait, which is short.
         let _over = Sleeper::new(Arc::clone(clock)).sleep_until(clock.elapsed_ms() + delay_ms);
     }
 }
 
-/// A part of the time, at random; none of no time (Java: waitForReconnectDelayHelper).
+/// A random part of the limit; `None` if the limit is zero (Java: waitForReconnectDelayHelper).
 fn random_delay(limit_ms: i64) -> Option<i64> {
     let limit = u64::try_from(limit_ms).ok()?;
     let delay = RandomState::new().hash_one(0).checked_rem(limit)?;
@@ -225,7 +226,7 @@ impl Serving<'_> {
         }
         self.commit(txn)?;
         if major_change {
-            // What is committed is applied before this server looks for its new place.
+            // Apply what is committed before this server takes its new role.
             self.server.flush(self.learner);
             return Err(LearnerError::Reconfig);
         }

@@ -1,7 +1,8 @@
 //! The server of an observer (Java: server/quorum/ObserverZooKeeperServer.java).
 //!
-//! `ObserverRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, and beside it `SyncRequestProcessor` unless
-//! `syncEnabled` is false. Threads: those of its processors; what is committed comes on the peer's. Locks: none of its own.
+//! `ObserverRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, plus a `SyncRequestProcessor` unless
+//! `syncEnabled` is false. Threads: those of its processors; commits arrive on the peer's thread. Locks: none of its
+//! own.
 
 use std::io;
 use std::sync::Arc;
@@ -20,17 +21,17 @@ use crate::server::sync_request_processor::SyncRequestProcessor;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.ObserverZooKeeperServer";
 
-/// The server.
+/// The server of an observer.
 pub(super) struct ObserverZooKeeperServer {
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Option<Arc<SyncRequestProcessor>>,
 }
 
 impl ObserverZooKeeperServer {
-    /// Starts serving (Java: setupRequestProcessors, startup).
+    /// Starts to serve (Java: setupRequestProcessors, startup).
     ///
     /// # Errors
-    /// When the system has no room for its threads; then none is left.
+    /// When a thread cannot be started; then no thread is left running.
     pub(super) fn start(
         learner: &Learner,
         tracker: &Arc<LearnerSessionTracker>,
@@ -52,7 +53,7 @@ impl ObserverZooKeeperServer {
         Ok(Self { commit_processor, sync_processor })
     }
 
-    /// Logs and applies a transaction that is committed (Java: commitRequest). Flush after it.
+    /// Logs and applies a committed transaction (Java: commitRequest). The caller flushes.
     pub(super) fn commit_request(&self, txn: LearnerTxn) {
         if let Some(sync_processor) = &self.sync_processor {
             sync_processor.process_request(txn.log_request());
@@ -60,14 +61,14 @@ impl ObserverZooKeeperServer {
         self.commit_processor.commit(txn.commit_request());
     }
 
-    /// The leader has committed everything before a client's `sync`. Flush after it.
+    /// The leader has committed everything before a client's `sync`. The caller flushes.
     pub(super) fn sync(&self, learner: &Learner) {
         if let Some((session_id, cxid)) = learner.link().take_sync() {
             self.commit_processor.commit(sync_request(session_id, cxid));
         }
     }
 
-    /// Sends, applies and logs what has gathered.
+    /// Sends, applies and logs what has been collected.
     pub(super) fn flush(&self, learner: &Learner) {
         learner.link().flush();
         self.commit_processor.flush();

@@ -1,13 +1,13 @@
-//! What one server has to say to another one on the quorum port (no Java twin of its own: LearnerHandler.queuedPackets with
-//! its Sender thread, and LearnerSender).
+//! The output from one server to another on the quorum port (no Java twin of its own: LearnerHandler.queuedPackets
+//! with its Sender thread, and LearnerSender).
 //!
-//! Whoever queues a packet goes on at once. Whoever ends a batch sends what is queued, as far as the socket takes it without
-//! waiting; what is left is the sender thread's (`Sender-ADDR`, `LearnerSender`), which sleeps while the other side keeps up.
-//! Bytes leave in the order in which they were queued.
+//! Queueing a packet never blocks. The thread that ends a batch sends the queued packets, as far as the socket takes
+//! them without blocking. It hands the rest over to the sender thread (`Sender-ADDR`, `LearnerSender`), which sleeps
+//! while the other side keeps up. Bytes leave in the order in which they were queued.
 //!
-//! Locks: `PacketOutput`, for a moment; never while the socket is asked. Bounds: a learner's queue grows while it does not
-//! read, until its leader gives it up after syncLimit ticks; what a learner queues is bounded by its clients'
-//! globalOutstandingLimit.
+//! Locks: `PacketOutput`, held briefly and never while the socket is used. Bounds: The queue for a learner that does
+//! not read grows until the leader disconnects it after syncLimit ticks. What a learner queues is bounded by the
+//! globalOutstandingLimit of its clients.
 
 use std::io::{self, Write};
 use std::mem;
@@ -29,23 +29,23 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerHandler";
 /// `MSG_DONTWAIT | MSG_NOSIGNAL` of Linux.
 const SEND_FLAGS: i32 = 0x40 | 0x4000;
 
-/// A buffer that has grown beyond this is not kept, in bytes.
+/// A buffer with a larger capacity is not kept, in bytes.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
 #[derive(Default)]
 struct State {
     queued: Vec<u8>,
-    /// Packets that were queued and not handed to the socket yet (Java: queuedPackets.size).
+    /// Packets that are queued and not yet taken for sending (Java: queuedPackets.size).
     packets: usize,
-    /// All that were ever queued.
+    /// The number of packets ever queued.
     count: u64,
-    /// Nothing is sent before this is set: what comes first is written by somebody else.
+    /// Nothing is sent before this is set; until then the owner may write to the socket directly.
     started: bool,
-    /// Somebody sends: he will see what is queued meanwhile.
+    /// A thread is sending; it also sends what is queued meanwhile.
     sending: bool,
-    /// What the sender thread is to send before what is queued.
+    /// The bytes that the sender thread sends before the queued ones.
     left: Vec<u8>,
-    /// The sender thread sends, or is to.
+    /// The sender thread is sending, or is about to.
     handed_over: bool,
     closed: bool,
 }
@@ -70,10 +70,10 @@ impl PacketOutput {
         })
     }
 
-    /// Begins to send, with a thread of this name for what the socket does not take at once.
+    /// Starts to send. A thread of this name sends what the socket does not take at once.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
+    /// When the thread cannot be started.
     pub fn start(self: &Arc<Self>, thread_name: &str) -> io::Result<()> {
         let this = Arc::clone(self);
         let thread = zookeeper_thread::spawn(thread_name, None, move || {
@@ -86,12 +86,12 @@ impl PacketOutput {
         Ok(())
     }
 
-    /// Queues a packet; the caller flushes when its batch is at its end.
+    /// Queues a packet; the caller flushes at the end of its batch.
     pub fn queue(&self, packet: &QuorumPacket) {
         self.queue_with(|bytes| packet.serialize(&mut BinaryOutputArchive::new(bytes)));
     }
 
-    /// Queues a packet that was serialized before, as one that many learners get.
+    /// Queues a serialized packet, such as one that goes to many learners.
     pub fn queue_bytes(&self, packet: &[u8]) {
         self.queue_with(|bytes| bytes.extend_from_slice(packet));
     }
@@ -105,13 +105,13 @@ impl PacketOutput {
         }
     }
 
-    /// How many packets wait.
+    /// The number of packets in the queue.
     #[must_use]
     pub fn queued_packets(&self) -> usize {
         self.state.lock().packets
     }
 
-    /// How many packets wait, how many bytes these have, and how many packets have left.
+    /// The number of packets in the queue, their bytes, and the number of packets sent.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, u64) {
         let state = self.state.lock();
@@ -119,8 +119,8 @@ impl PacketOutput {
         (state.packets, state.queued.len(), state.count.saturating_sub(waiting))
     }
 
-    /// Sends what is queued, as far as the socket takes it now. Never waits. No lock of a higher rank may be needed by whoever
-    /// waits for this.
+    /// Sends what is queued, as far as the socket takes it now. Never blocks. The caller should not hold a lock of a
+    /// higher rank.
     pub fn flush(&self) {
         let mut bytes = Vec::new();
         loop {
@@ -166,7 +166,7 @@ impl PacketOutput {
         self.wake.notify_one();
     }
 
-    /// The sender thread: waits for the socket.
+    /// The body of the sender thread, which may block on the socket.
     fn run(&self) {
         let mut bytes = Vec::new();
         loop {
@@ -199,7 +199,7 @@ impl PacketOutput {
         if !was_closed {
             warn!(target: LOG, "cannot send to {}: {why}", self.peer());
         }
-        // Whoever reads from it notices.
+        // The thread that reads from the socket notices this.
         self.shut_down_socket();
     }
 
@@ -215,7 +215,7 @@ impl PacketOutput {
         }
     }
 
-    /// Ends it: what is queued is forgotten, the socket is closed, the thread is joined. Called by whoever owns it.
+    /// Closes the socket, discards what is queued, and joins the thread. Called by the owner.
     pub fn close(&self) {
         {
             let mut state = self.state.lock();
@@ -232,13 +232,13 @@ impl PacketOutput {
     }
 }
 
-/// Exchanges what is queued for an empty buffer.
+/// Swaps the queued bytes for an empty buffer.
 fn take_queued(state: &mut State, bytes: &mut Vec<u8>) {
     mem::swap(bytes, &mut state.queued);
     state.packets = 0;
 }
 
-/// Empties a buffer, and lets it go when it has grown large.
+/// Empties a buffer, and frees it if it has grown large.
 fn keep(bytes: &mut Vec<u8>) {
     if bytes.capacity() > KEPT_CAPACITY {
         *bytes = Vec::new();
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(output.queued_packets(), 1, "nothing is sent before the start");
         output.start("Sender-test").unwrap();
         for n in 1..PACKETS {
-            // More than a socket takes while nobody reads.
+            // More than the socket buffers hold while nobody reads.
             output.queue_bytes(&packet(n, 50_000).to_bytes());
             output.flush();
         }

@@ -1,21 +1,22 @@
-//! One connection between each two servers, for elections (Java: server/quorum/QuorumCnxManager.java).
+//! One connection between any two servers, for elections (Java: server/quorum/QuorumCnxManager.java).
 //!
-//! The server with the larger id keeps its connection; the other one says who it is, hangs up and waits to be called.
-//! What is to be said to a server waits in a queue of one: the newest message replaces the one before, and the last one that
-//! was sent is said again on a new connection.
+//! The server with the larger id keeps the connection that it opened. The other one sends its initial message, closes
+//! the connection and waits to be called. The queue of messages to a server holds one message: a newer message
+//! replaces it. The last message sent is sent again on a new connection.
 //!
-//! Threads: `ListenerHandler-ADDR` accepts; `QuorumConnectionThread-[myid=N]-I` greets or is greeted, and is gone then;
-//! `SendWorker:SID` and `RecvWorker:SID` for each connection. All are joined by [`halt`](QuorumCnxManager::halt).
-//! Locks: `Leaf`, for an instant; nobody is called under it.
+//! Threads: `ListenerHandler-ADDR` accepts. `QuorumConnectionThread-[myid=N]-I` opens a connection, and
+//! `QuorumConnectionReceiverThread-ADDR` waits for the initial message of an accepted one; both then end.
+//! `SendWorker:SID` and `RecvWorker:SID` serve each connection. [`halt`](QuorumCnxManager::halt) joins all threads.
+//! Locks: `Leaf`, held briefly; nothing else is called under it.
 //!
-//! The face: queues and connections. `connections` makes connections, `workers` uses them, `listener` accepts them,
-//! [`initial_message`] is what is said first.
+//! This file holds the public interface with the queues. `connections` opens connections, `workers` uses them,
+//! `listener` accepts them, [`initial_message`] is the first message on each.
 //!
-//! Differs from Java: greetings are awaited by threads of their own, so that a connection that says nothing keeps nobody out;
-//! when too many say nothing, the oldest goes. Host names are looked up by the thread that connects. A server that is no
-//! member is talked to, but only so many of them. While a configuration is being replaced, both its addresses of a server
-//! are tried, and those of the configuration after the one that a greeting names. Who greets while he is being called in vain
-//! is called again, where Java waits until he greets once more.
+//! Differs from Java: Separate threads wait for initial messages, so a silent connection keeps nobody out; if too
+//! many are silent, the oldest is closed. The connecting thread resolves host names. Servers that are not members are
+//! accepted, but only a limited number. While a configuration is being replaced, a server is tried at its addresses
+//! in both configurations, after the address in its initial message. A server whose initial message arrives during a
+//! failing connection attempt is called again at once; Java waits for its next message.
 
 mod connect;
 mod connections;
@@ -46,36 +47,36 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 
-/// Messages that wait to be read (Java: RECV_CAPACITY).
+/// The capacity of the queue of received messages (Java: RECV_CAPACITY).
 const RECV_CAPACITY: usize = 100;
 
 /// The longest message, in bytes (Java: PACKETMAXSIZE).
 pub const PACKET_MAX_SIZE: i32 = 1024 * 512;
 
-/// Servers that are no members and are talked to all the same: those that are about to become members.
+/// The limit of connected servers that are not members, such as those that are about to join.
 const MAX_STRANGERS: usize = 64;
 
-/// What a server has said.
+/// A message from a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its words.
+    /// The message.
     pub bytes: Arc<[u8]>,
-    /// The server.
+    /// The sender.
     pub sid: Sid,
 }
 
-/// What is kept for another server.
+/// The messages to another server, and the connection to it.
 #[derive(Default)]
 struct PeerQueue {
-    /// What is to be said next (Java: queueSendMap).
+    /// The next message to send (Java: queueSendMap).
     next: Option<Arc<[u8]>>,
-    /// What was said last (Java: lastMessageSent).
+    /// The last message sent (Java: lastMessageSent).
     last_sent: Option<Arc<[u8]>>,
     /// The connection (Java: senderWorkerMap).
     connection: Option<Arc<Connection>>,
 }
 
-/// A connection whose greeting is awaited.
+/// An accepted connection whose initial message is awaited.
 struct Greeting {
     number: u64,
     ip: IpAddr,
@@ -85,26 +86,26 @@ struct Greeting {
 #[derive(Default)]
 struct Table {
     peers: BTreeMap<Sid, PeerQueue>,
-    /// Servers that are being called (Java: inprogressConnections).
+    /// Servers to which a connection is being opened (Java: inprogressConnections).
     connecting: BTreeSet<Sid>,
-    /// Where such servers have said to be meanwhile: there they are called next.
+    /// The addresses that such servers have sent meanwhile; they are tried next.
     greeted_meanwhile: BTreeMap<Sid, MultipleAddresses>,
-    /// Connections whose greeting is awaited, the oldest first.
+    /// The accepted connections whose initial message is awaited, oldest first.
     greetings: Vec<Greeting>,
-    /// From where connections came of late.
+    /// The source addresses of recent connections.
     recent: RecentArrivals,
     threads: Vec<JoinHandle<()>>,
     is_halted: bool,
 }
 
-/// The connections.
+/// The connections for elections.
 pub struct QuorumCnxManager {
     me: Weak<Self>,
     peer: Arc<dyn ElectionPeer>,
     my_id: Sid,
     settings: ElectionSettings,
     table: RankedMutex<Table>,
-    /// Something has changed for those who send.
+    /// Wakes the senders after a change in the table.
     changed: RankedCondvar,
     recv_queue: CircularBlockingQueue<Message>,
     listener: Listener,
@@ -114,7 +115,7 @@ pub struct QuorumCnxManager {
 }
 
 impl QuorumCnxManager {
-    /// A manager without connections. It keeps the peer until both are let go; the peer lets it go when it ends.
+    /// A manager without connections. It keeps `peer` alive; the peer drops the manager when it ends.
     #[must_use]
     pub fn new(peer: Arc<dyn ElectionPeer>) -> Arc<Self> {
         let settings = peer.election_settings();
@@ -133,17 +134,17 @@ impl QuorumCnxManager {
         })
     }
 
-    /// Begins to accept connections (Java: listener.start). A port that cannot be bound is tried again, and ends the process
-    /// in the end.
+    /// Starts to accept connections (Java: listener.start). Binding the port is retried; if it finally fails, the
+    /// process ends.
     ///
     /// # Errors
-    /// When the system has no room for the threads.
+    /// When a thread cannot be started.
     pub fn start(&self) -> io::Result<()> {
         self.start_listener()
     }
 
-    /// Says something to a server; to this one, too. Never waits: a server without a connection is called meanwhile (Java:
-    /// toSend).
+    /// Queues a message to a server, or to this one. Never blocks; if there is no connection, one is opened in the
+    /// background (Java: toSend).
     pub fn to_send(&self, sid: Sid, message: Arc<[u8]>) {
         if sid == self.my_id {
             self.recv_queue.offer(Message { bytes: message, sid });
@@ -162,17 +163,19 @@ impl QuorumCnxManager {
         self.connect_one(sid);
     }
 
-    /// The next message of any server; `None` when there is none in that time or the manager is halted (Java: pollRecvQueue).
+    /// The next message from any server; `None` after the timeout or when the manager is halted (Java:
+    /// pollRecvQueue).
     pub fn poll_recv_queue(&self, timeout: Duration) -> Option<Message> {
         self.recv_queue.poll(timeout)
     }
 
-    /// Calls a server unless there is a connection. Returns at once; another thread calls (Java: connectOne).
+    /// Connects to a server unless there is a connection. Returns at once; another thread connects (Java:
+    /// connectOne).
     pub fn connect_one(&self, sid: Sid) {
         self.call(sid, None);
     }
 
-    /// Calls all servers to which something was said (Java: connectAll).
+    /// Connects to all servers for which a message was ever queued (Java: connectAll).
     pub fn connect_all(&self) {
         let sids: Vec<Sid> = self.table.lock().peers.keys().copied().collect();
         for sid in sids {
@@ -180,7 +183,7 @@ impl QuorumCnxManager {
         }
     }
 
-    /// Whether some server has got all that it was to be told (Java: haveDelivered).
+    /// Whether the message for at least one server was sent (Java: haveDelivered).
     #[must_use]
     pub fn have_delivered(&self) -> bool {
         self.table.lock().peers.values().any(|peer| peer.next.is_none())
@@ -192,19 +195,20 @@ impl QuorumCnxManager {
         self.table.lock().peers.get(&sid).is_some_and(|peer| peer.connection.is_some())
     }
 
-    /// How many connections there are.
+    /// The number of connections.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.table.lock().peers.values().filter(|peer| peer.connection.is_some()).count()
     }
 
-    /// How many threads work for it (Java: getThreadCount and getConnectionThreadCount).
+    /// The number of its running threads (Java: getThreadCount and getConnectionThreadCount).
     #[must_use]
     pub fn thread_count(&self) -> usize {
         self.table.lock().threads.iter().filter(|thread| !thread.is_finished()).count()
     }
 
-    /// Ends it: closes all connections and joins all threads. A second call is harmless; never called by one of its threads.
+    /// Closes all connections and joins all threads. A second call is harmless. Must not be called on one of its
+    /// threads.
     pub fn halt(&self) {
         debug!(target: LOG, "Halting listener");
         self.is_halted.store(true, Ordering::Release);
@@ -221,7 +225,7 @@ impl QuorumCnxManager {
         greetings.iter().for_each(|greeting| workers::shut_down(&greeting.stream));
         self.recv_queue.close();
         loop {
-            // One that was about to end may have started another before it saw the end.
+            // A thread that was about to end may have started another one before it saw the halt.
             let threads = std::mem::take(&mut self.table.lock().threads);
             if threads.is_empty() {
                 break;
@@ -230,13 +234,13 @@ impl QuorumCnxManager {
         }
     }
 
-    /// Whether it has been ended.
+    /// Whether the manager was halted.
     #[must_use]
     pub fn is_halted(&self) -> bool {
         self.is_halted.load(Ordering::Acquire)
     }
 
-    /// Whether that server is a member, now or next.
+    /// Whether the server is a member of the current or the last seen configuration.
     fn is_member(&self, sid: Sid) -> bool {
         let is_in_next = || {
             let next = self.peer.last_seen_quorum_verifier();
@@ -245,7 +249,7 @@ impl QuorumCnxManager {
         self.peer.quorum_verifier().members().servers.contains_key(&sid) || is_in_next()
     }
 
-    /// Starts a thread that [`halt`](Self::halt) joins; under the lock, so that it is joined even if it comes late.
+    /// Starts a thread that [`halt`](Self::halt) joins. Called under the lock, so that even a late thread is joined.
     fn spawn(
         &self,
         table: &mut Table,

@@ -1,7 +1,6 @@
-//! What servers of an ensemble tell each other on the quorum port (Java: server/quorum/QuorumPacket.java, and the packet
-//! types of Leader.java).
+//! The packets on the quorum port (Java: server/quorum/QuorumPacket.java, and the packet types of Leader.java).
 //!
-//! Packets follow each other without a length. Reading them bounds every length; see [`read_packet`].
+//! Packets have no length prefix. [`read_packet`] limits every length within them.
 
 use std::io::{self, Read};
 
@@ -14,71 +13,71 @@ use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
 crate::record! {
     /// A packet.
     pub struct QuorumPacket {
-        /// What it is: a [`PacketType`].
+        /// The packet type: a [`PacketType`].
         r#type: i32,
-        /// The transaction that it is about, or another meaning by type.
+        /// The zxid of a transaction, or another meaning by type.
         zxid: Zxid,
-        /// What belongs to it, by type.
+        /// The payload, by type.
         data: Option<Vec<u8>>,
-        /// Who asks, in a request.
+        /// The authentication info of the client, in a request.
         authinfo: Option<Vec<Id>>,
     }
 }
 
 impl QuorumPacket {
-    /// A packet without who asks.
+    /// A packet without authentication info.
     #[must_use]
     pub fn new(packet_type: PacketType, zxid: Zxid, data: Option<Vec<u8>>) -> Self {
         Self { r#type: packet_type.code(), zxid, data, authinfo: None }
     }
 
-    /// Its type; none when it is one that nobody knows.
+    /// The packet type; `None` if it is unknown.
     #[must_use]
     pub fn packet_type(&self) -> Option<PacketType> {
         PacketType::from_code(self.r#type)
     }
 }
 
-/// What a packet is. In brackets who sends it.
+/// The type of a packet, with its sender in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketType {
     /// A client's request (learner).
     Request = 1,
     /// A transaction to log (leader).
     Proposal = 2,
-    /// It is on disk (follower).
+    /// The transaction is on disk (follower).
     Ack = 3,
-    /// A quorum has it (leader).
+    /// The proposal is committed (leader).
     Commit = 4,
-    /// A sign of life (both); a learner's has the sessions that were touched.
+    /// A sign of life (both); a learner's lists the sessions that were touched.
     Ping = 5,
-    /// Is this session alive? (learner), and the answer (leader).
+    /// Asks whether a session is alive (learner), and answers (leader).
     Revalidate = 6,
-    /// All that was proposed before a `sync` is committed (leader).
+    /// Everything proposed before a `sync` is committed (leader).
     Sync = 7,
     /// A committed transaction (leader, to observers).
     Inform = 8,
-    /// A quorum has this change of the ensemble (leader).
+    /// A reconfiguration is committed (leader).
     CommitAndActivate = 9,
     /// A new epoch begins here (leader).
     NewLeader = 10,
-    /// A follower comes (follower).
+    /// A follower introduces itself (follower).
     FollowerInfo = 11,
-    /// It may serve (leader).
+    /// The learner may serve (leader).
     UpToDate = 12,
-    /// What it lacks follows (leader).
+    /// The transactions that the learner lacks follow (leader).
     Diff = 13,
-    /// It must cut its log here (leader).
+    /// The learner must truncate its log (leader).
     Trunc = 14,
     /// The whole tree follows (leader).
     Snap = 15,
-    /// An observer comes (observer).
+    /// An observer introduces itself (observer).
     ObserverInfo = 16,
     /// The epoch that the leader proposes (leader).
     LeaderInfo = 17,
-    /// The epoch is taken (learner).
+    /// The epoch is accepted (learner).
     AckEpoch = 18,
-    /// A committed change of the ensemble (leader, to observers).
+    /// A committed reconfiguration (leader, to observers).
     InformAndActivate = 19,
 }
 
@@ -105,23 +104,23 @@ impl PacketType {
         Self::InformAndActivate,
     ];
 
-    /// Its number on the wire.
+    /// The code on the wire.
     #[must_use]
     pub const fn code(self) -> i32 {
         self as i32
     }
 
-    /// The type of that number.
+    /// The type with that code.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|packet_type| packet_type.code() == code)
     }
 }
 
-/// Why the next packet cannot be had.
+/// Why the next packet cannot be read.
 #[derive(Debug, Error)]
 pub enum PacketError {
-    /// The connection is broken, closed or silent for too long.
+    /// The connection has failed, was closed, or was silent for too long.
     #[error("the connection has failed: {0}")]
     Io(#[from] io::Error),
     /// The other side does not speak this protocol.
@@ -138,7 +137,7 @@ impl From<InputError> for PacketError {
     }
 }
 
-/// Reads one packet. A length is believed up to `limits`; nothing is reserved for one before it is checked.
+/// Reads one packet. A length is accepted up to `limits`, and memory is allocated only after the check.
 ///
 /// # Errors
 /// [`PacketError`].

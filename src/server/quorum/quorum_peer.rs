@@ -1,12 +1,11 @@
 //! A server of an ensemble (Java: server/quorum/QuorumPeer.java).
 //!
-//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)` looks for a leader, then follows, leads or observes, until that ends, and
-//! begins anew. Locks: `Leaf` for what others look at (state, vote, view, epochs); the role is under `QuorumPeer`.
+//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)` looks for a leader, then follows, leads or observes until that
+//! ends, and starts over. Locks: `Leaf` for what other threads read (state, vote, view, role).
 //!
-//! The face. Its organs: [`states`], [`view`] (who belongs to the ensemble), [`epochs`], [`quorum_server`] (a line of the
-//! configuration). Settings are read once, into [`QuorumPeerSettings`].
-//! Left to others: elections (`fast_leader_election`), the roles (`leader`, `follower`,
-//! `observer`).
+//! This file holds the public interface. The parts are [`states`], [`view`] (the configurations), [`epochs`] and
+//! [`quorum_server`] (a `server.N` line). Settings are read once, into [`QuorumPeerSettings`]. Elections are in
+//! `fast_leader_election`, the roles in `leader`, `follower` and `observer`.
 
 mod election_peer;
 mod ensemble_context;
@@ -67,38 +66,38 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
 
-/// What a member is told once.
+/// The settings of a member, fixed for its life.
 #[derive(Clone, Debug)]
 pub struct QuorumPeerSettings {
-    /// The length of a tick, ms.
+    /// The length of a tick, in ms.
     pub tick_time_ms: i32,
-    /// How long a learner may take to connect and to load the leader's data.
+    /// The limit for a learner to connect and to load the leader's data.
     pub init_limit_ticks: i32,
     /// How far a learner may fall behind.
     pub sync_limit_ticks: i32,
-    /// How long a learner tries to reach its master; 0 means `init_limit_ticks`.
+    /// The limit for a learner to reach its master; 0 means `init_limit_ticks`.
     pub connect_to_learner_master_limit_ticks: i32,
     /// Whether an observer writes logs and snapshots.
     pub sync_enabled: bool,
-    /// Whether quorum and election ports are bound at all addresses.
+    /// Whether the quorum and election ports listen on all addresses.
     pub quorum_listen_on_all_ips: bool,
-    /// How long the greeting on an election connection may take, ms (`zookeeper.quorumCnxnTimeoutMs`).
+    /// The time limit for the initial message of an election connection, in ms (`zookeeper.quorumCnxnTimeoutMs`).
     pub quorum_cnxn_timeout_ms: i32,
-    /// Whether sessions may be known to one server only.
+    /// Whether a session may be local to one server.
     pub local_sessions_enabled: bool,
-    /// Whether such a session may become a global one.
+    /// Whether a local session may become a global one.
     pub local_sessions_upgrading_enabled: bool,
-    /// Whether a server that is cut off serves reads (`readonlymode.enabled`).
+    /// Whether a server without a leader serves reads (`readonlymode.enabled`).
     pub read_only_mode_enabled: bool,
     /// Whether the membership may change.
     pub reconfig_enabled: bool,
-    /// Threads that open connections between servers.
+    /// The number of threads that open connections between servers.
     pub quorum_cnxn_threads_size: usize,
-    /// Several addresses for a server.
+    /// The settings for servers with several addresses.
     pub multi_address: MultiAddressConfig,
-    /// The file that decides between two participants.
+    /// The oracle file, which decides between two participants.
     pub oracle_path: Option<PathBuf>,
-    /// zoo.cfg, beside which dynamic files are written.
+    /// The path of zoo.cfg; dynamic files are written beside it.
     pub config_file: Option<PathBuf>,
 }
 
@@ -135,56 +134,56 @@ impl QuorumPeerSettings {
     }
 }
 
-/// What a member is built from.
+/// The parts that a member is built from.
 pub struct QuorumPeerParts {
-    /// Its id.
+    /// The member's id.
     pub my_id: Sid,
     /// The settings of a member.
     pub settings: QuorumPeerSettings,
     /// The settings of any server.
     pub server_settings: ServerSettings,
-    /// Everything else that was set.
+    /// All other settings.
     pub properties: SystemProperties,
     /// The clock.
     pub clock: Clock,
     /// The tree and its files.
     pub database: Arc<ZKDatabase>,
-    /// Counters.
+    /// The statistics.
     pub stats: Arc<ServerStats>,
-    /// Metrics.
+    /// The metrics.
     pub metrics: Arc<ServerMetrics>,
-    /// Where changes are told of.
+    /// The audit log.
     pub audit: Arc<ZKAuditProvider>,
-    /// The schemes of authentication.
+    /// The authentication providers.
     pub providers: Arc<ProviderRegistry>,
-    /// Who must authenticate first.
+    /// The authentication that is enforced.
     pub authentication: AuthenticationHelper,
-    /// Who accepts clients.
+    /// The factory that accepts client connections.
     pub cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
-    /// Who answers the AdminServer's commands.
+    /// The AdminServer.
     pub admin_server: Arc<dyn AdminServer>,
-    /// Whether it votes.
+    /// Whether the member is a participant or an observer.
     pub learner_type: LearnerType,
-    /// Who belongs to the ensemble.
+    /// The current configuration.
     pub verifier: Arc<dyn QuorumVerifier>,
-    /// Who is to belong to it next.
+    /// The last seen configuration.
     pub last_seen_verifier: Option<Arc<dyn QuorumVerifier>>,
-    /// Where the end of the process is asked for.
+    /// The channel for requests to end the process.
     pub stop: Sender<ExitCode>,
 }
 
-/// Why a member cannot go on with what it has on disk.
+/// Why a member cannot use the data on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerLoadError {
-    /// Snapshots and logs.
+    /// A snapshot or a log is unusable.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The files of the epochs.
+    /// A file with an epoch is unusable.
     #[error(transparent)]
     Epoch(#[from] EpochError),
 }
 
-/// What others look at.
+/// The state that other threads read.
 struct PeerState {
     state: ServerState,
     zab_state: ZabState,
@@ -193,13 +192,13 @@ struct PeerState {
     current_vote: Option<Vote>,
     leader_address: Option<String>,
     leader_id: Option<Sid>,
-    /// A change of the ensemble has just been committed: no election is needed after this role.
+    /// A reconfiguration has just been committed, so no election is needed after this role.
     reconfig_flag: bool,
-    /// Since when nobody is served, ms of the clock.
+    /// Since when this server does not serve, in ms of the clock.
     unavailable_since_ms: Option<i64>,
 }
 
-/// A member.
+/// A member of an ensemble.
 pub struct QuorumPeer {
     parts: QuorumPeerParts,
     state: RankedMutex<PeerState>,
@@ -208,15 +207,15 @@ pub struct QuorumPeer {
     tick: AtomicI32,
     running: AtomicBool,
     election_time_taken_ms: AtomicI64,
-    /// The configuration has changed in such a way that the next election starts anew.
+    /// A new configuration requires that the next election starts from scratch.
     shutting_down_election: AtomicBool,
-    /// Who has voted for it as leader.
+    /// The votes that elected this server as leader.
     leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
     machinery: run::Machinery,
 }
 
 impl QuorumPeer {
-    /// A member that is not started.
+    /// A member that is not started yet.
     #[must_use]
     pub fn new(parts: QuorumPeerParts) -> Arc<Self> {
         let state = PeerState {
@@ -245,19 +244,19 @@ impl QuorumPeer {
         })
     }
 
-    /// Its id.
+    /// The member's id.
     #[must_use]
     pub const fn my_id(&self) -> Sid {
         self.parts.my_id
     }
 
-    /// Its settings.
+    /// The member's settings.
     #[must_use]
     pub const fn settings(&self) -> &QuorumPeerSettings {
         &self.parts.settings
     }
 
-    /// Everything else that was set.
+    /// All other settings.
     #[must_use]
     pub const fn properties(&self) -> &SystemProperties {
         &self.parts.properties
@@ -269,25 +268,25 @@ impl QuorumPeer {
         &self.parts.clock
     }
 
-    /// Metrics.
+    /// The metrics.
     #[must_use]
     pub const fn metrics(&self) -> &Arc<ServerMetrics> {
         &self.parts.metrics
     }
 
-    /// The tree and its files; it outlives the roles.
+    /// The tree and its files, which outlive the roles.
     #[must_use]
     pub const fn database(&self) -> &Arc<ZKDatabase> {
         &self.parts.database
     }
 
-    /// The longest lengths that are believed.
+    /// The limits for lengths in received data.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.parts.server_settings.limits
     }
 
-    /// The number of servers that vote (Java: getQuorumSize).
+    /// The number of voters (Java: getQuorumSize).
     #[must_use]
     pub fn quorum_size(&self) -> usize {
         self.quorum_verifier().members().voting_members().count()
@@ -295,13 +294,13 @@ impl QuorumPeer {
 
     // --- state
 
-    /// What it does.
+    /// The server's state.
     #[must_use]
     pub fn peer_state(&self) -> ServerState {
         self.state.lock().state
     }
 
-    /// Changes what it does.
+    /// Sets the server's state.
     pub fn set_peer_state(&self, new: ServerState) {
         {
             let mut state = self.state.lock();
@@ -315,13 +314,13 @@ impl QuorumPeer {
         self.log_state();
     }
 
-    /// How far it is.
+    /// The current phase of the protocol.
     #[must_use]
     pub fn zab_state(&self) -> ZabState {
         self.state.lock().zab_state
     }
 
-    /// Changes how far it is; ends the time in which nobody is served.
+    /// Sets the phase; broadcast ends the time without service.
     pub fn set_zab_state(&self, new: ZabState) {
         let (unavailable, leads) = {
             let mut state = self.state.lock();
@@ -342,13 +341,13 @@ impl QuorumPeer {
         self.log_state();
     }
 
-    /// How it gets the leader's history.
+    /// How the server takes over the leader's history.
     #[must_use]
     pub fn sync_mode(&self) -> SyncMode {
         self.state.lock().sync_mode
     }
 
-    /// Changes that.
+    /// Sets how the server takes over the leader's history.
     pub fn set_sync_mode(&self, mode: SyncMode) {
         self.state.lock().sync_mode = mode;
         self.log_state();
@@ -358,31 +357,31 @@ impl QuorumPeer {
         info!(target: LOG, "Peer state changed: {}", self.detailed_peer_state());
     }
 
-    /// State, progress and way of synchronisation, as `mntr` shows them.
+    /// The state, the phase and the sync mode, in the format of `mntr`.
     #[must_use]
     pub fn detailed_peer_state(&self) -> String {
         let state = self.state.lock();
         states::detailed_peer_state(state.state, state.zab_state, state.sync_mode)
     }
 
-    /// Whether it votes.
+    /// Whether the server is a participant or an observer.
     #[must_use]
     pub fn learner_type(&self) -> LearnerType {
         self.state.lock().learner_type
     }
 
-    /// The vote that it gives, or the leader that it has.
+    /// The current vote: the candidate, or the leader.
     #[must_use]
     pub fn current_vote(&self) -> Option<Vote> {
         self.state.lock().current_vote
     }
 
-    /// Changes its vote.
+    /// Sets the current vote.
     pub fn set_current_vote(&self, vote: Vote) {
         self.state.lock().current_vote = Some(vote);
     }
 
-    /// Its vote is of that epoch now: so members that come later agree with it.
+    /// Sets the epoch of the current vote, so that servers that join later get the same vote from all members.
     pub fn update_election_vote(&self, new_epoch: PeerEpoch) {
         let mut state = self.state.lock();
         if let Some(vote) = &mut state.current_vote {
@@ -390,48 +389,48 @@ impl QuorumPeer {
         }
     }
 
-    /// Notes who leads, for those who ask.
+    /// Sets the leader's address and id, for status queries.
     pub fn set_leader_address_and_id(&self, address: Option<String>, id: Option<Sid>) {
         let mut state = self.state.lock();
         state.leader_address = address;
         state.leader_id = id;
     }
 
-    /// Who leads, and where.
+    /// The leader's address and id.
     #[must_use]
     pub fn leader_address_and_id(&self) -> (Option<String>, Option<Sid>) {
         let state = self.state.lock();
         (state.leader_address.clone(), state.leader_id)
     }
 
-    /// How long the last election took; -1 before the first, ms.
+    /// The duration of the last election, in ms; -1 before the first one.
     #[must_use]
     pub fn election_time_taken_ms(&self) -> i64 {
         self.election_time_taken_ms.load(Ordering::Relaxed)
     }
 
-    /// Notes how long the last election took.
+    /// Sets the duration of the last election.
     pub fn set_election_time_taken_ms(&self, ms: i64) {
         self.election_time_taken_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// The ticks of its leader, or of itself as leader.
+    /// The number of ticks as leader.
     #[must_use]
     pub fn tick(&self) -> i32 {
         self.tick.load(Ordering::Relaxed)
     }
 
-    /// One tick is over.
+    /// Counts a tick.
     pub fn increment_tick(&self) {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Begins to count ticks from that.
+    /// Sets the number of ticks.
     pub fn set_tick(&self, tick: i32) {
         self.tick.store(tick, Ordering::Relaxed);
     }
 
-    /// Whether it is to go on.
+    /// Whether the member is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
@@ -439,19 +438,19 @@ impl QuorumPeer {
 
     // --- the ensemble
 
-    /// Who belongs to the ensemble, and what is a quorum of them.
+    /// The configuration in effect.
     #[must_use]
     pub fn quorum_verifier(&self) -> Arc<dyn QuorumVerifier> {
         self.view.current()
     }
 
-    /// The newest that was proposed.
+    /// The last seen configuration.
     #[must_use]
     pub fn last_seen_quorum_verifier(&self) -> Option<Arc<dyn QuorumVerifier>> {
         self.view.last_seen()
     }
 
-    /// Notes a configuration that was proposed. It is kept on disk, so that it is known after a restart.
+    /// Records a proposed configuration, on disk if `write` is set, so that it is known after a restart.
     pub fn set_last_seen_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>, write: bool) {
         if !self.is_reconfig_enabled() {
             info!(target: LOG, "Dynamic reconfig is disabled, we don't store the last seen config.");
@@ -474,10 +473,10 @@ impl QuorumPeer {
         self.settings().config_file.as_deref().map(config_files::next_dynamic_config_file)
     }
 
-    /// Reads a configuration as members write it to each other.
+    /// Parses a configuration in the format that members send to each other.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a valid configuration.
     pub fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError> {
         let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
         let has_oracle = self.settings().oracle_path.is_some();
@@ -487,8 +486,8 @@ impl QuorumPeer {
         Ok(from_members(members, self.settings().oracle_path.as_deref()))
     }
 
-    /// Takes a configuration into effect that is newer than the one there is (Java: processReconfig). Whether the role or
-    /// the leader changes by it.
+    /// Puts a configuration into effect if it is newer than the current one (Java: processReconfig). Returns whether
+    /// it changes the role or the leader.
     pub fn process_reconfig(
         &self,
         verifier: &Arc<dyn QuorumVerifier>,
@@ -584,24 +583,24 @@ impl QuorumPeer {
         true
     }
 
-    /// Whether the next election is to start anew, because the configuration has changed; asked once.
+    /// Whether the next election must start from scratch because of a new configuration; resets the flag.
     #[must_use]
     pub fn take_shutting_down_election(&self) -> bool {
         self.shutting_down_election.swap(false, Ordering::AcqRel)
     }
 
-    /// As [`take_shutting_down_election`](Self::take_shutting_down_election), for those who only want to know.
+    /// Like [`take_shutting_down_election`](Self::take_shutting_down_election), but keeps the flag.
     #[must_use]
     pub fn is_shutting_down_election(&self) -> bool {
         self.shutting_down_election.load(Ordering::Acquire)
     }
 
-    /// The next election starts anew.
+    /// Makes the next election start from scratch.
     pub fn set_shutting_down_election(&self) {
         self.shutting_down_election.store(true, Ordering::Release);
     }
 
-    /// Puts the configuration into its node.
+    /// Writes the configuration into its znode.
     pub fn init_config_in_zk_database(&self) {
         let verifier = self.quorum_verifier();
         let (text, version) = (verifier.to_text(), verifier.version());
@@ -609,25 +608,25 @@ impl QuorumPeer {
         self.database().tree().write().set_config_node(&text, version, now_ms);
     }
 
-    /// Whether the membership may change while it runs.
+    /// Whether the membership may change at run time.
     #[must_use]
     pub fn is_reconfig_enabled(&self) -> bool {
         self.settings().reconfig_enabled
     }
 
-    /// Those who vote now or next.
+    /// The voters of the current and of the last seen configuration.
     #[must_use]
     pub fn current_and_next_config_voters(&self) -> BTreeSet<Sid> {
         self.view.current_and_next_voters()
     }
 
-    /// All members.
+    /// All members of the current configuration.
     #[must_use]
     pub fn view(&self) -> BTreeMap<Sid, QuorumServer> {
         self.quorum_verifier().members().servers.clone()
     }
 
-    /// Those who vote.
+    /// The voters of the current configuration.
     #[must_use]
     pub fn voting_view(&self) -> BTreeMap<Sid, QuorumServer> {
         let verifier = self.quorum_verifier();
@@ -635,25 +634,25 @@ impl QuorumPeer {
         voters.map(|server| (server.id, server.clone())).collect()
     }
 
-    /// A member, with its addresses as they were looked up last.
+    /// A member, with its most recently resolved addresses.
     #[must_use]
     pub fn server(&self, id: Sid) -> Option<QuorumServer> {
         self.view.server(id)
     }
 
-    /// Where learners connect to while it leads.
+    /// The addresses that learners connect to while this server leads.
     #[must_use]
     pub fn quorum_addresses(&self) -> Vec<InetSocketAddress> {
         self.view.me().map(|me| me.addresses).unwrap_or_default()
     }
 
-    /// Where it takes part in elections.
+    /// The election addresses of this server.
     #[must_use]
     pub fn election_addresses(&self) -> Vec<InetSocketAddress> {
         self.view.me().map(|me| me.election_addresses).unwrap_or_default()
     }
 
-    /// Looks a member's host names up again: they may have moved.
+    /// Resolves a member's host names again, since they may have changed.
     pub fn recreate_socket_addresses(&self, id: Sid) {
         let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
         self.view.recreate_socket_addresses(id, &|host| net_utils::resolve_host(host, prefer_ipv6));
@@ -661,21 +660,21 @@ impl QuorumPeer {
 
     // --- history
 
-    /// The epoch whose history is here.
+    /// The current epoch: its history is on disk.
     #[must_use]
     pub fn current_epoch(&self) -> PeerEpoch {
         self.epochs.current()
     }
 
-    /// The history of that epoch is here and on disk.
+    /// Sets the current epoch, whose history is on disk.
     ///
     /// # Errors
-    /// When it cannot be made durable.
+    /// When it cannot be written to disk.
     pub fn set_current_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.epochs.set_current(epoch)
     }
 
-    /// The epoch that it has promised to follow.
+    /// The accepted epoch: the server has promised to follow no older one.
     #[must_use]
     pub fn accepted_epoch(&self) -> PeerEpoch {
         self.epochs.accepted()
@@ -684,15 +683,15 @@ impl QuorumPeer {
     /// Promises to follow no older epoch.
     ///
     /// # Errors
-    /// When it cannot be made durable.
+    /// When the promise cannot be written to disk.
     pub fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.epochs.set_accepted(epoch)
     }
 
-    /// Loads tree and epochs from disk (Java: loadDataBase).
+    /// Loads the tree and the epochs from disk (Java: loadDataBase).
     ///
     /// # Errors
-    /// When something is damaged, missing, or contradicts itself.
+    /// When data is damaged, missing, or inconsistent.
     pub fn load_data_base(&self) -> Result<(), PeerLoadError> {
         self.database().load_data_base()?;
         self.epochs.load(self.database().last_processed_zxid())?;
@@ -700,10 +699,11 @@ impl QuorumPeer {
         Ok(())
     }
 
-    /// The last transaction that it has, read from disk first when memory was given up (Java: getLastLoggedZxid).
+    /// The last zxid of the history, which is first loaded from disk if it is not in memory (Java:
+    /// getLastLoggedZxid).
     ///
     /// # Errors
-    /// When the data cannot be loaded: then it must not vote.
+    /// When the data cannot be loaded. The server must not vote then.
     pub fn last_logged_zxid(&self) -> Result<Zxid, PeerLoadError> {
         if !self.database().is_initialized() {
             self.load_data_base()?;
@@ -713,7 +713,7 @@ impl QuorumPeer {
 
     // --- the servers of its roles
 
-    /// A server of that role, over the database that all roles share.
+    /// A new server in that role, with the database that all roles share.
     #[must_use]
     pub fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer> {
         let parts = &self.parts;
@@ -740,7 +740,7 @@ impl QuorumPeer {
         })
     }
 
-    /// Clients and commands talk to that server, or to none.
+    /// Sets the server that clients and commands talk to, if any.
     pub fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
         if let Some(factory) = &self.parts.cnxn_factory {
             factory.set_zookeeper_server(server.cloned());
@@ -756,14 +756,14 @@ impl QuorumPeer {
         self.parts.admin_server.set_zookeeper_server(context);
     }
 
-    /// Closes the connections of all clients: they look for another member.
+    /// Closes all client connections; the clients then look for another server.
     pub fn close_all_connections(&self) {
         if let Some(factory) = &self.parts.cnxn_factory {
             factory.close_all(DisconnectReason::ServerShutdown);
         }
     }
 
-    /// Who is told when a thread has failed without which the process must not go on.
+    /// The listener that ends the process when a critical thread has failed.
     #[must_use]
     pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
         Arc::new(EndProcess {
@@ -772,13 +772,13 @@ impl QuorumPeer {
         })
     }
 
-    /// Has the process end.
+    /// Requests the end of the process.
     pub fn request_exit(&self, exit_code: ExitCode) {
         self.listener().notify_stopping("QuorumPeer", exit_code);
     }
 }
 
-/// Has the process end when a critical thread has failed (Java: ZooKeeperServerListenerImpl, ServiceUtils).
+/// Ends the process when a critical thread has failed (Java: ZooKeeperServerListenerImpl, ServiceUtils).
 struct EndProcess {
     stop: Sender<ExitCode>,
     metrics: Arc<ServerMetrics>,
@@ -788,7 +788,7 @@ impl ZooKeeperServerListener for EndProcess {
     fn notify_stopping(&self, thread_name: &str, exit_code: ExitCode) {
         self.metrics.unrecoverable_error_count.add(1);
         info!(target: LOG, "Thread {thread_name} exits, error code {}", exit_code.value());
-        // Somebody else has asked already when it is full.
+        // A full channel means that the end was requested before.
         let _asked_before = self.stop.try_send(exit_code);
     }
 }

@@ -1,12 +1,12 @@
-//! zoo.cfg (Java: server/quorum/QuorumPeerConfig.java).
+//! Parses and checks zoo.cfg (Java: server/quorum/QuorumPeerConfig.java).
 //!
-//! The face: reads the static file and, where it names one, the dynamic file; checks them as Java
-//! does. The keys are in `keys`, the members of the ensemble in [`dynamic_file`].
+//! This file holds the public interface: it reads the static file and the dynamic file that it may name, and checks
+//! them as Java does. The keys are in `keys`, the members of the ensemble in [`dynamic_file`].
 //!
-//! Differs from Java: errors name file and line; a key that is written twice, a tick below 1 and
-//! members of a group about whom nothing is known are spoken of; `multiAddress.enabled` in zoo.cfg
-//! allows several addresses for a server, which Java reads from the system property alone. What is
-//! not served yet is refused by name ([`QuorumPeerConfig::check_supported`]).
+//! Differs from Java: Errors name the file and the line. A duplicate key, a tickTime below 1, and group members that
+//! are neither participants nor have a weight are reported. `multiAddress.enabled` in zoo.cfg allows several
+//! addresses for a server; Java reads only the system property. Features that are not supported yet are refused by
+//! name ([`QuorumPeerConfig::check_supported`]).
 
 pub mod config_files;
 pub mod dynamic_file;
@@ -34,35 +34,35 @@ use dynamic_file::{QuorumMembers, Reading};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig";
 
-/// Beside the static file: the configuration that was proposed last and may not be in effect yet.
+/// The suffix of the file, beside the static one, with the last proposed configuration, which may not be in effect
+/// yet.
 pub const NEXT_DYNAMIC_CONFIG_FILE_SUFFIX: &str = ".dynamic.next";
 
-/// The purge task keeps at least so many snapshots.
+/// The minimum number of snapshots that the purge task keeps.
 const MIN_SNAP_RETAIN_COUNT: i32 = 3;
 
-/// Everything that zoo.cfg says. A field is named as its key; -1 stands for "not set" where Java
-/// says so.
+/// The content of zoo.cfg. Fields are named like their keys; -1 means "not set" where it does in Java.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumPeerConfig {
-    /// Where clients connect, from clientPort and clientPortAddress or from this server's line.
+    /// The client address, from clientPort and clientPortAddress or from this server's line.
     pub client_port_address: Option<InetSocketAddress>,
-    /// Where clients connect with TLS.
+    /// The client address for TLS.
     pub secure_client_port_address: Option<InetSocketAddress>,
-    /// Where observers connect to any server; 0 is off.
+    /// The port at which any server accepts observers; 0 is off.
     pub observer_master_port: i32,
-    /// Snapshots, `myid`, epochs.
+    /// The directory of snapshots, `myid` and epochs.
     pub data_dir: PathBuf,
-    /// Transaction logs; `data_dir` if not set.
+    /// The directory of transaction logs; `data_dir` if not set.
     pub data_log_dir: PathBuf,
-    /// The file with the members of the ensemble, if they are not in zoo.cfg.
+    /// The dynamic file, if the members are not in zoo.cfg.
     pub dynamic_config_file: Option<PathBuf>,
-    /// zoo.cfg; `None` when the settings came from elsewhere.
+    /// The path of zoo.cfg; `None` when the settings came from elsewhere.
     pub config_file: Option<PathBuf>,
     /// The text of zoo.cfg.
     pub initial_config: Option<String>,
     /// The length of a tick.
     pub tick_time_ms: i32,
-    /// Connections that one client address may have; 0 is no limit.
+    /// The limit of connections per client address; 0 means no limit.
     pub max_client_cnxns: i32,
     /// The shortest session timeout: two ticks if not set.
     pub min_session_timeout_ms: i32,
@@ -72,74 +72,72 @@ pub struct QuorumPeerConfig {
     pub metrics_provider_class_name: String,
     /// The provider's settings, without their prefix.
     pub metrics_provider_configuration: BTreeMap<String, String>,
-    /// Sessions known to one server only.
+    /// Whether a session may be local to one server.
     pub local_sessions_enabled: bool,
-    /// A local session becomes a global one when it makes an ephemeral node.
+    /// Whether a local session becomes a global one when it creates an ephemeral node.
     pub local_sessions_upgrading_enabled: bool,
-    /// Connections that may wait to be accepted; -1 means Java's 50.
+    /// The backlog of the client port; -1 means Java's 50.
     pub client_port_listen_backlog: i32,
-    /// How long a learner may take to connect and to load the leader's data; required in an
-    /// ensemble.
+    /// The limit for a learner to connect and to load the leader's data; required in an ensemble.
     pub init_limit_ticks: i32,
     /// How far a learner may fall behind; required in an ensemble.
     pub sync_limit_ticks: i32,
-    /// How long a learner tries to reach its master; 0 means `init_limit_ticks`.
+    /// The limit for a learner to reach its master; 0 means `init_limit_ticks`.
     pub connect_to_learner_master_limit_ticks: i32,
     /// Always 3, fast leader election over TCP.
     pub election_alg: i32,
-    /// Quorum and election ports at all addresses.
+    /// Whether the quorum and election ports listen on all addresses.
     pub quorum_listen_on_all_ips: bool,
     /// The number in `myid`; `None` when that file is missing.
     pub server_id: Option<Sid>,
     /// The members of the ensemble (Java: quorumVerifier).
     pub quorum_members: QuorumMembers,
-    /// Members that were proposed last, from the file `.dynamic.next` (Java:
-    /// lastSeenQuorumVerifier).
+    /// The members that were proposed last, from the file `.dynamic.next` (Java: lastSeenQuorumVerifier).
     pub last_seen_quorum_members: Option<QuorumMembers>,
-    /// Snapshots that the purge task keeps.
+    /// The number of snapshots that the purge task keeps.
     pub snap_retain_count: i32,
     /// Hours between two purges; 0 or less is off.
     pub purge_interval_hours: i32,
-    /// Observers write logs and snapshots.
+    /// Whether an observer writes logs and snapshots.
     pub sync_enabled: bool,
-    /// What this server is; the list of servers wins over the key.
+    /// The role of this server; the list of servers wins over the key.
     pub peer_type: LearnerType,
-    /// A single participant is a server without an ensemble (Java: static).
+    /// Whether a single participant runs standalone (Java: static).
     pub standalone_enabled: bool,
-    /// The ensemble's configuration may be changed while it runs (Java: static).
+    /// Whether the membership may change at run time (Java: static).
     pub reconfig_enabled: bool,
-    /// TLS between servers.
+    /// Whether servers use TLS between each other.
     pub ssl_quorum: bool,
-    /// Servers with and without TLS at the same ports.
+    /// Whether the ports accept servers with and without TLS.
     pub port_unification: bool,
-    /// Certificates are read again when their files change.
+    /// Whether certificates are reloaded when their files change.
     pub ssl_quorum_reload_cert_files: bool,
     /// SASL between servers.
     pub quorum_auth: QuorumAuthConfig,
-    /// Threads that open connections between servers.
+    /// The number of threads that open connections between servers.
     pub quorum_cnxn_threads_size: i32,
-    /// Several addresses for a server.
+    /// The settings for servers with several addresses.
     pub multi_address: MultiAddressConfig,
-    /// The file that decides between two participants.
+    /// The oracle file, which decides between two participants.
     pub oracle_path: Option<PathBuf>,
-    /// Warnings of pauses.
+    /// The settings of the JVM pause monitor.
     pub jvm_pause_monitor: JvmPauseMonitorConfig,
-    /// The line of each key.
+    /// The line number of each key.
     lines: BTreeMap<String, usize>,
 }
 
 /// SASL between servers (Java: quorum/auth/QuorumAuth.java).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumAuthConfig {
-    /// Servers may authenticate.
+    /// Whether servers may authenticate with SASL.
     pub enable_sasl: bool,
-    /// A server takes only those that do.
+    /// Whether a server accepts only servers that authenticate.
     pub server_require_sasl: bool,
-    /// A learner connects only to those that do.
+    /// Whether a learner connects only to servers that authenticate.
     pub learner_require_sasl: bool,
-    /// The login of a learner.
+    /// The login context of a learner.
     pub learner_login_context: String,
-    /// The login of a server.
+    /// The login context of a server.
     pub server_login_context: String,
     /// The Kerberos principal of the servers.
     pub service_principal: String,
@@ -158,14 +156,14 @@ impl Default for QuorumAuthConfig {
     }
 }
 
-/// Several addresses for a server.
+/// The settings for servers with several addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MultiAddressConfig {
-    /// They are allowed.
+    /// Whether several addresses are allowed.
     pub enabled: bool,
-    /// They are tried before one is chosen.
+    /// Whether addresses are probed before one is chosen.
     pub reachability_check_enabled: bool,
-    /// How long an address is tried.
+    /// The timeout for probing an address.
     pub reachability_check_timeout_ms: i32,
 }
 
@@ -179,7 +177,7 @@ impl Default for MultiAddressConfig {
     }
 }
 
-/// What is known while the lines are read.
+/// The state while a file is parsed.
 struct Parsing<'a> {
     config: QuorumPeerConfig,
     properties: &'a mut SystemProperties,
@@ -193,7 +191,7 @@ struct Parsing<'a> {
 }
 
 impl Default for QuorumPeerConfig {
-    /// Java's defaults; the directories are empty until a file has named them.
+    /// Java's defaults; the directories are empty until a file sets them.
     fn default() -> Self {
         let server = ServerConfig::new(None, "");
         Self {
@@ -251,7 +249,7 @@ impl QuorumPeerConfig {
         Self::parse_with(path, properties, &|host| net_utils::resolve_host(host, prefer_ipv6))
     }
 
-    /// As [`parse`](Self::parse), with somebody to ask for host names.
+    /// Like [`parse`](Self::parse), with a custom resolver of host names.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -272,7 +270,7 @@ impl QuorumPeerConfig {
         Ok(config)
     }
 
-    /// Takes the settings of one file over (Java: parseProperties). `file` is for messages.
+    /// Parses the settings of one file (Java: parseProperties). `file` is for messages.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -325,13 +323,13 @@ impl QuorumPeerConfig {
         Ok(config)
     }
 
-    /// Whether this server is one of an ensemble; else it runs alone (Java: isDistributed).
+    /// Whether this server is a member of an ensemble; otherwise it runs standalone (Java: isDistributed).
     #[must_use]
     pub fn is_distributed(&self) -> bool {
         !self.standalone_enabled || self.quorum_members.voting_members().count() > 1
     }
 
-    /// What a server without an ensemble needs of it (Java: ServerConfig.readFrom).
+    /// The settings that a standalone server needs (Java: ServerConfig.readFrom).
     #[must_use]
     pub fn server_config(&self) -> ServerConfig {
         ServerConfig {
@@ -352,10 +350,10 @@ impl QuorumPeerConfig {
         }
     }
 
-    /// Which member this is.
+    /// The id of this member.
     ///
     /// # Errors
-    /// When nothing says so, or the number leaves no room for the owners of nodes with a time to live.
+    /// When the id is missing, or so large that the owners of TTL nodes have no room beside it.
     pub fn my_id(&self, properties: &SystemProperties) -> Result<Sid, ConfigError> {
         let rule = |what: String| ConfigError::Rule {
             place: Place { file: self.data_dir.join("myid"), line: 1 },
@@ -367,14 +365,14 @@ impl QuorumPeerConfig {
         Ok(id)
     }
 
-    /// The line on which a key stands.
+    /// The line number of a key.
     #[must_use]
     pub fn line_of(&self, key: &str) -> Option<usize> {
         self.lines.get(key).copied()
     }
 
-    /// Keeps zoo.cfg as it is in `zoo.cfg.bak` where the members stand in it and a change of the ensemble would take them
-    /// out (Java does so while it reads the file).
+    /// Copies zoo.cfg to `zoo.cfg.bak` if it lists the members and a reconfiguration would remove them from it (Java
+    /// does so while it reads the file).
     ///
     /// # Errors
     /// When the copy cannot be written.
@@ -399,7 +397,7 @@ impl QuorumPeerConfig {
         } else if !auth.enable_sasl && auth.learner_require_sasl {
             ("enableSasl", "learnerRequireSasl")
         } else if !auth.learner_require_sasl && auth.server_require_sasl {
-            // A server that asks others for what it does not do itself could not join.
+            // A server that requires SASL but does not use it itself could not join others like it.
             ("learnerRequireSasl", "serverRequireSasl")
         } else {
             return Ok(());
@@ -438,7 +436,7 @@ impl QuorumPeerConfig {
         Ok(())
     }
 
-    /// Members, own id, own port, own role (Java: setupQuorumPeerConfig).
+    /// Sets up members, id, client port and role of this server (Java: setupQuorumPeerConfig).
     fn setup_quorum_peer_config(
         &mut self,
         settings: &Properties,
@@ -470,7 +468,7 @@ impl QuorumPeerConfig {
         }
     }
 
-    /// The members in `zoo.cfg.dynamic.next`, if that file is there.
+    /// The members in `zoo.cfg.dynamic.next`, if that file exists.
     fn next_members(
         &self,
         config_file: &Path,
@@ -496,7 +494,7 @@ impl QuorumPeerConfig {
         }
     }
 
-    /// A server without an ensemble needs no `myid`; one that is there must be right.
+    /// A standalone server needs no `myid`, but an existing one must be valid.
     fn setup_my_id(&mut self) -> Result<(), ConfigError> {
         let file = self.data_dir.join("myid");
         if !file.is_file() {
@@ -585,7 +583,7 @@ impl QuorumPeerConfig {
 impl Parsing<'_> {
     fn complete_storage(&mut self) -> Result<(), ConfigError> {
         let config = &mut self.config;
-        // PurgeTxnLog keeps no fewer.
+        // PurgeTxnLog does not accept a smaller number.
         if config.snap_retain_count < MIN_SNAP_RETAIN_COUNT {
             warn!(
                 target: LOG,
@@ -647,7 +645,7 @@ impl Parsing<'_> {
     }
 }
 
-/// Three settings that may also come from the command line; a line of zoo.cfg wins.
+/// Reads the three settings that may also come from the command line; a line in zoo.cfg wins.
 fn multi_address_from(properties: &SystemProperties) -> Result<MultiAddressConfig, ConfigError> {
     let default = MultiAddressConfig::default();
     let timeout_key = "zookeeper.multiAddress.reachabilityCheckTimeoutMs";
@@ -667,7 +665,7 @@ fn multi_address_from(properties: &SystemProperties) -> Result<MultiAddressConfi
     })
 }
 
-/// The settings of a file, and its text.
+/// Reads a file: its settings and its text.
 fn load(file: &Path) -> Result<(Properties, String), ConfigError> {
     let bytes = fs::read(file).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => ConfigError::Missing { file: file.into() },

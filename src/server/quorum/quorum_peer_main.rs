@@ -1,6 +1,6 @@
 //! `QuorumPeerMain`: the server's main class (Java: server/quorum/QuorumPeerMain.java).
 //!
-//! Reads the configuration and falls back to a server without an ensemble, as Java does.
+//! Reads the configuration and falls back to a standalone server, as Java does.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -42,11 +42,11 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 const USAGE: &str = "Usage: zookeeper server configfile | port datadir [ticktime] [maxcnxns]";
 
-/// The logger of what a server says of itself at start.
+/// The logger for the startup messages of a server.
 const SERVER_LOG: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 
-/// Runs a server with these arguments until somebody wants it to stop. `started` is told how to ask
-/// for that; the lines of the log carry the id in `myid`, if there is one.
+/// Runs a server with these arguments until it is asked to stop. `started` receives the channel for that request. If
+/// there is a server id, log lines carry it as `myid`.
 pub fn main(
     args: &[String],
     mut properties: SystemProperties,
@@ -82,7 +82,7 @@ pub fn main(
         Err(problem) => {
             error!(target: LOG, "Invalid config, exiting abnormally: {problem}");
             info!(target: LOG, "{USAGE}");
-            // Nobody is left to be told when standard error is gone.
+            // If standard error is gone, there is nobody left to tell.
             let _gone = writeln!(err, "Invalid config, exiting abnormally: {problem}\n{USAGE}");
             ExitCode::InvalidInvocation
         }
@@ -95,7 +95,7 @@ fn print_start() {
     descriptor_reserve::raise_file_limit();
 }
 
-/// The settings of a member of an ensemble, if it is one; those of the server; and who purges its directories.
+/// The settings of a member if the server is one, the settings of the server, and the purge task for its directories.
 fn read_config(
     args: &[String],
     properties: &mut SystemProperties,
@@ -120,7 +120,7 @@ fn read_config(
         Some(parsed) => parsed.server_config(),
         None => ServerConfig::parse_args(args)?,
     };
-    // Without a file nothing is purged: the default is no interval.
+    // Without a file nothing is purged, because the default interval is off.
     let parsed = parsed.unwrap_or_default();
     let purge = DatadirCleanupManager::new(
         &config.data_dir,
@@ -139,7 +139,7 @@ struct Member {
     stop: Receiver<ExitCode>,
 }
 
-/// Runs a member until somebody wants it to stop (Java: runFromConfig).
+/// Runs a member until it is asked to stop (Java: runFromConfig).
 fn run_from_config(
     config: &QuorumPeerConfig,
     server_config: &ServerConfig,
@@ -166,7 +166,7 @@ fn run_from_config(
     match result {
         Ok((member, provider)) => {
             started(stop.0);
-            // The peer keeps a sender: the channel does not break.
+            // The peer keeps a sender, so the channel stays connected.
             let exit_code = member.stop.recv().unwrap_or(ExitCode::ExecutionFinished);
             member.audit.add_zk_stop_audit_log();
             member.peer.shutdown();
@@ -194,13 +194,13 @@ fn run_from_config(
 /// Why a member does not start.
 #[derive(Debug, thiserror::Error)]
 enum MemberError {
-    /// As any server.
+    /// For a reason that any server may have.
     #[error(transparent)]
     Server(#[from] StartError),
-    /// As a member.
+    /// For a reason that only a member may have.
     #[error(transparent)]
     Peer(#[from] PeerStartError),
-    /// It is not said which member it is.
+    /// The server id is missing or invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }

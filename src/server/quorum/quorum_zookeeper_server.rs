@@ -1,4 +1,4 @@
-//! What the servers of all roles in an ensemble have in common (Java: server/quorum/QuorumZooKeeperServer.java).
+//! The common part of the servers of all roles in an ensemble (Java: server/quorum/QuorumZooKeeperServer.java).
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumZooKeeperServer";
 
-/// The request that must go before this one: a local session that makes an ephemeral node has to be a global one first
-/// (Java: checkUpgradeSession).
+/// The request that must precede this one: a local session must become a global one before it creates an ephemeral
+/// node (Java: checkUpgradeSession).
 ///
 /// # Errors
-/// [`KeeperError::EphemeralOnLocalSession`] when local sessions stay local; [`KeeperError::BadArguments`] for a mode that
-/// is none. A request that cannot be decoded is Prep's to refuse.
+/// [`KeeperError::EphemeralOnLocalSession`] when local sessions stay local; [`KeeperError::BadArguments`] for an
+/// invalid create mode. A request that cannot be decoded passes, and Prep refuses it.
 pub fn check_upgrade_session(
     peer: &QuorumPeer,
     tracker: &dyn UpgradeableSessionTracker,
@@ -58,7 +58,7 @@ pub fn check_upgrade_session(
     Ok(upgrade_request(tracker, request.session_id))
 }
 
-/// Tells the ensemble of a session that was local (Java: makeUpgradeRequest).
+/// The createSession request that makes a local session known to the ensemble (Java: makeUpgradeRequest).
 fn upgrade_request(
     tracker: &dyn UpgradeableSessionTracker,
     session_id: SessionId,
@@ -69,7 +69,7 @@ fn upgrade_request(
     Some(Box::new(Request::new(None, session_id, 0, op, Some(payload), Arc::new([]))))
 }
 
-/// Notes whether a request makes or ends a session that only this server knows (Java: setLocalSessionFlag).
+/// Marks a request that creates or closes a local session (Java: setLocalSessionFlag).
 pub fn set_local_session_flag(
     local_sessions_enabled: bool,
     tracker: &dyn UpgradeableSessionTracker,
@@ -89,7 +89,7 @@ pub fn set_local_session_flag(
     }
 }
 
-/// Appends what `conf` shows of a member (Java: dumpConf).
+/// Appends the member's part of the output of `conf` (Java: dumpConf).
 pub fn dump_conf(peer: &QuorumPeer, with_membership: bool, out: &mut String) {
     let ports = |addresses: Vec<crate::common::net_utils::InetSocketAddress>| {
         let mut ports: Vec<String> = Vec::new();

@@ -1,8 +1,8 @@
-//! A server that is cut off from its ensemble and goes on answering reads, to clients that have agreed to that (Java:
+//! A server that has no leader and still serves reads to clients that accept this (Java:
 //! server/quorum/ReadOnlyZooKeeperServer.java, and roZkMgr of QuorumPeer.run).
 //!
-//! Threads: `ReadOnlyZooKeeperServerManager`, which starts it when no leader was found for a while. Locks: `Leaf`, for an
-//! instant.
+//! Threads: `ReadOnlyZooKeeperServerManager`, which starts the server when no leader was found for a while. Locks:
+//! `Leaf`, held briefly.
 
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
@@ -29,10 +29,10 @@ use crate::util::sleeper::Sleeper;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.ReadOnlyZooKeeperServer";
 
-/// No leader must have been found for so long, ms, and for a tick.
+/// How long there must be no leader, in ms; at least a tick.
 const LEAST_WAIT_MS: i32 = 2000;
 
-/// What it does differently.
+/// How a read-only server differs from other servers.
 struct ReadOnlyRole {
     peer: Weak<QuorumPeer>,
     local_sessions_enabled: bool,
@@ -48,12 +48,12 @@ impl ServerRole for ReadOnlyRole {
         true
     }
 
-    /// Nobody is there to sync with: ReadOnlyRequestProcessor refuses it.
+    /// There is no leader to sync with; ReadOnlyRequestProcessor refuses the request.
     fn orders_syncs(&self) -> bool {
         true
     }
 
-    /// A session that the ensemble knows may live on somewhere else.
+    /// A global session may still be alive on another server.
     fn validate_session(
         &self,
         _server: &ZooKeeperServer,
@@ -87,7 +87,7 @@ impl ServerRole for ReadOnlyRole {
     }
 }
 
-/// A server that is to start when no leader is found.
+/// A server that starts when no leader is found.
 pub struct ReadOnlyZooKeeperServer {
     peer: Arc<QuorumPeer>,
     sleeper: Sleeper,
@@ -96,10 +96,10 @@ pub struct ReadOnlyZooKeeperServer {
 }
 
 impl ReadOnlyZooKeeperServer {
-    /// Waits, on a thread of its own, and starts the server if there is still no leader then.
+    /// Waits on its own thread, then starts the server if there is still no leader.
     ///
     /// # Errors
-    /// When the system has no room for the thread.
+    /// When the thread cannot be started.
     pub fn start(peer: &Arc<QuorumPeer>) -> io::Result<Arc<Self>> {
         info!(target: LOG, "Attempting to start ReadOnlyZooKeeperServer");
         let this = Arc::new(Self {
@@ -140,7 +140,7 @@ impl ReadOnlyZooKeeperServer {
             clock: Arc::clone(peer.clock()),
             metrics: Arc::clone(peer.metrics()),
         });
-        // The first and only one of this role.
+        // The tracker is set only once for this role.
         let _is_first = role.tracker.set(Arc::clone(&tracker));
         if let Err(problem) = tracker.start(server.listener()) {
             return error!(target: LOG, "FAILED to start ReadOnlyZooKeeperServer: {problem}");
@@ -152,7 +152,7 @@ impl ReadOnlyZooKeeperServer {
         info!(target: LOG, "Read-only server started");
     }
 
-    /// Ends it: there is a leader, or the end of the process has come.
+    /// Shuts the server down, because there is a leader or the process ends.
     pub fn shutdown(&self) {
         self.sleeper.stop();
         let thread = self.thread.lock().take();

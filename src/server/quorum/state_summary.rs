@@ -1,18 +1,18 @@
-//! How much of the history a server has (Java: server/quorum/StateSummary.java).
+//! How recent a server's history is (Java: server/quorum/StateSummary.java).
 
 use crate::ids::{PeerEpoch, Zxid};
 
-/// The epoch that a server has entered last, and its last transaction. The order is that of the fields.
+/// The last epoch that a server has entered, and its last transaction. Field order defines the ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StateSummary {
-    /// The epoch whose history it has.
+    /// The server's current epoch.
     pub current_epoch: PeerEpoch,
-    /// Its last transaction.
+    /// The zxid of its last transaction.
     pub last_zxid: Zxid,
 }
 
 impl StateSummary {
-    /// Whether this one has something that the other one lacks.
+    /// Whether this history has a transaction that the other one lacks.
     #[must_use]
     pub fn is_more_recent_than(&self, other: &Self) -> bool {
         self > other

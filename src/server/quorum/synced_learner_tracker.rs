@@ -1,6 +1,7 @@
-//! Who has agreed, for each configuration that must agree (Java: server/quorum/SyncedLearnerTracker.java).
+//! Counts acknowledgements against each configuration that must agree (Java:
+//! server/quorum/SyncedLearnerTracker.java).
 //!
-//! While the ensemble changes there are two: a quorum of both is needed. No locks: it belongs to whoever counts.
+//! During a reconfiguration there are two configurations, and both need a quorum. It has no lock; its owner counts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,25 +9,25 @@ use std::sync::Arc;
 use super::flexible::quorum_verifier::QuorumVerifier;
 use crate::ids::Sid;
 
-/// Acknowledgements of voters.
+/// The acknowledgements of voters.
 #[derive(Clone, Debug, Default)]
 pub struct SyncedLearnerTracker {
     pairs: Vec<(Arc<dyn QuorumVerifier>, BTreeSet<Sid>)>,
 }
 
 impl SyncedLearnerTracker {
-    /// Nobody must agree yet, and nobody has.
+    /// A tracker without configurations and acknowledgements.
     #[must_use]
     pub const fn new() -> Self {
         Self { pairs: Vec::new() }
     }
 
-    /// A quorum of that configuration must agree, too.
+    /// Adds a configuration, of which a quorum must agree, too.
     pub fn add_quorum_verifier(&mut self, verifier: Arc<dyn QuorumVerifier>) {
         self.pairs.push((verifier, BTreeSet::new()));
     }
 
-    /// That server agrees; true when it votes in one of the configurations.
+    /// Records the acknowledgement of a server; true if it is a voter in one of the configurations.
     pub fn add_ack(&mut self, sid: Sid) -> bool {
         let mut counts = false;
         for (verifier, acks) in &mut self.pairs {
@@ -38,7 +39,7 @@ impl SyncedLearnerTracker {
         counts
     }
 
-    /// Whether that server votes in all of the configurations (Java: hasSid).
+    /// Whether the server is a voter in all configurations (Java: hasSid).
     #[must_use]
     pub fn is_voter_of_all(&self, sid: Sid) -> bool {
         self.pairs.iter().all(|(verifier, _)| verifier.is_voter(sid))
@@ -50,12 +51,12 @@ impl SyncedLearnerTracker {
         self.pairs.iter().all(|(verifier, acks)| verifier.contains_quorum(acks))
     }
 
-    /// The configurations, and who of them has agreed (Java: qvAcksetPairs).
+    /// The configurations, each with the voters that have agreed (Java: qvAcksetPairs).
     pub fn ack_sets(&self) -> impl Iterator<Item = (&Arc<dyn QuorumVerifier>, &BTreeSet<Sid>)> {
         self.pairs.iter().map(|(verifier, acks)| (verifier, acks))
     }
 
-    /// Who has agreed, as in the logs: `[1, 2],[1, 2]` (Java: ackSetsToString).
+    /// The voters that have agreed, in the format of Java's logs: `[1, 2],[1, 2]` (Java: ackSetsToString).
     #[must_use]
     pub fn ack_sets_to_string(&self) -> String {
         let sets = self.pairs.iter().map(|(_, acks)| format!("{:?}", Vec::from_iter(acks)));

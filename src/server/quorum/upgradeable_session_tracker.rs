@@ -1,6 +1,6 @@
-//! Local sessions that become global ones (Java: server/quorum/UpgradeableSessionTracker.java).
+//! Local sessions that can become global ones (Java: server/quorum/UpgradeableSessionTracker.java).
 //!
-//! Locks: `Leaf`, for an instant.
+//! Locks: `Leaf`, held briefly.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,29 +20,29 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.UpgradeableSessionTracker";
 
-/// A tracker of a member of an ensemble.
+/// The session tracker of a member.
 pub trait UpgradeableSessionTracker: SessionTracker {
-    /// Whether only this server knows the session.
+    /// Whether the session is known to this server only.
     fn is_local_session(&self, id: SessionId) -> bool;
 
-    /// Whether the ensemble knows the session.
+    /// Whether the session is known to the ensemble.
     fn is_global_session(&self, id: SessionId) -> bool;
 
-    /// Makes a local session a global one, as far as this server can: its timeout for the transaction that tells the
-    /// others. None when it is not local, or not any more.
+    /// Turns a local session into an upgrading one and returns its timeout, for the transaction that makes it global.
+    /// `None` when the session is not local, or not any more.
     fn upgrade_session(&self, id: SessionId) -> Option<i32>;
 }
 
-/// The local sessions of a member; there are none unless `localSessionsEnabled`.
+/// The local sessions of a member; none unless `localSessionsEnabled` is on.
 #[derive(Default)]
 pub struct LocalSessions {
     tracker: Option<LocalSessionTracker>,
-    /// Those whose transaction is under way.
+    /// The sessions whose createSession transaction is in progress.
     upgrading: Option<RankedMutex<BTreeSet<SessionId>>>,
 }
 
 impl LocalSessions {
-    /// There can be local sessions (Java: createLocalSessionTracker).
+    /// Local sessions are enabled (Java: createLocalSessionTracker).
     #[must_use]
     pub fn enabled(
         expirer: Weak<dyn SessionExpirer>,
@@ -56,81 +56,81 @@ impl LocalSessions {
         Self { tracker: Some(tracker), upgrading: Some(upgrading) }
     }
 
-    /// Whether there can be local sessions.
+    /// Whether local sessions are enabled.
     #[must_use]
     pub const fn is_enabled(&self) -> bool {
         self.tracker.is_some()
     }
 
-    /// Who tracks them.
+    /// The tracker of the local sessions.
     #[must_use]
     pub fn tracker(&self) -> Option<&SessionTrackerImpl> {
         self.tracker.as_ref().map(LocalSessionTracker::tracker)
     }
 
-    /// Makes a session; none when there can be no local ones.
+    /// Creates a local session; `None` when local sessions are disabled.
     #[must_use]
     pub fn create_session(&self, timeout_ms: i32) -> Option<SessionId> {
         self.tracker.as_ref().map(|tracker| tracker.create_session(timeout_ms))
     }
 
-    /// Whether it is one of them.
+    /// Whether the session is local.
     #[must_use]
     pub fn is_local_session(&self, id: SessionId) -> bool {
         self.tracker.as_ref().is_some_and(|tracker| tracker.is_local_session(id))
     }
 
-    /// Whether it is on its way to be a global one.
+    /// Whether the session is being upgraded.
     #[must_use]
     pub fn is_upgrading_session(&self, id: SessionId) -> bool {
         self.upgrading.as_ref().is_some_and(|upgrading| upgrading.lock().contains(&id))
     }
 
-    /// The ensemble knows it now.
+    /// The upgrade is complete: the ensemble knows the session.
     pub fn finished_upgrading(&self, id: SessionId) {
         if let Some(upgrading) = &self.upgrading {
             upgrading.lock().remove(&id);
         }
     }
 
-    /// Takes a session away from the local ones; `track` is told its timeout before anybody could miss it (Java:
-    /// upgradeSession).
+    /// Removes a session from the local ones. `track` receives its timeout first, so that the session is never
+    /// without a tracker (Java: upgradeSession).
     #[must_use]
     pub fn upgrade_session(&self, id: SessionId, track: impl FnOnce(i32)) -> Option<i32> {
         let (tracker, upgrading) = (self.tracker.as_ref()?, self.upgrading.as_ref()?);
         let timeout_ms = tracker.sessions().timeout_ms(id)?;
         track(timeout_ms);
         upgrading.lock().insert(id);
-        // Two requests of one session: one of them upgrades it.
+        // If two requests of the session compete, only one of them upgrades it.
         let taken = tracker.take(id)?;
         info!(target: LOG, "Upgrading session {id}");
         Some(taken)
     }
 
-    /// Forgets the session.
+    /// Removes the session.
     pub fn remove_session(&self, id: SessionId) {
         if let Some(tracker) = self.tracker() {
             tracker.remove_session(id);
         }
     }
 
-    /// How many there are.
+    /// The number of local sessions.
     #[must_use]
     pub fn count(&self) -> usize {
         self.tracker.as_ref().map_or(0, |tracker| tracker.sessions().len())
     }
 
-    /// Their ids.
+    /// The ids of the local sessions.
     #[must_use]
     pub fn sessions(&self) -> BTreeSet<SessionId> {
         let sessions = self.tracker.as_ref().map(|tracker| tracker.sessions().to_map());
         sessions.map_or_else(BTreeSet::new, |sessions| sessions.into_keys().collect())
     }
 
-    /// Begins to expire them.
+    /// Starts to expire local sessions.
     ///
     /// # Errors
-    /// When the system has no room for the thread.
+    /// When the thread cannot be started.
     pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.tracker.as_ref().map_or(Ok(()), |tracker| tracker.start(listener))
     }

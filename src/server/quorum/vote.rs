@@ -1,52 +1,53 @@
-//! Whom a server votes for, or follows (Java: server/quorum/Vote.java).
+//! The leader that a server votes for or follows (Java: server/quorum/Vote.java).
 
 use std::fmt;
 
 use super::quorum_peer::ServerState;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 
-/// The round of a vote that belongs to none.
+/// The round of a vote outside any election.
 pub const NO_ROUND: i64 = -1;
 
-/// A vote, and in which state whoever gave it was.
+/// A vote, together with the state of the server that cast it.
 #[derive(Clone, Copy, Debug)]
 pub struct Vote {
-    /// The format of the notification that brought it; 0 is the oldest one.
+    /// The format version of the notification that carried the vote; 0 is the oldest format.
     pub version: i32,
-    /// The server that is to lead.
+    /// The proposed leader.
     pub id: Sid,
-    /// The last transaction of that server.
+    /// The last zxid of the proposed leader.
     pub zxid: Zxid,
-    /// The round of elections in which it was given (Java: electionEpoch).
+    /// The election round in which the vote was cast (Java: electionEpoch).
     pub election_epoch: i64,
-    /// The epoch of that server's history.
+    /// The peer epoch of the proposed leader.
     pub peer_epoch: PeerEpoch,
-    /// What whoever gave it was doing.
+    /// The state of the server that cast the vote.
     pub state: ServerState,
 }
 
 impl Vote {
-    /// A vote for a server, in no round.
+    /// A vote outside any round.
     #[must_use]
     pub const fn new(id: Sid, zxid: Zxid, peer_epoch: PeerEpoch) -> Self {
         Self::in_round(id, zxid, NO_ROUND, peer_epoch)
     }
 
-    /// A vote for a server of whose epoch nothing is known, in no round.
+    /// A vote outside any round for a leader whose epoch is unknown.
     #[must_use]
     pub const fn of_leader(id: Sid, zxid: Zxid) -> Self {
         Self::new(id, zxid, PeerEpoch(-1))
     }
 
-    /// A vote in a round.
+    /// A vote in an election round.
     #[must_use]
     pub const fn in_round(id: Sid, zxid: Zxid, election_epoch: i64, peer_epoch: PeerEpoch) -> Self {
         Self { version: 0, id, zxid, election_epoch, peer_epoch, state: ServerState::Looking }
     }
 
-    /// Whether the two agree (Java: equals). No equivalence: while one of them is looked for, all counts; among settled ones
-    /// neither zxid nor round do, for they depend on when a server came, and between one of the oldest format and a newer one
-    /// not even the epoch does (ZOOKEEPER-1732, -1805).
+    /// Whether two votes agree (Java: equals). This is not an equivalence relation. If one of the two voters is
+    /// LOOKING, all fields must match. Between settled voters, zxid and round do not matter, because they depend on
+    /// when a server joined. If exactly one of the two votes has the oldest format, not even the epoch matters
+    /// (ZOOKEEPER-1732, -1805).
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         if self.id != other.id {
@@ -61,7 +62,7 @@ impl Vote {
     }
 }
 
-/// As in the logs: `(id, zxid, epoch)`, the last two in hexadecimal.
+/// The format of Java's logs: `(id, zxid, epoch)`, with zxid and epoch in hexadecimal.
 impl fmt::Display for Vote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({}, {:x}, {:x})", self.id, self.zxid, self.peer_epoch)

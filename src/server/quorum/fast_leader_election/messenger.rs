@@ -1,10 +1,10 @@
-//! Notifications out and in (Java: Messenger of server/quorum/FastLeaderElection.java).
+//! Sends and receives notifications (Java: Messenger of server/quorum/FastLeaderElection.java).
 //!
 //! Threads: `WorkerSender[myid=N]`, `WorkerReceiver[myid=N]`.
 //!
-//! Differs from Java: a configuration is read only when it is newer than this server's, for reading it looks host names up;
-//! and an election starts anew for it only when it was taken into effect, which Java would repeat for ever on a server whose
-//! configuration must not change.
+//! Differs from Java: A received configuration is parsed only if it is newer than this server's, because parsing
+//! resolves host names. The election restarts only if the new configuration took effect; on a server whose
+//! configuration must not change, Java would restart it for ever.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::quorum::quorum_cnx_manager::Message;
 use crate::server::quorum::quorum_peer::ServerState;
 
-/// How long the receiver waits before it looks around.
+/// How long the receiver waits for a message before it checks for shutdown.
 const POLL: Duration = Duration::from_secs(3);
 
-/// What is to be said to one server (Java: ToSend).
+/// A notification to send to one server (Java: ToSend).
 pub(super) struct ToSend {
     pub(super) leader: Sid,
     pub(super) zxid: Zxid,
     pub(super) election_epoch: i64,
     pub(super) state: ServerState,
     pub(super) peer_epoch: PeerEpoch,
-    /// The recipient.
+    /// The server that receives it.
     pub(super) sid: Sid,
 }
 
-/// What comes after a message.
+/// What the receiver does after a message.
 #[derive(PartialEq, Eq)]
 enum Next {
-    /// The next one.
+    /// Handle the next message.
     Message,
-    /// A new election, with the new configuration.
+    /// Start a new election with the new configuration.
     Restart,
 }
 
@@ -102,7 +102,7 @@ impl FastLeaderElection {
         Next::Message
     }
 
-    /// While looking for a leader, a server takes over a configuration that is newer than its own.
+    /// A LOOKING server adopts a configuration that is newer than its own.
     fn take_newer_config(&self, frame: &NotificationFrame, sid: Sid) -> Next {
         let current = self.peer.quorum_verifier();
         let version = frame.config_version();
@@ -139,7 +139,7 @@ impl FastLeaderElection {
         Next::Message
     }
 
-    /// Somebody without a vote, as an observer, wants to know who leads.
+    /// A server without a vote, such as an observer, asks for the leader.
     fn answer_non_voter(&self, sid: Sid) {
         let Some(vote) = self.peer.current_vote() else { return };
         self.send_queue.offer(ToSend {
@@ -196,7 +196,7 @@ impl FastLeaderElection {
         }
     }
 
-    /// Somebody looks for the leader that this server has.
+    /// A LOOKING server asks for the leader that this server has.
     fn answer_late_comer(&self, sid: Sid, my_state: ServerState) {
         self.peer.report_looking_sid(sid);
         let Some(vote) = self.peer.current_vote() else { return };

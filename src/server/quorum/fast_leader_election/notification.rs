@@ -1,61 +1,62 @@
-//! What servers tell each other in elections (Java: Notification, buildMsg and the first half of WorkerReceiver.run of
-//! server/quorum/FastLeaderElection.java).
+//! The wire format of election notifications (Java: Notification, buildMsg and the first half of WorkerReceiver.run
+//! of server/quorum/FastLeaderElection.java).
 //!
-//! The form has grown: without an epoch (28 bytes), with one (36), with a version (40, since 3.4.6), with the configuration
-//! (since 3.5). It is written in the last form; those of 3.4 read what they know of it.
+//! The format has grown over time: first without an epoch (28 bytes), then with an epoch (36), with a version (40,
+//! since 3.4.6), and with the configuration (since 3.5). This server writes the latest format; servers of 3.4 read
+//! the fields that they know.
 
 use crate::ids::{PeerEpoch, Sid, Zxid};
 
-/// The form in which notifications are written.
+/// The format version of the notifications that this server writes.
 pub const CURRENT_VERSION: i32 = 2;
 
-/// Everything has at least this, in bytes.
+/// The length of the oldest format, the minimum of any notification, in bytes.
 const WITHOUT_EPOCH: usize = 28;
 
-/// A notification of 3.4.6 or later; its version is not looked at, as Java does not.
+/// The length of a notification since 3.4.6. As in Java, its version field is ignored.
 const BEFORE_RECONFIG: usize = 40;
 
-/// A notification, as it stands on the wire.
+/// A notification in its wire format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationFrame {
-    /// The number of the sender's state.
+    /// The code of the sender's state.
     pub state: i32,
-    /// The server that the sender wants to lead, or follows.
+    /// The leader that the sender votes for or follows.
     pub leader: Sid,
-    /// The last transaction of that server.
+    /// The last zxid of that leader.
     pub zxid: Zxid,
-    /// The round of elections.
+    /// The election round.
     pub election_epoch: i64,
-    /// The epoch of that server's history.
+    /// The peer epoch of that leader.
     pub peer_epoch: PeerEpoch,
-    /// The form; 0 when it is old.
+    /// The format version; 0 for the old formats.
     pub version: i32,
     /// The text of the sender's configuration, since version 2.
     pub config: Option<Vec<u8>>,
 }
 
-/// Why this is no notification.
+/// Why a message is not a valid notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotificationError {
-    /// Less than there ever was.
+    /// It is shorter than the oldest format.
     #[error("it has {0} bytes only")]
     Short(usize),
     /// It ends too early.
     #[error("it ends too early, after {0} bytes")]
     Partial(usize),
-    /// The configuration cannot be as long.
+    /// The length of the configuration is impossible.
     #[error(
         "Invalid configLength in notification message! capacity={capacity}, configLength={length}"
     )]
     ConfigLength {
-        /// The bytes of the message.
+        /// The length of the message, in bytes.
         capacity: usize,
-        /// What it claims.
+        /// The length that it claims for the configuration.
         length: i32,
     },
 }
 
-/// What is left to be read.
+/// The unread rest of a message.
 struct Rest<'a> {
     bytes: &'a [u8],
     capacity: usize,
@@ -84,10 +85,11 @@ impl<'a> Rest<'a> {
 }
 
 impl NotificationFrame {
-    /// Reads a notification of any form.
+    /// Decodes a notification of any format.
     ///
     /// # Errors
-    /// When it is none. That includes those of 3.4.0 to 3.4.5, which later servers never understood.
+    /// When the message is not valid. This includes the format of 3.4.0 to 3.4.5, which later servers never
+    /// understood.
     pub fn decode(bytes: &[u8]) -> Result<Self, NotificationError> {
         let capacity = bytes.len();
         if capacity < WITHOUT_EPOCH {
@@ -114,7 +116,7 @@ impl NotificationFrame {
         Ok(Self { state, leader, zxid, election_epoch, peer_epoch, version, config })
     }
 
-    /// Writes a notification in the newest form, whatever its version is.
+    /// Encodes a notification in the latest format, whatever its `version` is.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let config = self.config.as_deref().unwrap_or_default();
@@ -131,8 +133,8 @@ impl NotificationFrame {
         bytes
     }
 
-    /// The version of the sender's configuration; 0 when it says nothing of it. Found without reading the rest, for reading
-    /// looks host names up.
+    /// The version of the sender's configuration; 0 if there is none. It is found without parsing the configuration,
+    /// because parsing resolves host names.
     #[must_use]
     pub fn config_version(&self) -> i64 {
         let text = String::from_utf8_lossy(self.config.as_deref().unwrap_or_default());
@@ -145,7 +147,7 @@ impl NotificationFrame {
 mod tests {
     use super::*;
 
-    /// The fields of the oldest form, and the epoch: state FOLLOWING, leader 3, zxid 0x500000007, round 9, epoch 6.
+    /// The fields of the 36-byte format: state FOLLOWING, leader 3, zxid 0x500000007, round 9, epoch 6.
     const FIELDS: [u8; 36] = [
         0, 0, 0, 1, //
         0, 0, 0, 0, 0, 0, 0, 3, //

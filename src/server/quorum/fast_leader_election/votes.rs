@@ -10,17 +10,17 @@ use crate::server::quorum::quorum_peer::ServerState;
 use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 use crate::server::quorum::vote::Vote;
 
-/// Who has voted for whom.
+/// The votes, by the server that cast them.
 pub(super) type Votes = BTreeMap<Sid, Vote>;
 
-/// Whether a candidate has more history than the current one: a later epoch, then a later transaction, then the larger id.
-/// One whose vote weighs nothing never is better.
+/// Whether a candidate has more history than the current one: a later epoch, then a later zxid, then the larger id. A
+/// candidate of weight 0 is never better.
 pub(super) fn is_better(verifier: &dyn QuorumVerifier, candidate: &Vote, current: &Vote) -> bool {
     let rank = |vote: &Vote| (vote.peer_epoch, vote.zxid, vote.id);
     verifier.weight(candidate.id) != 0 && rank(candidate) > rank(current)
 }
 
-/// Who agrees with a vote, in the configuration in effect and in a newer one that was seen.
+/// Counts who agrees with a vote, in the configuration in effect and in a newer last seen one.
 pub(super) fn vote_tracker(
     peer: &dyn ElectionPeer,
     votes: &Votes,
@@ -40,8 +40,8 @@ pub(super) fn vote_tracker(
     tracker
 }
 
-/// Whether a leader leads: it has said so itself, or it is this server, in this round. Else a quorum might follow one that has
-/// crashed, for ever.
+/// Whether a proposed leader really leads: it has said so itself, or it is this server, in this round. Without this
+/// check a quorum might follow a crashed leader for ever.
 pub(super) fn check_leader(
     votes: &Votes,
     leader: Sid,

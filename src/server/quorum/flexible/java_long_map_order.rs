@@ -1,12 +1,13 @@
-//! The order in which Java walks a map whose keys are longs (no Java twin: java.util.HashMap).
+//! The iteration order of a Java map with long keys (no Java twin: java.util.HashMap).
 //!
-//! Configurations are written in it, and end up as the data of a node, which should be the same on all members.
+//! The text of a configuration lists its servers in this order. The text becomes the data of a znode, which should be
+//! the same on all members.
 
-/// Numbers of slots that a map has before it grows, Java's default.
+/// The initial number of slots of a map, Java's default.
 const INITIAL_SLOTS: usize = 16;
 
-/// The keys in the order in which Java's map gives them out. Keys that share a slot come in ascending order; in Java it is
-/// the order in which they were put in, which for a configuration is itself an accident.
+/// Sorts keys into the iteration order of Java's map. Keys in the same slot are in ascending order. Java has them in
+/// insertion order, which for a configuration is accidental anyway.
 pub(super) fn java_long_map_order(keys: impl IntoIterator<Item = i64>) -> Vec<i64> {
     let mut keys: Vec<i64> = keys.into_iter().collect();
     let mut slots = INITIAL_SLOTS;
@@ -18,7 +19,7 @@ pub(super) fn java_long_map_order(keys: impl IntoIterator<Item = i64>) -> Vec<i6
     keys
 }
 
-/// What the map makes of a long: Long.hashCode, then HashMap.hash.
+/// The hash of a long: Long.hashCode, then HashMap.hash.
 const fn hash(key: i64) -> usize {
     let bits = key.cast_unsigned();
     let code = (bits ^ (bits >> 32)) & 0xffff_ffff;

@@ -1,4 +1,4 @@
-//! Java: package org.apache.zookeeper.server.quorum.flexible: what is a quorum.
+//! Java: package org.apache.zookeeper.server.quorum.flexible: which sets of servers are a quorum.
 
 mod java_long_map_order;
 pub mod quorum_hierarchical;

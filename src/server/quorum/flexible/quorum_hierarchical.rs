@@ -1,7 +1,8 @@
-//! More than half of the weight in more than half of the groups (Java: server/quorum/flexible/QuorumHierarchical.java).
+//! More than half of the weight in more than half of the groups (Java:
+//! server/quorum/flexible/QuorumHierarchical.java).
 //!
-//! Differs from Java: a server that is in no group weighs nothing, where Java fails with a NullPointerException. Reading and
-//! checking groups is [`dynamic_file`](crate::server::quorum::quorum_peer_config::dynamic_file)'s.
+//! Differs from Java: A server in no group weighs nothing; Java throws a NullPointerException. The groups are parsed
+//! and checked in [`dynamic_file`](crate::server::quorum::quorum_peer_config::dynamic_file).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +10,17 @@ use super::quorum_verifier::{QuorumVerifier, VerifierKind, voters_of};
 use crate::ids::Sid;
 use crate::server::quorum::quorum_peer_config::dynamic_file::{Hierarchy, QuorumMembers};
 
-/// Counts by groups and weights.
+/// Counts votes by group and weight.
 #[derive(Debug)]
 pub struct QuorumHierarchical {
     members: QuorumMembers,
     voters: BTreeSet<Sid>,
-    /// The weight of all servers of a group; groups without any do not count.
+    /// The total weight of each group; groups of weight 0 are left out.
     weight_of_group: BTreeMap<i64, i64>,
 }
 
 impl QuorumHierarchical {
-    /// A configuration that has groups; without any nobody is a quorum.
+    /// A configuration with groups. Without groups no set of servers is a quorum.
     #[must_use]
     pub fn new(members: QuorumMembers) -> Self {
         let mut this =
@@ -36,7 +37,7 @@ impl QuorumHierarchical {
         self.members.hierarchy.as_ref()
     }
 
-    /// The weight of some servers, by group.
+    /// The total weight of the given servers, by group.
     fn weigh<'a>(&self, sids: impl Iterator<Item = &'a Sid>) -> BTreeMap<i64, i64> {
         let mut weights = BTreeMap::new();
         for sid in sids {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
     use crate::server::quorum::flexible::test_members::voters;
 
-    /// Three groups of three; `weights` from server 1 on, then ones.
+    /// Three groups of three servers. `weights` starts at server 1; the remaining servers have weight 1.
     fn nine(weights: &[i64]) -> QuorumHierarchical {
         let mut members = voters(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let weight =

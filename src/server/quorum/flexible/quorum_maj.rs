@@ -6,7 +6,7 @@ use super::quorum_verifier::{QuorumVerifier, VerifierKind, voters_of};
 use crate::ids::Sid;
 use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
 
-/// Counts heads.
+/// Counts votes, each with the same weight.
 #[derive(Debug)]
 pub struct QuorumMaj {
     members: QuorumMembers,
@@ -14,7 +14,7 @@ pub struct QuorumMaj {
 }
 
 impl QuorumMaj {
-    /// The majority of these; groups and weights do not count.
+    /// A majority of these members; groups and weights are ignored.
     #[must_use]
     pub fn new(mut members: QuorumMembers) -> Self {
         members.hierarchy = None;
@@ -35,7 +35,7 @@ impl QuorumVerifier for QuorumMaj {
         &self.voters
     }
 
-    /// Everybody has one vote.
+    /// Every server has weight 1.
     fn weight(&self, _id: Sid) -> i64 {
         1
     }

@@ -1,7 +1,7 @@
-//! The majority, and between two voters a file that says who goes on alone (Java: server/quorum/flexible/QuorumOracleMaj.java).
+//! A majority, with an oracle file for two voters (Java: server/quorum/flexible/QuorumOracleMaj.java).
 //!
-//! The file's first character is `1` for the server that may go on. Somebody else writes it, and must see to it that only one
-//! server reads a `1`.
+//! When one of two voters is left alone, the file decides whether it goes on. Its first character is `1` for the
+//! server that may. Somebody else writes the file and must make sure that only one of the two servers reads `1`.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -20,10 +20,10 @@ use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.flexible.QuorumOracleMaj";
 
-/// An oracle helps out.
+/// The number of voters for which the oracle helps out.
 const VOTERS_OF_AN_ORACLE: usize = 2;
 
-/// Counts heads, and asks when there are two.
+/// Counts votes, and asks the oracle if there are two voters.
 #[derive(Debug)]
 pub struct QuorumOracleMaj {
     majority: QuorumMaj,
@@ -32,7 +32,7 @@ pub struct QuorumOracleMaj {
 }
 
 impl QuorumOracleMaj {
-    /// The majority of these, and the oracle's file.
+    /// A majority of these members, with the path of the oracle file.
     #[must_use]
     pub fn new(members: QuorumMembers, oracle: &Path) -> Self {
         info!(target: LOG, "Oracle is set to {}", oracle.display());

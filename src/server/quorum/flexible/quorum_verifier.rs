@@ -1,9 +1,11 @@
-//! Who belongs to the ensemble, and which of them are a quorum (Java: server/quorum/flexible/QuorumVerifier.java).
+//! The members of the ensemble, and which sets of them are a quorum (Java:
+//! server/quorum/flexible/QuorumVerifier.java).
 //!
-//! A verifier never changes: another version is another verifier ([`from_members`]), where Java has setVersion.
+//! A verifier is immutable: another version is another verifier ([`from_members`]). Java has setVersion instead.
 //!
-//! Differs from Java: an acknowledgement of somebody who does not vote never counts, where Java's majority relies on its
-//! callers for that. What the oracle decides is asked for with what is needed (are there followers?), not with Leader's parts.
+//! Differs from Java: The acknowledgement of a server that does not vote never counts; Java's majority relies on its
+//! callers for that. The methods for the oracle take only what they need (does the leader have followers?), not parts
+//! of Leader.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,7 +28,7 @@ use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 pub enum VerifierKind {
     /// More than half of the voters (Java: QuorumMaj).
     Majority,
-    /// The same, and an oracle between two voters (Java: QuorumOracleMaj).
+    /// A majority, with an oracle for two voters (Java: QuorumOracleMaj).
     OracleMajority,
     /// By groups and weights (Java: QuorumHierarchical).
     Hierarchical,
@@ -40,31 +42,32 @@ pub trait QuorumVerifier: Send + Sync + fmt::Debug {
     /// All members.
     fn members(&self) -> &QuorumMembers;
 
-    /// The ids of those who vote.
+    /// The ids of the voters.
     fn voters(&self) -> &BTreeSet<Sid>;
 
-    /// What the vote of a server weighs; a server of weight 0 never leads.
+    /// The weight of a server's vote; a server of weight 0 never leads.
     fn weight(&self, id: Sid) -> i64;
 
-    /// Whether these are a quorum.
+    /// Whether these servers are a quorum.
     fn contains_quorum(&self, set: &BTreeSet<Sid>) -> bool;
 
-    /// Its version, a zxid; 0 before the first change.
+    /// The version, a zxid; 0 before the first reconfiguration.
     fn version(&self) -> i64 {
         self.members().version
     }
 
-    /// Whether that server votes (Java: getVotingMembers().containsKey).
+    /// Whether the server is a voter (Java: getVotingMembers().containsKey).
     fn is_voter(&self, id: Sid) -> bool {
         self.voters().contains(&id)
     }
 
-    /// The text that members send each other and that the configuration's node has (Java: toString).
+    /// The text that members send each other and that the configuration znode holds (Java: toString).
     fn to_text(&self) -> String {
         to_text(self.members())
     }
 
-    /// Whether the other one says the same (Java: equals). One of the same version does by itself.
+    /// Whether two configurations are the same (Java: equals). Of comparable kinds, two of the same version always
+    /// are.
     fn same_as(&self, other: &dyn QuorumVerifier) -> bool {
         let comparable = match self.kind() {
             VerifierKind::Majority => other.kind() != VerifierKind::Hierarchical,
@@ -74,39 +77,40 @@ pub trait QuorumVerifier: Send + Sync + fmt::Debug {
             && (self.version() == other.version() || same_members(self.members(), other.members()))
     }
 
-    /// The file of the oracle.
+    /// The path of the oracle file.
     fn oracle_path(&self) -> Option<&Path> {
         None
     }
 
-    /// Whether two voters are left to themselves, one of them alone, so that the oracle decides.
+    /// Whether the oracle decides, because one of two voters is alone.
     fn need_oracle(&self) -> bool {
         false
     }
 
-    /// Notes whether a leader has followers that are up to date; whether the oracle decides now.
+    /// Records whether the leader has followers that are up to date; returns whether the oracle decides now.
     fn update_need_oracle(&self, _has_forwarding_followers: bool) -> bool {
         false
     }
 
-    /// What the oracle says.
+    /// The answer of the oracle.
     fn ask_oracle(&self) -> bool {
         false
     }
 
-    /// Whether a leader that has lost its quorum goes on. A leader for which this is true tries anew to commit what it has
-    /// proposed (Java: revalidateOutstandingProp).
+    /// Whether a leader that has lost its quorum keeps leading. If so, it tries again to commit its outstanding
+    /// proposals (Java: revalidateOutstandingProp).
     fn override_quorum_decision(&self, has_forwarding_followers: bool) -> bool {
         self.update_need_oracle(has_forwarding_followers) && self.ask_oracle()
     }
 
-    /// Whether an election in which nobody says anything more is decided (Java: revalidateVoteset).
+    /// Whether an election is decided when no more notifications arrive (Java: revalidateVoteset).
     fn revalidate_voteset(&self, _votes: &SyncedLearnerTracker, _timed_out: bool) -> bool {
         false
     }
 }
 
-/// The verifier of a configuration: by groups and weights when it has any, else by majority, with an oracle when there is one.
+/// The verifier of a configuration: with an oracle if one is set, else hierarchical if there are groups, else by
+/// majority.
 #[must_use]
 pub fn from_members(members: QuorumMembers, oracle: Option<&Path>) -> Arc<dyn QuorumVerifier> {
     match oracle {
@@ -116,7 +120,7 @@ pub fn from_members(members: QuorumMembers, oracle: Option<&Path>) -> Arc<dyn Qu
     }
 }
 
-/// The ids of those who vote.
+/// The ids of the voters.
 pub(super) fn voters_of(members: &QuorumMembers) -> BTreeSet<Sid> {
     members.voting_members().map(|server| server.id).collect()
 }
@@ -124,7 +128,7 @@ pub(super) fn voters_of(members: &QuorumMembers) -> BTreeSet<Sid> {
 fn to_text(members: &QuorumMembers) -> String {
     let mut text = String::new();
     let mut line = |key: &str, id: i64, value: &dyn fmt::Display| {
-        // A string takes whatever is written to it.
+        // Writing to a String never fails.
         let _never_fails = writeln!(text, "{key}.{id}={value}");
     };
     for id in java_long_map_order(members.servers.keys().map(|sid| sid.0)) {
@@ -151,7 +155,7 @@ fn to_text(members: &QuorumMembers) -> String {
     text
 }
 
-/// Whether that leader and voters with lower ids than this one, or none, are a quorum.
+/// Whether `leader` and the voters with ids below `id` are a quorum without the server `id`.
 pub(crate) fn is_spare(verifier: &dyn QuorumVerifier, leader: Sid, id: Sid) -> bool {
     let mut set: BTreeSet<Sid> = verifier.voters().range(..id).copied().collect();
     set.insert(leader);
@@ -165,7 +169,8 @@ fn same_members(one: &QuorumMembers, other: &QuorumMembers) -> bool {
         && one.servers.values().zip(other.servers.values()).all(same_server)
 }
 
-/// Java: QuorumServer.equals. The order of addresses does not count, nor where the client's address was written.
+/// Java: QuorumServer.equals. The order of addresses does not matter, nor the file that the client address comes
+/// from.
 fn same_server(one: &QuorumServer, other: &QuorumServer) -> bool {
     one.id == other.id
         && one.learner_type == other.learner_type
@@ -174,7 +179,7 @@ fn same_server(one: &QuorumServer, other: &QuorumServer) -> bool {
         && one.client_address == other.client_address
 }
 
-/// Whether two servers are reached at the same addresses, in whatever order.
+/// Whether two servers have the same addresses, in any order.
 pub(crate) fn same_addresses(one: &[InetSocketAddress], other: &[InetSocketAddress]) -> bool {
     one.len() == other.len() && one.iter().all(|address| other.contains(address))
 }
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(spare_of(&*five, 5), [3, 4]);
         assert_eq!(spare_of(&*majority_of(&[1, 2]), 1), [0_i64; 0], "both are needed");
         assert_eq!(spare_of(&*majority_of(&[1, 2, 3, 4]), 4), [3]);
-        // Of group 1 the second weighs enough; of group 2 the third does; 17 weighs nothing.
+        // Server 2 has the majority of group 1, server 3 that of group 2; server 17 has weight 0.
         assert_eq!(spare_of(&*from_members(hierarchical(), None), 2), [17]);
     }
 

@@ -9,7 +9,7 @@ use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
 use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
 
-/// A server whose ports follow from its id.
+/// A server whose ports are derived from its id.
 pub(crate) fn server(sid: i64, learner_type: LearnerType) -> QuorumServer {
     let port = u16::try_from(sid % 1000).unwrap() * 10;
     let address = InetSocketAddress::new("127.0.0.1", 1 + port, &|_| None);
@@ -24,13 +24,13 @@ pub(crate) fn server(sid: i64, learner_type: LearnerType) -> QuorumServer {
     }
 }
 
-/// Servers that vote.
+/// An ensemble of these voters.
 pub(crate) fn voters(sids: &[i64]) -> QuorumMembers {
     let servers = sids.iter().map(|sid| (Sid(*sid), server(*sid, LearnerType::Participant)));
     QuorumMembers { servers: servers.collect(), ..QuorumMembers::default() }
 }
 
-/// The majority of servers that vote.
+/// A majority verifier of these voters.
 pub(crate) fn majority_of(sids: &[i64]) -> Arc<dyn QuorumVerifier> {
     from_members(voters(sids), None)
 }

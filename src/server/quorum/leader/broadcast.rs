@@ -1,8 +1,8 @@
-//! Who gets what a leader proposes and commits, and in which order (Java: propose, tryToCommit, processAck, processSync,
+//! Sends proposals and commits to learners, in order (Java: propose, tryToCommit, processAck, processSync,
 //! startForwarding, sendPacket, commit and inform of server/quorum/Leader.java).
 //!
-//! Everything that has to keep its order happens under one lock, `Proposals`: what is proposed, acknowledged, committed, who
-//! gets it, and the answers to `sync`. Under it packets are only queued; they go out when it is released.
+//! One lock, `Proposals`, covers everything that must keep its order: proposals, acknowledgements, commits, the list
+//! of receivers, and the answers to `sync`. Packets are only queued under this lock, and sent after it is released.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::server::server_metrics::ServerMetrics;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 
-/// How often the log repeats what learners do wrong again and again, in ms.
+/// The interval at which the log repeats the errors of learners, in ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// Who waits for a sync.
+/// Who waits for the answer to a sync.
 pub(super) enum SyncWaiter {
     /// A learner.
     Learner(Arc<LearnerHandler>),
@@ -37,7 +37,7 @@ pub(super) enum SyncWaiter {
     Local(Box<Request>),
 }
 
-/// What the lock guards.
+/// The state that the lock guards.
 pub(super) struct Broadcast {
     my_id: Sid,
     verifiers: Vec<Arc<dyn QuorumVerifier>>,
@@ -45,21 +45,21 @@ pub(super) struct Broadcast {
     syncs: SyncRequests<SyncWaiter>,
     forwarding: Vec<Arc<LearnerHandler>>,
     observing: Vec<Arc<LearnerHandler>>,
-    /// Both, to be flushed without the lock.
+    /// Followers and observers, to be flushed without the lock.
     receivers: Arc<[Arc<LearnerHandler>]>,
-    /// Set when the leader serves.
+    /// Set when the leader begins to serve.
     commit_processor: Option<Arc<CommitProcessor>>,
-    /// Proposes nothing more: it has ended, or its zxids have.
+    /// Nothing more is proposed: the leader has ended, or the epoch has no zxids left.
     is_closed: bool,
-    /// Acknowledgements of what was never proposed: a bad learner may send as many as it likes.
+    /// Acknowledgements of unknown proposals. Rate-limited, since a faulty learner may send any number of them.
     future_acks: RateLogger,
-    /// A packet on its way into the outputs of many.
+    /// A buffer for a packet that is serialized once and queued for many learners.
     packet: Vec<u8>,
-    /// The leader's own log is being written.
+    /// Whether the leader's own log is being written.
     is_logging: bool,
-    /// What was proposed when learners were last sent what is queued for them.
+    /// The last proposal at the time when queued packets were last sent to learners.
     sent: Zxid,
-    /// Something else than a proposal is queued.
+    /// Whether a packet other than a proposal is queued.
     is_urgent: bool,
 }
 
@@ -83,14 +83,14 @@ impl Broadcast {
         }
     }
 
-    /// The epoch begins: nothing was proposed in it.
+    /// Begins an epoch, without any proposals.
     pub(super) fn begin(&mut self, start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
         self.verifiers.clone_from(&verifiers);
         self.proposals = Proposals::new(start, verifiers);
         self.sent = start;
     }
 
-    /// The server is there, and the configuration is the one that was agreed on.
+    /// The leader's server has started, and the configuration is the one that was agreed on.
     pub(super) fn begin_serving(
         &mut self,
         verifiers: Vec<Arc<dyn QuorumVerifier>>,
@@ -101,7 +101,7 @@ impl Broadcast {
         self.commit_processor = Some(commit_processor);
     }
 
-    /// Nothing is proposed or answered any more.
+    /// Ends all proposing and answering.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.commit_processor = None;
@@ -132,21 +132,21 @@ impl Broadcast {
         &self.observing
     }
 
-    /// The leader's own log is about to be written; returns those to whom what is queued should be sent before.
+    /// The leader's own log is about to be written. Returns the learners to flush before that.
     pub(super) fn logging_begins(&mut self) -> Arc<[Arc<LearnerHandler>]> {
         self.is_logging = true;
         self.sent_now()
     }
 
-    /// It is written.
+    /// The leader's own log is written.
     pub(super) const fn logging_ends(&mut self) {
         self.is_logging = false;
     }
 
-    /// Those to whom what is queued should be sent now. `None` while it is better kept for a moment: it is proposals alone, the
-    /// log here is being written, and so are, it may be assumed, those of the followers, because an earlier proposal is not
-    /// committed. Followers then get as one group what this log, too, writes as one. What ends that moment, the end of
-    /// the group here or a commit, has this asked again.
+    /// The learners to flush now, or `None` while it pays to wait. That is so while only proposals are queued, the
+    /// leader's log is being written, and an earlier proposal is not committed, so that followers presumably write
+    /// their logs, too. Each follower then receives as one group what the leader also logs as one group. The end of
+    /// the leader's write or a commit ends the wait: the caller then asks again.
     pub(super) fn receivers_now(&mut self) -> Option<Arc<[Arc<LearnerHandler>]>> {
         let awaits_commit = self.sent > self.proposals.last_committed();
         let is_kept = self.is_logging && awaits_commit && !self.is_urgent;
@@ -159,7 +159,7 @@ impl Broadcast {
         self.receivers()
     }
 
-    /// All that may have something to send.
+    /// All learners that may have queued packets.
     pub(super) fn receivers(&self) -> Arc<[Arc<LearnerHandler>]> {
         Arc::clone(&self.receivers)
     }
@@ -168,14 +168,14 @@ impl Broadcast {
         self.receivers = self.forwarding.iter().chain(&self.observing).cloned().collect();
     }
 
-    /// Forgets a learner.
+    /// Removes a learner.
     pub(super) fn remove(&mut self, handler: &Arc<LearnerHandler>) {
         self.forwarding.retain(|other| !Arc::ptr_eq(other, handler));
         self.observing.retain(|other| !Arc::ptr_eq(other, handler));
         self.update_receivers();
     }
 
-    /// A learner that has everything up to `last_seen` gets the rest, and all that follows.
+    /// Sends a learner the proposals that it lacks after `last_seen`, and everything from now on.
     pub(super) fn start_forwarding(
         &mut self,
         handler: &Arc<LearnerHandler>,
@@ -201,7 +201,7 @@ impl Broadcast {
         self.update_receivers();
     }
 
-    /// Sends a transaction to all followers. False when nothing is proposed any more.
+    /// Queues a proposal for all followers. Returns false if nothing is proposed any more.
     pub(super) fn propose(&mut self, request: Box<Request>, zxid: Zxid, now_ms: i64) -> bool {
         if self.is_closed {
             return false;
@@ -216,14 +216,14 @@ impl Broadcast {
         true
     }
 
-    /// When what is proposed and not committed was made, in ms since 1970.
+    /// The creation time of an outstanding proposal, in ms since 1970.
     pub(super) fn time_of(&self, zxid: Zxid) -> Option<i64> {
         self.proposals.time_of(zxid)
     }
 
-    /// A server has it on disk.
+    /// Records that a server has the transaction on disk.
     pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) {
-        // The second ACK of NEWLEADER, behind UPTODATE.
+        // A learner acknowledges UPTODATE with the zxid of NEWLEADER.
         if zxid.counter() == 0 {
             return;
         }
@@ -239,7 +239,8 @@ impl Broadcast {
         }
     }
 
-    /// Commits what has its quorum, and answers the syncs that this, or an answer to a PING, was missing for.
+    /// Commits the proposals that have a quorum. Answers the syncs that waited for these commits or for answers to a
+    /// PING.
     pub(super) fn commit_ready(&mut self, metrics: &ServerMetrics, now_wall_ms: i64) {
         let Some(commit_processor) = self.commit_processor.clone() else { return };
         while let Some(zxid) = self.proposals.committable() {
@@ -278,12 +279,12 @@ impl Broadcast {
         }
     }
 
-    /// The transactions up to that one are applied.
+    /// The tree has all transactions up to `zxid`.
     pub(super) fn applied(&mut self, zxid: Zxid) {
         self.proposals.applied(zxid);
     }
 
-    /// A sync comes in.
+    /// Adds a sync that has come in.
     pub(super) fn sync(&mut self, waiter: SyncWaiter) {
         if self.is_closed {
             return;
@@ -292,13 +293,13 @@ impl Broadcast {
         self.ping_for_syncs();
     }
 
-    /// The learner with that connection.
+    /// The learner that has sent the request.
     pub(super) fn learner_of(&self, request: &Request) -> Option<Arc<LearnerHandler>> {
         let mut all = self.forwarding.iter().chain(&self.observing);
         all.find(|handler| handler.owner() == request.owner).cloned()
     }
 
-    /// Asks those whose word counts whether this is still their leader, if a sync waits for that.
+    /// If a sync is pending, sends PINGs to the voters; their answers confirm that this server still leads.
     pub(super) fn ping_for_syncs(&mut self) {
         if self.syncs.is_empty() {
             return;
@@ -312,7 +313,7 @@ impl Broadcast {
         }
     }
 
-    /// The number of the last sync that is confirmed by a quorum.
+    /// The number of the last sync that a quorum has confirmed.
     fn confirmed_sync(&self) -> u64 {
         let mut confirmed: Vec<(u64, Sid)> = self
             .forwarding
@@ -340,7 +341,7 @@ impl Broadcast {
     }
 }
 
-/// Answers a sync, in its place among the commits.
+/// Answers a sync, in order with the commits.
 fn answer(waiter: SyncWaiter, commit_processor: &CommitProcessor) {
     match waiter {
         SyncWaiter::Learner(handler) => {
@@ -383,7 +384,7 @@ mod tests {
         broadcast.receivers_now().is_some()
     }
 
-    /// One that has sent a proposal, and has another one while its log is written.
+    /// A leader that has sent one proposal and makes another one while its log is being written.
     fn leader_that_logs() -> Broadcast {
         let mut broadcast = leader();
         propose(&mut broadcast, 1);
@@ -410,7 +411,7 @@ mod tests {
         propose(&mut broadcast, 2);
         assert!(!is_sent(&mut broadcast));
         commit(&mut broadcast, 1);
-        // The disk here takes its time, and the others have everything.
+        // The followers have everything; only the local disk is still busy.
         assert!(is_sent(&mut broadcast));
         propose(&mut broadcast, 3);
         assert!(!is_sent(&mut broadcast));

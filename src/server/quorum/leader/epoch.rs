@@ -1,9 +1,9 @@
-//! How a leader and its ensemble agree on a new epoch: which one, who has taken it, who has its history (Java:
-//! getEpochToPropose, waitForEpochAck and waitForNewLeaderAck of server/quorum/Leader.java).
+//! How a leader and its ensemble agree on a new epoch: which epoch, who has accepted it, and who has its history
+//! (Java: getEpochToPropose, waitForEpochAck and waitForNewLeaderAck of server/quorum/Leader.java).
 //!
-//! The leader's own thread and those of its learners wait here for each other. Locks: `Role`, held while the accepted epoch is
-//! written; nobody may promise an epoch before it is on disk. Differs from Java: whoever waits is also woken by the end of the
-//! leader, and the three waits have one lock.
+//! The leader's thread and the threads of its learner handlers wait here for each other. Locks: `Role`, held while
+//! the accepted epoch is written, because no epoch may be promised before it is on disk. Differs from Java: The end
+//! of the leader wakes every waiting thread, and the three waits share one lock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 /// Why there is no agreement.
 #[derive(Debug, Error)]
 pub enum AgreementError {
-    /// Nobody, or too few, within initLimit ticks.
+    /// No quorum within initLimit ticks.
     #[error("Timeout while waiting for {0} (within initLimit ticks)")]
     Timeout(&'static str),
-    /// The leader has ended meanwhile.
+    /// The leader has ended.
     #[error("the leader is shut down")]
     Stopped,
-    /// Such a server must not be led by this one.
+    /// A follower has more history than this leader.
     #[error(
         "Follower is ahead of the leader, leader summary: {} (current epoch), {} (last zxid)",
         .0.current_epoch, .0.last_zxid
@@ -43,12 +43,12 @@ pub enum AgreementError {
     Epoch(#[from] EpochError),
 }
 
-/// Who can be asked for what is on disk (the leader's peer).
+/// Makes promises durable (implemented by the leader's peer).
 pub trait Promises: Send + Sync {
-    /// Promises to follow no older epoch, durably.
+    /// Promises durably not to follow an older epoch.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the promise cannot be written.
     fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError>;
 }
 
@@ -64,9 +64,9 @@ struct State {
     is_quorum_formed: bool,
     is_started: bool,
     is_stopped: bool,
-    /// Since when the leader itself waits for an epoch.
+    /// When the leader's own thread began to wait for an epoch.
     waiting_since: Option<Instant>,
-    /// A voter has changed its mind.
+    /// A voter has changed its mind, so the leader gives up.
     gives_up: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct EpochAgreement {
 }
 
 impl EpochAgreement {
-    /// Nothing is agreed on; each wait ends after `timeout`.
+    /// Nothing is agreed on yet; each wait ends after `timeout`.
     #[must_use]
     pub fn new(my_id: Sid, timeout: Duration) -> Self {
         let state = State { epoch: -1, ..State::default() };
@@ -91,7 +91,7 @@ impl EpochAgreement {
         }
     }
 
-    /// Waits until `is_done`, the end of the leader, or the end of the time.
+    /// Waits until `is_done`, until the leader ends, or until the timeout.
     fn wait_until(
         &self,
         state: &mut RankedMutexGuard<'_, State>,
@@ -114,7 +114,7 @@ impl EpochAgreement {
         }
     }
 
-    /// The epoch that is newer than any that a quorum has accepted. Waits until one is chosen.
+    /// The epoch that is newer than every epoch a quorum has accepted. Waits until it is chosen.
     ///
     /// # Errors
     /// [`AgreementError`].
@@ -149,8 +149,8 @@ impl EpochAgreement {
         Ok(PeerEpoch(state.epoch))
     }
 
-    /// A server has taken the epoch and has this history. Waits until a quorum has; none of them may have more history than
-    /// the leader.
+    /// Records that a server has accepted the epoch and has this history. Waits until a quorum has accepted it. No
+    /// learner may have more history than the leader.
     ///
     /// # Errors
     /// [`AgreementError`].
@@ -165,12 +165,12 @@ impl EpochAgreement {
         if state.is_election_finished {
             return Ok(());
         }
-        // -1: it had acknowledged this epoch before, and does not count a second time.
+        // -1: the learner has accepted this epoch before and does not count twice.
         if summary.current_epoch.0 != -1 {
             if summary.is_more_recent_than(&leader) {
                 return Err(AgreementError::FollowerAhead(leader));
             }
-            // -1: its data cannot be trusted.
+            // -1: the learner's data cannot be trusted.
             if summary.last_zxid != Zxid::NONE && verifier.is_voter(sid) {
                 state.electing.insert(sid);
             }
@@ -184,7 +184,7 @@ impl EpochAgreement {
         self.wait_until(&mut state, what, |state| state.is_election_finished)
     }
 
-    /// Begins to count who has the history of the epoch that begins at `zxid`.
+    /// Begins to count the servers that have the history of the epoch that begins at `zxid`.
     pub fn propose_new_leader(&self, zxid: Zxid, verifiers: &[Arc<dyn QuorumVerifier>]) {
         let mut state = self.state.lock();
         state.new_leader_zxid = Some(zxid);
@@ -193,7 +193,7 @@ impl EpochAgreement {
         }
     }
 
-    /// A server has the history, on disk. Waits until a quorum has.
+    /// Records that a server has that history on disk. Waits until a quorum has.
     ///
     /// # Errors
     /// [`AgreementError`].
@@ -220,20 +220,20 @@ impl EpochAgreement {
         self.wait_until(&mut state, what, |state| state.is_quorum_formed)
     }
 
-    /// Who has the history (Java: ackSetsToString).
+    /// The servers that have the history (Java: ackSetsToString).
     #[must_use]
     pub fn supporters(&self) -> String {
         self.state.lock().new_leader.ack_sets_to_string()
     }
 
-    /// Whether these would be enough.
+    /// Whether these servers would be a quorum.
     #[must_use]
     pub fn would_be_quorum(&self, sids: &BTreeSet<Sid>) -> bool {
         let state = self.state.lock();
         state.new_leader.ack_sets().all(|(verifier, _)| verifier.contains_quorum(sids))
     }
 
-    /// The leader's server has started.
+    /// The leader's server has started; wakes the waiting handlers.
     pub fn set_started(&self) {
         self.state.lock().is_started = true;
         self.changed.notify_all();
@@ -242,7 +242,7 @@ impl EpochAgreement {
     /// Waits until the leader's server has started (Java: waitForStartup, which never gives up).
     ///
     /// # Errors
-    /// When the leader ends before.
+    /// When the leader ends first.
     pub fn wait_for_startup(&self) -> Result<(), AgreementError> {
         let mut state = self.state.lock();
         while !state.is_started && !state.is_stopped {
@@ -251,14 +251,14 @@ impl EpochAgreement {
         if state.is_stopped { Err(AgreementError::Stopped) } else { Ok(()) }
     }
 
-    /// Nobody waits any more.
+    /// Ends all waits.
     pub fn stop(&self) {
         self.state.lock().is_stopped = true;
         self.changed.notify_all();
     }
 
-    /// A voter looks for another leader; when the leader has waited for an epoch for longer than `limit`, it gives up (Java:
-    /// reportLookingSid). Whether it does.
+    /// Reports that a voter is LOOKING. If the leader has waited longer than `limit` for an epoch, it gives up (Java:
+    /// reportLookingSid). Returns whether it does.
     pub fn voter_is_looking(&self, limit: Duration) -> bool {
         let mut state = self.state.lock();
         let waited = state.waiting_since.map(|since| time::now().saturating_duration_since(since));
@@ -367,7 +367,7 @@ mod tests {
             let other = scope.spawn(|| agreement.wait_for_new_leader_ack(Sid(2), Zxid::ZERO));
             agreement.stop();
             assert!(matches!(waiting.join().unwrap(), Err(AgreementError::Stopped)));
-            // Without a proposal an ACK is of another epoch.
+            // No NEWLEADER was proposed, so the ACK counts as one of another epoch.
             assert!(other.join().unwrap().is_ok());
         });
     }

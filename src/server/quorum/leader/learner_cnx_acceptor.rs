@@ -1,7 +1,7 @@
 //! Accepts learners (Java: Leader.LearnerCnxAcceptor).
 //!
-//! Threads: `LearnerCnxAcceptor-ADDR`, one for each address. One that fails ends the leader; where Java ends the process, a new
-//! election is held.
+//! Threads: `LearnerCnxAcceptor-ADDR`, one for each address. An acceptor that fails ends the leader, and a new
+//! election is held; Java ends the process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,18 +21,18 @@ use crate::server::zookeeper_thread;
 use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Between two attempts when not even a spare descriptor is there.
+/// The pause between two attempts when not even a spare descriptor is left.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Who gets the learners that connect.
+/// Receives the learners that connect.
 pub(super) trait LearnerDesk: Send + Sync {
     /// A learner has connected.
     ///
     /// # Errors
-    /// When it cannot be served.
+    /// When the learner cannot be served.
     fn serve(&self, stream: TcpStream) -> io::Result<()>;
 
-    /// Nobody is accepted at that address any more.
+    /// Connections to that address are not accepted any more.
     fn acceptor_failed(&self, address: SocketAddr, error: &io::Error);
 }
 
@@ -44,10 +44,10 @@ pub(super) struct LearnerCnxAcceptor {
 }
 
 impl LearnerCnxAcceptor {
-    /// Binds those addresses that can be bound.
+    /// Binds the addresses that can be bound.
     ///
     /// # Errors
-    /// When none can.
+    /// When none of them can.
     pub(super) fn bind(addresses: &[InetSocketAddress], prefer_ipv4: bool) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -70,15 +70,15 @@ impl LearnerCnxAcceptor {
         Ok(Self { listeners, is_stopping: Arc::default(), threads })
     }
 
-    /// Where it listens.
+    /// The addresses it listens on.
     pub(super) fn local_addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Begins to accept.
+    /// Starts to accept connections.
     ///
     /// # Errors
-    /// When the system has no room for the threads; [`halt`](Self::halt) ends those that have started.
+    /// When a thread cannot be started; [`halt`](Self::halt) ends those that have started.
     pub(super) fn start(&self, desk: &Arc<dyn LearnerDesk>) -> io::Result<()> {
         for listener in &self.listeners {
             let address = listener.local_addr()?;
@@ -94,7 +94,7 @@ impl LearnerCnxAcceptor {
         Ok(())
     }
 
-    /// Accepts nobody any more; the threads are joined. The sockets are closed when it is dropped.
+    /// Stops accepting and joins the threads. The sockets are closed on drop.
     pub(super) fn halt(&self) {
         self.is_stopping.store(true, Ordering::Release);
         let threads = std::mem::take(&mut *self.threads.lock());

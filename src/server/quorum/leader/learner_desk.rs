@@ -1,4 +1,5 @@
-//! A leader as its learners' handlers see it (Java: the methods of server/quorum/Leader.java that override LearnerMaster's).
+//! A leader, as its learner handlers see it (Java: the methods of server/quorum/Leader.java that override
+//! LearnerMaster's).
 
 use std::cmp::Reverse;
 use std::io;
@@ -25,16 +26,18 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_thread;
 
-/// Learners that may be on their way to be up to date at once. When one more comes, one goes.
+/// How many learners may be joining at once, not counting members that are being brought up to date. For one more,
+/// another one is disconnected.
 const MAX_JOINING: usize = 64;
 
 impl Leader {
-    /// Makes room for one more learner, which has to say who it is, where there may be so many: those go that take longest for
-    /// it, of the address with the greatest crowd first. Members that have said who they are go last, and none that is being brought up to date.
+    /// Makes room for one more learner if `most` may be joining at once. Strangers are disconnected first, and
+    /// members that have identified themselves last; members that are being brought up to date stay. Among equals,
+    /// the address with the most present and recent connections comes first, and there the oldest connection.
     fn make_room_for_learner(&self, most: usize, newcomer: IpAddr) {
         let verifier = self.peer.quorum_verifier();
         let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
-        // In the order in which they came, which the sort keeps.
+        // The sort below is stable and keeps the order of arrival.
         let ip = |handler: &LearnerHandler| handler.remote_address().ip();
         let now_ms = self.peer.clock().elapsed_ms();
         let leaving: Vec<Arc<LearnerHandler>> = {
@@ -168,7 +171,7 @@ impl LearnerMaster for Leader {
             return true;
         }
         let sid = handler.sid();
-        // Its connections before this one are of no use to a member, and too many for who only says that he is one.
+        // A member does not need its earlier connections, and an impostor must not hold several.
         let is_older = |other: &&Arc<LearnerHandler>| {
             other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
         };
@@ -190,7 +193,7 @@ impl LearnerMaster for Leader {
     }
 
     fn wait_for_epoch_ack(&self, sid: Sid, summary: StateSummary) -> Result<(), AgreementError> {
-        // Set before anybody is accepted.
+        // The summary is set before the first learner is accepted.
         let leader = (*self.summary.lock()).ok_or(AgreementError::Stopped)?;
         let verifier = self.peer.quorum_verifier();
         self.agreement.wait_for_epoch_ack(&*verifier, sid, summary, leader)
@@ -254,7 +257,7 @@ impl LearnerMaster for Leader {
         self.zk.submit_learner_requests(requests);
     }
 
-    /// Proposals go out before the local log is written.
+    /// Proposals are sent before the local log is written.
     fn flush(&self) {
         self.flush_learners();
         self.zk.flush();

@@ -1,7 +1,8 @@
-//! Learners before 3.5 and what they cannot read (no Java twin; Java sends it without a word, and the learner is gone).
+//! Learners before 3.5 and the transactions they cannot read (no Java twin; Java sends it without a word, and the
+//! learner is gone).
 //!
-//! A learner that meets such a transaction leaves the ensemble, and meets it again when it comes back. It is sent all the same:
-//! it is committed by the others. But it is told in the log, in time and by name.
+//! A learner that receives such a transaction leaves the ensemble, and does so again each time it comes back. It is
+//! sent all the same, because the other servers commit it. The log names the learner and the transaction in time.
 
 use log::error;
 
@@ -11,10 +12,10 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 
-/// Where the type stands in a transaction's header: behind session, number, zxid and time.
+/// The offset of the type in a transaction header: after session id, cxid, zxid and time.
 const TYPE_AT: usize = 8 + 4 + 8 + 8;
 
-/// Tells when this learner cannot read this transaction.
+/// Logs an error if this learner cannot read this transaction.
 pub fn check(handler: &LearnerHandler, txn: &[u8]) {
     if handler.is_before_3_5()
         && let Some(op) = unreadable(txn)
@@ -28,7 +29,7 @@ pub fn check(handler: &LearnerHandler, txn: &[u8]) {
     }
 }
 
-/// The operation that 3.4 does not know, if there is one in the transaction.
+/// The operation in the transaction that 3.4 does not know, if there is one.
 #[must_use]
 pub fn unreadable(txn: &[u8]) -> Option<OpCode> {
     let op = op_at(txn, TYPE_AT)?;

@@ -1,9 +1,9 @@
-//! What a leader has proposed, and the rule by which it is committed (Java: Leader.Proposal, outstandingProposals,
-//! toBeApplied, lastCommitted and lastProposed of server/quorum/Leader.java).
+//! The outstanding proposals of a leader, and the rule by which they commit (Java: Leader.Proposal,
+//! outstandingProposals, toBeApplied, lastCommitted and lastProposed of server/quorum/Leader.java).
 //!
-//! Pure: the lock is the leader's. Proposals have consecutive zxids, so that one is found by counting, and they are committed
-//! from the front only, each as soon as a quorum has it. Differs from Java: there a proposal whose quorum was complete before
-//! its predecessor's waits for one more acknowledgement.
+//! This is pure data; the leader's lock guards it. Proposals have consecutive zxids, so a proposal is found by its
+//! index. They commit in order, each as soon as it has a quorum and its predecessor has committed. Differs from Java:
+//! There, a proposal that had its quorum before its predecessor did waits for one more acknowledgement.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -12,41 +12,41 @@ use crate::ids::{Sid, Zxid};
 use crate::server::quorum::flexible::quorum_verifier::{QuorumVerifier, VerifierKind};
 use crate::server::request::Request;
 
-/// A transaction as it goes to learners that come later: what is in a PROPOSAL or an INFORM.
+/// A transaction in the form that learners receive: the content of a PROPOSAL or an INFORM.
 #[derive(Clone, Debug)]
 pub(super) struct ProposalPacket {
     /// Its zxid.
     pub(super) zxid: Zxid,
-    /// The packet's data, which the request has, too.
+    /// The packet's data, shared with the request.
     pub(super) txn: Arc<[u8]>,
 }
 
-/// A proposal that is not committed.
+/// A proposal that is not committed yet.
 pub(super) struct Proposal {
     /// The packet.
     pub(super) packet: ProposalPacket,
-    /// The request that it is of.
+    /// The request that the proposal is for.
     pub(super) request: Box<Request>,
-    /// Who has it on disk. Few enough that looking through them costs less than a tree.
+    /// The servers that have it on disk. They are so few that a linear search costs less than a tree.
     acks: Vec<Sid>,
 }
 
-/// What an acknowledgement has changed.
+/// The effect of an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acked {
-    /// It is committed already.
+    /// The proposal is committed already.
     Before,
-    /// Noted, or known before.
+    /// The acknowledgement is recorded, or was before.
     Noted,
-    /// Nothing of that zxid was proposed.
+    /// No proposal has this zxid.
     Unknown,
-    /// Its sender has no vote.
+    /// The sender does not vote.
     NoVoter,
 }
 
-/// All proposals.
+/// The proposals that are outstanding or waiting to be applied.
 pub(super) struct Proposals {
-    /// A quorum of each of them is needed.
+    /// Each of these needs a quorum.
     verifiers: Vec<Arc<dyn QuorumVerifier>>,
     outstanding: VecDeque<Proposal>,
     to_be_applied: VecDeque<ProposalPacket>,
@@ -55,7 +55,7 @@ pub(super) struct Proposals {
 }
 
 impl Proposals {
-    /// Nothing is proposed yet in the epoch that begins at `start`.
+    /// No proposals yet, in the epoch that begins at `start`.
     #[must_use]
     pub(super) const fn new(start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) -> Self {
         Self {
@@ -67,47 +67,47 @@ impl Proposals {
         }
     }
 
-    /// From now on a quorum of each of these is needed.
+    /// From now on each of these needs a quorum.
     pub(super) fn set_verifiers(&mut self, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
         self.verifiers = verifiers;
     }
 
-    /// What was proposed last.
+    /// The zxid of the last proposal.
     #[must_use]
     pub(super) const fn last_proposed(&self) -> Zxid {
         self.last_proposed
     }
 
-    /// What was committed last.
+    /// The zxid of the last commit.
     #[must_use]
     pub(super) const fn last_committed(&self) -> Zxid {
         self.last_committed
     }
 
-    /// How many are not committed.
+    /// The number of outstanding proposals.
     #[cfg(test)]
     fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
 
-    /// Adds the next one.
+    /// Adds the next proposal.
     ///
     /// # Panics
-    /// When it is not the next one: zxids are handed out one after the other.
+    /// When `zxid` is not the next one: zxids are assigned consecutively.
     pub(super) fn propose(&mut self, zxid: Zxid, request: Box<Request>) {
         let packet = ProposalPacket { zxid, txn: Arc::clone(&request.txn_bytes) };
         let expected = self.last_proposed.next();
         let starts_anew = self.outstanding.is_empty() && packet.zxid > expected;
         assert!(packet.zxid == expected || starts_anew, "proposals come in order");
         if starts_anew {
-            // Only where a test of the rollover has set the counter.
+            // Only when a test of the rollover has set the counter.
             self.last_committed = Zxid(packet.zxid.0 - 1);
         }
         self.last_proposed = packet.zxid;
         self.outstanding.push_back(Proposal { packet, request, acks: Vec::with_capacity(8) });
     }
 
-    /// A server has that transaction on disk.
+    /// Records that a server has the transaction on disk.
     pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) -> Acked {
         if zxid <= self.last_committed {
             return Acked::Before;
@@ -125,14 +125,14 @@ impl Proposals {
         Acked::Noted
     }
 
-    /// When what is proposed and not committed was made, in ms since 1970.
+    /// The creation time of an outstanding proposal, in ms since 1970.
     pub(super) fn time_of(&self, zxid: Zxid) -> Option<i64> {
         let at = zxid.0.wrapping_sub(self.last_committed.0).wrapping_sub(1);
         let proposal = usize::try_from(at).ok().and_then(|at| self.outstanding.get(at))?;
         proposal.request.hdr.as_ref().map(|hdr| hdr.time)
     }
 
-    /// The zxid that may be committed next, if there is one now.
+    /// The zxid of the next proposal, if it can commit now.
     #[must_use]
     pub(super) fn committable(&self) -> Option<Zxid> {
         let front = self.outstanding.front()?;
@@ -140,7 +140,7 @@ impl Proposals {
         has_quorum.then_some(front.packet.zxid)
     }
 
-    /// Commits the first one. Whoever calls has asked [`committable`](Self::committable).
+    /// Commits the first proposal. The caller has checked [`committable`](Self::committable).
     pub(super) fn commit(&mut self) -> Option<Proposal> {
         let proposal = self.outstanding.pop_front()?;
         self.last_committed = proposal.packet.zxid;
@@ -148,19 +148,19 @@ impl Proposals {
         Some(proposal)
     }
 
-    /// Everything up to `zxid` is in the tree and in the committed log.
+    /// The tree and the committed log have everything up to `zxid`.
     pub(super) fn applied(&mut self, zxid: Zxid) {
         while self.to_be_applied.front().is_some_and(|packet| packet.zxid <= zxid) {
             self.to_be_applied.pop_front();
         }
     }
 
-    /// What a learner that has everything up to `zxid` lacks of what is committed and not applied yet.
+    /// The committed but not yet applied proposals that a learner with everything up to `zxid` lacks.
     pub(super) fn to_be_applied_after(&self, zxid: Zxid) -> impl Iterator<Item = &ProposalPacket> {
         self.to_be_applied.iter().filter(move |packet| packet.zxid > zxid)
     }
 
-    /// What such a follower lacks of what is not committed.
+    /// The outstanding proposals that such a follower lacks.
     pub(super) fn outstanding_after(&self, zxid: Zxid) -> impl Iterator<Item = &ProposalPacket> {
         let packets = self.outstanding.iter().map(|proposal| &proposal.packet);
         packets.filter(move |packet| packet.zxid > zxid)

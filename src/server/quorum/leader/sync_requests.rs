@@ -1,26 +1,26 @@
 //! `sync` requests that wait for their answer (Java: pendingSyncs of server/quorum/Leader.java).
 //!
-//! Java answers a sync as soon as everything proposed before it is committed; if nothing is outstanding, at once. A leader
-//! that has been replaced without knowing so answers then, too, and the client reads something old. Here the answer waits until
-//! it is known that this server still led when the sync came in: a quorum has answered a PING that was sent afterwards, or
-//! has logged something that was proposed afterwards.
+//! Java answers a sync as soon as everything proposed before it is committed, and at once if nothing is outstanding.
+//! A leader that was replaced without knowing it answers, too, and the client reads stale data. Here the answer waits
+//! for proof that this server still led when the sync came in: a quorum has answered a PING that was sent afterwards,
+//! or has logged a transaction that was proposed afterwards.
 //!
-//! Answers keep their place among commits: a sync is answered before anything is committed that was proposed after it.
-//! Pure: the lock is the leader's.
+//! Answers keep their order among commits: a sync is answered before the commit of any transaction proposed after it.
+//! This is pure data; the leader's lock guards it.
 
 use std::collections::VecDeque;
 
 use crate::ids::Zxid;
 
 struct PendingSync<T> {
-    /// What was proposed last when it came.
+    /// The last proposal when the sync came in.
     position: Zxid,
-    /// Its number.
+    /// The number of the sync.
     number: u64,
     who: T,
 }
 
-/// The syncs, in the order in which they came.
+/// The pending syncs, in the order of arrival.
 pub(super) struct SyncRequests<T> {
     pending: VecDeque<PendingSync<T>>,
     last_number: u64,
@@ -33,7 +33,7 @@ impl<T> Default for SyncRequests<T> {
 }
 
 impl<T> SyncRequests<T> {
-    /// A sync comes in.
+    /// Adds a sync that has come in.
     pub(super) fn add(&mut self, last_proposed: Zxid, who: T) {
         self.last_number += 1;
         self.pending.push_back(PendingSync {
@@ -43,31 +43,32 @@ impl<T> SyncRequests<T> {
         });
     }
 
-    /// The number of the sync that came last: a PING that is sent now is sent after it.
+    /// The number of the latest sync. A PING sent now is sent after that sync.
     #[must_use]
     pub(super) const fn last_number(&self) -> u64 {
         self.last_number
     }
 
-    /// How many wait.
+    /// The number of pending syncs.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether none waits.
+    /// Whether no sync is pending.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// The next one that must be answered before `zxid` is committed. That a quorum has logged `zxid` proves what a PING would.
+    /// The next sync to answer before `zxid` is committed. A quorum that has logged `zxid` proves the same as answers
+    /// to a PING.
     pub(super) fn pop_before(&mut self, zxid: Zxid) -> Option<T> {
         let is_before = self.pending.front()?.position < zxid;
         if is_before { self.pending.pop_front().map(|sync| sync.who) } else { None }
     }
 
-    /// The next one that may be answered: everything before it is committed, and a quorum has answered a PING that was sent
+    /// The next sync to answer now: everything before it is committed, and a quorum has answered a PING that was sent
     /// after sync number `confirmed`.
     pub(super) fn pop_confirmed(&mut self, last_committed: Zxid, confirmed: u64) -> Option<T> {
         let front = self.pending.front()?;

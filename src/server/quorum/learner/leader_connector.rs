@@ -1,9 +1,9 @@
-//! How a learner gets a connection to its leader (Java: connectToLeader and LeaderConnector of
-//! server/quorum/Learner.java).
+//! Connects a learner to its leader (Java: connectToLeader and LeaderConnector of server/quorum/Learner.java).
 //!
-//! All addresses of the leader are tried at the same time, and the first that answers wins. Threads: `LeaderConnector-ADDR`,
-//! one for each address but a single one, which the caller tries himself; all are joined before this returns. Locks:
-//! `Leaf`, for an instant. Whoever stops the sleeper ends it within a fraction of a second.
+//! All addresses of the leader are tried at the same time, and the first that answers wins. Threads:
+//! `LeaderConnector-ADDR`, one for each address; a single address is tried on the caller's thread. All threads are
+//! joined before `connect` returns. Locks: `Leaf`, held briefly. Stopping the sleeper ends all attempts within a
+//! fraction of a second.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -21,33 +21,33 @@ use crate::util::sleeper::Sleeper;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 
-/// How often an address is tried.
+/// How often each address is tried.
 const TRIES: u32 = 5;
 
-/// How soon a leader that refuses is asked again, ms.
+/// The pause before a leader that refuses connections is tried again, in ms.
 const REFUSED_RETRY_MS: i64 = 5;
 
-/// For how long one look at a connection that is being made may take, ms.
+/// How long one wait for a pending connection may take, in ms.
 const SLICE_MS: u64 = 100;
 
-/// `EALREADY` of Linux: the connection is being made.
+/// `EALREADY` of Linux: the connection is still being made.
 const ALREADY_CONNECTING: i32 = 114;
 
-/// `EISCONN` of Linux: it is made.
+/// `EISCONN` of Linux: the connection is made.
 const IS_CONNECTED: i32 = 106;
 
-/// How a connection is tried.
+/// How to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConnectSettings {
-    /// For how long, ms.
+    /// The time limit, in ms.
     pub(super) timeout_ms: i64,
-    /// How long to wait between tries, ms.
+    /// The pause between two tries, in ms.
     pub(super) retry_delay_ms: i64,
-    /// Whether small packets leave at once.
+    /// Whether small packets are sent at once (TCP_NODELAY).
     pub(super) nodelay: bool,
 }
 
-/// One address that is tried.
+/// The attempts for one address.
 #[derive(Clone)]
 struct Attempt {
     address: SocketAddr,
@@ -57,10 +57,10 @@ struct Attempt {
     sleeper: Arc<Sleeper>,
 }
 
-/// A connection to one of the addresses.
+/// Connects to one of the addresses.
 ///
 /// # Errors
-/// When none of them answers in time, or it was stopped.
+/// When no address answers in time, or the sleeper was stopped.
 pub(super) fn connect(
     addresses: &[SocketAddr],
     settings: ConnectSettings,
@@ -167,9 +167,9 @@ impl Attempt {
         Ok(None)
     }
 
-    /// The time between two tries, for a host that is there: the election ended for its server and for this one at the same
-    /// moment, and it is about to listen. Java sleeps meanwhile, and the ensemble with it. None when it does not, or something
-    /// else is wrong.
+    /// Keeps trying until `until_ms` while the host refuses connections. The host is up and about to listen, since
+    /// the election has just ended for it as for this server. Java sleeps during this time and delays the whole
+    /// ensemble. `None` if the host still refuses, or if another error occurs.
     fn try_while_refused(&self, until_ms: i64) -> Option<TcpStream> {
         while self.clock.elapsed_ms() < until_ms {
             let soon_ms = self.clock.elapsed_ms() + REFUSED_RETRY_MS;
@@ -184,7 +184,7 @@ impl Attempt {
         None
     }
 
-    /// None when it is over meanwhile.
+    /// `None` if the attempt was ended meanwhile.
     fn try_once(&self, end_ms: i64) -> io::Result<Option<TcpStream>> {
         let domain = Domain::for_address(self.address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -194,7 +194,7 @@ impl Attempt {
                 Ok(()) => break,
                 Err(error) if error.raw_os_error() == Some(IS_CONNECTED) => break,
                 Err(error) if error.raw_os_error() == Some(ALREADY_CONNECTING) => {
-                    // The next look waits in the system; this one came too early for that.
+                    // A pending connection is reported without waiting, so pause here.
                     let soon_ms = self.clock.elapsed_ms() + 20;
                     if !self.sleeper.sleep_until(soon_ms) {
                         return Ok(None);
@@ -211,7 +211,7 @@ impl Attempt {
             return Ok(None);
         }
         if socket.local_addr()? == address {
-            // Nobody listens, and the system has chosen this port for the near end, too: TCP connects a socket to itself.
+            // Nobody listens, and the system has chosen the same port locally: TCP connects a socket to itself.
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         socket.set_tcp_nodelay(self.settings.nodelay)?;

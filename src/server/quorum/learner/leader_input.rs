@@ -1,7 +1,7 @@
-//! What a learner reads from its leader (no Java twin: a BufferedInputStream there).
+//! The input from the leader (no Java twin: a BufferedInputStream there).
 //!
-//! Before it waits for more, it lets the learner finish what has come so far: packets that arrive together are one batch
-//! for the log, the tree and the socket. Threads: the peer's. Locks: none.
+//! Before it waits for more input, it lets the learner finish what has arrived, so that packets that arrive together
+//! are one batch for the log, the tree and the socket. Threads: the peer's. Locks: none.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use rustix::io::Errno;
 use crate::jute::Limits;
 use crate::server::quorum::quorum_packet::{PacketError, QuorumPacket, read_packet};
 
-/// How much is read at once, in bytes.
+/// The size of one read, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The connection to the leader, as far as it is read from.
+/// The reading half of the connection to the leader.
 pub(in crate::server::quorum) struct LeaderInput {
     stream: TcpStream,
     limits: Limits,
@@ -26,26 +26,26 @@ pub(in crate::server::quorum) struct LeaderInput {
 }
 
 impl LeaderInput {
-    /// Reads from that connection.
+    /// An input that reads from that connection.
     pub(super) fn new(stream: TcpStream, limits: Limits) -> Self {
         Self { stream, limits, buffer: vec![0; BUFFER].into(), start: 0, end: 0 }
     }
 
-    /// How long the leader may be silent.
+    /// Sets how long the leader may be silent.
     ///
     /// # Errors
-    /// When the system does not take it.
+    /// When the system refuses the timeout.
     pub(super) fn set_timeout(&self, timeout_ms: i64) -> io::Result<()> {
-        // Nothing at all would be for ever.
+        // A timeout of zero would mean for ever.
         let timeout_ms = u64::try_from(timeout_ms).unwrap_or(1).max(1);
         self.stream.set_read_timeout(Some(Duration::from_millis(timeout_ms)))
     }
 
-    /// The next packet. `finish` is called before the leader is waited for, and says how soon it wants to be called again when
-    /// nothing comes.
+    /// Reads the next packet. Calls `finish` before it waits for the leader; `finish` returns how soon it wants to be
+    /// called again if nothing arrives.
     ///
     /// # Errors
-    /// When the connection ends, fails, is silent for too long, or brings what is no packet.
+    /// When the connection ends, fails or is silent for too long, or when a packet is malformed.
     pub(in crate::server::quorum) fn packet(
         &mut self,
         finish: &mut dyn FnMut() -> Option<Duration>,
@@ -54,7 +54,7 @@ impl LeaderInput {
         read_packet(Finishing { input: self, finish: Some(finish) }, limits)
     }
 
-    /// The bytes themselves, as of a snapshot.
+    /// The raw bytes, for a snapshot.
     pub(super) fn bytes(&mut self) -> impl Read + '_ {
         Finishing { input: self, finish: None }
     }
@@ -65,7 +65,7 @@ struct Finishing<'a> {
     finish: Option<&'a mut dyn FnMut() -> Option<Duration>>,
 }
 
-/// Whether something comes within that time.
+/// Whether input arrives within that time.
 fn comes_within(stream: &TcpStream, time: Duration) -> io::Result<bool> {
     let time = Timespec::try_from(time).map_err(io::Error::other)?;
     match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&time)) {
@@ -145,7 +145,7 @@ mod tests {
         let asked = Cell::new(0);
         let mut finish = || {
             asked.set(asked.get() + 1);
-            // The packet comes while the third answer is waited for.
+            // The packet arrives during the third wait.
             if asked.get() == 3 {
                 there.write_all(&packet.to_bytes()).unwrap();
                 return Some(Duration::from_secs(60));

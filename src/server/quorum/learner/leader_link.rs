@@ -1,8 +1,8 @@
-//! What a learner says to its leader, and whom the answers are for (Java: the queues of server/quorum/Learner.java and
-//! ZooKeeperServer.pendingSyncs).
+//! The output to the leader, and the clients that wait for its answers (Java: the queues of
+//! server/quorum/Learner.java and ZooKeeperServer.pendingSyncs).
 //!
-//! Shared by the learner, its processors and its role. Threads: any. Locks: `Proposals`, so that the queue of syncs has the
-//! order in which they leave; `Leaf`, for an instant.
+//! Shared by the learner, its processors and its role. Threads: any. Locks: `Proposals`, so that syncs are queued in
+//! the order in which they are sent; `Leaf`, held briefly.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -23,22 +23,22 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 
-/// The name of the thread that waits for a leader that does not read.
+/// The name of the thread that waits while the leader does not read.
 const SENDER_THREAD: &str = "LearnerSender";
 
-/// A request by its session and its number there.
+/// A request, identified by its session id and cxid.
 pub(in crate::server::quorum) type RequestKey = (SessionId, i32);
 
-/// The connection to the leader, as far as it is written to.
+/// The writing half of the connection to the leader.
 pub(in crate::server::quorum) struct LeaderLink {
     output: OnceLock<Arc<PacketOutput>>,
     pending_syncs: RankedMutex<VecDeque<RequestKey>>,
-    /// Nobody is kept by his question.
+    /// Weak, so that a pending question does not keep a connection alive.
     pending_revalidations: RankedMutex<HashMap<SessionId, Weak<ServerCnxn>, RandomState>>,
 }
 
 impl LeaderLink {
-    /// No connection yet: what is said before there is one is lost.
+    /// A link without a connection; packets are lost until it is opened.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             output: OnceLock::new(),
@@ -51,10 +51,10 @@ impl LeaderLink {
         })
     }
 
-    /// Speaks on that connection from now on.
+    /// Sends on that connection from now on.
     ///
     /// # Errors
-    /// When the system has no room for the thread that waits for the socket.
+    /// When the sender thread cannot be started.
     pub(super) fn open(&self, stream: TcpStream) -> std::io::Result<()> {
         let output = PacketOutput::new(stream);
         output.start(SENDER_THREAD)?;
@@ -71,7 +71,7 @@ impl LeaderLink {
         }
     }
 
-    /// Acknowledges a transaction, or an epoch by its first zxid; the caller flushes.
+    /// Queues an acknowledgement of a transaction, or of an epoch by its first zxid; the caller flushes.
     pub(in crate::server::quorum) fn queue_ack(&self, zxid: Zxid) {
         self.queue(&QuorumPacket::new(PacketType::Ack, zxid, None));
     }
@@ -83,7 +83,7 @@ impl LeaderLink {
         }
     }
 
-    /// A client's request as its leader gets it (Java: within request).
+    /// The REQUEST packet for a client's request (Java: within request).
     pub(super) fn request_packet(request: &Request) -> QuorumPacket {
         let payload = request.payload.as_deref().unwrap_or_default();
         let mut data = Vec::with_capacity(16 + payload.len());
@@ -96,15 +96,15 @@ impl LeaderLink {
         packet
     }
 
-    /// Has a client's `sync` sent; the leader's answers come in the order of the questions.
+    /// Sends a client's `sync` and records it, since the leader answers syncs in the order in which they were sent.
     pub(super) fn queue_sync(&self, key: RequestKey, send: impl FnOnce()) {
-        // Bounded by globalOutstandingLimit at the connections.
+        // Bounded by globalOutstandingLimit at the client connections.
         let mut syncs = self.pending_syncs.lock();
         syncs.push_back(key);
         send();
     }
 
-    /// The `sync` that the leader has answered now.
+    /// The `sync` that the leader has just answered.
     pub(in crate::server::quorum) fn take_sync(&self) -> Option<RequestKey> {
         let sync = self.pending_syncs.lock().pop_front();
         if sync.is_none() {
@@ -113,7 +113,7 @@ impl LeaderLink {
         sync
     }
 
-    /// Asks whether the session of a client that has come back lives (Java: validateSession).
+    /// Asks the leader whether the session of a returning client is alive (Java: validateSession).
     pub(in crate::server::quorum) fn validate_session(
         &self,
         cnxn: &Arc<ServerCnxn>,
@@ -128,8 +128,8 @@ impl LeaderLink {
         self.flush();
     }
 
-    /// The leader's answer: whose connection it is for, and whether the session lives (Java: revalidate). None when it is
-    /// for nobody any more, or is no answer.
+    /// Matches the leader's answer to its connection, and tells whether the session is alive (Java: revalidate).
+    /// `None` if nobody waits for the answer any more, or if it is malformed.
     pub(in crate::server::quorum) fn revalidated(
         &self,
         data: Option<&[u8]>,
@@ -144,20 +144,20 @@ impl LeaderLink {
         cnxn?.upgrade().map(|cnxn| (cnxn, valid))
     }
 
-    /// Nobody will answer any more.
+    /// Forgets all pending questions; nobody will answer them.
     pub(super) fn forget_questions(&self) {
         self.pending_revalidations.lock().clear();
         self.pending_syncs.lock().clear();
     }
 
-    /// Ends the connection, with its thread.
+    /// Closes the connection and ends its thread.
     pub(super) fn close(&self) {
         if let Some(output) = self.output.get() {
             output.close();
         }
     }
 
-    /// Answers a PING with the sessions that were touched (Java: ping).
+    /// Answers a PING with the touched sessions (Java: ping).
     pub(in crate::server::quorum) fn queue_ping(
         &self,
         ping: &QuorumPacket,
@@ -174,7 +174,7 @@ impl LeaderLink {
     }
 }
 
-/// A learner's introduction (Java: within registerWithLeader).
+/// The packet with which a learner introduces itself (Java: within registerWithLeader).
 pub(super) fn greeting(
     packet_type: PacketType,
     accepted: crate::ids::PeerEpoch,

@@ -1,4 +1,5 @@
-//! A transaction as a leader sends it (Java: PacketInFlight of server/quorum/Learner.java, and TxnLogEntry.toRequest).
+//! A transaction in the form that a leader sends (Java: PacketInFlight of server/quorum/Learner.java, and
+//! TxnLogEntry.toRequest).
 
 use std::sync::Arc;
 
@@ -9,18 +10,18 @@ use crate::server::util::serialize_utils::{TxnBody, TxnFormat, deserialize_txn};
 use crate::txn::{TxnDigest, TxnHeader};
 use crate::zoo_defs::OpCode;
 
-/// A transaction.
+/// A transaction, parsed.
 #[derive(Debug)]
 pub(in crate::server::quorum) struct LearnerTxn {
     pub(in crate::server::quorum) header: TxnHeader,
     pub(in crate::server::quorum) txn: Option<TxnBody>,
     pub(in crate::server::quorum) digest: Option<TxnDigest>,
-    /// All of it, as it goes to the log.
+    /// The whole transaction, in the form that is logged.
     pub(in crate::server::quorum) bytes: Arc<[u8]>,
 }
 
 impl LearnerTxn {
-    /// Reads the data of PROPOSAL or INFORM. `zxid` is the packet's.
+    /// Parses the data of a PROPOSAL or INFORM with that zxid.
     pub(in crate::server::quorum) fn read(
         data: &[u8],
         zxid: Zxid,
@@ -35,7 +36,7 @@ impl LearnerTxn {
         self.header.zxid
     }
 
-    /// The text of the ensemble's configuration that it sets, if it does.
+    /// The text of the new configuration, if the transaction is a reconfiguration.
     pub(in crate::server::quorum) fn config(&self) -> Option<String> {
         match &self.txn {
             Some(TxnBody::SetData(txn)) if self.header.r#type == OpCode::Reconfig.code() => {
@@ -54,12 +55,12 @@ impl LearnerTxn {
         Box::new(request)
     }
 
-    /// What the log needs of it.
+    /// The request for the log.
     pub(in crate::server::quorum) fn log_request(&self) -> Box<Request> {
         self.bare_request()
     }
 
-    /// What is applied when it is committed.
+    /// The request to apply at commit.
     pub(in crate::server::quorum) fn commit_request(self) -> Box<Request> {
         let mut request = self.bare_request();
         request.txn = self.txn;
@@ -68,13 +69,13 @@ impl LearnerTxn {
     }
 }
 
-/// The answer to a `sync`, as it comes back to the processors.
+/// The answer to a `sync`, in the form that the processors expect.
 pub(in crate::server::quorum) fn sync_request(session_id: SessionId, cxid: i32) -> Box<Request> {
     let op = OpCode::Sync.code();
     Box::new(Request::new(None, session_id, cxid, op, None, Arc::default()))
 }
 
-/// Whether `zxid` can come right after `last`: nothing is between, or its epoch is a later one.
+/// Whether `zxid` may directly follow `last`: it is the next one, or of a later epoch.
 pub(in crate::server::quorum) const fn follows(last: Zxid, zxid: Zxid) -> bool {
     zxid.0 == last.next().0 || zxid.epoch() > last.epoch()
 }

@@ -1,53 +1,54 @@
-//! When a follower brings what was proposed to its disk (no Java twin; Java: as soon as nothing more has come).
+//! When a follower writes proposals to its log (no Java twin; Java: as soon as nothing more has come).
 //!
-//! In an ensemble of three, a write is committed when the leader and one follower have it on disk. The other follower's
-//! disk then works for nobody who waits. So the voters beyond the first quorum, in the order of their ids, let proposals
-//! gather for the time of a few commits and log them as one group, as long as the others commit without them. When a
-//! commit takes longer than it usually does, such a follower logs at once; when that happens often, it does as the others do
-//! for a while. What it acknowledges is on its disk at any time: only the moment moves.
+//! In an ensemble of three, a write is committed when the leader and one follower have it on disk. Nobody waits for
+//! the disk of the other follower. So the voters beyond the first quorum, in the order of their ids, let proposals
+//! gather for the time of a few commits and log them as one group, as long as the other servers commit without them.
+//! If a commit takes longer than usual, such a spare follower logs at once. If that happens often, it logs like the
+//! others for a while. It never acknowledges a proposal that is not on its disk; only the time of logging changes.
 //!
-//! Pure: time is given. Threads: the peer's. Locks: none.
+//! This is pure logic: the caller passes the time. Threads: the peer's. Locks: none.
 
 use std::time::{Duration, Instant};
 
 use crate::ids::Zxid;
 
-/// After so many times the usual time between commits, with a proposal waiting here, the leader may wait for this disk.
+/// When a proposal is uncommitted for this multiple of the usual commit time, the leader may be waiting for this
+/// disk.
 const PATIENCE: u32 = 3;
 const PATIENCE_LIMITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
 
-/// For so many times the usual time between commits proposals may gather.
+/// Proposals may gather for this multiple of the usual commit time.
 const GATHER: u32 = 6;
 const GATHER_LIMITS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(16));
 
-/// The usual time follows each new one by this part of the difference.
+/// Each new commit time moves the usual time by this fraction of the difference.
 const SMOOTHING: u32 = 16;
 
 /// How many proposals may gather.
 const MOST: usize = 256;
 
-/// Each time that it was needed counts so much; each group that was not takes one away.
+/// A group that was needed adds this much to the score; a group that was not takes one away.
 const NEEDED: u32 = 8;
 
-/// From here on, it is needed often.
+/// From this score on, the disk counts as needed often.
 const OFTEN: u32 = 40;
 
-/// How long it does as the others then, at first; twice as long each time, up to `LONGEST`.
+/// How long the follower then logs like the others, at first. The time doubles on each repetition, up to `LONGEST`.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(32);
 
 /// Decides when to log.
 #[derive(Debug)]
 pub(in crate::server::quorum) struct LogPace {
-    /// Others make a quorum.
+    /// The other servers form a quorum without this one.
     is_spare: bool,
     /// The usual time between commits.
     usual: Duration,
-    /// Proposals that are not logged: how many, the last one before them, and when the first was seen.
+    /// The unlogged proposals: their number, the last zxid before them, and when the first was seen.
     unlogged: usize,
     logged: Zxid,
     since: Option<Instant>,
-    /// The next one to be committed, and since when.
+    /// The next proposal to be committed, and since when it is the next.
     next: Option<(Zxid, Instant)>,
     score: u32,
     eager_until: Option<Instant>,
@@ -55,7 +56,7 @@ pub(in crate::server::quorum) struct LogPace {
 }
 
 impl LogPace {
-    /// The pace of a follower whose disk is needed for a quorum, or is not.
+    /// The pace of a follower; `is_spare` means that its disk is not needed for a quorum.
     pub(in crate::server::quorum) const fn new(is_spare: bool) -> Self {
         Self {
             is_spare,
@@ -70,13 +71,13 @@ impl LogPace {
         }
     }
 
-    /// A proposal has come.
+    /// A proposal was received.
     pub(in crate::server::quorum) const fn proposed(&mut self) {
         self.unlogged += 1;
     }
 
-    /// How long to wait for more; none when it is time to log. `next` is the proposal that is to be committed next, `last`
-    /// the last one that has come.
+    /// How long to wait for more proposals; `None` when it is time to log. `next` is the proposal to be committed
+    /// next, `last` the last one received.
     pub(in crate::server::quorum) fn wait(
         &mut self,
         now: Instant,
@@ -102,7 +103,7 @@ impl LogPace {
             return None;
         }
         let full_at = *self.since.get_or_insert(now) + within(self.usual * GATHER, GATHER_LIMITS);
-        // What is logged here already waits for others.
+        // If the next proposal is logged here already, it waits for other servers.
         let waits = self.next.filter(|(zxid, _)| *zxid > self.logged);
         let patience = within(self.usual * PATIENCE, PATIENCE_LIMITS);
         let needed_at = waits.map(|(_, since)| since + patience);
@@ -118,7 +119,7 @@ impl LogPace {
         Some(until - now)
     }
 
-    /// Learns from each commit how long they take.
+    /// Learns the usual commit time from each commit.
     fn note_next(&mut self, now: Instant, next: Option<Zxid>) {
         match self.next {
             Some((zxid, _)) if next == Some(zxid) => return,
@@ -136,7 +137,7 @@ impl LogPace {
         if self.score >= OFTEN {
             self.eager_until = Some(now + self.eager_for);
             self.eager_for = (2 * self.eager_for).min(LONGEST);
-            // It tries again, and not for long when it is needed still.
+            // The next trial ends soon if the disk is still needed.
             self.score = OFTEN - NEEDED;
         }
     }
@@ -161,7 +162,7 @@ mod tests {
     const PATIENCE: Duration = PATIENCE_LIMITS.0;
     const STEP: Duration = Duration::from_micros(100);
 
-    /// A follower whose proposals come one after the other.
+    /// A follower that receives one proposal after the other.
     struct Trial {
         pace: LogPace,
         now: Instant,
@@ -173,12 +174,12 @@ mod tests {
             Self { pace: LogPace::new(is_spare), now: crate::common::time::now(), last: Zxid(10) }
         }
 
-        /// A proposal comes, and is to be committed next; whether it is logged at once.
+        /// Receives a proposal that is the next to be committed; returns whether it is logged at once.
         fn propose(&mut self) -> bool {
             self.propose_behind(self.last.next())
         }
 
-        /// A proposal comes, while that one is to be committed next; whether it is logged at once.
+        /// Receives a proposal while `next` is the next to be committed; returns whether it is logged at once.
         fn propose_behind(&mut self, next: Zxid) -> bool {
             self.last = self.last.next();
             self.pace.proposed();
@@ -189,7 +190,7 @@ mod tests {
             self.pace.wait(self.now, next, self.last)
         }
 
-        /// A proposal comes, and the others commit it after that time; whether it was logged here before that.
+        /// Receives a proposal that the others commit after `takes`; returns whether it was logged here before that.
         fn write(&mut self, takes: Duration) -> bool {
             let mut was_logged = self.propose();
             let committed = self.now + takes;
@@ -214,7 +215,8 @@ mod tests {
     #[test]
     fn what_others_commit_in_time_gathers_and_is_logged_as_one_group() {
         let mut trial = Trial::new(true);
-        // 400 us each: 2.4 ms are six of them, and the last is logged as the next one comes.
+        // Each commit takes 400 us. Six of them take 2.4 ms, and the arrival of the next proposal triggers the
+        // logging.
         let groups = (0..600).filter(|_| trial.write(4 * STEP)).count();
         assert!((85..=125).contains(&groups), "{groups} groups");
         assert_eq!(trial.pace.score, 0, "nobody has waited for it");
@@ -237,7 +239,7 @@ mod tests {
         let slow = Duration::from_micros(2500);
         let wait = |trial: &mut Trial| (0..300).filter(|_| trial.write(slow)).count();
         wait(&mut trial);
-        // Until it has learnt that, it was needed as it seemed.
+        // Until the follower has learnt the slower pace, its disk seems to be needed.
         trial.now += LONGEST;
         wait(&mut trial);
         let groups = wait(&mut trial);
@@ -305,7 +307,7 @@ mod tests {
     fn who_is_needed_often_logs_at_once_and_tries_again_later() {
         let mut trial = Trial::new(true);
         let mut waits = Vec::new();
-        // For a minute the others do not commit without it.
+        // For a minute the others do not commit without this follower.
         let start = trial.now;
         while trial.now < start + Duration::from_secs(60) {
             let asked = trial.now;
@@ -317,7 +319,7 @@ mod tests {
             trial.now += STEP;
         }
         assert!(waits.len() < 12, "{waits:?}");
-        // Now they do: it is spare again within half a minute.
+        // Now they do, and within half a minute the follower is spare again.
         let end = trial.now + LONGEST;
         while trial.now < end {
             trial.write(4 * STEP);

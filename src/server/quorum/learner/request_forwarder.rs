@@ -1,9 +1,10 @@
-//! What clients of a learner want goes to its leader from here (Java: what server/quorum/FollowerRequestProcessor.java and
-//! ObserverRequestProcessor.java have in common).
+//! Forwards the requests of a learner's clients to its leader (Java: what server/quorum/FollowerRequestProcessor.java
+//! and ObserverRequestProcessor.java have in common).
 //!
-//! Threads: none; whoever brings requests sends them on. Java has a thread for it, which one client after the other waits
-//! for. Requests keep the order in which they wait in the commit processor; the order of syncs is kept by the link. Locks: the
-//! commit processor's, and under it the link's output; around both, for a sync, the link's.
+//! Threads: none; the thread that brings a request forwards it. In Java one thread forwards the requests of all
+//! clients, one after the other. Requests are forwarded in the order in which they wait in the commit processor; the
+//! link keeps the order of syncs. Locks: the commit processor's lock, and under it that of the link's output. For a
+//! sync, the link's own lock is held around both.
 
 use std::sync::Arc;
 
@@ -19,23 +20,23 @@ use crate::server::server_role::ServerRole;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
-/// Sends requests on.
+/// Forwards requests.
 pub(in crate::server::quorum) struct RequestForwarder {
     server: std::sync::Weak<ZooKeeperServer>,
     role: Arc<LearnerRole>,
     commit_processor: Arc<CommitProcessor>,
-    /// The Java class in whose place it stands.
+    /// The Java class that it stands in for.
     log_target: &'static str,
 }
 
-/// What becomes of a request.
+/// How a request is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// The leader has it committed.
+    /// The leader proposes and commits it.
     Leader,
-    /// The leader says when everything before it is committed.
+    /// The leader answers when everything before it is committed.
     Sync,
-    /// It waits for those of its session that came before it.
+    /// It is handled here, after the earlier requests of its session.
     Here,
 }
 
@@ -67,19 +68,20 @@ impl RequestForwarder {
         }
     }
 
-    /// Takes a request, with the one that has to go before it.
+    /// Takes a request, preceded by the request that upgrades its session, if any.
     pub(in crate::server::quorum) fn process_request(&self, mut request: Box<Request>) {
         let Some(server) = self.server.upgrade() else { return };
         if way_of(&request) == Way::Leader
             && !request_shape::is_well_formed(&request, server.limits())
         {
-            // Not for the leader: one of Java proposes it with the zxid of the transaction before, and commits nothing after.
+            // Do not forward it: a Java leader would propose it with the zxid of the previous transaction, and commit
+            // nothing more.
             error!(target: self.log_target, "Failed to process {request}: its body is not that of its operation");
             request.exception = Some(KeeperError::MarshallingError);
             return self.commit_processor.process_request(request);
         }
         if !server.auth_write_request(&mut request) {
-            // Answered here, in its turn.
+            // The refusal is answered here, in order.
             return self.commit_processor.process_request(request);
         }
         match self.role.check_upgrade_session(&server, &request) {
@@ -104,7 +106,7 @@ impl RequestForwarder {
         if way == Way::Sync { link.queue_sync(key, send) } else { send() }
     }
 
-    /// Sends what was taken.
+    /// Sends the requests that were taken.
     pub(in crate::server::quorum) fn flush(&self) {
         self.role.link().flush();
         self.commit_processor.flush();

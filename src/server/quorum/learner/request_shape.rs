@@ -1,8 +1,8 @@
-//! Whether the body of a client's write can be decoded, found without decoding it (no Java twin: there a learner forwards
-//! whatever comes, and its leader proposes what it cannot decode with the zxid of the transaction before).
+//! Checks that the body of a client's write can be decoded, without decoding it (no Java twin: there a learner
+//! forwards whatever comes, and its leader proposes what it cannot decode with the zxid of the transaction before).
 //!
-//! Pure. Nulls are for the leader to refuse, as everything that can be decoded. A `multi` and a session are not looked at:
-//! leaders take a zxid for them before they decode them.
+//! This is pure logic. Null values can be decoded, so they pass, and the leader refuses them. A `multi` and session
+//! requests are not checked, because leaders assign them a zxid before they decode them.
 
 use crate::jute::Limits;
 use crate::server::request::Request;
@@ -11,9 +11,9 @@ use crate::zoo_defs::OpCode;
 /// A field of a request.
 #[derive(Clone, Copy, Debug)]
 enum Field {
-    /// So many bytes.
+    /// That many bytes.
     Fixed(usize),
-    /// A length and as many bytes: text or a buffer.
+    /// A length followed by that many bytes: text or a buffer.
     Bytes,
     /// A list of permissions and ids.
     Acl,
@@ -21,7 +21,7 @@ enum Field {
 
 const INT: Field = Field::Fixed(4);
 const LONG: Field = Field::Fixed(8);
-/// What an ACL's entry consists of.
+/// The fields of an ACL entry.
 const ACL_ENTRY: [Field; 3] = [INT, Field::Bytes, Field::Bytes];
 
 const fn fields_of(op: OpCode) -> &'static [Field] {
@@ -49,7 +49,7 @@ pub(super) fn is_well_formed(request: &Request, limits: Limits) -> bool {
     shape.take(fields_of(op)).is_some()
 }
 
-/// The part of a body that was not looked at.
+/// The part of a body that is not checked yet.
 struct Shape<'a> {
     rest: &'a [u8],
     max_length: usize,
@@ -66,7 +66,7 @@ impl Shape<'_> {
                     self.skip(len)
                 }
             },
-            // A count below zero is none, as in Java.
+            // As in Java, a negative count means no entries.
             Field::Acl => (0..self.length()?).try_for_each(|_| self.take(&ACL_ENTRY)),
         })
     }
@@ -111,7 +111,8 @@ mod tests {
         Some(vec![entry("::1"), entry("")])
     }
 
-    /// Whether decoding it says the same; a null is well-formed, and where decoding stops there, what follows may not be.
+    /// Decoding must give the same result. A null is well-formed, but decoding stops there, and the rest may be
+    /// malformed.
     fn expect_as_decoded<T: Record>(op: OpCode, body: &[u8]) {
         let request = request(op, body);
         let is_well_formed = is_well_formed(&request, limits());
@@ -122,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Every beginning of the body, and the body with each of its bytes replaced.
+    /// Tries every prefix of the body, and the body with each of its bytes replaced.
     fn expect_all_as_decoded<T: Record>(op: OpCode, record: &T) {
         let body = record.to_bytes();
         assert!(is_well_formed(&request(op, &body), limits()), "{op:?}");
@@ -133,7 +134,7 @@ mod tests {
                 let mut changed = body.clone();
                 changed[len] = byte;
                 expect_as_decoded::<T>(op, &changed);
-                // A null, and a length below it.
+                // A null, and a length below that.
                 for end in [byte, 0xff, 0xfe] {
                     if let Some(field) = changed.get_mut(len..len + 4) {
                         field.copy_from_slice(&[0xff, 0xff, 0xff, end]);

@@ -1,21 +1,26 @@
 //! How a learner takes over its leader's history (Java: syncWithLeader of server/quorum/Learner.java).
 //!
-//! Whatever the leader's version is, an epoch is acknowledged in this order: the transactions that are committed before it
-//! are on disk; they are in the tree; `currentEpoch` is on disk; then the ACK of NEWLEADER leaves. Transactions that are
-//! proposed and not committed are logged and acknowledged once the learner serves, like any others.
+//! Whatever version the leader runs, a learner acknowledges an epoch in this order: First the transactions committed
+//! before the epoch are on disk, then they are in the tree, then `currentEpoch` is on disk, and only then the learner
+//! sends the ACK of NEWLEADER. Transactions that are proposed but not committed are logged and acknowledged once the
+//! learner serves, like any others.
 //!
-//! - DIFF: what is committed is kept until NEWLEADER, then logged and synced as one group, then applied.
-//! - TRUNC: the log is cut, the tree loaded again; then as DIFF, and a snapshot. When there is no snapshot to load it from (Java
-//!   loads a newer one, with what was cut off), the connection ends, and the next leader is asked for its tree.
-//! - SNAP: the leader's tree replaces this one; what is committed after it goes to the tree alone, and a snapshot, which is
-//!   on disk before the ACK, holds all of it. A learner that ends before that reads its old history from disk again.
-//!   What the log has above the snapshot is taken away: it belongs to a history that was given up.
+//! - DIFF: committed transactions are kept until NEWLEADER, then logged and synced as one group, then applied.
+//! - TRUNC: the log is truncated and the tree is loaded again; then as for DIFF, followed by a snapshot. If there is
+//!   no snapshot to load the tree from, the connection ends, and the next leader is asked for its tree. (Java loads a
+//!   newer snapshot, which includes the removed transactions.)
+//! - SNAP: the leader's tree replaces the local one. Transactions committed after it are applied to the tree only. A
+//!   snapshot with all of them is on disk before the ACK. A learner that ends before that loads its old history from
+//!   disk again. Log entries above the snapshot are removed, since they belong to an abandoned history.
 //!
-//! Differs from Java, all for the sake of safety: a hole between the history on disk and the first transaction is an error (Java
-//! checks from the second one on); transactions that are here already are passed over (Java logs them twice); a log
-//! that ends before the place to which the leader cuts it is an error (Java believes the leader); a log that fails ends the
-//! process before anything of it is applied or acknowledged; an observer logs and applies at NEWLEADER, as a
-//! follower does; digests are not compared while the leader's tree may hold more than was committed here.
+//! Differs from Java, in all cases for safety:
+//!
+//! - A gap between the history on disk and the first transaction is an error (Java checks from the second one on).
+//! - Transactions that are already here are skipped (Java logs them twice).
+//! - A log that ends before the zxid to truncate to is an error (Java trusts the leader).
+//! - A log failure ends the process before anything of that group is applied or acknowledged.
+//! - An observer logs and applies at NEWLEADER, as a follower does.
+//! - Digests are not compared while the leader's tree may hold more than was committed here.
 //!
 //! Threads: the peer's. Locks: the tree and the committed log, while a group is applied.
 
@@ -41,36 +46,36 @@ use crate::server::util::serialize_utils::{TxnBody, TxnFormat};
 use crate::txn::TxnHeader;
 use crate::zoo_defs::OpCode;
 
-/// What a leader puts behind its tree.
+/// The signature at the end of the leader's snapshot.
 const SIGNATURE: &str = "BenWasHere";
 
-/// What is left to do when the learner may serve.
+/// What remains to be done when the learner may serve.
 pub(in crate::server::quorum) struct Synced {
-    /// The sessions, for the server.
+    /// The session tracker for the server.
     pub(in crate::server::quorum) tracker: Arc<LearnerSessionTracker>,
     /// Transactions that are not logged yet, in order.
     pub(in crate::server::quorum) proposals: VecDeque<LearnerTxn>,
-    /// How many of them, from the first, are committed.
+    /// How many of them, from the front, are committed.
     pub(in crate::server::quorum) committed: usize,
-    /// The last transaction that is here or among them.
+    /// The last transaction that is on disk or among them.
     pub(in crate::server::quorum) last_queued: Zxid,
 }
 
-/// What a snapshot must be written for before an epoch can be acknowledged.
+/// Where the history comes from: it decides whether a snapshot must be written before the epoch is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Base {
-    /// Nothing: the log has it all.
+    /// From the log, which is complete: no snapshot is needed.
     Log,
-    /// The log was cut.
+    /// From the log, which was truncated.
     CutLog,
-    /// The tree did not come from this disk.
+    /// From the leader's snapshot.
     Tree,
-    /// There is no snapshot yet (an upgrade from 3.4): the first one.
+    /// From the log, but without a first snapshot yet (an upgrade from 3.4).
     NoSnapshot,
 }
 
 impl Base {
-    /// Whether transactions go to the tree alone until the snapshot is written.
+    /// Whether transactions are applied to the tree only, until the snapshot is written.
     const fn needs_no_log(self) -> bool {
         matches!(self, Self::Tree | Self::NoSnapshot)
     }
@@ -82,7 +87,7 @@ struct Sync<'a> {
     format: TxnFormat,
     epoch: PeerEpoch,
     base: Base,
-    /// The last transaction that was here when it began.
+    /// The last transaction that was here when the sync began.
     known: Zxid,
     last_queued: Zxid,
     proposals: VecDeque<LearnerTxn>,
@@ -93,10 +98,10 @@ struct Sync<'a> {
 }
 
 impl Learner {
-    /// Takes over the leader's history; returns when it says that this server may serve.
+    /// Takes over the leader's history. Returns when the leader says that this server may serve.
     ///
     /// # Errors
-    /// Whatever keeps the histories from being one. What is on disk then, is what an election may be told of.
+    /// Any problem with taking over the history. An election may then rely on what is on disk.
     pub(in crate::server::quorum) fn sync_with_leader(
         &self,
         input: &mut LeaderInput,
@@ -129,14 +134,14 @@ impl Learner {
         Err(LearnerError::Stopped)
     }
 
-    /// How transactions are read.
+    /// The format of transactions.
     pub(in crate::server::quorum) fn txn_format(&self) -> TxnFormat {
         let mut format = self.peer.database().snap_log().config().txn_log.format;
         format.limits = self.peer.limits();
         format
     }
 
-    /// Makes the history that all the rest is added to.
+    /// Prepares the history that the following transactions are added to.
     fn take_base(
         &self,
         input: &mut LeaderInput,
@@ -201,7 +206,7 @@ impl Learner {
             error!(target: LOG, "Not able to truncate the log {zxid}: {source}");
             self.set_unsaved(true);
             if matches!(source, RestoreError::NothingToTruncateTo { .. }) {
-                // Nothing was changed on disk. The leader sends its tree when it is told that there is nothing here.
+                // The disk is unchanged. A leader that is told that nothing is here sends its tree.
                 database.set_needs_leaders_tree(true);
             } else {
                 self.peer.request_exit(ExitCode::QuorumPacketError);
@@ -210,17 +215,17 @@ impl Learner {
         }
         let found = database.last_processed_zxid();
         if found < zxid && zxid.counter() != 0 {
-            // What is in memory is what is on disk: the leader is told so next time.
+            // Memory and disk match, so the next leader is told the right zxid.
             return Err(LearnerError::TooShort { zxid, found });
         }
-        // Where an epoch begins there is no transaction.
+        // The start of an epoch is not a transaction, so the tree cannot have that zxid by itself.
         database.tree().write().set_last_processed_zxid(zxid);
         Ok(())
     }
 }
 
 impl Sync<'_> {
-    /// True when the learner may serve.
+    /// Returns true when the learner may serve.
     fn process_packet(
         &mut self,
         input: &LeaderInput,
@@ -248,7 +253,7 @@ impl Sync<'_> {
                 self.up_to_date()?;
                 return Ok(true);
             }
-            // As in Java.
+            // Ignored, as in Java.
             _ => debug!(target: LOG, "a packet of type {} is passed over", packet.r#type),
         }
         Ok(false)
@@ -283,7 +288,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// The next transaction is committed.
+    /// Handles the commit of the next transaction.
     fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
         let pending = self.proposals.get(self.committed).map(LearnerTxn::zxid);
         if pending == Some(zxid) {
@@ -317,7 +322,7 @@ impl Sync<'_> {
 
     fn inform(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
         let zxid = txn.zxid();
-        // An old leader may have proposed it to an observer before.
+        // An old leader may have sent it to an observer as a proposal before.
         let is_queued =
             self.proposals.get(self.committed).is_some_and(|pending| pending.zxid() == zxid);
         if !is_queued {
@@ -347,7 +352,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether a snapshot will hold what is applied now.
+    /// Whether transactions are applied at once, since a later snapshot will include them.
     const fn applies_at_once(&self) -> bool {
         !self.acknowledged && self.base.needs_no_log()
     }
@@ -391,7 +396,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// What is committed before the epoch is on disk, and in the tree, when this returns.
+    /// When this returns, everything committed before the epoch is on disk and in the tree.
     fn make_durable(&mut self) -> Result<(), LearnerError> {
         let learner = self.learner;
         if !self.base.needs_no_log() {
@@ -409,7 +414,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Logs and syncs what is committed, as one group.
+    /// Logs and syncs the committed transactions, as one group.
     fn log_committed(&self) -> Result<(), LearnerError> {
         if self.committed == 0 || !self.learner.role.writes_log() {
             return Ok(());
@@ -437,7 +442,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Applies what is committed, sessions and all, and keeps it for other learners.
+    /// Applies the committed transactions and their session events, and keeps them for other learners.
     fn apply_committed(&mut self) -> Result<(), LearnerError> {
         let committed: Vec<LearnerTxn> = self.proposals.drain(..self.committed).collect();
         self.committed = 0;
@@ -453,8 +458,8 @@ impl Sync<'_> {
                     })?;
                 }
                 self.note_session(&header, txn.as_ref());
-                // Errors are expected: the leader's tree may hold what comes later, and then it has another digest than after
-                // this transaction. (Java compares all the same, and reports a mismatch.)
+                // Errors are expected: the leader's tree may already include later transactions, and then its digest
+                // differs from the one after this transaction. (Java compares them anyway and reports a mismatch.)
                 let digest = digest.as_ref().filter(|_| base != Base::Tree);
                 tree.process_txn_with_digest(&header, txn, digest);
                 Ok(())
@@ -462,7 +467,7 @@ impl Sync<'_> {
             committed.into_iter().try_for_each(&mut apply)
         };
         if applied.is_err() {
-            // The log has what the tree lacks.
+            // The log holds transactions that the tree lacks.
             self.learner.set_unsaved(true);
         }
         applied
@@ -481,13 +486,13 @@ impl Sync<'_> {
         }
     }
 
-    /// After a snapshot from the leader: what there is above it, in the log and as snapshots, was never part of this history.
+    /// After a snapshot from the leader: log entries and snapshots above it were never part of this history.
     fn forget_other_history(&self) -> Result<(), LearnerError> {
         let learner = self.learner;
         let database = learner.peer.database();
         let (snap_log, zxid) = (database.snap_log(), database.last_processed_zxid());
         let forget = || -> Result<(), LearnerError> {
-            // What comes next does not follow what is in the file.
+            // The next transaction does not follow the last one in the open log file.
             snap_log.close()?;
             let newest = snap_log.find_most_recent_snapshot()?.map_or(zxid, |file| file.zxid);
             let last = snap_log.last_logged_zxid()?.max(newest);
@@ -510,7 +515,7 @@ impl Sync<'_> {
             self.activate(config, None, None)?;
         }
         if !self.acknowledged {
-            // A leader from before 3.4 has said NEWLEADER in the place of LEADERINFO.
+            // A leader before 3.4 sends NEWLEADER in place of LEADERINFO.
             self.make_durable()?;
             self.note_epoch()?;
             self.acknowledged = true;
@@ -519,7 +524,7 @@ impl Sync<'_> {
     }
 }
 
-/// The designated leader, and what follows it.
+/// The designated leader, and the rest of the data.
 pub(in crate::server::quorum) fn suggested_leader(
     packet: &QuorumPacket,
 ) -> Result<(Sid, &[u8]), LearnerError> {

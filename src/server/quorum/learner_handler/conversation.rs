@@ -1,8 +1,8 @@
-//! What a leader and one learner say to each other, from the greeting to the end (Java: run of
+//! The dialogue between a leader and one learner, from discovery to the end (Java: run of
 //! server/quorum/LearnerHandler.java).
 //!
-//! Everything that has arrived is taken in before anything of it is sent on or applied: whenever the socket has to be asked for
-//! more, what came before is flushed. Nothing that a learner sends can do more than end its connection.
+//! The handler collects everything that has arrived in a batch. It passes the batch on and flushes before it reads
+//! from the socket again. Bad input from a learner can only end its own connection.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -33,64 +33,66 @@ use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
 use crate::server::txn_log_proposal_iterator::TxnLogProposalIterator;
 
-/// What ends a snapshot.
+/// The signature at the end of a snapshot.
 const SNAPSHOT_SIGNATURE: &str = "BenWasHere";
 
-/// How much is read from a learner at once, in bytes: what arrives together is one batch for the log and for all learners.
+/// The size of one read from a learner, in bytes. What arrives together is one batch for the log and for all
+/// learners.
 const INPUT_BUFFER: usize = 64 * 1024;
 
-/// How often the log on disk is read on because the committed log has moved meanwhile, before a snapshot is sent.
+/// How often the handler reads on in the log on disk because the committed log has moved on. After that it sends a
+/// snapshot.
 const DISK_ROUNDS: u32 = 8;
 
-/// More transactions than that are not acknowledged before NEWLEADER is.
+/// The limit for transactions that are acknowledged before NEWLEADER.
 const MAX_EARLY_ACKS: u32 = 1 << 20;
 
-/// What a client's request has before its own bytes: session, number, operation.
+/// What precedes the client's bytes in a REQUEST: session id, cxid, operation.
 const REQUEST_PREFIX: usize = 8 + 4 + 4;
 
 /// Why a conversation ends.
 #[derive(Debug, Error)]
 pub(super) enum ConversationEnd {
-    /// The connection, or what came over it.
+    /// The connection failed, or a packet is malformed.
     #[error(transparent)]
     Packet(#[from] PacketError),
-    /// The socket.
+    /// The socket failed.
     #[error("the connection has failed: {0}")]
     Io(#[from] io::Error),
-    /// A packet's data is not what it must be.
+    /// The data of a packet is malformed.
     #[error("the data of a packet {0:?} cannot be read: {1}")]
     Data(PacketType, InputError),
-    /// A packet that does not belong there.
+    /// A packet is not expected at this point.
     #[error("expected {expected}, received a packet of type {received}")]
     Unexpected {
-        /// What it should have been.
+        /// The expected packet.
         expected: &'static str,
-        /// What it was.
+        /// The type of the received packet.
         received: i32,
     },
-    /// It knows a newer configuration.
+    /// The learner knows a newer configuration.
     #[error("Follower is ahead of the leader (has a later activated configuration, {0:#x})")]
     NewerConfig(i64),
-    /// There is no agreement on the epoch.
+    /// The ensemble did not agree on the epoch.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
-    /// Another program, or another kind of client.
+    /// The other side is another program, or a client of another port.
     #[error("this is no learner; {0}")]
     Stranger(String),
-    /// It is no member, and what is left is for members.
+    /// It is not a member, and the last file descriptors are for members.
     #[error(
         "no descriptors are left for servers that are no members (see the limit of open files)"
     )]
     NoDescriptors,
-    /// Too many come at once.
+    /// Too many learners are being brought up to date.
     #[error(transparent)]
     Throttled(#[from] SyncThrottled),
 }
 
-/// How often the log repeats what one learner does wrong again and again, in ms.
+/// The interval at which the log repeats the errors of one learner, in ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// What has arrived and was not passed on yet.
+/// What has arrived and is not passed on yet.
 #[derive(Default)]
 struct Batch {
     acks: Vec<Zxid>,
@@ -105,11 +107,11 @@ pub(super) struct Conversation<'a> {
     batch: RefCell<Batch>,
     /// Held until the learner is up to date.
     slot: Option<SyncSlot>,
-    /// Packets that no learner sends once it serves: a bad one may send as many as it likes.
+    /// Packets that no serving learner sends. Rate-limited, since a faulty learner may send any number of them.
     unexpected: RateLogger,
 }
 
-/// The socket, which is asked only when everything before is passed on.
+/// The socket; a read first passes on everything that has arrived before.
 struct Input<'a, 'b>(&'b Conversation<'a>);
 
 impl Read for Input<'_, '_> {
@@ -119,11 +121,11 @@ impl Read for Input<'_, '_> {
     }
 }
 
-/// Who it is, and since when.
+/// The result of discovery.
 struct Met {
     epoch_zxid: Zxid,
     last_zxid: Zxid,
-    /// It speaks the protocol of 3.3, without epochs.
+    /// The learner speaks the protocol of 3.3, which has no epochs.
     is_ancient: bool,
 }
 
@@ -136,13 +138,13 @@ impl<'a> Conversation<'a> {
 
     pub(super) fn run(mut self) -> Result<(), ConversationEnd> {
         self.handler.stream.set_nodelay(self.master.learner_settings().is_nodelay)?;
-        // Nothing is passed on before the learner is up to date: one reader does for all of it.
+        // Nothing has to be passed on before the learner is up to date, so one plain reader does until then.
         let handler = self.handler;
         let mut input = BufReader::new(DeadlineStream::new(&handler.stream));
         let met = self.discover(&mut input)?;
         self.bring_up_to_date(&mut input, &met)?;
         debug_assert!(self.slot.is_none(), "it ends with the synchronisation");
-        // What came in already stays first.
+        // What is buffered already comes first.
         let left = input.buffer().to_vec();
         let this = &self;
         this.serve(BufReader::with_capacity(INPUT_BUFFER, left.as_slice().chain(Input(this))))
@@ -159,7 +161,7 @@ impl<'a> Conversation<'a> {
 
     // --- discovery
 
-    /// Who are you, and which epoch do you take?
+    /// Identifies the learner, and agrees with it on the epoch.
     fn discover(&self, input: &mut BufReader<DeadlineStream<'_>>) -> Result<Met, ConversationEnd> {
         let limits = self.master.limits();
         let time_to_greet =
@@ -187,7 +189,8 @@ impl<'a> Conversation<'a> {
         Ok(Met { epoch_zxid, last_zxid: summary.last_zxid, is_ancient })
     }
 
-    /// Ends what is known by its first bytes to belong to another port, before it is waited for the rest of a packet.
+    /// Rejects a connection that by its first bytes belongs to another port, without waiting for the rest of a
+    /// packet.
     fn refuse_strangers(&self, first: &[u8]) -> Result<(), ConversationEnd> {
         match looks_like(first) {
             None | Some(LooksLike::Learner) => Ok(()),
@@ -237,7 +240,7 @@ impl<'a> Conversation<'a> {
 
     // --- synchronisation
 
-    /// Sends what the learner lacks, waits until it has it on disk, and lets it serve.
+    /// Sends the history that the learner lacks, waits until the learner has it on disk, and lets it serve.
     fn bring_up_to_date(
         &mut self,
         input: &mut BufReader<DeadlineStream<'_>>,
@@ -275,7 +278,7 @@ impl<'a> Conversation<'a> {
         self.master.wait_for_new_leader_ack(sid, zxid)?;
         self.handler.progress.lock().limit.start();
         self.slot = None;
-        // Java counts once more when one has ended.
+        // Java also records the count at the end of a sync.
         let metrics = self.master.metrics();
         let (throttler, in_flight) = match snapshot {
             Some(_) => (&settings.snap_throttler, &metrics.inflight_snap_count),
@@ -291,9 +294,10 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Waits for the ACK of NEWLEADER; its zxid. Learners before 3.9.3 may acknowledge transactions before that: Java takes the
-    /// first such ACK for one of another epoch, never counts the right one, and the leader gives up (ZOOKEEPER-4685). Here
-    /// they count when the learner is in the epoch, since it may be elected only for what it has in its epoch.
+    /// Waits for the ACK of NEWLEADER and returns its zxid. Learners before 3.9.3 may acknowledge transactions before
+    /// NEWLEADER. Java takes the first such ACK for the ACK of another epoch, never counts the right one, and the
+    /// leader gives up (ZOOKEEPER-4685). Here ACKs of the new epoch are kept and count once the learner has entered
+    /// that epoch, since an election considers a learner's transactions only together with its epoch.
     fn read_new_leader_ack(
         &self,
         input: &mut BufReader<DeadlineStream<'_>>,
@@ -319,8 +323,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Queues what the learner lacks and all that comes from now on. Some when it needs a snapshot: of which transaction at
-    /// least.
+    /// Queues the history that the learner lacks, and everything from now on. Returns `Some` if the learner needs a
+    /// snapshot, with the zxid that the snapshot must include.
     fn sync_follower(&self, peer: Zxid) -> Option<Zxid> {
         let mut disk = DiskPart::NotAsked;
         let mut snapshot = None;
@@ -338,7 +342,7 @@ impl<'a> Conversation<'a> {
         snapshot
     }
 
-    /// Under the leader's lock: queues the history up to now. None when the log on disk has to be read first.
+    /// Called under the leader's lock: queues the history up to now. `None` if the log on disk must be read first.
     fn queue_history(
         &self,
         peer: Zxid,
@@ -359,7 +363,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// What the learner gets, by what is known now. Tree and committed log are looked at together.
+    /// Decides what the learner gets, as of now. The tree and the committed log are locked together, so that they
+    /// match.
     fn look_at_history(&self, peer: Zxid, disk: &mut DiskPart, may_wait: bool) -> History {
         let database = self.master.database();
         let tree = database.tree().read();
@@ -406,7 +411,7 @@ impl<'a> Conversation<'a> {
         if queue.op.is_some() { History::Queue(queue) } else { all }
     }
 
-    /// Reads on in the log on disk, without a lock.
+    /// Reads on in the log on disk, without holding a lock.
     fn read_disk(&self, peer: Zxid, disk: &mut DiskPart) {
         let database = self.master.database();
         let bounds = {
@@ -455,7 +460,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// DIFF or TRUNC, and the transactions.
+    /// Queues DIFF or TRUNC and the transactions.
     fn queue_sync(&self, queue: &SyncQueue) {
         let sid = self.handler.sid();
         let (name, packet_type, zxid) = match queue.op {
@@ -474,7 +479,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Streams the tree. Transactions are applied meanwhile; those behind `zxid` follow as proposals, too.
+    /// Streams the tree. Transactions are applied meanwhile; those after `zxid` are also sent as proposals.
     fn send_snapshot(&self, peer: Zxid, zxid: Zxid, count: i32) -> Result<(), ConversationEnd> {
         let timeout_ms = self.master.learner_settings().init_timeout_ms;
         self.send(&QuorumPacket::new(PacketType::Snap, zxid, None))?;
@@ -488,7 +493,7 @@ impl<'a> Conversation<'a> {
         let mut output =
             BufWriter::with_capacity(1 << 16, DeadlineStream::new(&self.handler.stream));
         self.master.database().serialize_snapshot(|bytes| {
-            // A learner that does not read, or a byte now and then, must not keep this thread for ever.
+            // A learner that reads nothing, or a byte now and then, must not hold up this thread for ever.
             output.get_mut().begin(Deadline::after_ms(timeout_ms));
             output.write_all(bytes)
         })?;
@@ -505,7 +510,7 @@ impl<'a> Conversation<'a> {
 
     // --- broadcast
 
-    /// Takes what the learner sends, until one of the two ends it.
+    /// Handles the learner's packets until either side ends the connection.
     fn serve(&self, mut input: impl Read) -> Result<(), ConversationEnd> {
         let limits = self.master.limits();
         loop {
@@ -538,7 +543,7 @@ impl<'a> Conversation<'a> {
                 self.master.process_ping(self.handler);
             }
             Some(PacketType::Revalidate) => {
-                // In its place behind what the same learner has asked for before.
+                // Keep the order: the learner's earlier requests are passed on first.
                 self.pass_on();
                 self.revalidate(packet)
                     .map_err(|error| ConversationEnd::Data(PacketType::Revalidate, error))?;
@@ -560,7 +565,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Acknowledgements first: they may commit what the requests build on.
+    /// Passes the batch on. Acknowledgements come first, since they may commit what the requests build on.
     fn pass_on(&self) {
         let (acks, mut requests) = {
             let mut batch = self.batch.borrow_mut();
@@ -618,17 +623,17 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// What a learner gets.
+/// How a learner is brought up to date.
 enum History {
-    /// That is seen only when more of the log on disk was read.
+    /// Unknown until more of the log on disk is read.
     DiskFirst,
-    /// What it lacks.
+    /// By the transactions that it lacks.
     Queue(SyncQueue),
-    /// A snapshot, of that transaction at least.
+    /// By a snapshot that includes at least this transaction.
     Snapshot(Zxid),
 }
 
-/// What is known of the log on disk.
+/// The part of the log on disk that has been read.
 enum DiskPart {
     NotAsked,
     Read(Box<ReadPart>),
@@ -641,7 +646,7 @@ struct ReadPart {
 }
 
 impl ReadPart {
-    /// Whether nothing is missing between what was read and the committed log.
+    /// Whether there is no gap between what was read and the committed log.
     fn reaches(&self, bounds: &Bounds) -> bool {
         self.queue.looked_at() >= Some(Zxid(bounds.min_committed().0 - 1))
             || self.queue.looked_at().is_some_and(|at| at.epoch() < bounds.min_committed().epoch())
@@ -649,7 +654,7 @@ impl ReadPart {
                 && self.log.zxid().is_none_or(|next| next >= bounds.min_committed())
     }
 
-    /// Looks at everything before the committed log.
+    /// Reads everything that precedes the committed log.
     fn read_up_to(&mut self, bounds: &Bounds) -> Result<(), String> {
         while let Some(zxid) = self.log.zxid().filter(|zxid| *zxid < bounds.min_committed()) {
             let log = &self.log;
@@ -677,12 +682,12 @@ fn read_ack_epoch(packet: &QuorumPacket) -> Result<StateSummary, ConversationEnd
     Ok(StateSummary { current_epoch, last_zxid: packet.zxid })
 }
 
-/// The bytes of a PROPOSAL, in the place of what the buffer has held.
+/// Writes a PROPOSAL in place of the buffer's content.
 pub(in crate::server::quorum) fn write_proposal(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
     write_txn(PacketType::Proposal, zxid, txn, bytes);
 }
 
-/// The bytes of an INFORM, likewise.
+/// Writes an INFORM in place of the buffer's content.
 pub(in crate::server::quorum) fn write_inform(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
     write_txn(PacketType::Inform, zxid, txn, bytes);
 }

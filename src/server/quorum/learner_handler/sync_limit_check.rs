@@ -1,13 +1,13 @@
-//! How long a learner lets its leader wait for the acknowledgement of a proposal (Java: SyncLimitCheck of
+//! How long a learner keeps its leader waiting for the acknowledgement of a proposal (Java: SyncLimitCheck of
 //! server/quorum/LearnerHandler.java).
 //!
-//! As in Java, two proposals at a time are looked at: the one whose acknowledgement is waited for, and the last one. Differs
-//! from Java: times are those at which a proposal was queued, not sent: what waits for a learner that does not read counts.
-//! An acknowledgement of something later is taken for one of what is before it.
+//! As in Java, only two proposals are tracked: the one whose acknowledgement is due, and the latest one. Differs from
+//! Java: The time runs from the moment when a proposal is queued, not sent, so the wait for a learner that does not
+//! read counts. The acknowledgement of a later proposal covers the earlier ones.
 
 use crate::ids::Zxid;
 
-/// The check of one learner. Times are ms of the leader's clock.
+/// The check for one learner. Times are ms of the leader's clock.
 #[derive(Debug, Default)]
 pub(super) struct SyncLimitCheck {
     started: bool,
@@ -16,7 +16,7 @@ pub(super) struct SyncLimitCheck {
 }
 
 impl SyncLimitCheck {
-    /// Proposals count from now on.
+    /// From now on proposals are tracked.
     pub(super) const fn start(&mut self) {
         self.started = true;
     }
@@ -33,7 +33,7 @@ impl SyncLimitCheck {
         }
     }
 
-    /// An acknowledgement came.
+    /// An acknowledgement was received.
     pub(super) fn update_ack(&mut self, zxid: Zxid) {
         if self.current.is_some_and(|(current, _)| zxid >= current) {
             self.current = self.next.take_if(|(next, _)| *next > zxid);
@@ -41,7 +41,7 @@ impl SyncLimitCheck {
         }
     }
 
-    /// Whether it does not let wait for longer than `limit_ms`.
+    /// Whether no acknowledgement is overdue by `limit_ms`.
     pub(super) fn check(&self, now_ms: i64, limit_ms: i64) -> bool {
         self.current.is_none_or(|(_, since_ms)| now_ms - since_ms < limit_ms)
     }

@@ -1,36 +1,36 @@
-//! How a learner gets what it lacks: the decision (Java: syncFollower and queueCommittedProposals of
+//! Decides how a learner is brought up to date (Java: syncFollower and queueCommittedProposals of
 //! server/quorum/LearnerHandler.java).
 //!
-//! Pure. Differs from Java where a hole could be handed on: of the transactions that are looked at, each must follow the one
-//! before it, or the learner gets a snapshot, which is always right. That is stricter than Java's rule for
-//! ZOOKEEPER-4925, which leaves it to the learner to notice.
+//! This is pure logic. Differs from Java where a gap could be handed on: each examined transaction must directly
+//! follow the one before it; otherwise the learner gets a snapshot, which is always correct. This is stricter than
+//! Java's rule for ZOOKEEPER-4925, which relies on the learner to notice the gap.
 //!
-//! ZOOKEEPER-2846: on this server's disk there may be transactions at the end of an old epoch that were never committed: the
-//! server had them from a leader that failed, got a snapshot from the next one, and a snapshot takes nothing off the log.
-//! Inside an epoch there are none before its end; so transactions from the disk are used as long as the epoch does not
-//! change. Where it does, they are used if this server knows that it had them all in its tree: since the snapshot that it
-//! was loaded from, or got.
+//! ZOOKEEPER-2846: The log of this server may hold transactions at the end of an old epoch that were never committed.
+//! The server got them from a leader that failed, then got a snapshot from the next leader, and a snapshot removes
+//! nothing from the log. Such transactions exist only at the end of an epoch, so transactions from the disk are used
+//! as long as the epoch does not change. Where it changes, they are used only if this server knows that its tree had
+//! all of them. That is so since the snapshot that the tree was loaded from or that the server received.
 
 use crate::ids::Zxid;
 use crate::server::committed_log::CommittedProposal;
 
-/// What the first packet to a learner says.
+/// The first packet to a learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncOp {
-    /// It gets what follows, up to this.
+    /// DIFF: transactions up to this zxid follow.
     Diff(Zxid),
-    /// First it has to take away what is above this.
+    /// TRUNC: the learner must first remove everything above this zxid.
     Trunc(Zxid),
 }
 
-/// What is known of the history.
+/// The bounds of the known history.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// First and last of the committed log; none when it is empty.
+    /// The first and the last zxid of the committed log; `None` if it is empty.
     pub(super) committed: Option<(Zxid, Zxid)>,
-    /// The last transaction in the tree.
+    /// The last zxid in the tree.
     pub(super) last_processed: Zxid,
-    /// From here on the log on disk has nothing but this history.
+    /// From here on, the log on disk holds nothing but this history.
     pub(super) history_from: Zxid,
 }
 
@@ -44,20 +44,20 @@ impl Bounds {
     }
 }
 
-/// Where to look for what a learner lacks.
+/// Where to look for the transactions that a learner lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Nothing has to be looked for.
+    /// Nowhere: the first packet is enough.
     Nothing(SyncOp),
     /// In the committed log.
     CommittedLog,
-    /// In the log on disk, up to the committed log, and there.
+    /// In the log on disk up to the start of the committed log, then in the committed log.
     TxnLog,
-    /// It gets a snapshot.
+    /// Nowhere: the learner gets a snapshot.
     Snapshot,
 }
 
-/// The decision for a learner whose last transaction is `peer`.
+/// Decides for a learner whose last zxid is `peer`.
 pub(super) fn choose(
     peer: Zxid,
     bounds: &Bounds,
@@ -80,37 +80,38 @@ pub(super) fn choose(
     }
 }
 
-/// No transaction has such a zxid, but whoever was brought up to date at the start of an epoch says so.
+/// Whether this is the start of an epoch. No transaction has such a zxid, but a learner that was brought up to date
+/// at the start of an epoch reports it.
 pub(super) const fn is_start_of_epoch(zxid: Zxid) -> bool {
     zxid.counter() == 0
 }
 
-/// Whether nothing can be missing between the two.
+/// Whether no transaction can be missing between the two.
 const fn follows(zxid: Zxid, previous: Zxid) -> bool {
     zxid.0 == previous.0 + 1 && zxid.epoch() == previous.epoch()
         || zxid.epoch() > previous.epoch() && zxid.counter() == 1
 }
 
-/// Why only a snapshot helps.
+/// Why the learner needs a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoDiff {
-    /// The learner has something that this history has not, and the epoch in which it could be cut off is over.
+    /// The learner has a transaction that this history lacks, of an epoch that has ended, so it cannot be truncated.
     OtherEpoch,
-    /// Something is missing behind this one.
+    /// A transaction is missing after this one.
     Hole(Zxid),
-    /// An epoch ends here, on disk.
+    /// On disk, an epoch ends with this transaction.
     EpochEndsOnDisk(Zxid),
-    /// What was looked at begins only behind the learner's last transaction.
+    /// The first available transaction is later than the learner's last one.
     TooLate,
 }
 
-/// What goes to a learner, as far as it is found.
+/// The packets for a learner, as far as they are known.
 #[derive(Debug)]
 pub(super) struct SyncQueue {
     peer: Zxid,
-    /// The transaction looked at last.
+    /// The transaction examined last.
     previous: Option<Zxid>,
-    /// The last one that is queued, or that the learner has.
+    /// The last transaction that is queued, or that the learner has.
     queued: Zxid,
     pub(super) op: Option<SyncOp>,
     pub(super) proposals: Vec<CommittedProposal>,
@@ -121,13 +122,13 @@ impl SyncQueue {
         Self { peer, previous: None, queued: peer, op: None, proposals: Vec::new() }
     }
 
-    /// Nothing but that.
+    /// A single packet, without transactions.
     pub(super) const fn of(op: SyncOp) -> Self {
         let (SyncOp::Diff(zxid) | SyncOp::Trunc(zxid)) = op;
         Self { peer: zxid, previous: None, queued: zxid, op: Some(op), proposals: Vec::new() }
     }
 
-    /// The last transaction that was looked at.
+    /// The transaction examined last.
     pub(super) const fn looked_at(&self) -> Option<Zxid> {
         self.previous
     }
@@ -137,8 +138,8 @@ impl SyncQueue {
         self.queued
     }
 
-    /// Looks at the next transaction: passes it over when the learner has it, else queues it. What is below `min_committed`,
-    /// the first of the committed log, is from the disk.
+    /// Examines the next transaction: skips it if the learner has it, and queues it otherwise. Transactions below
+    /// `min_committed`, the start of the committed log, come from the disk.
     pub(super) fn add(
         &mut self,
         zxid: Zxid,
@@ -166,7 +167,7 @@ impl SyncQueue {
         Ok(())
     }
 
-    /// Nothing may be missing before `zxid`, nor may there be anything that was never committed.
+    /// Checks that no transaction is missing before `zxid`, and that the transaction before it was surely committed.
     fn check_continuity(&self, zxid: Zxid, known_from: Zxid) -> Result<(), NoDiff> {
         let Some(previous) = self.previous else { return Ok(()) };
         let is_known = previous >= known_from || previous < self.peer;
@@ -176,7 +177,7 @@ impl SyncQueue {
         if follows(zxid, previous) { Ok(()) } else { Err(NoDiff::Hole(previous)) }
     }
 
-    /// What the first transaction that is not before the learner's last one says of it.
+    /// Checks the learner's last zxid against the first transaction that is not below it.
     fn check_first(&self, zxid: Zxid, before: Option<Zxid>) -> Result<(), NoDiff> {
         if zxid == self.peer {
             return Ok(());
@@ -184,12 +185,13 @@ impl SyncQueue {
         if before.is_none() {
             return Err(NoDiff::TooLate);
         }
-        // It has something that was never committed: it may have led. Java has it cut off what it has too much when that is
-        // of the epoch of `zxid`; then this history has a hole there, which was seen before.
+        // The learner has a transaction that was never committed; it may have been the leader. Java sends TRUNC if
+        // that transaction is of the epoch of `zxid`. Here this history then has a gap, which `check_continuity` has
+        // found before.
         if is_start_of_epoch(self.peer) { Ok(()) } else { Err(NoDiff::OtherEpoch) }
     }
 
-    /// Everything was looked at. A learner at the start of an epoch that has no transactions yet lacks nothing.
+    /// Called when everything is examined. A learner at the start of an epoch without transactions lacks nothing.
     pub(super) fn finish(&mut self, bounds: &Bounds) {
         if self.op.is_none() && is_start_of_epoch(self.peer) {
             self.op = Some(SyncOp::Diff(bounds.max_committed()));

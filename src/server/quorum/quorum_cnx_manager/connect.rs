@@ -1,4 +1,4 @@
-//! Connecting with a limit of time, and an end when somebody says so (no Java twin: Socket.connect).
+//! Connecting with a timeout, interruptible (no Java twin: Socket.connect).
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -8,13 +8,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::common::time;
 
-/// How often an attempt looks whether it is still wanted.
+/// How often an attempt checks whether it is still wanted.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
-/// Connects, unless it takes longer than `timeout` or is not wanted any more.
+/// Connects, unless it takes longer than `timeout` or `is_stopped` becomes true.
 ///
 /// # Errors
-/// When there is no connection.
+/// When no connection is made.
 pub(super) fn connect(
     address: SocketAddr,
     timeout: Duration,

@@ -1,7 +1,9 @@
-//! How connections come about: calling a server and being called (Java: initiateConnection, startConnection, connectOne,
-//! receiveConnection and handleConnection of server/quorum/QuorumCnxManager.java).
+//! How connections are opened and accepted (Java: initiateConnection, startConnection, connectOne, receiveConnection
+//! and handleConnection of server/quorum/QuorumCnxManager.java).
 //!
-//! Threads: `QuorumConnectionThread-[myid=N]-I`, one for each attempt, of which there are so many at a time.
+//! Threads: `QuorumConnectionThread-[myid=N]-I` for each attempt to connect, and
+//! `QuorumConnectionReceiverThread-ADDR` for each accepted connection; `quorum.cnxn.threads.size` limits the number
+//! of each.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -23,8 +25,8 @@ use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
 impl QuorumCnxManager {
-    /// Calls a server, first where it has said to be, then where the configuration says, unless there is a connection or
-    /// somebody calls already.
+    /// Connects to a server, first at the address that it has sent, then at the configured addresses. Does nothing if
+    /// there is a connection or an attempt is in progress.
     pub(super) fn call(&self, sid: Sid, greeted: Option<MultipleAddresses>) {
         let mut table = self.table.lock();
         if table.is_halted {
@@ -104,7 +106,7 @@ impl QuorumCnxManager {
         }
     }
 
-    /// Whether somebody was there.
+    /// Whether a server has accepted the connection.
     fn try_connection(&self, sid: Sid, addresses: &MultipleAddresses) -> bool {
         let stream = match self.open(addresses) {
             Ok(stream) => stream,
@@ -160,8 +162,8 @@ impl QuorumCnxManager {
         SockRef::from(stream).set_keepalive(self.settings.tcp_keep_alive)
     }
 
-    /// Has a thread wait for what a new connection says first. When too many say nothing, the oldest goes, of the
-    /// address with the greatest crowd first.
+    /// Starts a thread that waits for the initial message of a new connection. If too many connections are silent,
+    /// one of the address with the most present and recent connections is closed, and of these the oldest.
     pub(super) fn receive_connection(&self, stream: TcpStream, remote: SocketAddr) {
         if let Err(problem) = self.set_options(&stream) {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
@@ -246,13 +248,13 @@ impl QuorumCnxManager {
             return;
         }
         if sid > self.my_id {
-            // Nobody else has it any more, unless it is just being pushed out.
+            // This is the last reference, unless the connection is being closed to make room.
             if let Some(stream) = Arc::into_inner(stream) {
                 self.start_workers(sid, stream);
             }
             return;
         }
-        // The other server does not know the connection that there may be: it is of no use any more.
+        // The other server would not call if it knew the existing connection, so that one is of no use any more.
         let old = {
             let mut table = self.table.lock();
             table.peers.get_mut(&sid).and_then(|peer| peer.connection.take())

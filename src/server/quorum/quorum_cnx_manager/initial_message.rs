@@ -1,11 +1,11 @@
-//! What a server says first on the election port (Java: InitialMessage and the first half of startConnection of
+//! The first message of a server on the election port (Java: InitialMessage and the first half of startConnection of
 //! server/quorum/QuorumCnxManager.java).
 //!
-//! A server of 3.4 sends its id alone. Later ones send a negative version, their id, and where they take part in elections:
-//! one address since 3.5, several since 3.6 where that is switched on. Nobody answers.
+//! A server of 3.4 sends its id only. Later versions send a negative protocol version, their id, and their election
+//! address: one since 3.5, several since 3.6 if multiAddress is enabled. There is no answer.
 //!
-//! Differs from Java: an id that no server can have (a line of text, TLS, another program's protocol) ends the connection with
-//! one clear message, where Java takes it for a server and finds the next length wrong.
+//! Differs from Java: An id that no server can have (a line of text, TLS, the protocol of another program) ends the
+//! connection with one clear message. Java accepts it as a server id and then finds an invalid length.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,61 +18,61 @@ use crate::ids::Sid;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 use crate::server::quorum::quorum_peer::quorum_server::host_and_port;
 
-/// A server with one address, since 3.5.
+/// The protocol version with one address, since 3.5.
 pub const PROTOCOL_VERSION_V1: i64 = -65536;
 
-/// A server with several addresses, since 3.6; 3.5 does not understand it.
+/// The protocol version with several addresses, since 3.6; 3.5 does not understand it.
 pub const PROTOCOL_VERSION_V2: i64 = -65535;
 
-/// The longest text of addresses, in bytes (Java: maxBuffer).
+/// The maximum length of the addresses, in bytes (Java: maxBuffer).
 pub const MAX_BUFFER: i32 = 2048;
 
-/// What an observer of old may say instead of its id (Java: QuorumPeer.OBSERVER_ID).
+/// The id that an old observer may send instead of its own (Java: QuorumPeer.OBSERVER_ID).
 pub const OBSERVER_ID: Sid = Sid(i64::MAX);
 
-/// No id is as large: it could not be in a session's id, and the first byte of a text is above it.
+/// The largest plausible id: a larger one does not fit into a session id, and the first bytes of a text are larger.
 const MAX_PLAUSIBLE_ID: i64 = (1 << 56) - 1;
 
-/// Who is there.
+/// The initial message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitialMessage {
-    /// The other server.
+    /// The sender's id.
     pub sid: Sid,
-    /// Where it takes part in elections, as far as it says so; never an address of its machine that stands for all.
+    /// The sender's election addresses, if it sent any; wildcard addresses are left out.
     pub election_addresses: Vec<InetSocketAddress>,
 }
 
-/// Why this is no greeting.
+/// Why a message is not a valid initial message.
 #[derive(Debug, thiserror::Error)]
 pub enum InitialMessageError {
-    /// The connection has ended, or nothing came in time.
+    /// The connection has ended, or nothing arrived in time.
     #[error("it ends, or is silent: {0}")]
     Io(#[from] io::Error),
-    /// Another program.
+    /// The sender is another program.
     #[error("the first bytes are no server's: \"{0}\"")]
     NoServer(String),
-    /// Another program, or another kind of client, that is known by its first bytes.
+    /// The first bytes identify another program, or a client of another port.
     #[error("this is no server that takes part in elections; {0}")]
     Stranger(String),
-    /// A later version than this server knows.
+    /// The protocol version is unknown.
     #[error("Got unrecognized protocol version {0}")]
     ProtocolVersion(i64),
-    /// No or too much text.
+    /// The length of the addresses is zero, negative or too large.
     #[error("Unreasonable buffer length: {0}")]
     Length(i32),
-    /// No address.
+    /// An address is malformed.
     #[error("Badly formed address: {0}")]
     Address(String),
-    /// No port.
+    /// A port is malformed.
     #[error("Bad port number: {0}")]
     Port(String),
 }
 
 impl InitialMessage {
-    /// Reads a greeting, not a byte more.
+    /// Reads an initial message, and no byte after it.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the message is not valid.
     pub fn read(
         input: &mut impl Read,
         resolve: ResolveHost<'_>,
@@ -128,8 +128,8 @@ impl fmt::Display for InitialMessage {
     }
 }
 
-/// The greeting of a server that takes part at these addresses; all of them are said only where `multi_address` is on, for
-/// 3.5 knows one only.
+/// The initial message of a server with these election addresses. All of them are sent only if `multi_address` is on,
+/// because 3.5 understands only one.
 #[must_use]
 pub fn greeting(my_id: Sid, addresses: &MultipleAddresses, multi_address: bool) -> Vec<u8> {
     let (version, text) = if multi_address {

@@ -1,9 +1,10 @@
-//! Accepts connections at the election port (Java: Listener and ListenerHandler of server/quorum/QuorumCnxManager.java).
+//! Accepts connections on the election port (Java: Listener and ListenerHandler of
+//! server/quorum/QuorumCnxManager.java).
 //!
-//! Threads: `ListenerHandler-ADDR` for each address. When none of them can accept any more, the process ends.
+//! Threads: `ListenerHandler-ADDR` for each address. When the last of them ends, the process ends.
 //!
-//! Differs from Java: only binding is given up after some attempts; when accepting fails (no descriptors are left), the
-//! listener waits a second and goes on.
+//! Differs from Java: Only binding is given up after some attempts. If accepting fails (no file descriptors are
+//! left), the listener waits for a second and continues.
 
 use std::io;
 use std::net::TcpListener;
@@ -21,7 +22,7 @@ use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::util::sleeper::Sleeper;
 
-/// Between two attempts, ms.
+/// The pause between two attempts, in ms.
 const RETRY_MS: i64 = 1_000;
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ pub(super) struct Listener {
     clock: Clock,
     sleeper: Sleeper,
     sockets: RankedMutex<Sockets>,
-    /// Threads that still accept or try to.
+    /// The number of listener threads that are running.
     running: AtomicUsize,
 }
 
@@ -49,7 +50,7 @@ impl Listener {
         }
     }
 
-    /// Wakes those who accept, and has them end.
+    /// Wakes the listener threads and ends them.
     pub(super) fn halt(&self) {
         self.sleeper.stop();
         let open = {
@@ -65,7 +66,7 @@ impl Listener {
         }
     }
 
-    /// Whether the socket is to be used: not when the end has come meanwhile.
+    /// Registers a socket; false if the listener was halted meanwhile.
     fn register(&self, socket: &Arc<TcpListener>) -> bool {
         let mut sockets = self.sockets.lock();
         if !sockets.is_halted {
@@ -142,7 +143,7 @@ impl QuorumCnxManager {
         self.leave();
     }
 
-    /// One listener has ended; the last one says so.
+    /// A listener thread ends. The last one logs it and ends the process, unless the manager was halted.
     fn leave(&self) {
         if self.listener.running.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;

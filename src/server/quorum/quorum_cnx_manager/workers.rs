@@ -1,4 +1,4 @@
-//! Speaking and listening on one connection (Java: SendWorker and RecvWorker of server/quorum/QuorumCnxManager.java).
+//! Sends and receives on one connection (Java: SendWorker and RecvWorker of server/quorum/QuorumCnxManager.java).
 //!
 //! Threads: `SendWorker:SID`, `RecvWorker:SID`. When one of them ends, the other one does. Locks: the manager's table.
 
@@ -18,17 +18,17 @@ use crate::server::descriptor_reserve::Descriptors;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
-/// How long the host of a connection is asked whether it is still there.
+/// The timeout for checking whether the host of a connection is reachable.
 const VALIDATION_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection to another server.
 pub(super) struct Connection {
     pub(super) sid: Sid,
     stream: TcpStream,
-    /// When a whole message has come last, or the connection was made.
+    /// When the last complete message was received, or else when the connection was made.
     heard_ms: AtomicI64,
     is_running: AtomicBool,
-    /// Its host is being asked (Java: ongoingAsyncValidation).
+    /// A check of its host is in progress (Java: ongoingAsyncValidation).
     is_validated: AtomicBool,
 }
 
@@ -37,13 +37,13 @@ impl Connection {
         self.is_running.load(Ordering::Acquire)
     }
 
-    /// Ends it: both workers notice.
+    /// Closes the connection; both workers notice.
     pub(super) fn close(&self) {
         self.is_running.store(false, Ordering::Release);
         shut_down(&self.stream);
     }
 
-    /// Says something, in one piece.
+    /// Sends a message with its length, in one write.
     fn send(&self, message: &[u8]) -> io::Result<()> {
         let length = i32::try_from(message.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a message is too long"))?;
@@ -52,7 +52,7 @@ impl Connection {
     }
 }
 
-/// Ends a socket in both directions.
+/// Shuts a socket down in both directions.
 pub(super) fn shut_down(stream: &TcpStream) {
     if let Err(problem) = stream.shutdown(Shutdown::Both) {
         debug!(target: LOG, "Exception while closing: {problem}");
@@ -60,7 +60,7 @@ pub(super) fn shut_down(stream: &TcpStream) {
 }
 
 impl QuorumCnxManager {
-    /// Uses a connection from now on, in the place of the one before.
+    /// Starts to use a connection, in place of the previous one.
     pub(super) fn start_workers(&self, sid: Sid, stream: TcpStream) {
         let members = self.peer.quorum_verifier();
         let is_member = self.is_member(sid);
@@ -137,8 +137,8 @@ impl QuorumCnxManager {
         warn!(target: LOG, "Send worker leaving thread id {sid} my id = {my_id}");
     }
 
-    /// What is to be said next; on a new connection what was said last, unless there is something newer. Nothing when the
-    /// connection is to end.
+    /// The next message to send; on a new connection, the last message again if there is no newer one. `None` when
+    /// the connection must end.
     fn next_message(&self, connection: &Arc<Connection>, is_first: bool) -> Option<Arc<[u8]>> {
         let mut table = self.table.lock();
         loop {
@@ -189,7 +189,7 @@ impl QuorumCnxManager {
         self.finish(connection);
     }
 
-    /// Ends a connection, and has its other worker end.
+    /// Closes a connection and ends its other worker.
     pub(super) fn finish(&self, connection: &Arc<Connection>) {
         connection.close();
         let is_member = self.is_member(connection.sid);
@@ -205,8 +205,8 @@ impl QuorumCnxManager {
         self.changed.notify_all();
     }
 
-    /// Ends a connection if its host does not answer any more, so that another of the server's addresses is tried; another
-    /// thread asks (Java: asyncValidateIfSocketIsStillReachable).
+    /// Closes a connection if its host is not reachable any more, so that another address of the server is tried.
+    /// Another thread does the check (Java: asyncValidateIfSocketIsStillReachable).
     pub(super) fn validate(&self, table: &mut Table, connection: &Arc<Connection>) {
         let sid = connection.sid;
         if connection.is_validated.swap(true, Ordering::AcqRel) {
@@ -228,8 +228,8 @@ impl QuorumCnxManager {
     }
 }
 
-/// Makes room for a server that is no member: when there are connections to too many such servers, the one goes that has said
-/// nothing whole for longest.
+/// Makes room for a server that is not a member. If too many of these are connected, the one whose last complete
+/// message is oldest is disconnected.
 fn make_room(table: &mut Table, members: &dyn QuorumVerifier, newcomer: Sid) {
     let members = &members.members().servers;
     let strangers = table.peers.iter().filter_map(|(sid, peer)| {
@@ -249,7 +249,7 @@ fn make_room(table: &mut Table, members: &dyn QuorumVerifier, newcomer: Sid) {
         longest.sid
     );
     longest.close();
-    // Its workers find out, and end.
+    // Its workers notice, and end.
     table.peers.remove(&longest.sid);
 }
 

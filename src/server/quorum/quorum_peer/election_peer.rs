@@ -1,4 +1,4 @@
-//! What elections ask of the peer (Java: the calls of FastLeaderElection.java and QuorumCnxManager.java on QuorumPeer).
+//! The peer as elections see it (Java: the calls of FastLeaderElection.java and QuorumCnxManager.java on QuorumPeer).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl ElectionPeer for QuorumPeer {
     }
 
     fn process_reconfig(&self, verifier: &Arc<dyn QuorumVerifier>) {
-        // A server that looks for a leader has no role that could change.
+        // A LOOKING server has no role that could change.
         let _no_role = self.process_reconfig(verifier, None, None, false);
     }
 
@@ -118,14 +118,14 @@ impl ElectionPeer for QuorumPeer {
 }
 
 impl QuorumPeer {
-    /// Several addresses of one server, with the timeout that is set for trying them.
+    /// The addresses of one server, with the configured timeout for probing them.
     fn multiple_addresses(&self, addresses: Vec<InetSocketAddress>) -> MultipleAddresses {
         let timeout_ms = self.settings().multi_address.reachability_check_timeout_ms;
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         MultipleAddresses::new(addresses, timeout)
     }
 
-    /// Who has voted for it as leader, for a leader that asks once.
+    /// Takes the votes that elected this server, for a new leader.
     #[must_use]
     pub fn take_leading_vote_set(&self) -> Option<SyncedLearnerTracker> {
         self.leading_vote_set.lock().take()

@@ -53,14 +53,14 @@ fn json(address: &InetSocketAddress) -> Json {
     Json::Text(text(address))
 }
 
-/// What Java's library for JSON makes of a MultipleAddresses.
+/// The JSON that Java's library generates for a MultipleAddresses.
 fn bean(addresses: Vec<InetSocketAddress>) -> Json {
     let addresses = MultipleAddresses::new(addresses, DEFAULT_TIMEOUT);
     let list = |list: &[&InetSocketAddress]| Json::List(list.iter().map(|one| json(one)).collect());
     let option = |one: Option<&InetSocketAddress>| one.map_or(Json::Null, json);
     let all: Vec<_> = addresses.all().iter().collect();
     let wildcards = addresses.wildcard_addresses();
-    // One that nobody has to ask for; of several, those that answer.
+    // A single address is not probed; of several, those that answer are taken.
     let reachable = addresses.all_reachable_or_all();
     let hosts = addresses.all().iter().map(|one| Json::from(one.host.as_str()));
     let ports = addresses.ports().into_iter().map(|port| Json::Long(port.into()));

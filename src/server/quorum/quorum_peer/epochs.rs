@@ -1,9 +1,10 @@
-//! The two numbers that a member must never forget (Java: currentEpoch, acceptedEpoch and loadDataBase of
+//! The two epochs that a member must never forget (Java: currentEpoch, acceptedEpoch and loadDataBase of
 //! server/quorum/QuorumPeer.java).
 //!
-//! `acceptedEpoch`: the newest epoch that this member has promised to follow. `currentEpoch`: the epoch whose history it has
-//! on disk, up to where that began. Each is a file of its own beside the snapshots, replaced in one step and on disk when a
-//! setter returns. Locks: `Leaf`, for an instant; only the peer's thread and the leader's handlers set them.
+//! `acceptedEpoch` is the newest epoch that this member has promised to follow. `currentEpoch` is the epoch that it
+//! has entered; the history up to the start of that epoch is on its disk. Each epoch has its own file beside the
+//! snapshots. The file is replaced atomically, and is on disk when a setter returns. Locks: none. Only the peer's
+//! thread and the leader's handlers set the epochs.
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,16 +20,16 @@ use crate::ids::{PeerEpoch, Zxid};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
 
-/// The file of the epoch whose history is here.
+/// The file of the current epoch.
 pub const CURRENT_EPOCH_FILENAME: &str = "currentEpoch";
 
-/// The file of the epoch that was promised.
+/// The file of the accepted epoch.
 pub const ACCEPTED_EPOCH_FILENAME: &str = "acceptedEpoch";
 
-/// Beside a file that was about to be replaced.
+/// The extension of a new file that is about to replace the old one.
 const TMP_EXTENSION: &str = ".tmp";
 
-/// Why the epochs of a member cannot be what they are.
+/// Why the epochs of a member are unusable.
 #[derive(Debug, Error)]
 pub enum EpochError {
     /// A file cannot be read or written.
@@ -36,18 +37,18 @@ pub enum EpochError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file that holds something else than a number.
+    /// A file does not hold a number.
     #[error("Found {found:?} in {}; it must hold one decimal number", path.display())]
     NotANumber {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// Its content.
         found: String,
     },
-    /// The data are newer than the epoch says: one of them is from another time.
+    /// The data are newer than the epoch, so one of them was restored from another time.
     #[error(
         "The current epoch, {current}, is older than the last zxid, {last}: {} and the data do not belong together; put \
          back those that do, or delete this server's data and let it sync from the leader",
@@ -56,19 +57,19 @@ pub enum EpochError {
     Older {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// The epoch in the file.
         current: PeerEpoch,
-        /// The last transaction.
+        /// The last zxid.
         last: Zxid,
     },
     /// The two files contradict each other.
     #[error("The accepted epoch, {accepted} is less than the current epoch, {current} ({})", dir.display())]
     Contradiction {
-        /// Where the files are.
+        /// The directory of the files.
         dir: PathBuf,
-        /// The one.
+        /// The accepted epoch.
         accepted: PeerEpoch,
-        /// The other.
+        /// The current epoch.
         current: PeerEpoch,
     },
 }
@@ -82,14 +83,14 @@ pub struct Epochs {
 }
 
 impl Epochs {
-    /// The epochs in that directory (`version-2` of the snapshots); nothing is read before [`load`](Self::load).
+    /// The epochs in that directory (`version-2` of the snapshots). They are not read before [`load`](Self::load).
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.into(), current: AtomicI64::new(-1), accepted: AtomicI64::new(-1) }
     }
 
-    /// Reads both, and checks them against the last transaction that is in the tree. A file that is missing, as after an
-    /// upgrade from 3.3, is made from that.
+    /// Reads both epochs and checks them against the last zxid in the tree. A missing file, as after an upgrade from
+    /// 3.3, is created from that zxid.
     ///
     /// # Errors
     /// When a file cannot be read or written, or contradicts the other or the data.
@@ -97,7 +98,7 @@ impl Epochs {
         let epoch_of_zxid = last_processed.peer_epoch();
         let mut current = self.read_or_create(CURRENT_EPOCH_FILENAME, epoch_of_zxid)?;
         if epoch_of_zxid > current {
-            // The process ended between writing the new file and putting it in its place.
+            // The process ended after it wrote the new file, before it replaced the old one.
             let path = self.dir.join(CURRENT_EPOCH_FILENAME);
             current = match self.read(&format!("{CURRENT_EPOCH_FILENAME}{TMP_EXTENSION}"))? {
                 Some(waiting) if waiting >= epoch_of_zxid => waiting,
@@ -118,32 +119,32 @@ impl Epochs {
         Ok(())
     }
 
-    /// The epoch whose history is here.
+    /// The current epoch.
     #[must_use]
     pub fn current(&self) -> PeerEpoch {
         PeerEpoch(self.current.load(Ordering::Acquire))
     }
 
-    /// The epoch that was promised.
+    /// The accepted epoch.
     #[must_use]
     pub fn accepted(&self) -> PeerEpoch {
         PeerEpoch(self.accepted.load(Ordering::Acquire))
     }
 
-    /// The history of that epoch is here, on disk, up to its beginning.
+    /// Sets the current epoch. The history up to its start must be on disk.
     ///
     /// # Errors
-    /// When it cannot be made durable; then it is not so.
+    /// When it cannot be written to disk; the epoch then stays as it was.
     pub fn set_current(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.write(CURRENT_EPOCH_FILENAME, epoch)?;
         self.current.store(epoch.0, Ordering::Release);
         Ok(())
     }
 
-    /// Promises not to follow an older epoch than that.
+    /// Promises to follow no older epoch.
     ///
     /// # Errors
-    /// When it cannot be made durable; then nothing was promised.
+    /// When it cannot be written to disk; nothing is promised then.
     pub fn set_accepted(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.write(ACCEPTED_EPOCH_FILENAME, epoch)?;
         self.accepted.store(epoch.0, Ordering::Release);

@@ -1,4 +1,4 @@
-//! What a peer is to its learner (no Java twin: Learner asks QuorumPeer itself).
+//! The peer as a learner sees it (no Java twin: Learner asks QuorumPeer itself).
 //!
 //! Threads and locks: the peer's.
 
@@ -77,7 +77,7 @@ impl LearnerPeer for QuorumPeer {
 
     fn elected_leader(&self) -> Option<QuorumServer> {
         let id = self.current_vote()?.id;
-        // Its addresses may have changed since they were looked up.
+        // Its addresses may have changed since the last lookup.
         self.recreate_socket_addresses(id);
         self.server(id)
     }

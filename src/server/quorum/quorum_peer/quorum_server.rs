@@ -1,7 +1,6 @@
-//! One server of the ensemble as a `server.N` line names it (Java: QuorumPeer.QuorumServer).
+//! One server of the ensemble, from a `server.N` line (Java: QuorumPeer.QuorumServer).
 //!
-//! Left to others: which of several addresses can be reached, and whether two servers claim the
-//! same one; both come with the ensemble.
+//! It does not check which of several addresses is reachable, or whether two servers have the same address.
 
 use std::fmt;
 
@@ -17,68 +16,67 @@ use crate::ids::Sid;
 pub struct QuorumServer {
     /// The N of `server.N`.
     pub id: Sid,
-    /// Where learners connect to it while it leads; several with multiAddress.
+    /// The addresses that learners connect to while it leads; several with multiAddress.
     pub addresses: Vec<InetSocketAddress>,
-    /// Where it takes part in elections; as many as `addresses`, in the same order.
+    /// Its election addresses; as many as `addresses`, in the same order.
     pub election_addresses: Vec<InetSocketAddress>,
-    /// Where clients connect; `None` when the line does not say.
+    /// The address that clients connect to; `None` if the line has none.
     pub client_address: Option<InetSocketAddress>,
-    /// Whether `client_address` is from the static file: then the line is written without it.
+    /// Whether `client_address` comes from the static file; the line is then written without it.
     pub is_client_address_from_static: bool,
-    /// The host of the last of its addresses, which names it in Kerberos.
+    /// The host of its last address, which identifies the server in Kerberos.
     pub hostname: String,
-    /// Whether it votes.
+    /// Whether it is a participant or an observer.
     pub learner_type: LearnerType,
 }
 
 /// Why a `server.N` line is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum QuorumServerError {
-    /// Not the form at all.
+    /// The line has the wrong form.
     #[error(
         "does not have the form server_config or server_config;client_config where server_config \
          is the pipe separated \
          list of host:port:port or host:port:port:type and client_config is port or host:port"
     )]
     Form,
-    /// `[` without `]`.
+    /// A `[` has no matching `]`.
     #[error("{0} starts with '[' but has no matching ']:'")]
     Bracket(String),
-    /// `[host]:` and nothing more.
+    /// Nothing follows `[host]:`.
     #[error("{0} doesn't have a port after colon")]
     NoPort(String),
-    /// A port that is no number.
+    /// A port is not a number.
     #[error("Address unresolved: {0}:{1:?} (a port is a number from 0 to 65535, without blanks)")]
     Port(String, String),
-    /// More than one address.
+    /// Several addresses are given, but not allowed.
     #[error(
         "Multiple address feature is disabled, but multiple addresses were specified for sid {0}; \
          set \
          multiAddress.enabled=true if all servers are 3.6 or newer"
     )]
     MultiAddress(Sid),
-    /// One port for two purposes.
+    /// Quorum and election port are the same.
     #[error(
         "Client and election port must be different! Please update the configuration file on \
          server.{0}"
     )]
     SamePort(Sid),
-    /// Neither participant nor observer.
+    /// The role is neither participant nor observer.
     #[error("Unrecognised peertype: {0}; participant and observer are")]
     PeerType(String),
-    /// Two addresses of one server with different roles.
+    /// The addresses of one server have different roles.
     #[error("Multiple addresses should have similar roles: {0} vs {1}")]
     Roles(LearnerType, LearnerType),
 }
 
 impl QuorumServer {
-    /// Reads `host:port:electionPort[:role][|...][;[host:]clientPort]`.
+    /// Parses `host:port:electionPort[:role][|...][;[host:]clientPort]`.
     ///
-    /// `multi_address` allows more than one address (Java: the property
-    /// `zookeeper.multiAddress.enabled`).
+    /// `multi_address` allows more than one address (Java: the property `zookeeper.multiAddress.enabled`).
     ///
     /// # Errors
-    /// [`QuorumServerError`], in the order in which Java finds the faults.
+    /// [`QuorumServerError`]; faults are found in the same order as in Java.
     pub fn parse(
         id: Sid,
         text: &str,
@@ -115,7 +113,7 @@ impl QuorumServer {
         Ok(server)
     }
 
-    /// `host:port:electionPort[:role]`.
+    /// Parses `host:port:electionPort[:role]`.
     fn add_address(
         &mut self,
         text: &str,
@@ -143,7 +141,7 @@ impl QuorumServer {
         }
         let address = InetSocketAddress::new(host, port, resolve);
         let election_address = InetSocketAddress { port: election_port, ..address.clone() };
-        // Java keeps them in sets.
+        // Java keeps the addresses in sets, which drops duplicates.
         if !self.addresses.contains(&address) {
             self.addresses.push(address);
         }
@@ -155,7 +153,7 @@ impl QuorumServer {
     }
 }
 
-/// `[host:]port`; without a host it is every address.
+/// Parses `[host:]port`; without a host it means all addresses.
 fn client_address(
     text: &str,
     resolve: ResolveHost<'_>,
@@ -169,7 +167,7 @@ fn client_address(
     Ok(InetSocketAddress::new(host, parse_port(host, port)?, resolve))
 }
 
-/// What colons separate, brackets around the first respected (Java: ConfigUtils.getHostAndPort).
+/// Splits a text at its colons, except within brackets at the start (Java: ConfigUtils.getHostAndPort).
 pub(crate) fn host_and_port(text: &str) -> Result<Vec<&str>, QuorumServerError> {
     let Some(rest) = text.strip_prefix('[') else {
         return Ok(string_utils::split(text, ':'));
@@ -180,7 +178,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<Vec<&str>, QuorumServerError> 
     let mut parts = vec![host];
     let mut after = after.chars();
     if after.next().is_some() {
-        // Java takes whatever stands here for the colon.
+        // Java accepts any character in place of this colon.
         if after.as_str().is_empty() {
             return Err(QuorumServerError::NoPort(text.into()));
         }
@@ -193,7 +191,7 @@ fn parse_port(host: &str, port: &str) -> Result<u16, QuorumServerError> {
     port.parse().map_err(|_| QuorumServerError::Port(host.into(), port.into()))
 }
 
-/// As the line in a dynamic file, without `server.N=`.
+/// The format of a line in a dynamic file, without `server.N=`.
 impl fmt::Display for QuorumServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut addresses: Vec<_> = self.addresses.iter().collect();

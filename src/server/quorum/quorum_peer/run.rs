@@ -1,7 +1,8 @@
-//! The peer's life: LOOKING, then FOLLOWING, LEADING or OBSERVING, and again (Java: start, run and shutdown of
-//! server/quorum/QuorumPeer.java).
+//! The main loop of the peer: LOOKING, then FOLLOWING, LEADING or OBSERVING, and again (Java: start, run and shutdown
+//! of server/quorum/QuorumPeer.java).
 //!
-//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)`. Locks: `Leaf`, for an instant: the role is taken out before it is asked.
+//! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)`. Locks: `Leaf`, held briefly; the role is cloned out of the
+//! lock before it is used.
 
 use std::io;
 use std::sync::Arc;
@@ -31,27 +32,27 @@ use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::util::sleeper::Sleeper;
 
-/// What a member is doing.
+/// The current role of a member.
 #[derive(Clone, Default)]
 pub enum Role {
-    /// It looks for a leader.
+    /// The member looks for a leader.
     #[default]
     None,
-    /// It follows, with a vote.
+    /// It follows, and votes.
     Follower(Arc<Follower>),
     /// It leads.
     Leader(Arc<Leader>),
-    /// It follows, without a vote.
+    /// It follows, and does not vote.
     Observer(Arc<Observer>),
 }
 
-/// What runs while a member lives.
+/// The running parts of a member.
 pub(super) struct Machinery {
     election: RankedMutex<Option<Arc<FastLeaderElection>>>,
     cnx_manager: RankedMutex<Option<Arc<QuorumCnxManager>>>,
     role: RankedMutex<Role>,
     thread: RankedMutex<Option<JoinHandle<()>>>,
-    /// Wakes when the end has come.
+    /// Interrupted by a shutdown.
     sleeper: Sleeper,
 }
 
@@ -66,7 +67,7 @@ impl Machinery {
         }
     }
 
-    /// Members that are only in the new configuration are called at once.
+    /// Connects at once to the members that are only in the new configuration.
     pub(super) fn connect_new_peers(
         &self,
         current: &dyn QuorumVerifier,
@@ -86,7 +87,7 @@ impl Machinery {
 /// Why a member does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerStartError {
-    /// No line of the configuration is about it.
+    /// The configuration has no line for this server.
     #[error(
         "My id {0} not in the peer list: a line server.{0}=... is needed, or another number in the file myid"
     )]
@@ -94,16 +95,16 @@ pub enum PeerStartError {
     /// Its data cannot be used.
     #[error("Unable to load database on disk: {0}")]
     Load(#[from] PeerLoadError),
-    /// The system has no room for its threads or sockets.
+    /// A thread or a socket cannot be created.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
 
 impl QuorumPeer {
-    /// Starts the member: loads its data, listens for clients and begins to look for a leader (Java: start).
+    /// Starts the member: loads its data, listens for clients and starts to look for a leader (Java: start).
     ///
     /// # Errors
-    /// When it is no member, or its data cannot be used.
+    /// When it is not a member, or its data cannot be used.
     pub fn start(self: &Arc<Self>) -> Result<(), PeerStartError> {
         if !self.view().contains_key(&self.my_id()) {
             return Err(PeerStartError::NotInView(self.my_id()));
@@ -202,7 +203,7 @@ impl QuorumPeer {
                 self.set_election_time_taken_ms(self.clock().elapsed_ms() - start_ms);
             }
             None if self.is_running() => {
-                // Interrupted, or there is nothing that could be voted for: the data cannot be read now.
+                // The election was interrupted, or the data cannot be read, so that there is nothing to vote for.
                 let is_interrupted = self.peer_state() != ServerState::Looking;
                 self.set_peer_state(ServerState::Looking);
                 if !is_interrupted && !self.is_shutting_down_election() {
@@ -216,7 +217,7 @@ impl QuorumPeer {
         }
     }
 
-    /// With `readonlymode.enabled`: serves reads while no leader is found.
+    /// With `readonlymode.enabled`, serves reads while there is no leader.
     fn start_read_only_server(self: &Arc<Self>) -> Option<Arc<ReadOnlyZooKeeperServer>> {
         if !self.settings().read_only_mode_enabled {
             return None;
@@ -283,20 +284,21 @@ impl QuorumPeer {
         took_ms
     }
 
-    /// The role before may go with this: not under the lock.
+    /// The previous role may be dropped here, which must not happen under the lock.
     fn set_role(&self, role: Role) {
         let before = std::mem::replace(&mut *self.machinery.role.lock(), role);
         drop(before);
     }
 
-    /// Whether the role is to be played: not when the end has come meanwhile.
+    /// Enters the role; false when the peer was shut down meanwhile.
     fn begin(&self, role: Role) -> bool {
         self.set_role(role);
-        // Who ends the peer sets `running` first, and then looks for a role to end.
+        // A shutdown first clears `running` and then looks for a role to end.
         self.is_running()
     }
 
-    /// The role is over: a new election, unless a change of the ensemble says what comes (Java: updateServerState).
+    /// Leaves the role. A new election follows, unless a reconfiguration determines the next role (Java:
+    /// updateServerState).
     fn end(&self) {
         self.set_role(Role::None);
         let was_reconfig = std::mem::replace(&mut self.state.lock().reconfig_flag, false);
@@ -313,13 +315,13 @@ impl QuorumPeer {
         });
     }
 
-    /// A little time, after something that is tried again.
+    /// Waits for a tick before a retry.
     fn pause(&self) {
         let end_ms = self.clock().elapsed_ms() + i64::from(self.settings().tick_time_ms);
         let _stopped = self.machinery.sleeper.sleep_until(end_ms);
     }
 
-    /// What it is doing.
+    /// The current role.
     #[must_use]
     pub fn role(&self) -> Role {
         self.machinery.role.lock().clone()
@@ -336,7 +338,7 @@ impl QuorumPeer {
         }
     }
 
-    /// Ends it, with all threads. Called by another thread than its own.
+    /// Shuts the member down and joins its threads. Must not be called on the peer's own thread.
     pub fn shutdown(&self) {
         info!(target: LOG, "Shutting down");
         self.running.store(false, Ordering::Release);

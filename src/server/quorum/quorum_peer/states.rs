@@ -1,19 +1,19 @@
-//! What a member does and how far it is (Java: the enums of server/quorum/QuorumPeer.java).
+//! The states and phases of a member (Java: the enums of server/quorum/QuorumPeer.java).
 
 use std::fmt;
 
-/// What a server does in its ensemble (Java: QuorumPeer.LearnerType).
+/// Whether a server votes (Java: QuorumPeer.LearnerType).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LearnerType {
     /// Votes.
     #[default]
     Participant = 0,
-    /// Follows without a vote.
+    /// Follows without voting.
     Observer = 1,
 }
 
 impl LearnerType {
-    /// `participant` or `observer`, in any case.
+    /// Parses `participant` or `observer`, in upper or lower case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name.to_lowercase().as_str() {
@@ -24,7 +24,7 @@ impl LearnerType {
     }
 }
 
-/// As in the logs: upper case.
+/// The format of Java's logs: upper case.
 impl fmt::Display for LearnerType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -34,21 +34,21 @@ impl fmt::Display for LearnerType {
     }
 }
 
-/// What a member does (Java: QuorumPeer.ServerState). Its number is what notifications carry.
+/// The state of a member (Java: QuorumPeer.ServerState). Notifications carry its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
     /// Looks for a leader.
     Looking = 0,
-    /// Follows one, with a vote.
+    /// Follows a leader, and votes.
     Following = 1,
     /// Leads.
     Leading = 2,
-    /// Follows one, without a vote.
+    /// Follows a leader, and does not vote.
     Observing = 3,
 }
 
 impl ServerState {
-    /// The state of that number; none when it is one that nobody knows.
+    /// The state with that code; `None` if the code is unknown.
     #[must_use]
     pub const fn from_code(code: i32) -> Option<Self> {
         match code {
@@ -60,13 +60,13 @@ impl ServerState {
         }
     }
 
-    /// Its number.
+    /// The code of the state.
     #[must_use]
     pub const fn code(self) -> i32 {
         self as i32
     }
 
-    /// As `mntr` shows it (Java: QuorumStats.Provider).
+    /// The name in the output of `mntr` (Java: QuorumStats.Provider).
     #[must_use]
     pub const fn stats_name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl ServerState {
     }
 }
 
-/// As in the logs: upper case.
+/// The format of Java's logs: upper case.
 impl fmt::Display for ServerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -90,22 +90,22 @@ impl fmt::Display for ServerState {
     }
 }
 
-/// How far a member is on its way into an epoch (Java: QuorumPeer.ZabState).
+/// The phase of the protocol in which a member is (Java: QuorumPeer.ZabState).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ZabState {
-    /// Who leads?
+    /// The ensemble elects a leader.
     #[default]
     Election,
-    /// Which epoch?
+    /// The ensemble agrees on the epoch.
     Discovery,
-    /// Which history?
+    /// The ensemble agrees on the history.
     Synchronization,
-    /// On.
+    /// Transactions are proposed and committed.
     Broadcast,
 }
 
 impl ZabState {
-    /// As `mntr` and `zabstate` show it.
+    /// The name in the output of `mntr` and `zabstate`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -117,17 +117,17 @@ impl ZabState {
     }
 }
 
-/// How a learner gets the leader's history (Java: QuorumPeer.SyncMode).
+/// How a learner takes over the leader's history (Java: QuorumPeer.SyncMode).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncMode {
-    /// It is not getting it.
+    /// No sync is in progress.
     #[default]
     None,
-    /// What it lacks.
+    /// The learner gets the transactions that it lacks.
     Diff,
-    /// Everything.
+    /// The learner gets a snapshot.
     Snap,
-    /// It has too much.
+    /// The learner truncates its log.
     Trunc,
 }
 
@@ -142,7 +142,7 @@ impl SyncMode {
     }
 }
 
-/// The three together, as `mntr` shows them (Java: getDetailedPeerState).
+/// State, phase and sync mode together, in the format of `mntr` (Java: getDetailedPeerState).
 #[must_use]
 pub fn detailed_peer_state(state: ServerState, zab: ZabState, sync: SyncMode) -> String {
     let mut text = state.to_string().to_lowercase();

@@ -1,7 +1,7 @@
-//! Who belongs to the ensemble, as this member sees it (Java: quorumVerifier, lastSeenQuorumVerifier and myAddrs of
-//! server/quorum/QuorumPeer.java, guarded by QV_LOCK).
+//! The configurations of the ensemble that this member knows (Java: quorumVerifier, lastSeenQuorumVerifier and
+//! myAddrs of server/quorum/QuorumPeer.java, guarded by QV_LOCK).
 //!
-//! Locks: `Leaf`, for an instant. Files are written by whoever changes the view, outside the lock.
+//! Locks: `Leaf`, held briefly. The thread that changes the view writes the files, without the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 struct State {
     current: Arc<dyn QuorumVerifier>,
     last_seen: Option<Arc<dyn QuorumVerifier>>,
-    /// Addresses that were resolved anew since, by server.
+    /// The servers whose addresses were resolved again since.
     resolved: BTreeMap<Sid, QuorumServer>,
 }
 
@@ -25,13 +25,13 @@ pub struct View {
     state: RankedMutex<State>,
 }
 
-/// What came of a new configuration.
+/// The result of putting a configuration into effect.
 pub struct Replaced {
-    /// The one before.
+    /// The previous configuration.
     pub previous: Arc<dyn QuorumVerifier>,
-    /// Whether the new one is in effect now; an older one is not taken.
+    /// Whether the new configuration is in effect now; only a newer one is taken.
     pub taken: bool,
-    /// Whether it is the last one that was seen: nothing newer waits any more.
+    /// Whether it is the last seen one, so that no newer one is pending.
     pub is_last_seen: bool,
 }
 
@@ -54,13 +54,13 @@ impl View {
         Arc::clone(&self.state.lock().current)
     }
 
-    /// The newest configuration that was proposed.
+    /// The last seen configuration.
     #[must_use]
     pub fn last_seen(&self) -> Option<Arc<dyn QuorumVerifier>> {
         self.state.lock().last_seen.clone()
     }
 
-    /// Takes a configuration into effect, unless it is older than the one that is (Java: setQuorumVerifier).
+    /// Puts a configuration into effect if it is newer than the current one (Java: setQuorumVerifier).
     #[must_use]
     pub fn set_current(&self, verifier: &Arc<dyn QuorumVerifier>) -> Replaced {
         let mut state = self.state.lock();
@@ -77,7 +77,7 @@ impl View {
         Replaced { previous, taken, is_last_seen: seen == Some(verifier.version()) }
     }
 
-    /// Notes a configuration that was proposed; false when that one is known (Java: setLastSeenQuorumVerifier).
+    /// Records a proposed configuration; false when it is known already (Java: setLastSeenQuorumVerifier).
     #[must_use]
     pub fn set_last_seen(&self, verifier: &Arc<dyn QuorumVerifier>) -> bool {
         let mut state = self.state.lock();
@@ -89,7 +89,7 @@ impl View {
         !is_known
     }
 
-    /// Those who vote now or in the configuration that was seen last.
+    /// The voters of the current and of the last seen configuration.
     #[must_use]
     pub fn current_and_next_voters(&self) -> BTreeSet<Sid> {
         let state = self.state.lock();
@@ -97,7 +97,7 @@ impl View {
         state.current.members().voting_members().chain(last_seen).map(|server| server.id).collect()
     }
 
-    /// A member, of the configuration in effect or of the last one, with addresses as they were resolved last.
+    /// A member of the current or the last seen configuration, with its most recently resolved addresses.
     #[must_use]
     pub fn server(&self, id: Sid) -> Option<QuorumServer> {
         let state = self.state.lock();
@@ -116,8 +116,8 @@ impl View {
         self.server(self.my_id)
     }
 
-    /// Asks for a member's host names again (Java: recreateSocketAddresses): they may have moved. Nobody is asked under the
-    /// lock.
+    /// Resolves a member's host names again, since they may have changed (Java: recreateSocketAddresses). The lock is
+    /// not held meanwhile.
     pub fn recreate_socket_addresses(&self, id: Sid, resolve: ResolveHost<'_>) {
         let Some(mut server) = self.server(id) else { return };
         for address in server.addresses.iter_mut().chain(&mut server.election_addresses) {

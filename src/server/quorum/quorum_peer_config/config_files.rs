@@ -1,8 +1,8 @@
-//! Writes the configuration of the ensemble where Java keeps it (Java: writeDynamicConfig, editStaticConfig, backupOldConfig
-//! and deleteFile of server/quorum/QuorumPeerConfig.java), and reads it as members tell it each other (Java:
-//! QuorumPeer.configFromString).
+//! Writes the ensemble's configuration to the files where Java keeps it (Java: writeDynamicConfig, editStaticConfig,
+//! backupOldConfig and deleteFile of server/quorum/QuorumPeerConfig.java), and parses the text that members send each
+//! other (Java: QuorumPeer.configFromString).
 //!
-//! Files are replaced in one step. Only with `reconfigEnabled`.
+//! Files are replaced atomically. They are written only with `reconfigEnabled`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,13 +18,13 @@ use crate::common::net_utils::ResolveHost;
 use crate::common::properties::Properties;
 use crate::common::string_utils;
 
-/// What a message names in the place of a file.
+/// The name that messages show instead of a file name.
 const FROM_A_MEMBER: &str = "(configuration from another member)";
 
-/// Reads the text of a configuration (Java: configFromString).
+/// Parses the text of a configuration (Java: configFromString).
 ///
 /// # Errors
-/// When it is none, or nobody votes in it.
+/// When it is not valid, or has no voters.
 pub fn members_from_text(
     text: &str,
     has_oracle: bool,
@@ -53,7 +53,7 @@ pub fn members_from_text(
     Ok(members)
 }
 
-/// Where the configuration is kept that was proposed last.
+/// The file for the last proposed configuration.
 #[must_use]
 pub fn next_dynamic_config_file(config_file: &Path) -> PathBuf {
     with_suffix(config_file, NEXT_DYNAMIC_CONFIG_FILE_SUFFIX)
@@ -65,10 +65,10 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes the text of a configuration, its lines sorted; its version only where the file's name does not have it.
+/// Writes the text of a configuration with its lines sorted. The version is left out if the file's name has it.
 ///
 /// # Errors
-/// When the file cannot be written; what was there stays.
+/// When the file cannot be written; the old file then remains.
 pub fn write_dynamic_config(file: &Path, text: &str, keep_version: bool) -> io::Result<()> {
     let mut lines: Vec<&str> = text
         .lines()
@@ -79,10 +79,10 @@ pub fn write_dynamic_config(file: &Path, text: &str, keep_version: bool) -> io::
     write_atomically(file, |out| out.write_all(lines.join("\n").as_bytes()))
 }
 
-/// Writes the dynamic file of a configuration that is in effect now, and has zoo.cfg point to it.
+/// Writes the dynamic file of the configuration in effect, and makes zoo.cfg refer to it.
 ///
 /// # Errors
-/// When a file cannot be read or written; zoo.cfg is the last.
+/// When a file cannot be read or written; zoo.cfg is written last.
 pub fn write_both(
     config_file: &Path,
     text: &str,
@@ -94,7 +94,7 @@ pub fn write_both(
     edit_static_config(config_file, &dynamic_file, erase_client_port)
 }
 
-/// Takes the members out of zoo.cfg and has it name the dynamic file.
+/// Removes the members from zoo.cfg and adds the name of the dynamic file.
 fn edit_static_config(
     config_file: &Path,
     dynamic_file: &Path,
@@ -120,7 +120,7 @@ fn edit_static_config(
     })
 }
 
-/// Keeps zoo.cfg as it was before members were taken out of it.
+/// Copies zoo.cfg before the members are removed from it.
 ///
 /// # Errors
 /// When it cannot be copied.
@@ -129,7 +129,7 @@ pub fn backup_old_config(config_file: &Path) -> io::Result<()> {
     write_atomically(&with_suffix(config_file, ".bak"), |out| out.write_all(&bytes))
 }
 
-/// Deletes a file that may not be there.
+/// Deletes a file, if it exists.
 pub fn delete_file(file: &Path) {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

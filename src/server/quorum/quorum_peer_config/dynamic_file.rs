@@ -2,8 +2,8 @@
 //! QuorumPeerConfig.parseDynamicConfig and the reading half of flexible/QuorumMaj.java and
 //! flexible/QuorumHierarchical.java).
 //!
-//! They stand in a file of their own (dynamicConfigFile) or among the other keys of zoo.cfg. What
-//! is a quorum of them is decided elsewhere.
+//! They are in a separate file (dynamicConfigFile) or among the other keys of zoo.cfg. Which of them form a quorum is
+//! decided elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,33 +19,33 @@ use crate::ids::Sid;
 use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
 
-/// The members of the ensemble and how their votes are counted, as they are written down.
+/// The members of the ensemble and how their votes are counted, as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuorumMembers {
     /// All servers.
     pub servers: BTreeMap<Sid, QuorumServer>,
-    /// Groups and weights; `None` counts heads.
+    /// Groups and weights; with `None` every vote counts the same.
     pub hierarchy: Option<Hierarchy>,
-    /// The version of this configuration, a zxid; 0 before the first change.
+    /// The version of this configuration, a zxid; 0 before the first reconfiguration.
     pub version: i64,
 }
 
 /// Groups and weights (Java: QuorumHierarchical).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// The group of each server that is in one; every participant is.
+    /// The group of each server that is in a group; every participant is in one.
     pub group_of: BTreeMap<Sid, i64>,
-    /// The weight of each server of a group; 1 where nothing is written.
+    /// The weight of each server in a group; 1 by default.
     pub weight_of: BTreeMap<Sid, i64>,
 }
 
 impl QuorumMembers {
-    /// Servers that vote.
+    /// The servers that vote.
     pub fn voting_members(&self) -> impl Iterator<Item = &QuorumServer> {
         self.of_type(LearnerType::Participant)
     }
 
-    /// Servers that only follow.
+    /// The servers that do not vote.
     pub fn observing_members(&self) -> impl Iterator<Item = &QuorumServer> {
         self.of_type(LearnerType::Observer)
     }
@@ -55,24 +55,23 @@ impl QuorumMembers {
     }
 }
 
-/// What decides how the members are read.
+/// The parameters for parsing the members.
 pub(super) struct Reading<'a> {
     /// The file, for messages.
     pub(super) file: &'a Path,
-    /// The members stand among other keys, which are not looked at (Java:
-    /// configBackwardCompatibilityMode).
+    /// Whether the members are among other keys, which are then ignored (Java: configBackwardCompatibilityMode).
     pub(super) among_other_keys: bool,
-    /// A single participant is a server without an ensemble.
+    /// Whether a single participant runs standalone.
     pub(super) standalone_enabled: bool,
-    /// Two participants ask an oracle, and groups do not count (Java: oraclePath).
+    /// Whether there is an oracle for two participants; groups are then ignored (Java: oraclePath).
     pub(super) has_oracle: bool,
-    /// A server may have several addresses.
+    /// Whether a server may have several addresses.
     pub(super) multi_address: bool,
     pub(super) resolve: ResolveHost<'a>,
 }
 
 impl Reading<'_> {
-    /// The members, checked (Java: parseDynamicConfig).
+    /// Parses and checks the members (Java: parseDynamicConfig).
     pub(super) fn parse_dynamic_config(
         &self,
         config: &Properties,
@@ -83,7 +82,7 @@ impl Reading<'_> {
         Ok(members)
     }
 
-    /// Refuses other keys than those of members, where there must be none.
+    /// Refuses unknown keys in a dynamic file.
     pub(super) fn check_keys(&self, config: &Properties) -> Result<(), ConfigError> {
         for property in config.iter() {
             let key = string_utils::trim(&property.key);
@@ -102,7 +101,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The members as written (Java: createQuorumVerifier).
+    /// Parses the members without checking them (Java: createQuorumVerifier).
     pub(super) fn create_quorum_members(
         &self,
         config: &Properties,
@@ -155,8 +154,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Default weights; refuses participants without a group, and members of a group about whom
-    /// nothing is known (where Java fails with a NullPointerException).
+    /// Adds the default weights. Refuses participants without a group, and group members that are neither
+    /// participants nor have a weight (where Java fails with a NullPointerException).
     fn complete(
         &self,
         hierarchy: &mut Hierarchy,
@@ -185,7 +184,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What Java refuses or warns of in a list of servers.
+    /// Checks for everything that Java refuses or warns of in a list of servers.
     fn check(&self, members: &QuorumMembers) -> Result<(), ConfigError> {
         let participants = members.voting_members().count();
         let has_observers = members.observing_members().next().is_some();
@@ -232,7 +231,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The N of `server.N`; without a dot Java takes the whole key for it.
+    /// The N of `server.N`; without a dot, Java takes the whole key as the number.
     fn number_behind_dot(&self, property: &Property) -> Result<i64, ConfigError> {
         let number = property.key.split_once('.').map_or(property.key.as_str(), |(_, n)| n);
         number.parse().map_err(|_| {
@@ -258,9 +257,8 @@ fn is_hierarchical(key: &str) -> bool {
     key.starts_with("group") || key.starts_with("weight")
 }
 
-/// The version at the end of a dynamic file's name: `zoo.cfg.dynamic.1001` has 0x1001; `None` when
-/// the name ends in no hexadecimal number (Java: QuorumPeerConfig.getVersionFromFilename, which
-/// hands it out as text).
+/// The version at the end of a dynamic file's name: `zoo.cfg.dynamic.1001` has 0x1001. `None` when the name does not
+/// end in a hexadecimal number (Java: QuorumPeerConfig.getVersionFromFilename, which hands it out as text).
 #[must_use]
 pub fn version_from_filename(name: &str) -> Option<i64> {
     let (_, version) = name.rsplit_once('.')?;

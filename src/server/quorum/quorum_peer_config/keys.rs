@@ -1,8 +1,8 @@
 //! The table of zoo.cfg's keys (Java: the chain of comparisons in
 //! QuorumPeerConfig.parseProperties).
 //!
-//! A key that is not in the table becomes the system property `zookeeper.<key>`, over one of that
-//! name from the command line, as in Java.
+//! A key that is not in the table becomes the system property `zookeeper.<key>`. As in Java, it overrides a property
+//! of that name from the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::common::net_utils::InetSocketAddress;
 use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::util::verifying_file_factory::VerifyingFileFactory;
 
-/// One line of the file: key and value without blanks around them.
+/// One line of the file: key and value without surrounding blanks.
 pub(super) struct Setting<'a> {
     pub(super) file: &'a Path,
     pub(super) line: usize,
@@ -22,7 +22,7 @@ pub(super) struct Setting<'a> {
 
 type Put = fn(&mut Parsing<'_>, &Setting<'_>) -> Result<(), ConfigError>;
 
-/// Declares the table: key, field, how the value is read.
+/// Declares the table: key, field, and how the value is parsed.
 macro_rules! keys {
     ($($key:literal => $($field:ident).+ = $read:ident;)*) => {
         &[$(($key, |p, s| {
@@ -32,7 +32,7 @@ macro_rules! keys {
     };
 }
 
-/// Every key that has a field, in Java's order.
+/// All keys that have a field, in Java's order.
 const KEYS: &[(&str, Put)] = keys! {
     "dataDir" => config.data_dir = path;
     "dataLogDir" => config.data_log_dir = path;
@@ -83,17 +83,17 @@ const KEYS: &[(&str, Put)] = keys! {
     "oraclePath" => config.oracle_path = some_path;
 };
 
-/// Keys below it belong to the metrics provider.
+/// The prefix of the metrics provider's keys.
 const METRICS_PROVIDER_PREFIX: &str = "metricsProvider.";
 
-/// Java's class names of the providers that there are.
+/// The available metrics providers, by Java class name.
 const METRICS_PROVIDERS: [&str; 3] = [
     crate::server::server_config::DEFAULT_METRICS_PROVIDER,
     "org.apache.zookeeper.metrics.impl.NullMetricsProvider",
     "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",
 ];
 
-/// Puts one line where it belongs.
+/// Stores one setting in its field, in the provider's settings, or as a property.
 pub(super) fn put(parsing: &mut Parsing<'_>, setting: &Setting<'_>) -> Result<(), ConfigError> {
     if let Some((_, put)) = KEYS.iter().find(|(key, _)| *key == setting.key) {
         return put(parsing, setting);
@@ -170,7 +170,7 @@ impl Setting<'_> {
         self.port().map(Some)
     }
 
-    /// Java takes a negative tick and fails later.
+    /// Java accepts a negative tick and fails later.
     fn tick_time(&self) -> Result<i32, ConfigError> {
         match self.int()? {
             0 => Err(self.bad("tickTime is not set; a number of milliseconds above 0 is needed")),
@@ -217,7 +217,7 @@ impl Setting<'_> {
     }
 }
 
-/// Where a port is bound: at the address if one is set, else at all.
+/// The address that a port binds to: the given address, or else all addresses.
 pub(super) fn bind_at(
     parsing: &Parsing<'_>,
     port: Option<u16>,

@@ -1,9 +1,9 @@
-//! Settings that Java knows and that do nothing here (no Java twin).
+//! Settings that Java knows and that have no effect here (no Java twin).
 //!
-//! Where one asks for security that is not here (TLS, SASL, Kerberos), or for something else whose absence an operator would
-//! notice too late, the server does not start; where Java would not use it either, or nothing is lost, the log says once
-//! that it has no effect. [`NOT_SERVED`] has every setting of Java 3.9.5 that has to do with TLS, SASL and Kerberos, of zoo.cfg
-//! and of the JVM's command line.
+//! If a setting asks for security that is missing here (TLS, SASL, Kerberos), or for something else whose absence an
+//! operator would notice too late, the server does not start. If Java would not use the setting either, or nothing is
+//! lost, the log says once that it has no effect. [`NOT_SERVED`] has every setting of Java 3.9.5 for TLS, SASL and
+//! Kerberos, both of zoo.cfg and of the JVM's command line.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,48 +17,48 @@ use crate::common::zk_config::SystemProperties;
 use crate::environment;
 use crate::server::auth::provider_registry;
 
-/// Keys of zoo.cfg without a field of their own become properties with this prefix.
+/// The prefix of properties from keys in zoo.cfg that have no field.
 const PREFIX: &str = "zookeeper.";
 
-/// A setting, what is done about it and why.
+/// A setting, the verdict on it, and the reason.
 struct Row {
-    /// The property, or the key of zoo.cfg where Java makes no property of it; `*` at the end stands for any ending. The
-    /// first row that fits counts.
+    /// The property, or the key of zoo.cfg if Java makes no property of it. A `*` at the end matches any ending. The
+    /// first matching row counts.
     name: &'static str,
     asks: Asks,
     verdict: Verdict,
     why: &'static str,
 }
 
-/// When a setting asks for something.
+/// When a setting counts as asking for something.
 #[derive(Clone, Copy)]
 enum Asks {
     /// Whenever it is set.
     Set,
     /// When it is `true`.
     True,
-    /// A key of zoo.cfg, by what became of it.
+    /// When the parsed value of a key in zoo.cfg asks for it.
     Field(fn(&QuorumPeerConfig) -> bool),
-    /// A key of zoo.cfg, when it stands there.
+    /// When the key is in zoo.cfg.
     Line,
-    /// A provider's class, when it is not one of those that are here.
+    /// When it names a provider class that is not available here.
     Provider,
-    /// Schemes that everybody must authenticate with, when one is not here and they are enforced.
+    /// When authentication is enforced and a scheme in the list is not available here.
     Schemes,
-    /// A JAAS file, by its sections.
+    /// When the JAAS file has a section for the server, or cannot be read.
     LoginConfig,
-    /// A factory of connections, when it has no counterpart.
+    /// When it names a connection factory without a counterpart here.
     Factory,
 }
 
-/// What is done about a setting that asks.
+/// The reaction to a setting that asks for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// The server does not start; what to do.
+    /// The server does not start; the text says what to do.
     Refused(&'static str),
-    /// As a member of an ensemble it does not start; alone it has nothing to secure.
+    /// A member of an ensemble does not start; a standalone server has nothing to secure.
     RefusedInEnsemble(&'static str),
-    /// It does not start with an AdminServer.
+    /// The server does not start if it has an AdminServer.
     RefusedWithAdminServer(&'static str),
     /// The log says that it has no effect.
     Noticed,
@@ -83,7 +83,7 @@ const NO_SASL: &str = "nobody authenticates with SASL or Kerberos here";
 const NO_SASL_QUORUM: &str = "servers do not authenticate with SASL";
 const JVM_ONLY: &str = "only a JVM has such a setting";
 
-/// The settings of Java 3.9.5 that have to do with security, and others whose absence would be noticed too late.
+/// The settings of Java 3.9.5 for security, and others whose absence would be noticed too late.
 const NOT_SERVED: &[Row] = &[
     // TLS for clients.
     row(
@@ -128,7 +128,7 @@ const NOT_SERVED: &[Row] = &[
         Noticed,
         NO_TLS_QUORUM,
     ),
-    // Keys, certificates and parameters: Java does not look at them either unless one of the above is set.
+    // Keys, certificates and parameters. Java does not use them either unless one of the settings above is on.
     row("zookeeper.ssl.quorum.*", Asks::Set, Noticed, NO_TLS_QUORUM),
     row("zookeeper.ssl.*", Asks::Set, Noticed, NO_TLS_PORT),
     row("zookeeper.fips-mode", Asks::Set, Noticed, NO_TLS_PORT),
@@ -186,7 +186,7 @@ const NOT_SERVED: &[Row] = &[
     row("quorum.auth.learner.saslLoginContext", Asks::Line, Noticed, NO_SASL_QUORUM),
     row("quorum.auth.server.saslLoginContext", Asks::Line, Noticed, NO_SASL_QUORUM),
     row("quorum.auth.kerberos.servicePrincipal", Asks::Line, Noticed, NO_SASL_QUORUM),
-    // Not security, but nothing to go without unknowingly.
+    // Not security, but an operator must know that it is missing.
     row(
         "zookeeper.serverCnxnFactory",
         Asks::Factory,
@@ -199,7 +199,7 @@ const NOT_SERVED: &[Row] = &[
         RefusedInEnsemble("remove it; observers then observe the leader"),
         "observers that observe followers",
     ),
-    // The JVM's own.
+    // Settings of the JVM itself.
     row("javax.net.ssl.*", Asks::Set, Noticed, JVM_ONLY),
     row("javax.security.auth.*", Asks::Set, Noticed, JVM_ONLY),
     row("jdk.tls.*", Asks::Set, Noticed, JVM_ONLY),
@@ -209,10 +209,10 @@ const NOT_SERVED: &[Row] = &[
     row("com.sun.security.*", Asks::Set, Noticed, JVM_ONLY),
 ];
 
-/// Schemes of Java's that are not here.
+/// Authentication schemes of Java that are not available here.
 const MISSING_SCHEMES: [&str; 2] = ["sasl", "x509"];
 
-/// Properties of members of an ensemble that have nothing to set here, and why.
+/// Properties of ensemble members that control nothing here, each with the reason.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("zookeeper.commitProcessor.numWorkerThreads", NO_COMMIT_WORKERS),
     ("zookeeper.commitProcessor.shutdownTimeout", NO_COMMIT_WORKERS),
@@ -231,22 +231,22 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
 ];
 
-/// Reads are done where they come in, and whatever is committed is applied at once.
+/// The receiving thread serves reads, and commits are applied at once.
 const NO_COMMIT_WORKERS: &str = "reads and commits have no workers";
 
 const NO_OBSERVER_MASTER: &str = "followers take no observers";
 
-/// The factories of connections that have a counterpart.
+/// The connection factories that have a counterpart here.
 const SERVER_CNXN_FACTORIES: [&str; 2] = [
     "org.apache.zookeeper.server.NIOServerCnxnFactory",
     "org.apache.zookeeper.server.NettyServerCnxnFactory",
 ];
 
-/// A setting of the operator's for which there is a row.
+/// A setting in use that matches a row.
 struct Found {
-    /// As he has written it: the key of the file, or the property.
+    /// The key in the file or the property, as the operator wrote it.
     key: String,
-    /// Where.
+    /// The file and line, or the command line.
     place: String,
     verdict: Verdict,
     why: String,
@@ -257,7 +257,7 @@ impl Found {
         format!("{}: {}: not supported yet: {}; {way_out}", self.place, self.key, self.why)
     }
 
-    /// Why it has no effect where it is not refused.
+    /// The message about a setting that is not refused.
     fn notice(self) -> String {
         match self.verdict {
             RefusedInEnsemble(_) => "a server alone talks to no other".into(),
@@ -267,11 +267,11 @@ impl Found {
     }
 }
 
-/// The place of a property that is not in the file.
+/// The place of a property that does not come from the file.
 const COMMAND_LINE: &str = "command line (-D)";
 
 impl QuorumPeerConfig {
-    /// Refuses what Java would serve and this server cannot yet, instead of running without it.
+    /// Refuses settings that Java supports and this server does not support yet, instead of ignoring them.
     ///
     /// # Errors
     /// [`ConfigError::NotSupported`] with all such settings.
@@ -288,7 +288,7 @@ impl QuorumPeerConfig {
         if items.is_empty() { Ok(()) } else { Err(ConfigError::NotSupported { items }) }
     }
 
-    /// Says what is set and does nothing, so that nobody relies on it.
+    /// Logs the settings that have no effect, so that nobody relies on them.
     pub fn warn_of_what_has_no_effect(&self, properties: &SystemProperties) {
         for what in self.without_effect(properties) {
             warn!(target: LOG, "{what}");
@@ -331,7 +331,7 @@ impl QuorumPeerConfig {
         format!("{} ({}) has no effect: {why}", found.key, found.place)
     }
 
-    /// Every setting that a row of [`NOT_SERVED`] speaks of and that asks for something.
+    /// All settings that match a row of [`NOT_SERVED`] and ask for something.
     fn asked_for(&self, properties: &SystemProperties) -> Vec<Found> {
         let mut found: Vec<Found> = NOT_SERVED
             .iter()
@@ -369,7 +369,8 @@ impl QuorumPeerConfig {
                 return Some(self.property(name, verdict, why));
             }
             Asks::Provider => {
-                // That of the secure port, which is refused itself, nobody has written.
+                // The provider of the secure port was added by the server, not by the operator, and the port itself
+                // is refused.
                 let is_own = self.secure_client_port_address.is_some() && name.ends_with(".x509");
                 let problem = provider_registry::refused_provider(value).filter(|_| !is_own)?;
                 let found = self.property(name, row.verdict, problem);
@@ -381,14 +382,14 @@ impl QuorumPeerConfig {
         asks.then(|| self.property(name, row.verdict, row.why.into()))
     }
 
-    /// A key of zoo.cfg that is no property.
+    /// A key of zoo.cfg that does not become a property.
     fn key(&self, key: &str, verdict: Verdict, why: String) -> Found {
         let file = self.config_file.clone().unwrap_or_default();
         let place = Place { file, line: self.line_of(key).unwrap_or_default() };
         Found { key: key.into(), place: place.to_string(), verdict, why }
     }
 
-    /// A property: from zoo.cfg, which wins, or from the command line.
+    /// A property from zoo.cfg, which takes precedence, or from the command line.
     fn property(&self, name: &str, verdict: Verdict, why: String) -> Found {
         match name.strip_prefix(PREFIX).filter(|key| self.line_of(key).is_some()) {
             Some(key) => self.key(key, verdict, why),
@@ -397,8 +398,8 @@ impl QuorumPeerConfig {
     }
 }
 
-/// A file with a section for the server makes a Java server authenticate with SASL, and one that it cannot read keeps it
-/// from starting; other sections are for clients and for members that authenticate to each other.
+/// If the file has a section for the server, a Java server authenticates clients with SASL; if Java cannot read the
+/// file, it does not start. The other sections are for clients, and for members that authenticate to each other.
 fn judge_login_config(row: &Row, properties: &SystemProperties) -> (Verdict, String) {
     let section = server_section(properties);
     match jaas::sections_of(properties) {
@@ -413,12 +414,12 @@ fn judge_login_config(row: &Row, properties: &SystemProperties) -> (Verdict, Str
     }
 }
 
-/// The section of a JAAS file that is the server's.
+/// The name of the server's section in a JAAS file.
 fn server_section(properties: &SystemProperties) -> &str {
     properties.get("zookeeper.sasl.serverconfig").unwrap_or("Server")
 }
 
-/// A JVM that is told of no JAAS file looks for one in the user's home.
+/// Without a configured JAAS file, a JVM looks for one in the user's home directory.
 fn login_config_at_home(home: Option<&Path>, properties: &SystemProperties) -> Option<String> {
     if properties.get(jaas::LOGIN_CONFIG).is_some() {
         return None;
@@ -448,7 +449,7 @@ impl Row {
 }
 
 impl Verdict {
-    /// What to do where it is refused; `None` where it is not.
+    /// The advice if the setting is refused; `None` if it is not.
     const fn way_out(self, distributed: bool, has_admin_server: bool) -> Option<&'static str> {
         match self {
             Refused(way_out) => Some(way_out),
@@ -482,7 +483,7 @@ mod tests {
         (config.unwrap(), properties)
     }
 
-    /// What is said to one more line in zoo.cfg: the refusal, or what has no effect.
+    /// The reaction to one more line in zoo.cfg: the refusal, or the message that it has no effect.
     fn verdict(dir: &TestDir, members: bool, line: &str) -> Result<String, Vec<String>> {
         let (config, properties) = config(dir, members, line);
         match config.check_supported(&properties) {
@@ -506,7 +507,7 @@ mod tests {
         assert!(said[0].contains("no effect: "), "{said:?}");
     }
 
-    /// Settings of each row in zoo.cfg: a line that asks, and whether a server is refused alone, or as a member.
+    /// A setting for each row: a line of zoo.cfg, whether a standalone server is refused, and whether a member is.
     const LINES: &[(&str, bool, bool)] = &[
         ("secureClientPort=2281", true, true),
         ("client.portUnification=true", true, true),
@@ -552,11 +553,11 @@ mod tests {
     fn a_line_that_asks_for_security_is_refused_or_spoken_of_by_file_line_and_key() {
         let dir = TestDir::new();
         for &(line, alone, member) in LINES {
-            // `server.realm` is a member's key to zoo.cfg; it comes from the command line.
+            // In zoo.cfg `server.realm` would count as a member's key, so it comes from the command line.
             if line.starts_with("server.") {
                 continue;
             }
-            // A class is named with its key.
+            // A class is reported together with its key.
             let key = if line.starts_with("auth") { line } else { line.split('=').next().unwrap() };
             for (members, refused) in [(false, alone), (true, member)] {
                 let said = verdict(&dir, members, line);
@@ -575,7 +576,7 @@ mod tests {
             let (key, value) = line.split_once('=').unwrap();
             let name = format!("zookeeper.{key}");
             let row = NOT_SERVED.iter().find(|row| row.fits(&name));
-            // Java has these from zoo.cfg alone.
+            // Java reads these from zoo.cfg only.
             let Some(_) = row.filter(|row| !matches!(row.asks, Asks::Field(_) | Asks::Line)) else {
                 continue;
             };

@@ -16,7 +16,7 @@ fn parse_with_properties(
 
 const DATA: &str = "dataDir=/no/such/dir\n";
 
-/// A directory of its own, removed at the end.
+/// A temporary directory, removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -216,7 +216,7 @@ fn the_dynamic_file_names_the_members_and_its_name_the_version() {
     assert!(error.contains("zoo.cfg.dynamic.1f:2: Unrecognised parameter: clientPort"), "{error}");
 }
 
-/// Java writes a copy only where the members stand in zoo.cfg, there are more than one, and `reconfigEnabled` is on.
+/// Java makes a copy only if zoo.cfg lists more than one member and `reconfigEnabled` is on.
 #[test]
 fn a_copy_of_zoo_cfg_is_kept_where_java_keeps_one() {
     let directory = Directory::new("backup");
@@ -313,7 +313,7 @@ fn a_setting_that_does_nothing_is_spoken_of() {
     assert!(said[0].starts_with("zookeeper.commitProcessor.numWorkerThreads has no effect: "));
 }
 
-/// A generator that a seed determines (splitmix64).
+/// A random generator with a seed (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -326,7 +326,7 @@ impl Random {
     }
 }
 
-/// Pieces of which strange files are made.
+/// The fragments of random files.
 const PIECES: &[&str] = &[
     "dataDir",
     "/no/such/dir",
@@ -386,7 +386,7 @@ fn parse_something_strange(seed: u64) {
     let mut properties = SystemProperties::new();
     let file = Path::new("zoo.cfg");
     let parsed = QuorumPeerConfig::parse_properties(&settings, file, &mut properties, &|_| None);
-    // Any answer is right that is an answer; what was taken must be in itself consistent.
+    // Any result is fine, but an accepted configuration must be consistent.
     if let Ok(config) = parsed {
         assert!(config.min_session_timeout_ms <= config.max_session_timeout_ms, "seed {seed}");
         assert!(!config.data_dir.as_os_str().is_empty(), "seed {seed}");

@@ -11,7 +11,7 @@ fn z(epoch: i64, counter: i64) -> Zxid {
     Zxid::new(epoch, counter)
 }
 
-/// Epoch 4 from 3 to 7, then epoch 5, in which nothing has happened.
+/// Epoch 4 from 3 to 7, then epoch 5 without transactions.
 fn usual() -> Bounds {
     bounds(Some((z(4, 3), z(4, 7))), z(5, 0))
 }
@@ -25,7 +25,7 @@ fn look(queue: &mut SyncQueue, zxids: &[Zxid], bounds: &Bounds) -> Result<(), No
     Ok(())
 }
 
-/// What a learner gets from these transactions.
+/// What a learner gets out of these transactions.
 fn diff(
     peer: Zxid,
     zxids: &[Zxid],
@@ -122,17 +122,17 @@ fn disk_and_committed_log_go_together_as_long_as_the_epoch_lasts() {
     let (op, rest) = diff(z(4, 3), &all, &history).unwrap();
     assert_eq!(op, Some(SyncOp::Diff(z(5, 1))));
     assert_eq!(rest, [z(4, 4), z(4, 5), z(4, 6), z(5, 1)]);
-    // The end of epoch 4 may be something on this disk that was never committed.
+    // The end of epoch 4 on this disk may never have been committed.
     let late = bounds(Some((z(5, 1), z(5, 2))), z(5, 2));
     let all = [z(4, 3), z(4, 4), z(5, 1), z(5, 2)];
     assert_eq!(diff(z(4, 3), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
     assert_eq!(diff(z(4, 4), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
-    // Unless this server had it in its tree.
+    // If this server had it in its tree, it was.
     let late = Bounds { history_from: z(4, 4), ..late };
     assert_eq!(diff(z(4, 3), &all, &late).unwrap().1, [z(4, 4), z(5, 1), z(5, 2)]);
     let late = Bounds { history_from: z(5, 0), ..late };
     assert_eq!(diff(z(4, 3), &all, &late).unwrap_err(), NoDiff::EpochEndsOnDisk(z(4, 4)));
-    // Who has entered epoch 5 has the right end of epoch 4.
+    // A learner that has entered epoch 5 has the right end of epoch 4.
     assert_eq!(diff(z(5, 0), &all, &late).unwrap().1, [z(5, 1), z(5, 2)]);
 }
 
