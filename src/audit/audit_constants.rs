@@ -1,20 +1,20 @@
-//! The operations as the audit log names them (Java: audit/AuditConstants.java).
+//! The names of operations in the audit log (Java: audit/AuditConstants.java).
 
-/// The server starts, or cannot.
+/// The server started, or failed to start.
 pub const OP_START: &str = "serverStart";
-/// The server is told to stop.
+/// The server was told to stop.
 pub const OP_STOP: &str = "serverStop";
-/// A node is created, of whatever kind.
+/// A node of any kind was created.
 pub const OP_CREATE: &str = "create";
-/// A node is deleted.
+/// A node was deleted.
 pub const OP_DELETE: &str = "delete";
-/// A node's data is written.
+/// The data of a node was set.
 pub const OP_SETDATA: &str = "setData";
-/// A node's ACL is written.
+/// The ACL of a node was set.
 pub const OP_SETACL: &str = "setAcl";
-/// A `multi` failed; one that did not is a line for each of its parts.
+/// A `multi` failed. A `multi` that succeeds is logged as one line for each of its operations.
 pub const OP_MULTI_OP: &str = "multiOperation";
-/// The ensemble's membership is changed.
+/// The membership of the ensemble changed.
 pub const OP_RECONFIG: &str = "reconfig";
-/// An ephemeral node goes with its session.
+/// An ephemeral node was deleted because its session ended.
 pub const OP_DEL_EZNODE_EXP: &str = "ephemeralZNodeDeletionOnSessionCloseOrExpire";

@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-/// What a part of the line is about (Java: FieldName).
+/// A field of an audit line (Java: FieldName).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldName {
-    /// Who: the ids of the connection, or who runs the server.
+    /// The ids of the connection, or the user who runs the server.
     User,
-    /// What was done.
+    /// The operation.
     Operation,
-    /// From where.
+    /// The client's address.
     Ip,
-    /// The ACL that is set.
+    /// The new ACL of the node.
     Acl,
-    /// The node.
+    /// The path of the node.
     Znode,
     /// The session.
     Session,
-    /// The kind of a node that is created.
+    /// The kind of the created node.
     ZnodeType,
 }
 
 impl FieldName {
-    /// The name in the line.
+    /// The field's name in the audit line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,19 +37,19 @@ impl FieldName {
     }
 }
 
-/// What became of it (Java: Result).
+/// The result of an operation (Java: Result).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditResult {
-    /// It was done.
+    /// The operation succeeded.
     Success,
-    /// It was refused.
+    /// The operation was refused.
     Failure,
-    /// It was begun, and its end will not be seen.
+    /// The operation was started; its result is not known.
     Invoked,
 }
 
 impl AuditResult {
-    /// The word in the line.
+    /// The result's name in the audit line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl AuditResult {
     }
 }
 
-/// What happened.
+/// An operation and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
     log_entries: Vec<(FieldName, String)>,
@@ -68,13 +68,13 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// Without entries.
+    /// Creates an event without entries.
     #[must_use]
     pub const fn new(result: AuditResult) -> Self {
         Self { log_entries: Vec::new(), result }
     }
 
-    /// Adds an entry behind the others; what is not known is left out.
+    /// Appends an entry. A `None` value adds nothing.
     #[must_use]
     pub fn with(mut self, field: FieldName, value: Option<&str>) -> Self {
         if let Some(value) = value {
@@ -83,27 +83,27 @@ impl AuditEvent {
         self
     }
 
-    /// The entries, in the order of the line.
+    /// The entries, in the order in which the line shows them.
     #[must_use]
     pub fn log_entries(&self) -> &[(FieldName, String)] {
         &self.log_entries
     }
 
-    /// One of the entries.
+    /// The value of one entry.
     #[must_use]
     pub fn value(&self, field: FieldName) -> Option<&str> {
         let entry = self.log_entries.iter().find(|(other, _)| *other == field);
         entry.map(|(_, value)| value.as_str())
     }
 
-    /// What became of it.
+    /// The result of the operation.
     #[must_use]
     pub const fn result(&self) -> AuditResult {
         self.result
     }
 }
 
-/// The line: `key=value`, separated by tabs, the result last.
+/// One audit line: tab-separated `key=value` pairs, with the result last.
 impl fmt::Display for AuditEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (field, value) in &self.log_entries {

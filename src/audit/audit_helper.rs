@@ -1,7 +1,7 @@
-//! The audit events of a client's request (Java: audit/AuditHelper.java).
+//! Turns a client's request into audit events (Java: audit/AuditHelper.java).
 //!
-//! Knows neither Java's Request nor ProcessTxnResult: whoever applies requests hands over what is
-//! needed of them, and only when the audit log is on.
+//! This file does not depend on Java's Request and ProcessTxnResult. The code that applies requests passes the
+//! fields that are needed, and only when the audit log is on.
 
 use std::collections::HashMap;
 
@@ -32,9 +32,9 @@ pub struct AuditedRequest<'a> {
     pub op_type: i32,
     /// The bytes after the request header.
     pub payload: Option<&'a [u8]>,
-    /// The longest lengths in it that are believed.
+    /// The longest lengths that are accepted when the payload is read.
     pub limits: Limits,
-    /// The users behind the connection (Java: getUsersForAudit; see `auth_util::users`).
+    /// The users of the connection (Java: getUsersForAudit; see `auth_util::users`).
     pub users: Option<&'a str>,
     /// The session.
     pub session_id: SessionId,
@@ -42,18 +42,18 @@ pub struct AuditedRequest<'a> {
     pub host_address: &'a str,
 }
 
-/// What became of it.
+/// The result of applying the request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditedTxnResult<'a> {
-    /// The node, when it was applied.
+    /// The node, if the request was applied.
     pub path: Option<&'a str>,
-    /// Code of a [`KeeperError`], 0 when there is none.
+    /// The code of a [`KeeperError`], 0 for success.
     pub err: i32,
-    /// The parts of a `multi`: code of the transaction and node.
+    /// The operations of a `multi`: transaction type and node.
     pub multi_result: &'a [(i32, Option<&'a str>)],
 }
 
-/// Why a request cannot be told.
+/// Why a request cannot be logged.
 #[derive(Debug, thiserror::Error)]
 enum AuditError {
     #[error("{0}")]
@@ -62,8 +62,8 @@ enum AuditError {
     Keeper(#[from] KeeperError),
 }
 
-/// Logs a request that changes something, if the audit log is on. `failed_txn` tells that it became
-/// an error transaction: its node is read from the request then.
+/// Logs a request that changes something, if the audit log is on. `failed_txn` says that the request became an
+/// error transaction; the node's path is then read from the request.
 pub fn add_audit_log(
     audit: &ZKAuditProvider,
     request: &AuditedRequest<'_>,
@@ -78,7 +78,7 @@ pub fn add_audit_log(
     }
 }
 
-/// What of a line depends on the operation.
+/// The parts of an audit line that depend on the operation.
 #[derive(Default)]
 struct Told {
     operation: &'static str,
@@ -110,7 +110,7 @@ fn try_add_audit_log(
     Ok(())
 }
 
-/// None for an operation that is not logged.
+/// Reads what the audit line needs from the request. `None` if the operation is not audited.
 fn tell(
     op: OpCode,
     request: &AuditedRequest<'_>,
@@ -159,7 +159,7 @@ fn tell(
     }))
 }
 
-/// A line for each part that changed something, and one for a failure among them.
+/// Logs one line for each operation that changed something, and one line if an operation failed.
 fn log_multi_operation(
     audit: &ZKAuditProvider,
     request: &AuditedRequest<'_>,
@@ -192,8 +192,9 @@ fn log_multi_operation(
     Ok(())
 }
 
-/// The kinds of the nodes that a `multi` creates, by the path in the request: as in Java, the node
-/// of a sequential create has another name and gets no kind, nor does one with a time to live.
+/// The kinds of the nodes that a `multi` creates, by the path in the request. As in Java, a sequential node
+/// gets no kind because its real path differs from the requested one, and a node with a time to live gets none
+/// either.
 fn create_modes(request: &AuditedRequest<'_>) -> Result<HashMap<String, String>, AuditError> {
     let multi: MultiOperationRecord = read(request)?;
     let mut modes = HashMap::new();
@@ -226,7 +227,7 @@ fn read<T: Record>(request: &AuditedRequest<'_>) -> Result<T, InputError> {
     T::deserialize(&mut BinaryInputArchive::new(payload, request.limits))
 }
 
-/// The kind of node as the audit log names it: Java's constant in lower case.
+/// The kind of node as the audit log shows it: Java's constant in lower case.
 fn mode_name(flags: i32) -> Result<String, KeeperError> {
     let name = match CreateMode::from_flag(flags)? {
         CreateMode::Persistent => "persistent",
@@ -248,7 +249,7 @@ mod tests {
     use crate::jute::BinaryOutputArchive;
     use crate::zoo_defs::{ids, perms};
 
-    /// The line of a request, without what is the same for all.
+    /// The audit lines of a request, without the fields that are the same for all requests.
     fn lines<T: Record>(
         op: OpCode,
         record: &T,
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn creates_name_the_node_that_was_made_and_its_kind() {
-        // Lines of a Java 3.9.5 server, here and below.
+        // The expected lines in this test and below come from a Java 3.9.5 server.
         assert_eq!(
             lines(OpCode::Create, &create("/a/s-", 3), &applied("/a/s-0000000000"), false),
             ["operation=create\tznode=/a/s-0000000000\tznode_type=ephemeral_sequential\t\

@@ -1,7 +1,7 @@
 //! Java: package org.apache.zookeeper.audit: a log of who changed what.
 //!
-//! Off unless `audit.enable` is true; then every change, and the start and stop of the server, is a
-//! line of the logger `org.apache.zookeeper.audit.Slf4jAuditLogger`.
+//! The audit log is off unless `audit.enable` is true. When it is on, every change and every start and stop of
+//! the server is one line of the logger `org.apache.zookeeper.audit.Slf4jAuditLogger`.
 
 pub mod audit_constants;
 

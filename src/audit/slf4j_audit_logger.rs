@@ -5,10 +5,10 @@ use log::{error, info};
 use super::audit_event::{AuditEvent, AuditResult};
 use super::audit_logger::AuditLogger;
 
-/// Java's name of this class, the default of `audit.impl.class`, and of its logger.
+/// The name of the Java class. It is the default of `audit.impl.class` and the logger's name.
 pub const CLASS_NAME: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 
-/// Failures at ERROR, everything else at INFO.
+/// Logs failures at ERROR and everything else at INFO.
 #[derive(Debug)]
 pub struct Slf4jAuditLogger;
 

@@ -1,7 +1,7 @@
-//! Whether there is an audit log, and its events (Java: audit/ZKAuditProvider.java).
+//! The server's audit log, if it has one, and its events (Java: audit/ZKAuditProvider.java).
 //!
-//! A value of the server; Java has one for the process. Java logs the stop from a hook of the JVM;
-//! here whoever stops the server calls [`ZKAuditProvider::add_zk_stop_audit_log`].
+//! Each server owns one provider; Java has one for the process. Java logs the stop from a JVM shutdown hook.
+//! Here the code that stops the server calls [`ZKAuditProvider::add_zk_stop_audit_log`].
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ const LOG: &str = "org.apache.zookeeper.audit.ZKAuditProvider";
 const AUDIT_ENABLE: &str = "zookeeper.audit.enable";
 const AUDIT_IMPL_CLASS: &str = "zookeeper.audit.impl.class";
 
-/// An audit log that cannot be had. The server does not start then: an operator who asked for one
-/// must not be without it.
+/// The requested audit log does not exist. The server then refuses to start: an operator who asked for an audit
+/// log must not run without one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "couldn't instantiate {class_name}: {AUDIT_IMPL_CLASS} may only be {}",
@@ -33,7 +33,7 @@ pub struct UnknownAuditLogger {
     pub class_name: String,
 }
 
-/// Who did what to which node. What is not known is left out of the line.
+/// Who did what to which node. Fields that are `None` are left out of the line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Audited<'a> {
     /// The users, joined by commas.
@@ -42,9 +42,9 @@ pub struct Audited<'a> {
     pub operation: &'a str,
     /// The node.
     pub znode: Option<&'a str>,
-    /// The ACL that is set.
+    /// The new ACL of the node.
     pub acl: Option<&'a str>,
-    /// The kind of a node that is created.
+    /// The kind of the created node.
     pub create_mode: Option<&'a str>,
     /// The session.
     pub session: Option<SessionId>,
@@ -59,10 +59,10 @@ pub struct ZKAuditProvider {
 }
 
 impl ZKAuditProvider {
-    /// What `audit.enable` and `audit.impl.class` say.
+    /// Creates the audit log that `audit.enable` and `audit.impl.class` ask for.
     ///
     /// # Errors
-    /// When it is enabled with a class that is not here.
+    /// When the audit log is enabled with a class that this server does not have.
     pub fn from_properties(properties: &SystemProperties) -> Result<Self, UnknownAuditLogger> {
         let zk_user = properties.get("user.name").map_or_else(environment::user_name, Into::into);
         if !properties.bool(AUDIT_ENABLE) {
@@ -78,26 +78,26 @@ impl ZKAuditProvider {
         Ok(provider)
     }
 
-    /// No audit log.
+    /// A provider without an audit log.
     #[must_use]
     pub const fn disabled() -> Self {
         Self { audit_logger: None, zk_user: String::new() }
     }
 
-    /// An audit log of one's own; `zk_user` is who runs the server.
+    /// A provider that writes to the given logger; `zk_user` is the user who runs the server.
     #[must_use]
     pub fn with_logger(audit_logger: Arc<dyn AuditLogger>, zk_user: String) -> Self {
         audit_logger.initialize();
         Self { audit_logger: Some(audit_logger), zk_user }
     }
 
-    /// Whether there is one. Ask before anything is made for an event.
+    /// Whether the audit log is on. Callers check this before they build an event.
     #[must_use]
     pub const fn is_audit_enabled(&self) -> bool {
         self.audit_logger.is_some()
     }
 
-    /// Logs what was done.
+    /// Logs one operation.
     pub fn log(&self, audited: &Audited<'_>, result: AuditResult) {
         let Some(audit_logger) = &self.audit_logger else { return };
         let session = audited.session.map(|session| session.to_string());
@@ -112,7 +112,7 @@ impl ZKAuditProvider {
         audit_logger.log_audit_event(&event);
     }
 
-    /// Logs that an ephemeral node went with its session (Java: within DataTree.deleteNodes).
+    /// Logs that an ephemeral node was deleted with its session (Java: within DataTree.deleteNodes).
     pub fn log_ephemeral_deletion(&self, znode: &str, session: SessionId, result: AuditResult) {
         let audited = Audited {
             user: Some(&self.zk_user),
@@ -134,7 +134,7 @@ impl ZKAuditProvider {
         self.log_server(OP_START, AuditResult::Success);
     }
 
-    /// Logs that the server is told to stop (Java: addZKStartStopAuditLog, the second half).
+    /// Logs that the server was told to stop (Java: addZKStartStopAuditLog, the second half).
     pub fn add_zk_stop_audit_log(&self) {
         self.log_server(OP_STOP, AuditResult::Invoked);
     }
@@ -150,7 +150,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::util::lock_rank::{Rank, RankedMutex};
 
-    /// Remembers the lines.
+    /// A logger that keeps the lines in memory.
     pub(crate) struct Lines(RankedMutex<Vec<String>>);
 
     impl Lines {
@@ -171,7 +171,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_the_server_does_itself_is_logged_with_its_user() {
-        // Lines of a Java 3.9.5 server.
+        // The expected lines come from a Java 3.9.5 server.
         let lines = Lines::new();
         let provider = ZKAuditProvider::with_logger(lines.clone(), "root".into());
         provider.add_zk_start_audit_log();

@@ -1,7 +1,8 @@
-//! A file that shows up under its name only when it is whole and on disk (Java: common/AtomicFileOutputStream.java).
+//! A file that appears under its name only when it is complete and on disk
+//! (Java: common/AtomicFileOutputStream.java).
 //!
-//! The one durable rename: write under a temporary name, fsync, rename, fsync the directory. Differs from Java, which
-//! leaves the directory out: without it a power failure may take the renamed file back.
+//! All durable renames of the server use this sequence: write under a temporary name, fsync, rename, fsync the
+//! directory. Java does not fsync the directory, so a power failure can undo its rename.
 //! No threads, no locks.
 
 use std::fs::{self, File};
@@ -13,10 +14,10 @@ use log::warn;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.common.AtomicFileOutputStream";
 
-/// What the name ends in while the file is written.
+/// The suffix of the name while the file is written.
 pub const TMP_EXTENSION: &str = ".tmp";
 
-/// Makes what was created, renamed or deleted in a directory survive a power failure.
+/// Makes the creations, renames and deletions in a directory survive a power failure.
 ///
 /// # Errors
 /// When the directory cannot be opened or synced.
@@ -24,7 +25,7 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// A file under a temporary name. Dropped without [`commit`](Self::commit), it is deleted.
+/// A file under a temporary name. It is deleted if it is dropped without [`commit`](Self::commit).
 #[derive(Debug)]
 pub struct AtomicFileOutputStream {
     file: Option<File>,
@@ -33,7 +34,7 @@ pub struct AtomicFileOutputStream {
 }
 
 impl AtomicFileOutputStream {
-    /// Starts a file that will become `target`; until then its name ends in `.tmp`.
+    /// Creates the temporary file `<target>.tmp`. [`commit`](Self::commit) renames it to `target`.
     ///
     /// # Errors
     /// When the temporary file cannot be created.
@@ -43,7 +44,7 @@ impl AtomicFileOutputStream {
         Self::create_as(PathBuf::from(temporary), target)
     }
 
-    /// The same with a temporary name of the caller's choice, in the directory of `target`.
+    /// As [`create`](Self::create), with a temporary name of the caller's choice in the directory of `target`.
     ///
     /// # Errors
     /// When the temporary file cannot be created.
@@ -52,10 +53,11 @@ impl AtomicFileOutputStream {
         Ok(Self { file: Some(file), temporary, target: target.to_owned() })
     }
 
-    /// Syncs the file and puts it in its place, where it replaces what was there (Java: close).
+    /// Syncs the file and renames it to its target, replacing an existing file (Java: close).
     ///
     /// # Errors
-    /// When the file or its directory cannot be synced, or the file not renamed. The temporary file is gone then.
+    /// When the file or its directory cannot be synced, or the file cannot be renamed. If the file was not
+    /// renamed, the temporary file is deleted.
     pub fn commit(mut self) -> io::Result<()> {
         let Some(file) = self.file.as_ref() else { return Ok(()) };
         file.sync_all()?;
@@ -67,7 +69,7 @@ impl AtomicFileOutputStream {
         }
     }
 
-    /// Gives the file up and leaves what was there in its place.
+    /// Deletes the temporary file and leaves an existing target as it is.
     pub fn abort(self) {
         drop(self);
     }

@@ -1,13 +1,14 @@
-//! Replaces a small file in one step (Java: common/AtomicFileWritingIdiom.java).
+//! Replaces a small file atomically (Java: common/AtomicFileWritingIdiom.java).
 //!
-//! A function here: Java's constructor does the work and its object is thrown away.
+//! In Java the constructor does the work and the object is thrown away; here it is a function.
 
 use std::io;
 use std::path::Path;
 
 use super::atomic_file_output_stream::AtomicFileOutputStream;
 
-/// Writes the file with `write` and puts it in its place when that went well; otherwise what was there stays.
+/// Writes a file with `write` and renames it to `target` on success. On failure an existing target stays as it
+/// is.
 ///
 /// # Errors
 /// What `write` returns, and what [`AtomicFileOutputStream`] returns.

@@ -1,8 +1,8 @@
 //! Why a configuration is refused (Java: org/apache/zookeeper/common/ConfigException.java, and the
 //! IllegalArgumentException of the classes that read settings).
 //!
-//! Java ends with [`ExitCode::InvalidInvocation`](crate::server::exit_code::ExitCode) for each of
-//! them.
+//! Java exits with [`ExitCode::InvalidInvocation`](crate::server::exit_code::ExitCode) for each of these
+//! errors.
 
 use std::fmt;
 use std::io;
@@ -13,9 +13,9 @@ use thiserror::Error;
 /// The file and the line of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file as it was named.
+    /// The file, as the command line or setting named it.
     pub file: PathBuf,
-    /// The line, counted from 1; 0 when no line can be named.
+    /// The line, counted from 1; 0 if no single line is at fault.
     pub line: usize,
 }
 
@@ -28,56 +28,56 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a configuration is refused: where, what, and what would be right.
+/// Why a configuration is refused: where the fault is, what it is, and what would be accepted.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// A file that must be there cannot be read.
+    /// A required file cannot be read.
     #[error("Error processing {}: {source}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file that must be there is not.
+    /// A required file does not exist.
     #[error("Error processing {}: file is missing; name an existing file", file.display())]
     Missing {
         /// The file.
         file: PathBuf,
     },
-    /// A value that its key does not take.
+    /// The key does not accept this value.
     #[error("Error processing {place}: {key}={value}: {accepted}")]
     BadValue {
-        /// Where it stands.
+        /// The file and line of the setting.
         place: Place,
         /// The key.
         key: String,
         /// The value.
         value: String,
-        /// What the key takes.
+        /// The values that the key accepts.
         accepted: String,
     },
-    /// A key that must be set is not, or two keys do not go together.
+    /// A required key is missing, or two keys contradict each other.
     #[error("Error processing {place}: {what}")]
     Rule {
-        /// The file, and the line if one of the lines is to blame.
+        /// The file, and the line if a single line is at fault.
         place: Place,
-        /// What is wrong and the way out.
+        /// What is wrong and how to fix it.
         what: String,
     },
-    /// Settings that Java knows and this server does not serve yet.
+    /// Settings that Java supports and this server does not.
     #[error("Error processing {}", items.join("; "))]
     NotSupported {
-        /// For each: where, what, and the way out.
+        /// For each setting: where it is, what it is, and what to do instead.
         items: Vec<String>,
     },
-    /// Arguments of a command line that cannot be understood; the usage line helps.
+    /// The command line arguments are invalid.
     #[error("{0}")]
     Arguments(String),
 }
 
 impl ConfigError {
-    /// Whether the command line is wrong, not a file: Java prints its usage then.
+    /// Whether the command line is wrong rather than a file. Java then prints its usage.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Arguments(_))

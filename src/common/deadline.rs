@@ -1,8 +1,9 @@
-//! Time for a whole request or greeting (no Java twin: Java's sockets know only how long they may be silent, and a byte now
-//! and then keeps such a connection for ever).
+//! A time limit for a whole request or greeting (no Java twin: Java's sockets know only how long they may be
+//! silent, and a byte now and then keeps such a connection for ever).
 //!
-//! A [`DeadlineStream`] reads and writes one socket. Before it asks the system it allows for what is left: of the time for
-//! silence, and of the time for the whole. Every port reads what a stranger says first through one.
+//! A [`DeadlineStream`] reads and writes one socket. Before each system call it sets the socket's timeout to
+//! the shorter of the two remaining times: the silence limit and the limit for the whole message. Every port
+//! reads the first bytes of an unknown client through such a stream.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,31 +11,31 @@ use std::time::{Duration, Instant};
 
 use super::time;
 
-/// Until when something has to be there as a whole.
+/// The time by which a whole message must have arrived or been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// There is no hurry.
+    /// No time limit.
     pub const NEVER: Self = Self(None);
 
-    /// So long from now on.
+    /// A deadline that is `timeout` from now.
     #[must_use]
     pub fn after(timeout: Duration) -> Self {
         Self(time::now().checked_add(timeout))
     }
 
-    /// So many milliseconds from now on; none or fewer are "never", as in Java's sockets.
+    /// A deadline that is `timeout_ms` from now. Zero or less means no deadline, as in Java's sockets.
     #[must_use]
     pub fn after_ms(timeout_ms: impl TryInto<u64>) -> Self {
         let timeout_ms = timeout_ms.try_into().ok().filter(|ms| *ms > 0);
         timeout_ms.map_or(Self::NEVER, |ms| Self::after(Duration::from_millis(ms)))
     }
 
-    /// The time that is left for the next step; `None` when there is no hurry.
+    /// The time that is left; `None` if there is no limit.
     ///
     /// # Errors
-    /// `TimedOut` when it is over.
+    /// `TimedOut` when the deadline has passed.
     pub fn left(self) -> io::Result<Option<Duration>> {
         let Some(end) = self.0 else { return Ok(None) };
         match end.saturating_duration_since(time::now()) {
@@ -43,7 +44,7 @@ impl Deadline {
         }
     }
 
-    /// So much later.
+    /// The same deadline, moved back by `by`.
     fn extended(self, by: Duration) -> Self {
         Self(self.0.and_then(|end| end.checked_add(by)))
     }
@@ -57,52 +58,54 @@ fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "nothing came in time")
 }
 
-/// The time for the whole.
+/// The time limit for a whole message.
 #[derive(Clone, Copy, Debug)]
 enum Whole {
-    /// It runs.
+    /// The time is running.
     Running(Deadline),
-    /// It begins with the first byte that comes.
+    /// The time starts with the first byte of the message.
     WithFirstByte(Duration),
 }
 
-/// A socket that is read or written until a moment, however slowly the bytes go. Sets the timeouts of the socket.
+/// A socket with a limit on the total time of a message, however slowly its bytes arrive. It changes the
+/// socket's timeouts.
 #[derive(Debug)]
 pub struct DeadlineStream<'a> {
     stream: &'a TcpStream,
     silence: Option<Duration>,
     whole: Whole,
-    /// What a long message must keep up at least, in bytes a second; then it may take longer.
+    /// A message that keeps this rate, in bytes per second, has its deadline extended.
     min_rate: Option<u64>,
 }
 
 impl<'a> DeadlineStream<'a> {
-    /// Without any limit.
+    /// A stream without any limit.
     #[must_use]
     pub const fn new(stream: &'a TcpStream) -> Self {
         Self { stream, silence: None, whole: Whole::Running(Deadline::NEVER), min_rate: None }
     }
 
-    /// Nothing may come, or be taken, for so long.
+    /// Limits how long a single read or write may wait.
     #[must_use]
     pub const fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = Some(silence);
         self
     }
 
-    /// What comes at this rate, in bytes a second, has the time that it needs.
+    /// Extends the deadline for every byte that is transferred, so that a message at this rate, in bytes per
+    /// second, is never cut off.
     #[must_use]
     pub const fn with_min_rate(mut self, bytes_per_second: u64) -> Self {
         self.min_rate = Some(bytes_per_second);
         self
     }
 
-    /// The next message has to be over by then.
+    /// Sets the deadline of the next message.
     pub const fn begin(&mut self, deadline: Deadline) {
         self.whole = Whole::Running(deadline);
     }
 
-    /// The next message has so much time from its first byte on.
+    /// Gives the next message `timeout` from its first byte on.
     pub const fn begin_with_first_byte(&mut self, timeout: Duration) {
         self.whole = Whole::WithFirstByte(timeout);
     }
@@ -113,16 +116,16 @@ impl<'a> DeadlineStream<'a> {
         self.stream
     }
 
-    /// Looks at what comes next without taking it; 0 at the end.
+    /// Reads the next bytes without consuming them; 0 at the end of the stream.
     ///
     /// # Errors
-    /// As reading.
+    /// As for reading.
     pub fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.left()?)?;
         self.stream.peek(bytes).map_err(|error| self.in_words(error))
     }
 
-    /// What is left for the next step.
+    /// The time that the next read or write may take.
     fn left(&self) -> io::Result<Option<Duration>> {
         let whole = match self.whole {
             Whole::Running(deadline) => deadline.left()?,
@@ -131,7 +134,8 @@ impl<'a> DeadlineStream<'a> {
         Ok([whole, self.silence].into_iter().flatten().min())
     }
 
-    /// A timeout of the socket is `WouldBlock` on Linux, which says nothing to who reads a log.
+    /// Replaces the `WouldBlock` that Linux returns for a socket timeout with an error that explains itself in
+    /// a log.
     fn in_words(&self, error: io::Error) -> io::Error {
         match self.left() {
             Err(too_slow) if error.kind() == io::ErrorKind::WouldBlock => too_slow,
@@ -192,7 +196,7 @@ mod tests {
         (here, listener.accept().unwrap().0)
     }
 
-    /// Does something with the other end every 20 ms while `body` runs.
+    /// Calls `drip` on the other end every 20 ms while `body` runs.
     fn meanwhile(mut there: TcpStream, drip: impl Fn(&mut TcpStream) + Send, body: impl FnOnce()) {
         let (stop, stopped) = bounded::<()>(0);
         std::thread::scope(|scope| {
@@ -208,7 +212,7 @@ mod tests {
     }
 
     fn say_a_byte(there: &mut TcpStream) {
-        // The other side may have closed.
+        // The other side may have closed already.
         let _gone = there.write_all(b"x");
     }
 
@@ -252,7 +256,7 @@ mod tests {
     #[test]
     fn who_keeps_the_rate_has_the_time_that_it_needs() {
         let (here, there) = pair();
-        // 50 kB a second, where 1 kB a second is asked for.
+        // The client sends 50 kB per second; 1 kB per second is required.
         let say = |there: &mut TcpStream| there.write_all(&[0; 1000]).unwrap_or_default();
         meanwhile(there, say, || {
             let mut stream = DeadlineStream::new(&here).with_min_rate(1000);

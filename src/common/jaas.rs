@@ -1,7 +1,8 @@
-//! The file of `java.security.auth.login.config` (JAAS), as far as one must know what it asks for (no Java twin: the JDK's
-//! sun.security.provider.ConfigFile).
+//! Reads the section names of the file that `java.security.auth.login.config` (JAAS) names (no Java twin: the
+//! JDK's sun.security.provider.ConfigFile).
 //!
-//! Nobody logs in here. A file with a section for the server asks for SASL, which is not served; one without is harmless.
+//! The server supports no SASL login. A file with a section for the server asks for SASL and must be refused; a
+//! file without such a section is harmless.
 
 use std::fs;
 use std::io;
@@ -14,18 +15,18 @@ use super::zk_config::SystemProperties;
 /// The property that names the file.
 pub const LOGIN_CONFIG: &str = "java.security.auth.login.config";
 
-/// Why one cannot say what a file asks for.
+/// Why the sections of the file are not known.
 #[derive(Debug, Error)]
 pub enum JaasError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// It has another form than `Section { module flag option=value; };`.
+    /// The file is not of the form `Section { module flag option=value; };`.
     #[error("line {0}: not of the form 'Section {{ module flag option=value; }};'")]
     Malformed(usize),
 }
 
-/// The names of the sections in the file that the properties name; `None` when they name none.
+/// The section names of the file that the properties name; `None` if they name no file.
 ///
 /// # Errors
 /// [`JaasError`].
@@ -34,7 +35,7 @@ pub fn sections_of(properties: &SystemProperties) -> Option<Result<Vec<String>, 
     Some(read_sections(&path_of(value)))
 }
 
-/// The names of the sections of a file.
+/// The section names of a file.
 ///
 /// # Errors
 /// [`JaasError`].
@@ -42,8 +43,8 @@ pub fn read_sections(file: &Path) -> Result<Vec<String>, JaasError> {
     sections(&String::from_utf8_lossy(&fs::read(file)?))
 }
 
-/// The file behind the property's value: a path or a `file:` URL. A JVM takes a second `=` (`-D...==file`) for "this file
-/// alone".
+/// The path in the property's value, which is a path or a `file:` URL. A second `=` (`-D...==file`) tells a JVM
+/// to use only this file; it is skipped here.
 fn path_of(value: &str) -> PathBuf {
     let value = value.strip_prefix('=').unwrap_or(value);
     let path = value.strip_prefix("file:").unwrap_or(value);
@@ -83,7 +84,8 @@ fn sections(text: &str) -> Result<Vec<String>, JaasError> {
     Ok(names)
 }
 
-/// Words, quoted texts and marks, each with its line; without comments (`//`, `/* */`).
+/// Splits the text into words, quoted texts and punctuation, each with its line. Comments (`//`, `/* */`) are
+/// skipped.
 fn tokens(text: &str) -> Result<Vec<(Token, usize)>, JaasError> {
     let mut found = Vec::new();
     let mut line = 1;

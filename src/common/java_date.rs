@@ -1,32 +1,32 @@
-//! Points in time as Java prints them, in this machine's time zone (no Java twin: java.util.Date
-//! and SimpleDateFormat).
+//! Formats points in time as Java does, in this machine's time zone (no Java twin: java.util.Date and
+//! SimpleDateFormat).
 //!
-//! The zone is the one of the variable `TZ`, else of the system, as for a JVM.
+//! As in a JVM, the time zone comes from the variable `TZ`, or else from the system.
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-/// As java.util.Date prints itself: `Thu Jan 01 00:00:00 UTC 1970`.
+/// The format of java.util.Date: `Thu Jan 01 00:00:00 UTC 1970`.
 #[must_use]
 pub fn date_string(wall_ms: i64) -> String {
     format(wall_ms, "%a %b %d %H:%M:%S %Z %Y", &TimeZone::system())
 }
 
-/// As logback's `%d{ISO8601}`: `1970-01-01 00:00:00,000`.
+/// The format of logback's `%d{ISO8601}`: `1970-01-01 00:00:00,000`.
 #[must_use]
 pub fn iso8601(wall_ms: i64) -> String {
     let millis = wall_ms.rem_euclid(1000);
     format!("{},{millis:03}", local_time(wall_ms, "%Y-%m-%d %H:%M:%S"))
 }
 
-/// By a pattern of strftime, in this machine's zone.
+/// Formats with a strftime pattern, in this machine's time zone.
 #[must_use]
 pub fn local_time(wall_ms: i64, pattern: &str) -> String {
     format(wall_ms, pattern, &TimeZone::system())
 }
 
-/// What no calendar reaches (beyond the year 9999) is printed as its number.
+/// A time outside the calendar's range (beyond the year 9999) is printed as a number of milliseconds.
 fn format(wall_ms: i64, pattern: &str, zone: &TimeZone) -> String {
     let time = Timestamp::from_millisecond(wall_ms);
     time.and_then(|time| strtime::format(pattern, &time.to_zoned(zone.clone())))

@@ -8,34 +8,33 @@ use std::os::unix::net::UnixDatagram;
 
 use rustix::net::netdevice;
 
-/// Looks a host name up; `None` when nobody knows it. Injected, so that a configuration can be
+/// Resolves a host name; `None` if the name is unknown. The function is injected so that a configuration can be
 /// checked without a network.
 pub type ResolveHost<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
 
-/// A host and a port as a setting names them, with the address if the host could be looked up
+/// A host and a port as a setting names them, with the address if the host was resolved
 /// (Java: InetSocketAddress).
 #[derive(Clone, Debug)]
 pub struct InetSocketAddress {
-    /// The name that was given, or the address in Java's spelling when an address was given (Java:
-    /// getHostString).
+    /// The name as given, or Java's spelling of the address if an address was given (Java: getHostString).
     pub host: String,
-    /// What the name stood for when it was read.
+    /// The address that the name resolved to when it was read.
     pub address: Option<IpAddr>,
-    /// The interface that the zone of an IPv6 address names (`fe80::1%eth0`); 0 without one.
+    /// The interface index of an IPv6 address with a zone (`fe80::1%eth0`); 0 without a zone.
     pub scope_id: u32,
     /// The port.
     pub port: u16,
 }
 
 impl InetSocketAddress {
-    /// All addresses of this machine.
+    /// The wildcard address: all addresses of this machine.
     #[must_use]
     pub fn any(port: u16) -> Self {
         let address = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Self { host: "0.0.0.0".into(), address, scope_id: 0, port }
     }
 
-    /// The host, looked up; it stays unresolved when nobody knows it, or no interface is called as its zone.
+    /// Resolves the host. The address stays unresolved if the name is unknown or the zone names no interface.
     #[must_use]
     pub fn new(host: &str, port: u16, resolve: ResolveHost<'_>) -> Self {
         match literal(host) {
@@ -55,22 +54,22 @@ impl InetSocketAddress {
         }
     }
 
-    /// What a socket is connected to; `None` while the host is unresolved.
+    /// The address that a socket connects to; `None` if the host is unresolved.
     #[must_use]
     pub fn socket_address(&self) -> Option<SocketAddr> {
         self.address.map(|address| socket_address(address, self.port, self.scope_id))
     }
 
-    /// Whether it stands for all addresses of this machine.
+    /// Whether this is the wildcard address.
     #[must_use]
     pub fn is_any_local(&self) -> bool {
         self.address.is_some_and(|address| address.is_unspecified())
     }
 
-    /// What a socket is bound to. A JVM's sockets are of both families unless
-    /// `java.net.preferIPv4Stack` is true, and "all addresses" then includes IPv6 however it is
-    /// spelled: `[::]`, to be bound with `IPV6_V6ONLY` off, and where the system has no IPv6,
-    /// `0.0.0.0`. `None` while the host is unresolved.
+    /// The address that a socket binds to; `None` if the host is unresolved. A JVM's sockets serve both IPv4
+    /// and IPv6 unless `java.net.preferIPv4Stack` is true, so either spelling of the wildcard address becomes
+    /// `[::]`. The caller binds `[::]` with `IPV6_V6ONLY` off, and falls back to `0.0.0.0` on a system without
+    /// IPv6.
     #[must_use]
     pub fn bind_address(&self, prefer_ipv4_stack: bool) -> Option<SocketAddr> {
         let address = self.address?;
@@ -86,15 +85,15 @@ impl InetSocketAddress {
     }
 }
 
-/// As [`format_inet_addr`].
+/// The text of [`format_inet_addr`].
 impl fmt::Display for InetSocketAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format_inet_addr(self))
     }
 }
 
-/// Resolved ones are the same when address and port are; unresolved ones when the names are, in any
-/// case.
+/// Resolved addresses are equal if address and port are; unresolved ones if the ports are equal and the names
+/// are, ignoring case.
 impl PartialEq for InetSocketAddress {
     fn eq(&self, other: &Self) -> bool {
         let same_host = match (self.address, other.address) {
@@ -120,8 +119,8 @@ pub fn delimited_host(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// Asks the system. Of several addresses the first IPv4 one counts unless `prefer_ipv6` (Java:
-/// `java.net.preferIPv6Addresses`).
+/// Resolves a name through the system. If there are several addresses, the first IPv4 one wins, or with
+/// `prefer_ipv6` the first IPv6 one (Java: `java.net.preferIPv6Addresses`).
 #[must_use]
 pub fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
     let found: Vec<IpAddr> = (host, 0).to_socket_addrs().ok()?.map(|found| found.ip()).collect();
@@ -129,10 +128,10 @@ pub fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
     preferred.or(found.first()).copied()
 }
 
-/// Where a client tries to connect to: each address of the host.
+/// The addresses that a client tries to connect to: all addresses of the host.
 ///
 /// # Errors
-/// When nobody knows the host.
+/// When the host is unknown.
 pub fn resolve_all(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match literal(host) {
         Literal::Address { address, zone } => {
@@ -152,24 +151,24 @@ fn socket_address(address: IpAddr, port: u16, scope_id: u32) -> SocketAddr {
     }
 }
 
-/// What a host is before anybody is asked.
+/// What a host text is before it is looked up.
 enum Literal {
-    /// An address that needs no look-up. An IPv4 address dressed as IPv6 counts as IPv4, as in Java.
+    /// An address, which needs no look-up. An IPv4-mapped IPv6 address counts as IPv4, as in Java.
     Address { address: IpAddr, zone: Option<Zone> },
-    /// An address that is none, or whose zone this machine does not have.
+    /// A malformed address, or an address with a zone that this machine does not have.
     Unknown,
-    /// A name.
+    /// A name, which must be looked up.
     Name,
 }
 
-/// The interface behind the `%` of an IPv6 address.
+/// The interface after the `%` of an IPv6 address.
 struct Zone {
-    /// Its name, or its number as Java writes it again.
+    /// The interface's name, or its number in Java's spelling.
     name: String,
     scope_id: u32,
 }
 
-/// Reads an address as Java's InetAddress does: IPv6 with brackets or without, with a zone or without.
+/// Parses an address as Java's InetAddress does: IPv6 with or without brackets, with or without a zone.
 fn literal(host: &str) -> Literal {
     let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let (text, zone) = match in_brackets.unwrap_or(host).split_once('%') {
@@ -194,8 +193,9 @@ fn literal(host: &str) -> Literal {
     }
 }
 
-/// Up to four decimal numbers with dots between them, whose last one stands for all bytes that are left (`127.1`); zeros
-/// before a number say nothing (Java: IPAddressUtil.textToNumericFormatV4; the system would read those as octal).
+/// Parses up to four decimal numbers separated by dots. The last number fills all remaining bytes (`127.1`),
+/// and leading zeros are ignored, where the C library would read octal
+/// (Java: IPAddressUtil.textToNumericFormatV4).
 fn ipv4_literal(text: &str) -> Option<Ipv4Addr> {
     let mut parts = text.split('.').map(|part| {
         let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
@@ -213,19 +213,19 @@ fn ipv4_literal(text: &str) -> Option<Ipv4Addr> {
     u32::try_from(address).ok().filter(|_| text.len() <= 15).map(Ipv4Addr::from)
 }
 
-/// A zone is a number, which nobody checks, or the name of an interface.
+/// A zone is the name of an interface, or a number, which is not checked.
 fn zone_of(zone: &str) -> Option<Zone> {
     if !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_digit()) {
         let number = zone.parse::<i32>().ok()?;
         return Some(Zone { name: number.to_string(), scope_id: u32::try_from(number).ok()? });
     }
-    // Any socket will do to ask the kernel with.
+    // Any socket can be used to ask the kernel for an interface.
     let socket = UnixDatagram::unbound().ok()?;
     let scope_id = netdevice::name_to_index(&socket, zone).ok()?;
     Some(Zone { name: zone.to_owned(), scope_id })
 }
 
-/// The address of a socket in Java's spelling, without its port: a zone is the number of the interface there.
+/// A socket's address in Java's spelling, without the port. Java prints a zone as the interface's number.
 #[must_use]
 pub fn socket_host_address(address: SocketAddr) -> String {
     let host = host_address(address.ip().to_canonical());
@@ -235,8 +235,7 @@ pub fn socket_host_address(address: SocketAddr) -> String {
     }
 }
 
-/// The address in Java's spelling: IPv6 with all its eight groups (Java:
-/// InetAddress.getHostAddress).
+/// An address in Java's spelling, where IPv6 has all eight groups (Java: InetAddress.getHostAddress).
 #[must_use]
 pub fn host_address(address: IpAddr) -> String {
     match address {
@@ -313,7 +312,7 @@ mod tests {
         }
     }
 
-    /// Each of them is unresolved on Java, too.
+    /// Java leaves each of these unresolved, too.
     #[test]
     fn what_is_no_address_and_what_no_interface_is_called_stays_unresolved() {
         for host in [

@@ -1,7 +1,9 @@
-//! A set of paths that finds the longest one above a given path (Java: org/apache/zookeeper/common/PathTrie.java).
+//! A set of paths that finds the longest path at or above a given path
+//! (Java: org/apache/zookeeper/common/PathTrie.java).
 //!
-//! Holds the paths that have a quota. Its owner locks. Differs from Java: what Java throws at (an empty path, the root) is
-//! left out silently here, and names that were added only for the sake of a deeper path are removed with it.
+//! It holds the paths that have a quota. The owner does the locking. Java throws at an empty path and at the
+//! root; both are ignored here. Deleting a path also removes the inner names that no other path needs, which
+//! Java keeps.
 
 use std::collections::HashMap;
 
@@ -12,13 +14,13 @@ struct TrieNode {
     is_member: bool,
 }
 
-/// Paths, by their names.
+/// A set of paths, stored name by name.
 #[derive(Debug, Default)]
 pub struct PathTrie {
     root: TrieNode,
 }
 
-/// The names of a path; blank ones do not count, as in Java.
+/// The names in a path. Blank names are skipped, as in Java.
 fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|name| !name.trim().is_empty())
 }
@@ -40,11 +42,11 @@ impl PathTrie {
         self.root.is_member = false;
     }
 
-    /// Removes a path; those below it stay.
+    /// Removes a path. Paths below it stay.
     pub fn delete_path(&mut self, path: &str) {
         let names: Vec<&str> = names(path).collect();
         let mut node = &mut self.root;
-        // How many names above the path are still needed when it is gone.
+        // How many names above the path other paths still need.
         let mut needed = 0;
         for (depth, name) in names.iter().enumerate() {
             if node.is_member || node.children.len() > 1 {
@@ -69,7 +71,7 @@ impl PathTrie {
         node.children.remove(names[needed]);
     }
 
-    /// Whether the path, or one below it, is in the set.
+    /// Whether the path or one below it is in the set. Always true for the root.
     #[must_use]
     pub fn exists_node(&self, path: &str) -> bool {
         let mut node = Some(&self.root);
@@ -79,7 +81,7 @@ impl PathTrie {
         node.is_some()
     }
 
-    /// The longest path of the set that is the given one or above it; `/` when there is none.
+    /// The longest path of the set that is the given path or above it; `/` if there is none.
     #[must_use]
     pub fn find_max_prefix(&self, path: &str) -> String {
         if self.root.children.is_empty() {
@@ -105,7 +107,7 @@ impl PathTrie {
         walked
     }
 
-    /// Whether there is no path in it.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.root.children.is_empty()

@@ -1,33 +1,33 @@
 //! Rules for paths (Java: org/apache/zookeeper/common/PathUtils.java).
 
-/// Why a text is no path. The text is Java's, with positions in UTF-16 units.
+/// Why a text is not a valid path. The messages are Java's, with positions in UTF-16 units.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPath {
-    /// There is nothing.
+    /// The path is empty.
     #[error("Path length must be > 0")]
     Empty,
-    /// It is relative.
+    /// The path is relative.
     #[error("Path must start with / character")]
     NotAbsolute,
-    /// It ends with a slash and is not the root.
+    /// The path ends with a slash and is not the root.
     #[error("Path must not end with / character")]
     TrailingSlash,
-    /// Something in the middle cannot be.
+    /// A character or a name inside the path is not allowed.
     #[error("Invalid path string \"{path}\" caused by {reason} @{at}")]
     Inside {
         /// The path.
         path: String,
-        /// What is wrong.
+        /// The reason.
         reason: &'static str,
-        /// Where.
+        /// The position in the path.
         at: usize,
     },
 }
 
-/// Whether this can be a node's path (Java: validatePath).
+/// Checks that the path is valid for a node (Java: validatePath).
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first fault of the path.
 pub fn validate_path(path: &str) -> Result<(), InvalidPath> {
     if path.is_empty() {
         return Err(InvalidPath::Empty);
@@ -47,10 +47,11 @@ pub fn validate_path(path: &str) -> Result<(), InvalidPath> {
     }
 }
 
-/// Whether this can be a path once a number is appended to it (Java: validatePath with isSequential).
+/// Checks that the path is valid once a sequence number is appended to it (Java: validatePath with
+/// isSequential).
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first fault of the path.
 pub fn validate_sequential_path(path: &str) -> Result<(), InvalidPath> {
     validate_path(&format!("{path}1"))
 }
@@ -70,7 +71,7 @@ fn fault(path: &str) -> Option<(&'static str, usize)> {
             '\u{1}'..='\u{1f}'
             | '\u{7f}'..='\u{9f}'
             | '\u{e000}'..='\u{f8ff}'
-            // From here on also the supplementary characters: in Java they are surrogates.
+            // This range includes the supplementary characters, which are surrogates in Java.
             | '\u{fff0}'.. => return Some(("invalid character", at)),
             _ => {}
         }
@@ -79,25 +80,25 @@ fn fault(path: &str) -> Option<(&'static str, usize)> {
     None
 }
 
-/// The first name of a path: what quotas and metrics are grouped by (Java: getTopNamespace).
+/// The first name of a path, by which quotas and metrics are grouped (Java: getTopNamespace).
 #[must_use]
 pub fn top_namespace(path: &str) -> Option<&str> {
     let (_, rest) = path.split_once('/')?;
-    // As Java's split: empty names at the end do not count.
+    // Java's split drops empty names at the end.
     if rest.trim_end_matches('/').is_empty() {
         return None;
     }
     rest.split('/').next()
 }
 
-/// The path of the parent and the name of the node: `("/a", "b")` of `/a/b`, `("", "a")` of `/a`. `None` when there is
-/// no slash.
+/// Splits a path into the parent's path and the node's name: `("/a", "b")` for `/a/b`, `("", "a")` for `/a`.
+/// `None` if there is no slash.
 #[must_use]
 pub fn split_last(path: &str) -> Option<(&str, &str)> {
     path.rsplit_once('/')
 }
 
-/// The length as Java counts it: UTF-16 units.
+/// The length in UTF-16 units, as Java counts it.
 #[must_use]
 pub fn java_length(path: &str) -> usize {
     if path.is_ascii() { path.len() } else { path.chars().map(char::len_utf16).sum() }

@@ -1,30 +1,30 @@
-//! Files of keys and values as Java's tools read them (no Java twin: java.util.Properties).
+//! Reads files of keys and values as Java does (no Java twin: java.util.Properties).
 //!
-//! zoo.cfg, the dynamic file and the text of the ensemble's configuration in the tree are all of
-//! this form. Every pair keeps the line on which it starts, so that an error can name it, and the
-//! order of the file, which Java forgets.
+//! zoo.cfg, the dynamic configuration file and the ensemble configuration in the data tree all have this
+//! format. Unlike Java, this reader keeps the order of the file, and for each pair the line on which it starts,
+//! so that errors can name it.
 
 use thiserror::Error;
 
 /// One `key=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// The name, escapes resolved.
+    /// The name, with escapes resolved.
     pub key: String,
-    /// The text behind the separator, escapes resolved; blanks at its end belong to it.
+    /// The text after the separator, with escapes resolved. Trailing blanks are part of the value.
     pub value: String,
     /// The line on which it starts, counted from 1.
     pub line: usize,
 }
 
-/// The pairs of one file, each name once, in the file's order.
+/// The pairs of one file in the file's order. Each name occurs once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     entries: Vec<Property>,
     replaced: Vec<Property>,
 }
 
-/// An escape that Java's reader refuses, too.
+/// An escape that Java's reader refuses as well.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: \\u must be followed by four hex digits that form a character")]
 pub struct MalformedEscape {
@@ -33,16 +33,16 @@ pub struct MalformedEscape {
 }
 
 impl Properties {
-    /// Reads a file: every byte is one character of ISO 8859-1, everything else is written `\uXXXX`
+    /// Reads a file. Each byte is one ISO 8859-1 character; other characters are written as `\uXXXX`
     /// (Java: Properties.load(InputStream)).
     ///
     /// # Errors
-    /// [`MalformedEscape`]; nothing else is wrong in this format.
+    /// [`MalformedEscape`], the only error of this format.
     pub fn load(bytes: &[u8]) -> Result<Self, MalformedEscape> {
         Self::read(bytes.iter().map(|byte| char::from(*byte)))
     }
 
-    /// Reads text that is decoded already (Java: Properties.load(Reader)).
+    /// Reads decoded text (Java: Properties.load(Reader)).
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -64,8 +64,7 @@ impl Properties {
         Ok(properties)
     }
 
-    /// Sets a value; an earlier one of that name is replaced and moves to
-    /// [`replaced`](Self::replaced).
+    /// Sets a value. An earlier pair of the same name moves to [`replaced`](Self::replaced).
     pub fn put(&mut self, property: Property) {
         if let Some(at) = self.entries.iter().position(|earlier| earlier.key == property.key) {
             self.replaced.push(self.entries.remove(at));
@@ -73,7 +72,7 @@ impl Properties {
         self.entries.push(property);
     }
 
-    /// The value of that name.
+    /// The value for a name.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
@@ -84,7 +83,7 @@ impl Properties {
         self.entries.iter()
     }
 
-    /// Pairs without effect, because the same name follows again.
+    /// The pairs that have no effect because a later pair has the same name.
     #[must_use]
     pub fn replaced(&self) -> &[Property] {
         &self.replaced
@@ -95,8 +94,8 @@ const fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\x0c')
 }
 
-/// The lines that carry a pair: comments and empty lines left out, continued lines joined, escapes
-/// kept.
+/// The lines that contain a pair. Comments and empty lines are dropped and continued lines are joined; escapes
+/// are kept.
 fn logical_lines(chars: impl Iterator<Item = char>) -> Vec<(usize, Vec<char>)> {
     let mut lines = Vec::new();
     let mut start = 0;
@@ -125,14 +124,14 @@ fn logical_lines(chars: impl Iterator<Item = char>) -> Vec<(usize, Vec<char>)> {
             lines.push((start, std::mem::take(&mut text)));
         }
     }
-    // The file ends within a continued line; a backslash alone makes an empty pair, as in Java.
+    // The file ends within a continued line. As in Java, a backslash alone makes an empty pair.
     if !text.is_empty() || (continued && !ends_with_break) {
         lines.push((start, text));
     }
     lines
 }
 
-/// Lines that end with `\n`, `\r` or `\r\n`.
+/// Splits at `\n`, `\r` and `\r\n`.
 fn natural_lines(chars: impl Iterator<Item = char>) -> Vec<Vec<char>> {
     let mut lines = vec![Vec::new()];
     let mut after_return = false;
@@ -151,8 +150,8 @@ fn natural_lines(chars: impl Iterator<Item = char>) -> Vec<Vec<char>> {
     lines
 }
 
-/// Key and value: the first blank, `=` or `:` without a backslash before it ends the key; blanks
-/// and one `=` or `:` among them are the separator.
+/// Splits a line into key and value. The key ends at the first unescaped blank, `=` or `:`. The separator is
+/// all blanks there, with at most one `=` or `:` among them.
 fn split(line: &[char]) -> (&[char], &[char]) {
     let mut escaped = false;
     let key_length = line
@@ -178,8 +177,8 @@ fn split(line: &[char]) -> (&[char], &[char]) {
     (key, &rest[separator..])
 }
 
-/// The text that escapes stand for; `None` when a `\u` is malformed. Java's characters are halves
-/// of UTF-16 pairs, so two escapes may be one character.
+/// Resolves escapes; `None` if a `\u` is malformed. Java's characters are UTF-16 units, so two escapes can form
+/// one character.
 fn unescape(text: &[char]) -> Option<String> {
     let mut units: Vec<u16> = Vec::with_capacity(text.len());
     let mut chars = text.iter().copied();
@@ -202,8 +201,8 @@ fn unescape(text: &[char]) -> Option<String> {
         };
         units.extend_from_slice(plain.encode_utf16(&mut [0; 2]));
     }
-    // Half a pair alone is no character; Java would carry it on and write `?` wherever it leaves
-    // the process.
+    // An unpaired surrogate is not a character. Java would keep it and print `?` wherever the text leaves the
+    // process.
     String::from_utf16(&units).ok()
 }
 

@@ -1,15 +1,14 @@
-//! Text as Java's String cuts it (Java: org/apache/zookeeper/common/StringUtils.java, and
+//! Splits and trims text as Java's String does (Java: org/apache/zookeeper/common/StringUtils.java, and
 //! String.split and trim).
 
-/// The text without the characters up to the blank at both ends (Java: String.trim). Rust's `trim`
-/// takes away other blanks than Java's.
+/// Removes all characters up to and including the blank from both ends (Java: String.trim). Rust's `trim`
+/// removes a different set.
 #[must_use]
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }
 
-/// The pieces between the separators; empty pieces at the end are left out, as Java's String.split
-/// leaves them out.
+/// The pieces between the separators. As in Java's String.split, empty pieces at the end are dropped.
 #[must_use]
 pub fn split(text: &str, separator: char) -> Vec<&str> {
     if text.is_empty() {
@@ -22,7 +21,7 @@ pub fn split(text: &str, separator: char) -> Vec<&str> {
     pieces
 }
 
-/// The pieces between the separators, trimmed, without empty ones (Java: StringUtils.split).
+/// The pieces between the separators, trimmed and without empty ones (Java: StringUtils.split).
 #[must_use]
 pub fn split_trimmed(text: &str, separator: char) -> Vec<&str> {
     text.split(separator).map(trim).filter(|piece| !piece.is_empty()).collect()

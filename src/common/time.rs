@@ -1,7 +1,7 @@
 //! The clock (Java: org/apache/zookeeper/common/Time.java).
 //!
-//! The only place that asks the system for the time. A [`Clock`] is injected where logic depends on time, so that tests
-//! can move it.
+//! Only this file asks the system for the time. Logic that depends on time gets a [`Clock`], so that tests can
+//! move the time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,38 +12,38 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Milliseconds that never go back, from an arbitrary start, and the wall clock.
+/// A monotonic clock with an arbitrary start, and the wall clock.
 pub trait TimeSource: Send + Sync + std::fmt::Debug {
-    /// Milliseconds that only grow (Java: Time.currentElapsedTime).
+    /// Milliseconds of the monotonic clock (Java: Time.currentElapsedTime).
     fn elapsed_ms(&self) -> i64;
     /// Milliseconds since 1970 (Java: Time.currentWallTime).
     fn wall_ms(&self) -> i64;
-    /// Has the sleeper woken, as long as it lives, whenever the time jumps. A clock that runs by itself never jumps.
+    /// Registers a sleeper that is woken whenever the time jumps. The system clock never jumps.
     fn wake_at_jumps(&self, _sleeper: Weak<dyn Wake>) {}
 }
 
-/// Somebody who sleeps until a time that a [`TimeSource`] shows.
+/// A thread that sleeps until some time of a [`TimeSource`].
 pub trait Wake: Send + Sync {
-    /// Lets it look at the clock again.
+    /// Makes the sleeper look at the clock again.
     fn wake(&self);
 }
 
 /// A shared [`TimeSource`].
 pub type Clock = Arc<dyn TimeSource>;
 
-/// Asks the system.
+/// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl SystemClock {
-    /// A clock whose elapsed time is that of all processes of this machine, as Java's (System.nanoTime): what collectors read
-    /// in `cons` and `dump` can be compared with their own.
+    /// A clock whose elapsed time is the same for all processes of this machine, like Java's System.nanoTime.
+    /// Monitoring tools can therefore compare the times in `cons` and `dump` with their own.
     #[must_use]
     pub const fn new() -> Self {
         Self
     }
 
-    /// The same, ready to be shared.
+    /// The same clock, behind an `Arc`.
     #[must_use]
     pub fn shared() -> Clock {
         Arc::new(Self::new())
@@ -61,21 +61,21 @@ impl TimeSource for SystemClock {
     }
 }
 
-/// Stands still until it is told to move: for tests.
+/// A clock for tests, which stands still until it is told to move.
 pub struct ManualClock {
     now_ms: AtomicI64,
     sleepers: RankedMutex<Vec<Weak<dyn Wake>>>,
 }
 
 impl ManualClock {
-    /// A clock that shows `now_ms`, elapsed and on the wall.
+    /// A clock whose elapsed and wall time are both `now_ms`.
     #[must_use]
     pub const fn new(now_ms: i64) -> Self {
         let sleepers = RankedMutex::new(Rank::Leaf, "sleepers of a clock", Vec::new());
         Self { now_ms: AtomicI64::new(now_ms), sleepers }
     }
 
-    /// Moves it forward by `ms` and wakes who sleeps.
+    /// Moves the clock forward by `ms` and wakes the sleepers.
     pub fn advance(&self, ms: i64) {
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
         let mut awake = Vec::new();
@@ -115,7 +115,7 @@ impl TimeSource for ManualClock {
     }
 }
 
-/// The instant, for measuring durations where no test needs to move the clock.
+/// The current instant, for measuring durations that no test needs to control.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
 pub fn now() -> Instant {
@@ -124,7 +124,7 @@ pub fn now() -> Instant {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
 fn wall_ms() -> i64 {
-    // A clock before 1970 counts as 1970: nobody can work with it, and nothing breaks.
+    // A clock before 1970 counts as 1970, so that no caller sees a negative time.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 

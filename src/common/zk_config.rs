@@ -1,8 +1,8 @@
 //! The settings that Java keeps in system properties (Java: org/apache/zookeeper/common/ZKConfig.java and every
 //! `System.getProperty`).
 //!
-//! One value, filled at start from `-Dkey=value` flags and from the keys of zoo.cfg that imply `zookeeper.*` properties,
-//! then read into typed structs. Nothing asks it again later.
+//! There is one such value. It is filled at start from `-Dkey=value` flags and from the keys of zoo.cfg that
+//! imply `zookeeper.*` properties, and then read into typed structs. Nothing reads it later.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use log::warn;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.common.ZKConfig";
 
-/// Names and values, as Java's system properties.
+/// Names and values, like Java's system properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemProperties {
     values: BTreeMap<String, String>,
@@ -25,38 +25,38 @@ impl SystemProperties {
         Self { values: BTreeMap::new() }
     }
 
-    /// The properties of the pairs; a later one replaces an earlier one of the same name.
+    /// Creates the properties from pairs. A later pair replaces an earlier one of the same name.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         Self { values: pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
     }
 
-    /// Sets a property, as `System.setProperty` does.
+    /// Sets a property, like `System.setProperty`.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.values.insert(key.into(), value.into());
     }
 
-    /// The value as it was given.
+    /// The value, unchanged.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
     }
 
-    /// Whether the value is `true` in any case (Java: Boolean.getBoolean).
+    /// Whether the value is `true`, ignoring case (Java: Boolean.getBoolean).
     #[must_use]
     pub fn bool(&self, key: &str) -> bool {
         self.bool_or(key, false)
     }
 
-    /// As [`bool`](Self::bool), with a default for a property that is not set.
+    /// As [`bool`](Self::bool), with a default for a missing property.
     #[must_use]
     pub fn bool_or(&self, key: &str, default: bool) -> bool {
         self.get(key).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"))
     }
 
-    /// A whole number (Java: Integer.getInteger, Long.getLong): decimal, `0x`/`#` hex or `0` octal. What is no number in
-    /// the range of `T` counts as not set, with a warning that Java does not give.
+    /// A whole number (Java: Integer.getInteger, Long.getLong): decimal, `0x`/`#` hex or `0` octal. A value
+    /// that is not a number in the range of `T` counts as missing. Unlike Java, this logs a warning.
     #[must_use]
     pub fn number<T: TryFrom<i64>>(&self, key: &str) -> Option<T> {
         let text = self.get(key)?;
@@ -73,7 +73,8 @@ impl SystemProperties {
         self.number(key).unwrap_or(default)
     }
 
-    /// A decimal fraction (Java: Double.parseDouble); what is none counts as not set, with a warning.
+    /// A decimal fraction (Java: Double.parseDouble). A value that is not a number counts as missing, with a
+    /// warning.
     #[must_use]
     pub fn fraction(&self, key: &str) -> Option<f64> {
         let text = self.get(key)?;
@@ -84,13 +85,13 @@ impl SystemProperties {
         number
     }
 
-    /// All of them, by name.
+    /// All properties, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
-/// A number as Java's Long.decode reads it; `None` when it is none or does not fit.
+/// Parses a number like Java's Long.decode; `None` if the text is not a number or does not fit.
 #[must_use]
 pub fn decode_number(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {

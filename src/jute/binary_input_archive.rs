@@ -1,40 +1,41 @@
-//! Reading records (Java: org/apache/jute/BinaryInputArchive.java).
+//! Reads records (Java: org/apache/jute/BinaryInputArchive.java).
 //!
-//! A length is checked before memory is reserved for it, and a vector grows with what really arrives: a length field
-//! alone never costs memory. Differs from Java where Java loses data: a supplementary character that was written as two
-//! 3-byte units (Java's writer does so) is read as that character, not as replacement characters.
+//! A length is checked before memory is reserved for it, and a vector grows only as its elements arrive. A
+//! length field alone therefore costs no memory. Java's writer encodes a supplementary character as two 3-byte
+//! surrogates. This reader decodes them to that character; Java's reader turns them into replacement characters
+//! and loses data.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::JuteField;
 
-/// Why bytes are not the record that was expected.
+/// Why the bytes are not the expected record.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The input ends inside the record (Java: EOFException).
     #[error("the input ends inside {what}")]
     EndOfInput {
-        /// The field or the kind of value that is cut off.
+        /// The field or kind of value that is cut off.
         what: &'static str,
     },
-    /// A length that cannot be (Java: IOException "Unreasonable length").
+    /// A length is negative or above the limit (Java: IOException "Unreasonable length").
     #[error("Unreasonable length = {len} of {what} (the limit is {limit}, from jute.maxbuffer)")]
     UnreasonableLength {
         /// The field.
         what: &'static str,
-        /// What the input says.
+        /// The length in the input.
         len: i32,
-        /// What is allowed, in bytes.
+        /// The longest allowed length, in bytes.
         limit: usize,
     },
-    /// A null where a value must be.
+    /// A value is null where null is not allowed.
     #[error("{tag} is null")]
     Null {
         /// The field.
         tag: &'static str,
     },
-    /// The source of the bytes failed.
+    /// Reading from the source failed.
     #[error("cannot read: {0}")]
     Io(#[source] io::Error),
 }
@@ -58,26 +59,26 @@ impl InputError {
 /// Java's default of `jute.maxbuffer`, in bytes.
 pub const DEFAULT_MAX_BUFFER: usize = 0xf_ffff;
 
-/// Extra size is never below this, in bytes.
+/// The smallest extra size, in bytes.
 const MIN_EXTRA_SIZE: usize = 1024;
 
-/// The longest length field that is believed (Java: jute.maxbuffer and zookeeper.jute.maxbuffer.extrasize).
+/// The longest accepted length field (Java: jute.maxbuffer and zookeeper.jute.maxbuffer.extrasize).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `jute.maxbuffer`, in bytes: what a client frame may hold.
+    /// `jute.maxbuffer`, in bytes: the longest client frame.
     pub max_buffer: usize,
-    /// What a buffer or text inside a record may have beyond that, in bytes.
+    /// How much longer than that a buffer or text inside a record may be, in bytes.
     pub extra_size: usize,
 }
 
 impl Limits {
-    /// Both limits in bytes; an extra size below 1024 is raised to it, as in Java.
+    /// Creates limits from both sizes in bytes. As in Java, an extra size below 1024 is raised to 1024.
     #[must_use]
     pub fn new(max_buffer: usize, extra_size: usize) -> Self {
         Self { max_buffer, extra_size: extra_size.max(MIN_EXTRA_SIZE) }
     }
 
-    /// The longest buffer or text, in bytes. The sum saturates at Java's largest int.
+    /// The longest buffer or text, in bytes. The sum is capped at Java's largest int.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.max_buffer.saturating_add(self.extra_size).min(i32::MAX as usize)
@@ -90,7 +91,7 @@ impl Default for Limits {
     }
 }
 
-/// How many bytes are reserved at once for a length that was only claimed.
+/// The largest amount of memory that is reserved at once for a claimed length.
 const CHUNK: usize = 64 * 1024;
 
 /// Reads values and records from `R`.
@@ -102,7 +103,7 @@ pub struct BinaryInputArchive<R> {
 }
 
 impl<R: Read> BinaryInputArchive<R> {
-    /// An archive over `input` that believes no length above `limits`.
+    /// Creates an archive over `input` that accepts no length above `limits`.
     pub fn new(input: R, limits: Limits) -> Self {
         Self { input, max_length: limits.max_length(), has_null_vector: false }
     }
@@ -117,17 +118,17 @@ impl<R: Read> BinaryInputArchive<R> {
         self.has_null_vector = true;
     }
 
-    /// The input, for what is not jute.
+    /// The input, for reading bytes that are not jute.
     pub fn input(&mut self) -> &mut R {
         &mut self.input
     }
 
-    /// Ends the archive and hands the input back.
+    /// Consumes the archive and returns the input.
     pub fn into_input(self) -> R {
         self.input
     }
 
-    /// A fixed number of bytes: numbers that stand one behind the other can be read at once.
+    /// A fixed number of bytes, so that several adjacent numbers can be read at once.
     ///
     /// # Errors
     /// When the input has ended or failed.
@@ -145,7 +146,7 @@ impl<R: Read> BinaryInputArchive<R> {
         Ok(self.array::<1>("a byte")?[0])
     }
 
-    /// One byte; every value but zero is true.
+    /// One byte; every value except zero is true.
     ///
     /// # Errors
     /// When the input has ended or failed.
@@ -169,7 +170,7 @@ impl<R: Read> BinaryInputArchive<R> {
         Ok(i64::from_be_bytes(self.array("a long")?))
     }
 
-    /// A length field and as many bytes; `None` for length -1.
+    /// A length field followed by that many bytes; `None` for length -1.
     ///
     /// # Errors
     /// When the input has ended or failed, or the length is negative or above the limit.
@@ -177,7 +178,7 @@ impl<R: Read> BinaryInputArchive<R> {
         self.read_buffer_with_room(tag, 0)
     }
 
-    /// As [`read_buffer`](Self::read_buffer), with room for so many bytes more at the end.
+    /// As [`read_buffer`](Self::read_buffer), with spare capacity for `room` more bytes.
     ///
     /// # Errors
     /// As [`read_buffer`](Self::read_buffer).
@@ -190,7 +191,7 @@ impl<R: Read> BinaryInputArchive<R> {
         Ok(self.read_buffer_into(tag, &mut bytes, room)?.then_some(bytes))
     }
 
-    /// Puts the bytes of a buffer in the place of what is in `bytes`, with room for so many more; false for null.
+    /// Replaces the contents of `bytes` with a buffer and spare capacity for `room` more bytes; false for null.
     ///
     /// # Errors
     /// As [`read_buffer`](Self::read_buffer).
@@ -228,7 +229,8 @@ impl<R: Read> BinaryInputArchive<R> {
         Ok(true)
     }
 
-    /// A length field and text of as many bytes; `None` for length -1. Bytes that are not text become U+FFFD.
+    /// A length field followed by text of that many bytes; `None` for length -1. Bytes that are not text become
+    /// U+FFFD.
     ///
     /// # Errors
     /// As [`read_buffer`](Self::read_buffer).
@@ -239,7 +241,8 @@ impl<R: Read> BinaryInputArchive<R> {
         }))
     }
 
-    /// A count and as many elements; `None` for count -1. Any other negative count is an empty vector, as in Java.
+    /// A count followed by that many elements; `None` for count -1. Any other negative count is an empty
+    /// vector, as in Java.
     ///
     /// # Errors
     /// When an element cannot be read.
@@ -251,7 +254,7 @@ impl<R: Read> BinaryInputArchive<R> {
         if count == -1 {
             return Ok(None);
         }
-        // Nothing is reserved for a count: it grows with the elements that are really there.
+        // The count reserves no memory: the vector grows with the elements that are read.
         let mut elements = Vec::new();
         for _ in 0..count {
             elements.push(T::read(self, tag)?);
@@ -260,7 +263,8 @@ impl<R: Read> BinaryInputArchive<R> {
     }
 }
 
-/// Text from Java's bytes: UTF-8, and supplementary characters also as two 3-byte units. What is neither becomes U+FFFD.
+/// Decodes Java's text: UTF-8, with supplementary characters also as two 3-byte surrogates. Other bytes become
+/// U+FFFD.
 #[must_use]
 pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -288,7 +292,8 @@ pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The character at the start of `bytes` when they are surrogates in 3-byte form, and how many bytes it takes.
+/// Decodes surrogates in 3-byte form at the start of `bytes`. Returns the character and the number of bytes it
+/// takes.
 fn decode_surrogates(bytes: &[u8]) -> Option<(char, usize)> {
     let unit = |bytes: &[u8]| match bytes {
         [0xed, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, ..] => {

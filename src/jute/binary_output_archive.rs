@@ -1,6 +1,6 @@
-//! Writing records (Java: org/apache/jute/BinaryOutputArchive.java).
+//! Writes records (Java: org/apache/jute/BinaryOutputArchive.java).
 //!
-//! Writes into a buffer that its owner keeps and reuses; that cannot fail, so nothing here returns an error.
+//! It writes into a buffer that the owner keeps and reuses. That cannot fail, so no function returns an error.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -21,19 +21,19 @@ impl<'a> BinaryOutputArchive<'a> {
         Self { bytes }
     }
 
-    /// The buffer, for what is not jute.
+    /// The buffer, for writing bytes that are not jute.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         self.bytes
     }
 
-    /// Lengths are Java ints. What is longer than that cannot come in, so it cannot go out.
+    /// Lengths are Java ints. The server cannot receive anything longer, so it never has to write it.
     fn write_len(&mut self, len: usize) {
         debug_assert!(i32::try_from(len).is_ok(), "a length of {len} does not fit jute's int");
         self.bytes.extend_from_slice(&(len as u32).to_be_bytes());
     }
 }
 
-/// Length -1: null.
+/// Length -1, which stands for null.
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
 impl OutputArchive for BinaryOutputArchive<'_> {
@@ -55,7 +55,8 @@ impl OutputArchive for BinaryOutputArchive<'_> {
 
     fn write_string(&mut self, value: Option<&str>, _tag: &str) {
         let Some(text) = value else { return self.bytes.extend_from_slice(&NULL) };
-        // Java encodes each UTF-16 unit on its own: only characters beyond U+FFFF (four bytes in UTF-8) differ.
+        // Java encodes each UTF-16 unit separately, so only characters above U+FFFF (four bytes in UTF-8)
+        // differ.
         if text.bytes().all(|byte| byte < 0xf0) {
             self.write_len(text.len());
             self.bytes.extend_from_slice(text.as_bytes());

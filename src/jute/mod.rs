@@ -1,7 +1,8 @@
-//! The serialization of everything on the wire and on disk (Java: package org.apache.jute).
+//! The serialization of all wire and disk formats (Java: package org.apache.jute).
 //!
-//! Knows nothing of ZooKeeper. [`record`] declares records, [`binary_input_archive`] and [`binary_output_archive`] read
-//! and write them, [`to_string_output_archive`] prints them as Java's tools do.
+//! This module does not depend on ZooKeeper. [`record`] declares records, [`binary_input_archive`] and
+//! [`binary_output_archive`] read and write them, and [`to_string_output_archive`] prints them as Java's tools
+//! do.
 
 pub mod record;
 

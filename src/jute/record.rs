@@ -1,32 +1,32 @@
-//! What a record is, and how one is declared (Java: org/apache/jute/Record.java, OutputArchive.java and the classes that
-//! Java's jute compiler generates).
+//! Records and the macro that declares them (Java: org/apache/jute/Record.java, OutputArchive.java and the
+//! classes that Java's jute compiler generates).
 //!
-//! [`record!`](crate::record) takes the fields of a record once, in their order on the wire, and makes the struct, its
-//! serialization, equality, `Debug` and the list of its fields. What is not regular (an optional tail, multi's
-//! headers) is written by hand where it belongs.
+//! [`record!`](crate::record) takes the fields of a record in wire order and generates the struct, its
+//! serialization, equality, `Debug` and the list of its fields. Irregular formats (an optional tail, the
+//! headers of a multi) are written by hand where they belong.
 
 use std::io::Read;
 
 use super::{BinaryInputArchive, InputError};
 
-/// A composite that is written field by field, without framing (Java: Record).
+/// A sequence of fields that is written without framing (Java: Record).
 pub trait Record: Sized {
     /// Java's class name, without its package.
     const NAME: &'static str;
 
-    /// The fields, in their order on the wire: the name in this crate and the jute type.
+    /// The fields in wire order: the name in this crate and the jute type.
     fn fields() -> Vec<(&'static str, String)>;
 
     /// Writes the fields in order.
     fn serialize<A: OutputArchive + ?Sized>(&self, archive: &mut A);
 
-    /// Reads the fields in order; what follows them in the input is left alone.
+    /// Reads the fields in order and leaves the input after the last field.
     ///
     /// # Errors
     /// When the input ends early, or a length in it is negative or above the limit.
     fn deserialize<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Self, InputError>;
 
-    /// The record's bytes in a buffer of their own.
+    /// The record's bytes in a new buffer.
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.serialize(&mut super::BinaryOutputArchive::new(&mut bytes));
@@ -34,7 +34,8 @@ pub trait Record: Sized {
     }
 }
 
-/// Where records are written to (Java: OutputArchive). The tag is the field's name: only text forms need it.
+/// The target that records are written to (Java: OutputArchive). The tag is the field's name, which only text
+/// formats use.
 pub trait OutputArchive {
     /// A single byte.
     fn write_byte(&mut self, value: u8, tag: &str);
@@ -44,21 +45,21 @@ pub trait OutputArchive {
     fn write_int(&mut self, value: i32, tag: &str);
     /// Eight bytes, big-endian.
     fn write_long(&mut self, value: i64, tag: &str);
-    /// Length and Java's bytes of the text; `None` is length -1.
+    /// Length and text in Java's encoding; `None` is length -1.
     fn write_string(&mut self, value: Option<&str>, tag: &str);
     /// Length and bytes; `None` is length -1.
     fn write_buffer(&mut self, value: Option<&[u8]>, tag: &str);
-    /// A record starts here; nothing in the binary form. The outermost record has an empty tag.
+    /// Starts a record. The binary format writes nothing here. The outermost record has an empty tag.
     fn start_record(&mut self, tag: &str);
-    /// The record that was started last ends here.
+    /// Ends the innermost record.
     fn end_record(&mut self, tag: &str);
-    /// A vector of `len` elements starts here; `None` is length -1.
+    /// Starts a vector of `len` elements; `None` is length -1.
     fn start_vector(&mut self, len: Option<usize>, tag: &str);
-    /// The vector that was started last ends here.
+    /// Ends the innermost vector.
     fn end_vector(&mut self, tag: &str);
 }
 
-/// A type that a record's field can have.
+/// A type that a field of a record can have.
 pub trait JuteField: Sized {
     /// The type's name in jute, as in `vector<ustring>`.
     fn jute_type() -> String;
@@ -119,7 +120,7 @@ impl JuteField for i64 {
     }
 }
 
-/// A text that must be there: null is refused when it is read.
+/// A required text: reading null is an error.
 impl JuteField for String {
     fn jute_type() -> String {
         "ustring".into()
@@ -150,7 +151,7 @@ impl JuteField for Option<String> {
     }
 }
 
-/// `None` is jute's null buffer (length -1); an empty value is `Some(vec![])`. Clients see the difference.
+/// `None` is jute's null buffer (length -1); an empty buffer is `Some(vec![])`. Clients can tell them apart.
 impl JuteField for Option<Vec<u8>> {
     fn jute_type() -> String {
         "buffer".into()
@@ -190,7 +191,7 @@ impl<T: JuteField> JuteField for Vec<T> {
     }
 }
 
-/// A vector where null (count -1) means something else than empty.
+/// A vector whose null (count -1) differs from an empty vector.
 impl<T: JuteField> JuteField for Option<Vec<T>> {
     fn jute_type() -> String {
         Vec::<T>::jute_type()
@@ -212,7 +213,7 @@ impl<T: JuteField> JuteField for Option<Vec<T>> {
     }
 }
 
-/// Declares records: structs whose fields stand in their order on the wire.
+/// Declares records as structs with the fields in wire order.
 ///
 /// ```
 /// zookeeper_server::record! {
@@ -294,7 +295,7 @@ mod tests {
     use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
 
     record! {
-        /// All kinds of fields.
+        /// A record with all kinds of fields.
         pub struct Everything {
             /// A field.
             flag: bool,

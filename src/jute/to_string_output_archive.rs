@@ -1,4 +1,5 @@
-//! Java's text form of a record (Java: org/apache/jute/ToStringOutputArchive.java), for the tools that print it.
+//! Java's text form of a record (Java: org/apache/jute/ToStringOutputArchive.java), for tools that print
+//! records.
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ pub struct ToStringOutputArchive {
 }
 
 impl ToStringOutputArchive {
-    /// What Java's `toString` of the record gives, with the line end that closes it.
+    /// The text of Java's `toString` for the record, with the line end that closes it.
     #[must_use]
     pub fn text_of<T: Record>(record: &T) -> String {
         let mut archive = Self::default();
@@ -80,7 +81,7 @@ impl OutputArchive for ToStringOutputArchive {
         let Some(bytes) = value.filter(|bytes| !bytes.is_empty()) else { return };
         self.text.push('#');
         for byte in bytes {
-            // Sign and zeros as Java prints them.
+            // Java prints the sign and no leading zeros.
             let written = write!(self.text, "{:x}", i32::from(byte.cast_signed()));
             debug_assert!(written.is_ok(), "writing to a String cannot fail");
         }

@@ -1,15 +1,15 @@
 //! A value that only grows (Java: metrics/Counter.java).
 
-/// A value that only grows, from the start of the process or the last reset.
+/// A value that only grows, counted from the start of the process or the last reset.
 pub trait Counter: Send + Sync {
-    /// One more.
+    /// Adds one.
     fn inc(&self) {
         self.add(1);
     }
 
-    /// `delta` more; not negative.
+    /// Adds `delta`, which must not be negative.
     fn add(&self, delta: i64);
 
-    /// The value now (Java: get).
+    /// The current value (Java: get).
     fn value(&self) -> i64;
 }

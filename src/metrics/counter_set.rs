@@ -1,12 +1,12 @@
 //! Counters by key (Java: metrics/CounterSet.java).
 
-/// A counter for each key; a key comes to be with its first value.
+/// One counter per key. A key's counter is created by its first value.
 pub trait CounterSet: Send + Sync {
-    /// One more for the key.
+    /// Adds one to the key's counter.
     fn inc(&self, key: &str) {
         self.add(key, 1);
     }
 
-    /// `delta` more for the key; not negative.
+    /// Adds `delta`, which must not be negative, to the key's counter.
     fn add(&self, key: &str, delta: i64);
 }

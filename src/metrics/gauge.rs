@@ -1,13 +1,13 @@
-//! A value that is asked for when somebody looks (Java: metrics/Gauge.java).
+//! A value that is computed when the metrics are dumped (Java: metrics/Gauge.java).
 
 use super::metric_value::MetricValue;
 
-/// Asked whenever the metrics are dumped. No lock of the metrics is held meanwhile.
+/// A value that is asked for whenever the metrics are dumped. The metrics hold no lock while they ask.
 ///
-/// A closure is one. It must not keep its owner alive: it holds a `Weak`, and answers `None` when
-/// that is gone.
+/// A closure is a gauge. It must not keep its owner alive: it holds a `Weak` and returns `None` when the owner
+/// is gone.
 pub trait Gauge: Send + Sync {
-    /// The value now; `None` leaves the gauge out.
+    /// The current value; `None` leaves the gauge out of the dump.
     fn value(&self) -> Option<MetricValue>;
 }
 

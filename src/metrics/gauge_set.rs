@@ -2,9 +2,9 @@
 
 use super::metric_value::MetricValue;
 
-/// As [`Gauge`](super::gauge::Gauge), with a value for each key.
+/// As [`Gauge`](super::gauge::Gauge), with one value per key.
 pub trait GaugeSet: Send + Sync {
-    /// The keys and their values now.
+    /// The current keys and values.
     fn values(&self) -> Vec<(String, MetricValue)>;
 }
 

@@ -1,20 +1,20 @@
-//! The value of a metric as it is dumped (no Java twin: Java passes `Object` and asks what it is).
+//! The value of a metric in a dump (no Java twin: Java passes `Object` and asks what it is).
 
 use std::fmt;
 
-/// What a sink of a dump gets.
+/// A value that a dump passes to its sink.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetricValue {
     /// A whole number.
     Long(i64),
     /// A decimal fraction.
     Double(f64),
-    /// Not a number: the version, the state of the server.
+    /// A text, such as the version or the state of the server.
     Text(String),
 }
 
 impl MetricValue {
-    /// The number as a fraction; a text counts as 0.
+    /// The value as a fraction; a text counts as 0.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "as Java's Number.doubleValue")]
     pub const fn as_double(&self) -> f64 {
@@ -44,7 +44,7 @@ impl From<String> for MetricValue {
     }
 }
 
-/// As `mntr` prints it.
+/// The format of `mntr`.
 impl fmt::Display for MetricValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,8 +55,8 @@ impl fmt::Display for MetricValue {
     }
 }
 
-/// The text of a number as Java's Double.toString writes it: at least one digit after the point,
-/// and an exponent below 0.001 and from 10 million on.
+/// Formats a number like Java's Double.toString: at least one digit after the point, and an exponent for values
+/// below 0.001 and from 10 million on.
 #[must_use]
 pub fn java_double(number: f64) -> String {
     if number.is_nan() {
@@ -77,23 +77,22 @@ pub fn java_double(number: f64) -> String {
     }
 }
 
-/// `total / count` with four decimals, the fifth rounded half up, as Java's averages are.
+/// `total / count` with four decimals, rounded half up like Java's averages.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "Java divides doubles, too")]
 pub fn average(total: i64, count: i64) -> f64 {
     if count <= 0 { 0.0 } else { round_half_up_4(total as f64 / count as f64) }
 }
 
-/// Rounds to four decimals; a tie goes away from zero (Java: BigDecimal.setScale(4, HALF_UP) of the
-/// exact value).
+/// Rounds to four decimals. A tie is rounded away from zero (Java: BigDecimal.setScale(4, HALF_UP) of the exact
+/// value).
 fn round_half_up_4(number: f64) -> f64 {
-    // A fraction of powers of two ends in exactly a five at the fifth decimal only when it is an
-    // odd number of 32nds that is one of 1/20000ths as well; elsewhere the formatter's rounding and
-    // Java's are the same.
+    // A tie is an odd multiple of 1/20000. A binary fraction is one exactly if it is an odd multiple of 1/32.
+    // Only for ties does the formatter round differently from Java.
     let in_32nds = number.abs() * 32.0;
     let is_tie = in_32nds.fract() == 0.0 && in_32nds % 2.0 == 1.0 && in_32nds < 1e15;
     let text = if is_tie {
-        // x.xxxxx5 exactly: the digit above makes the formatter round it up.
+        // The exact value ends in a 5 at the fifth decimal; the added 1e-5 makes the formatter round up.
         format!("{:.4}", number + number.signum() * 1e-5)
     } else {
         format!("{number:.4}")

@@ -1,7 +1,6 @@
 //! A namespace of metrics (Java: metrics/MetricsContext.java).
 //!
-//! Java has sub-contexts, which both of its providers answer with the root itself; they are left
-//! out here.
+//! Java also has sub-contexts. Both of its providers return the root for them, so they are left out here.
 
 use std::sync::Arc;
 
@@ -12,16 +11,16 @@ use super::gauge_set::GaugeSet;
 use super::summary::Summary;
 use super::summary_set::SummarySet;
 
-/// How much a summary tells.
+/// What a summary shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailLevel {
-    /// Number, sum, smallest, largest.
+    /// Count, sum, minimum and maximum.
     Basic,
-    /// Percentiles as well.
+    /// Percentiles in addition.
     Advanced,
 }
 
-/// Hands out metrics by name: the same one for the same name.
+/// Returns metrics by name. The same name always returns the same metric.
 pub trait MetricsContext: Send + Sync {
     /// The counter of that name.
     fn counter(&self, name: &str) -> Arc<dyn Counter>;
@@ -29,22 +28,22 @@ pub trait MetricsContext: Send + Sync {
     /// The set of counters of that name.
     fn counter_set(&self, name: &str) -> Arc<dyn CounterSet>;
 
-    /// Has the gauge asked under that name; it takes the place of an earlier one.
+    /// Registers a gauge under that name and replaces an earlier one.
     fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>);
 
-    /// Forgets the gauge.
+    /// Removes the gauge.
     fn unregister_gauge(&self, name: &str);
 
-    /// Has the gauges asked under that name; they take the place of earlier ones.
+    /// Registers a gauge set under that name and replaces an earlier one.
     fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>);
 
-    /// Forgets the gauges.
+    /// Removes the gauge set.
     fn unregister_gauge_set(&self, name: &str);
 
     /// The summary of that name.
     ///
     /// # Panics
-    /// When the name was given out with the other level of detail.
+    /// When the name is already used with the other level of detail.
     fn summary(&self, name: &str, detail: DetailLevel) -> Arc<dyn Summary>;
 
     /// The set of summaries of that name.

@@ -1,36 +1,36 @@
-//! Who collects the metrics and shows them (Java: metrics/MetricsProvider.java,
+//! Collects the metrics and shows them (Java: metrics/MetricsProvider.java,
 //! metrics/MetricsProviderLifeCycleException.java).
 //!
-//! Java configures a provider after it has made it; here `metrics_provider_bootstrap` makes it with
-//! its settings.
+//! Java creates a provider and then configures it. Here `metrics_provider_bootstrap` creates it with its
+//! settings.
 
 use super::metric_value::MetricValue;
 use super::metrics_context::MetricsContext;
 
-/// Takes what is dumped: a name without the `zk_` of `mntr`, and its value.
+/// Receives dumped metrics: a name without the `zk_` prefix of `mntr`, and its value.
 pub type DumpSink<'a> = dyn FnMut(&str, MetricValue) + 'a;
 
 /// Collects metrics.
 pub trait MetricsProvider: Send + Sync {
-    /// Starts what it needs, a port for instance.
+    /// Starts what the provider needs, such as a port.
     ///
     /// # Errors
-    /// When that cannot be had; the server does not start then.
+    /// When the start fails. The server then does not start.
     fn start(&self) -> Result<(), MetricsProviderLifeCycleError>;
 
-    /// Stops it and lets go of the gauges.
+    /// Stops the provider and drops its gauges.
     fn stop(&self);
 
-    /// Where metrics are made and registered.
+    /// The context in which metrics are created and registered.
     fn root_context(&self) -> &dyn MetricsContext;
 
-    /// Shows all values, for `mntr` and the AdminServer.
+    /// Passes all values to `sink`, for `mntr` and the AdminServer.
     fn dump(&self, sink: &mut DumpSink<'_>);
 
-    /// Sets counters and summaries back (`srst`).
+    /// Resets counters and summaries (`srst`).
     fn reset_all_values(&self);
 
-    /// Java's class name of it.
+    /// The name of the Java class.
     fn class_name(&self) -> &'static str;
 }
 
@@ -38,8 +38,8 @@ pub trait MetricsProvider: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot boot MetricsProvider {class_name}: {reason}")]
 pub struct MetricsProviderLifeCycleError {
-    /// The class that zoo.cfg names.
+    /// The provider class that zoo.cfg names.
     pub class_name: String,
-    /// What is wrong, and with which setting.
+    /// What is wrong, and in which setting.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! Java: package org.apache.zookeeper.metrics: what a metric is, and who collects them.
+//! Java: package org.apache.zookeeper.metrics: metrics and the providers that collect them.
 
 pub mod metric_value;
 

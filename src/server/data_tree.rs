@@ -1,20 +1,23 @@
-//! The tree of nodes and what hangs on it (Java: server/DataTree.java).
+//! The tree of nodes and its indexes (Java: server/DataTree.java).
 //!
-//! Threads: readers share it, one writer has it alone; `ZKDatabase` holds the lock. What a read changes (watches) and
-//! what readers share among themselves (places of running snapshots) has locks of its own inside.
+//! Threads: readers share the tree, and one writer has exclusive access; `ZKDatabase` holds the lock. State
+//! that readers change, namely watches and the positions of running snapshots, has its own locks inside.
 //!
-//! Organs: `process_txn` (one function a transaction type), `changes` (what transactions do to nodes), `digest`,
-//! `ephemerals`, `quota`, `serialize` (snapshots), `watches`, `node_view` (reading a node), `contents` (the whole tree as
-//! a value, to compare). Left to others: who may do what, sessions, the log.
+//! The parts are: `process_txn` (one function per transaction type), `changes` (how transactions change nodes),
+//! `digest`, `ephemerals`, `quota`, `serialize` (snapshots), `watches`, `node_view` (reading a node), and
+//! `contents` (the whole tree as a value, for comparisons). Permission checks, sessions and the transaction log
+//! are not part of the tree.
 //!
-//! Differs from Java:
-//! * Replaying over a fuzzy snapshot, a `delete` may meet a node that has children by then, of a later life of that
-//!   node. Java removes the node and leaves the children behind, found by path but listed nowhere. Here they go with
-//!   it; the log creates them again.
-//! * Any kind of `create` that meets its node during replay raises the parent's child version as `create` does in Java:
-//!   the transaction had done so when it was applied first.
-//! * The reference counts of ACLs stay right when a `create` meets its node.
-//! * The size of quota usage is part of the data size.
+//! Differences from Java:
+//! * When the log is replayed over a fuzzy snapshot, a `delete` may find a node with children. The children
+//!   belong to a later incarnation of that node. Java removes the node and leaves the children behind: a lookup
+//!   by path finds them, but no parent lists them. Here the children are removed, too; the log creates them
+//!   again.
+//! * If any kind of `create` finds during replay that its node exists, it raises the parent's child version. In
+//!   Java only `create` does so. The transaction raised the version when it was first applied, so replay must
+//!   do the same.
+//! * The reference counts of ACLs stay correct when a `create` finds that its node exists.
+//! * The data size includes the data of quota usage nodes.
 
 mod changes;
 mod contents;
@@ -60,19 +63,19 @@ pub use serialize::{SnapshotCursor, TreeReplaced};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.DataTree";
 
-/// What a node's state takes on the wire, in bytes (Java: STAT_OVERHEAD_BYTES).
+/// The size of a node's state on the wire, in bytes (Java: STAT_OVERHEAD_BYTES).
 pub const STAT_OVERHEAD_BYTES: usize = 6 * 8 + 5 * 4;
 
 /// The settings of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataTreeConfig {
-    /// `zookeeper.digest.enabled`: whether digests are kept, written and compared.
+    /// `zookeeper.digest.enabled`: whether digests are computed, written and compared.
     pub digest_enabled: bool,
-    /// `zookeeper.serializeLastProcessedZxid.enabled`: whether snapshots hold the zxid at their end.
+    /// `zookeeper.serializeLastProcessedZxid.enabled`: whether snapshots contain the zxid at which they ended.
     pub serialize_last_processed_zxid_enabled: bool,
-    /// What the owner of a node can mean.
+    /// How the owner field of a node is interpreted.
     pub ephemeral_types: EphemeralTypes,
-    /// The longest buffer that is believed inside a part of a `multi`.
+    /// The longest buffer that is accepted inside an operation of a `multi`.
     pub limits: Limits,
 }
 
@@ -88,7 +91,7 @@ impl Default for DataTreeConfig {
 }
 
 impl DataTreeConfig {
-    /// From the system properties; `limits` are the connection's and the log's.
+    /// Reads the system properties. `limits` are the same as for connections and the transaction log.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties, limits: Limits) -> Self {
         Self {
@@ -101,23 +104,23 @@ impl DataTreeConfig {
     }
 }
 
-/// What a tree reports to.
+/// The objects that the tree reports to.
 #[derive(Clone)]
 pub struct DataTreeParts {
     /// Watches on data and existence.
     pub data_watches: Arc<dyn IWatchManager>,
     /// Watches on children.
     pub child_watches: Arc<dyn IWatchManager>,
-    /// Where it counts.
+    /// The server's metrics.
     pub metrics: Arc<ServerMetrics>,
-    /// Where it logs what the end of a session deletes.
+    /// The audit log for nodes that are deleted at the end of their session.
     pub audit: Arc<ZKAuditProvider>,
-    /// For messages that do not flood the log.
+    /// The clock for rate-limited log messages.
     pub clock: Clock,
 }
 
 impl DataTreeParts {
-    /// With these tables of watches, and nobody to report to.
+    /// Creates parts with these watch managers, without metrics and audit log.
     #[must_use]
     pub fn new(
         data_watches: Arc<dyn IWatchManager>,
@@ -133,7 +136,7 @@ impl DataTreeParts {
     }
 }
 
-/// The tree.
+/// The data tree.
 pub struct DataTree {
     config: DataTreeConfig,
     parts: DataTreeParts,
@@ -148,7 +151,7 @@ pub struct DataTree {
 }
 
 impl DataTree {
-    /// The tree of a new server: the root and the system's own nodes.
+    /// Creates the tree of a new server: the root and the system's nodes.
     #[must_use]
     pub fn new(config: DataTreeConfig, parts: DataTreeParts) -> Self {
         let digests = digest::Digests::new(parts.clock.clone());
@@ -176,7 +179,8 @@ impl DataTree {
         self.add_config_node();
     }
 
-    /// Becomes the tree of a new server. Watches stay; snapshots of the old tree end with [`TreeReplaced`].
+    /// Resets to the tree of a new server. Watches stay. Running snapshots of the old tree end with
+    /// [`TreeReplaced`].
     pub fn reset(&mut self) {
         self.clear();
         self.acl_cache.purge_unused();
@@ -185,8 +189,8 @@ impl DataTree {
         self.add_system_nodes();
     }
 
-    /// Writes the ensemble's configuration into its node (Java: ZKDatabase.initConfigInZKDatabase). Not a transaction: every
-    /// server does it by itself.
+    /// Writes the ensemble's configuration into its node (Java: ZKDatabase.initConfigInZKDatabase). This is not
+    /// a transaction; each server does it on its own.
     pub fn set_config_node(&mut self, text: &str, version: i64, time_ms: i64) {
         if self.nodes.get(CONFIG_NODE).is_none() {
             warn!(
@@ -201,8 +205,8 @@ impl DataTree {
         }
     }
 
-    /// Puts the node of the ensemble's configuration in its place, readable by everybody. One that is there is replaced,
-    /// as in Java.
+    /// Adds the node of the ensemble's configuration, readable by everybody. As in Java, an existing node is
+    /// replaced.
     pub fn add_config_node(&mut self) {
         let Some(parent) = self.nodes.get(PROC_ZOOKEEPER) else {
             error!(target: LOG, "There's no {PROC_ZOOKEEPER} znode - this should never happen.");
@@ -216,7 +220,7 @@ impl DataTree {
         self.nodes.insert(Some(parent), CONFIG_NODE, Some(Vec::new()), acl, &stat);
     }
 
-    /// Whether the path is one that nobody may delete.
+    /// Whether the path is a system node that must not be deleted.
     #[must_use]
     pub fn is_special_path(path: &str) -> bool {
         ["/", PROC_ZOOKEEPER, QUOTA_ZOOKEEPER, CONFIG_NODE].contains(&path)
@@ -250,13 +254,13 @@ impl DataTree {
         self.node(path).ok_or(KeeperError::NoNode)
     }
 
-    /// The number of nodes, the root twice (Java: getNodeCount).
+    /// The number of nodes. As in Java, the root counts twice (Java: getNodeCount).
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The lengths of all paths and data (Java: cachedApproximateDataSize).
+    /// The total length of all paths and data (Java: cachedApproximateDataSize).
     #[must_use]
     pub fn approximate_data_size(&self) -> u64 {
         self.nodes.data_size()
@@ -268,21 +272,22 @@ impl DataTree {
         self.acl_cache.size()
     }
 
-    /// The newest transaction that is in the tree.
+    /// The zxid of the last applied transaction.
     #[must_use]
     pub const fn last_processed_zxid(&self) -> Zxid {
         self.last_processed_zxid
     }
 
-    /// Sets [`last_processed_zxid`](Self::last_processed_zxid): after loading a snapshot, or at the start of an epoch.
+    /// Sets [`last_processed_zxid`](Self::last_processed_zxid), after a snapshot is loaded or when an epoch
+    /// starts.
     pub const fn set_last_processed_zxid(&mut self, zxid: Zxid) {
         self.last_processed_zxid = zxid;
     }
 
-    /// A node's data and state; leaves a watch.
+    /// A node's data and state. Adds a watch.
     ///
     /// # Errors
-    /// [`KeeperError::NoNode`]; then there is no watch.
+    /// [`KeeperError::NoNode`]; no watch is added then.
     pub fn get_data(
         &self,
         path: &str,
@@ -297,7 +302,7 @@ impl DataTree {
         Ok((data, node.stat()))
     }
 
-    /// A node's state; leaves a watch even when there is no node.
+    /// A node's state. Adds a watch even if the node does not exist.
     ///
     /// # Errors
     /// [`KeeperError::NoNode`].
@@ -310,10 +315,11 @@ impl DataTree {
         Ok(stat)
     }
 
-    /// A node and its state, whose [`children`](NodeView::children) can be listed; leaves a watch (Java: getChildren).
+    /// A node with its state; its [`children`](NodeView::children) can be listed. Adds a watch
+    /// (Java: getChildren).
     ///
     /// # Errors
-    /// [`KeeperError::NoNode`]; then there is no watch.
+    /// [`KeeperError::NoNode`]; no watch is added then.
     pub fn children(
         &self,
         path: &str,
@@ -327,12 +333,12 @@ impl DataTree {
         Ok((node, node.stat()))
     }
 
-    /// The number of nodes below a path; 0 when it is not there.
+    /// The number of nodes below a path; 0 if the path does not exist.
     #[must_use]
     pub fn all_children_number(&self, path: &str) -> usize {
         match path {
             "/" => return self.nodes.len().saturating_sub(2),
-            // Java's other name of the root: there it counts the first one.
+            // The empty path is Java's second name of the root. For this name Java also counts `/`.
             "" => return self.nodes.len().saturating_sub(1),
             _ => {}
         }
@@ -348,7 +354,8 @@ impl DataTree {
         Ok((node.acl().clone(), node.stat()))
     }
 
-    /// The ACL behind a key that was taken from a node of this tree, while the tree was held all the time.
+    /// The ACL for a key that a node of this tree had. The caller must have held the tree since it read the
+    /// key.
     #[must_use]
     pub fn acl_of(&self, key: AclKey) -> &Arc<[ACL]> {
         self.acl_cache.acl(key)

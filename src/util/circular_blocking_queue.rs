@@ -1,6 +1,7 @@
-//! A queue that never makes anybody wait who puts something in (Java: util/CircularBlockingQueue.java).
+//! A queue that never blocks a producer (Java: util/CircularBlockingQueue.java).
 //!
-//! When it is full, the oldest element goes. Differs from Java: it can be closed, which wakes all who wait.
+//! When the queue is full, a new element replaces the oldest one. Unlike Java's, it can be closed, which wakes
+//! all waiting threads.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +15,7 @@ struct State<T> {
     dropped: u64,
 }
 
-/// A queue of at most so many elements.
+/// A queue with a limited number of elements.
 pub struct CircularBlockingQueue<T> {
     max_len: usize,
     state: RankedMutex<State<T>>,
@@ -22,7 +23,7 @@ pub struct CircularBlockingQueue<T> {
 }
 
 impl<T> CircularBlockingQueue<T> {
-    /// An empty queue for at most `max_len` elements, at least one.
+    /// Creates an empty queue for at most `max_len` elements, but at least one.
     #[must_use]
     pub fn new(max_len: usize) -> Self {
         let state = State { elements: VecDeque::new(), is_closed: false, dropped: 0 };
@@ -33,7 +34,7 @@ impl<T> CircularBlockingQueue<T> {
         }
     }
 
-    /// Puts an element at the end. A closed queue forgets it.
+    /// Appends an element. A closed queue discards it.
     pub fn offer(&self, element: T) {
         let mut state = self.state.lock();
         if state.is_closed {
@@ -47,7 +48,8 @@ impl<T> CircularBlockingQueue<T> {
         self.not_empty.notify_one();
     }
 
-    /// Takes the first element, waiting for one if need be; `None` when the time is over or the queue is closed.
+    /// Removes the first element and waits for one if necessary. `None` after the timeout or when the queue is
+    /// closed.
     pub fn poll(&self, timeout: Duration) -> Option<T> {
         let deadline = time::now() + timeout;
         let mut state = self.state.lock();
@@ -63,7 +65,7 @@ impl<T> CircularBlockingQueue<T> {
         }
     }
 
-    /// Takes the first element, waiting for one for as long as the queue is open.
+    /// Removes the first element and waits for one until the queue is closed.
     pub fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         loop {
@@ -77,12 +79,12 @@ impl<T> CircularBlockingQueue<T> {
         }
     }
 
-    /// Forgets what is in it.
+    /// Removes all elements.
     pub fn clear(&self) {
         self.state.lock().elements.clear();
     }
 
-    /// Forgets what is in it and all that comes, and wakes all who wait.
+    /// Closes the queue: removes all elements, discards later ones, and wakes all waiting threads.
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
@@ -90,13 +92,13 @@ impl<T> CircularBlockingQueue<T> {
         self.not_empty.notify_all();
     }
 
-    /// Whether it is closed.
+    /// Whether the queue is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.lock().is_closed
     }
 
-    /// How many elements had to go for newer ones (Java: getDroppedCount).
+    /// The number of elements that newer ones have replaced (Java: getDroppedCount).
     #[must_use]
     pub fn dropped_count(&self) -> u64 {
         self.state.lock().dropped

@@ -1,4 +1,4 @@
-//! Sockets that listen, for clients and for servers alike (no Java twin: what java.net.ServerSocket and
+//! Listening sockets for clients and for servers (no Java twin: what java.net.ServerSocket and
 //! ServerSocketChannel do).
 
 use std::io;
@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// As many connections may wait to be accepted as the system allows: it cuts this to `net.core.somaxconn`. Java's 50 is too
-/// few when all clients, or all scrapers, come back at once: who finds no room is not told, and tries again after 1, 3, 7
-/// and more seconds.
+/// The largest backlog. The system limits it to `net.core.somaxconn`. Java's 50 is too small when all clients
+/// or scrapers reconnect at once: the system silently drops the connections beyond it, and their clients retry
+/// only after 1, 3, 7 and more seconds.
 pub const LARGEST_BACKLOG: i32 = i32::MAX;
 
-/// Listens at an address. An IPv6 wildcard takes IPv4 as well, as Java's.
+/// Listens at an address. As in Java, an IPv6 wildcard address accepts IPv4 connections as well.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// When the address cannot be bound.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -26,10 +26,10 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// The same; where the system has no IPv6, its wildcard is that of IPv4.
+/// As [`listen`], but uses the IPv4 wildcard address in place of the IPv6 one if the system has no IPv6.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// When the address cannot be bound.
 pub fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     match listen(address, backlog) {
         Err(error)
@@ -43,10 +43,10 @@ pub fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpLis
     }
 }
 
-/// Nobody is accepted any more, and whoever sleeps in `accept` wakes up with an error.
+/// Stops accepting. A thread that waits in `accept` wakes up with an error.
 ///
 /// # Errors
-/// When the system does not do it.
+/// When the system call fails.
 pub fn shut_down(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).shutdown(Shutdown::Both)
 }
@@ -62,7 +62,7 @@ mod tests {
         let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
         let address = listener.local_addr().unwrap();
         let deadline = std::time::Duration::from_millis(900);
-        // With Java's 50 the connection after the 51st is not answered.
+        // With Java's backlog of 50, the connections after the 51st are not answered.
         let waiting: Vec<_> =
             (0..100).map(|_| TcpStream::connect_timeout(&address, deadline).unwrap()).collect();
         assert_eq!(waiting.len(), 100);
@@ -88,7 +88,7 @@ mod tests {
         let listener = listen(([127, 0, 0, 1], 0).into(), LARGEST_BACKLOG).unwrap();
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| listener.accept().is_err());
-            // Whichever comes first.
+            // Either of the two threads may be first.
             shut_down(&listener).unwrap();
             assert!(sleeper.join().unwrap());
         });

@@ -1,7 +1,7 @@
-//! Locks that know their order (no Java twin).
+//! Locks with a fixed order (no Java twin).
 //!
-//! Wrap parking_lot's locks. With debug assertions a thread that takes a lock of a rank not above all those it holds
-//! panics with both names; in release builds they cost nothing.
+//! The types wrap parking_lot's locks. With debug assertions, a thread panics with the names of both locks if
+//! it takes a lock whose rank is not above all ranks that it holds. In release builds the check costs nothing.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -9,53 +9,53 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The order in which a thread may take locks: from the top of this list down. Two locks of one rank are never held
-/// together.
+/// The order in which a thread may take locks: from the top of this list down. A thread never holds two locks
+/// of the same rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// The peer's state and role.
     QuorumPeer,
-    /// What a leader or learner keeps.
+    /// The state of a leader or learner.
     Role,
-    /// Start and end of a server: its threads and processors.
+    /// The start and shutdown of a server: its threads and processors.
     Server,
-    /// The right to write transactions; whoever holds it applies what it has written.
+    /// The right to write transactions. The thread that holds it also applies what it has written.
     SyncProcessor,
-    /// The transaction log; with the right to write it the only one that is held across disk writes.
+    /// The transaction log. Apart from the right to write, it is the only lock that is held across disk writes.
     TxnLog,
-    /// Changes that are not applied yet (Prep).
+    /// Changes that are prepared but not applied yet.
     OutstandingChanges,
-    /// What a leader has proposed, and what a follower was proposed.
+    /// The proposals of a leader, or those that a follower has received.
     Proposals,
     /// The queue in front of the transaction log.
     SyncQueue,
-    /// Requests that wait until they are committed.
+    /// Requests that wait for their commit.
     CommitQueue,
-    /// What one server has to say to another one.
+    /// The output of a server to another server.
     PacketOutput,
-    /// The tree of nodes.
+    /// The data tree.
     DataTree,
-    /// The transactions kept for learners.
+    /// The committed transactions that are kept for learners.
     CommittedLog,
-    /// What hangs on the tree: ACLs, ephemerals, quotas, digests.
+    /// Parts of the data tree: ACLs, ephemerals, quotas, digests.
     DataTreeParts,
     /// The watches.
     WatchManager,
-    /// Some of the watched paths, where they are locked apart from the watchers.
+    /// A part of the watched paths, if they are locked separately from the watchers.
     WatchedPaths,
-    /// Watchers that wait to be cleaned up.
+    /// Dead watchers that wait to be cleaned up.
     WatcherCleaner,
-    /// The sessions and their expiry.
+    /// The sessions and their expiry times.
     SessionTracker,
     /// The table of connections.
     ConnectionTable,
-    /// Requests of one connection that wait for an earlier one.
+    /// The requests of one connection that wait for an earlier one.
     ConnectionQueue,
-    /// One connection's output.
+    /// The output of one connection.
     ConnectionOutput,
     /// Metrics and statistics.
     Metrics,
-    /// Held for a few instructions by a leaf that calls nobody.
+    /// A lock that is held briefly, while no other code is called.
     Leaf,
 }
 
@@ -81,7 +81,7 @@ mod held {
     }
 
     pub(super) fn leave(rank: Rank) {
-        // A guard may be dropped while the thread ends and its locals are gone.
+        // A guard may be dropped while the thread ends and its thread locals are gone.
         let _gone = HELD.try_with(|held| {
             let mut held = held.borrow_mut();
             if let Some(at) = held.iter().rposition(|(other, _)| *other == rank) {
@@ -91,7 +91,7 @@ mod held {
     }
 }
 
-/// Notes that a lock is held, for as long as it lives.
+/// Records that a lock is held, for as long as the value lives.
 struct Held {
     #[cfg(debug_assertions)]
     rank: Rank,
@@ -128,19 +128,19 @@ pub struct RankedMutex<T: ?Sized> {
 }
 
 impl<T> RankedMutex<T> {
-    /// A lock of that rank; the name is for the message when the order is broken.
+    /// Creates a lock of this rank. The name appears in the message when the order is violated.
     pub const fn new(rank: Rank, name: &'static str, value: T) -> Self {
         Self { rank, name, mutex: Mutex::new(value) }
     }
 
-    /// Ends the lock and hands its value out.
+    /// Consumes the lock and returns its value.
     pub fn into_inner(self) -> T {
         self.mutex.into_inner()
     }
 }
 
 impl<T: ?Sized> RankedMutex<T> {
-    /// Waits for the lock.
+    /// Waits for the lock and takes it.
     ///
     /// # Panics
     /// In debug builds, when this thread holds a lock of this rank or a later one.
@@ -150,12 +150,12 @@ impl<T: ?Sized> RankedMutex<T> {
         RankedMutexGuard { guard: self.mutex.lock(), _held: held }
     }
 
-    /// What it guards, for whoever has it alone: no lock is taken.
+    /// The protected value. Exclusive access to the mutex makes locking unnecessary.
     pub fn get_mut(&mut self) -> &mut T {
         self.mutex.get_mut()
     }
 
-    /// The lock, if it is free now.
+    /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock(&self) -> Option<RankedMutexGuard<'_, T>> {
         let guard = self.mutex.try_lock()?;
@@ -196,18 +196,18 @@ impl<T: ?Sized> DerefMut for RankedMutexGuard<'_, T> {
 pub struct RankedCondvar(Condvar);
 
 impl RankedCondvar {
-    /// Nobody waits yet.
+    /// Creates a condition without waiting threads.
     #[must_use]
     pub const fn new() -> Self {
         Self(Condvar::new())
     }
 
-    /// Lets the lock go until somebody notifies.
+    /// Releases the lock, waits for a notification, and takes the lock again.
     pub fn wait<T: ?Sized>(&self, guard: &mut RankedMutexGuard<'_, T>) {
         self.0.wait(&mut guard.guard);
     }
 
-    /// The same with a limit; true when the time ran out.
+    /// As [`wait`](Self::wait), with a timeout. True if the time ran out.
     pub fn wait_for<T: ?Sized>(
         &self,
         guard: &mut RankedMutexGuard<'_, T>,
@@ -235,14 +235,14 @@ pub struct RankedRwLock<T: ?Sized> {
 }
 
 impl<T> RankedRwLock<T> {
-    /// A lock of that rank; the name is for the message when the order is broken.
+    /// Creates a lock of this rank. The name appears in the message when the order is violated.
     pub const fn new(rank: Rank, name: &'static str, value: T) -> Self {
         Self { rank, name, lock: RwLock::new(value) }
     }
 }
 
 impl<T: ?Sized> RankedRwLock<T> {
-    /// Waits for a shared hold.
+    /// Waits for shared access.
     ///
     /// # Panics
     /// In debug builds, when this thread holds a lock of this rank or a later one.
@@ -252,7 +252,7 @@ impl<T: ?Sized> RankedRwLock<T> {
         RankedReadGuard { guard: self.lock.read(), _held: held }
     }
 
-    /// Waits for the exclusive hold.
+    /// Waits for exclusive access.
     ///
     /// # Panics
     /// As [`read`](Self::read).
@@ -269,7 +269,7 @@ impl<T: ?Sized> fmt::Debug for RankedRwLock<T> {
     }
 }
 
-/// A shared hold.
+/// Shared access to a [`RankedRwLock`].
 #[must_use]
 pub struct RankedReadGuard<'a, T: ?Sized> {
     guard: RwLockReadGuard<'a, T>,
@@ -284,7 +284,7 @@ impl<T: ?Sized> Deref for RankedReadGuard<'_, T> {
     }
 }
 
-/// The exclusive hold.
+/// Exclusive access to a [`RankedRwLock`].
 #[must_use]
 pub struct RankedWriteGuard<'a, T: ?Sized> {
     guard: RwLockWriteGuard<'a, T>,

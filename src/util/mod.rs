@@ -1,4 +1,4 @@
-//! Java: package org.apache.zookeeper.util, and what has no Java twin but everybody needs.
+//! Java: package org.apache.zookeeper.util, and general helpers that have no Java twin.
 
 pub mod circular_blocking_queue;
 pub mod listening_socket;

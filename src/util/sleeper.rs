@@ -1,8 +1,8 @@
-//! Sleeping until a time of the injected clock, or until somebody stops it (no Java twin: Thread.sleep and
+//! Sleeps until a time of the injected clock, or until it is stopped (no Java twin: Thread.sleep and
 //! Thread.interrupt, and java.util.Timer).
 //!
-//! Threads: one sleeps, any may stop it. Locks: `Leaf`, for an instant. A clock that jumps wakes the sleeper, so that tests
-//! move the clock and wait for nothing.
+//! Threads: one sleeps, and any thread may stop it. Locks: `Leaf`, held briefly. A clock that jumps wakes the
+//! sleeper, so that tests move the clock instead of waiting.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::time::{Clock, Wake};
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
-/// How a thread that works from time to time waits in between.
+/// The wait of a thread that works periodically.
 #[derive(Debug)]
 pub struct Sleeper {
     clock: Clock,
@@ -25,14 +25,15 @@ struct Bell {
 
 impl Wake for Bell {
     fn wake(&self) {
-        // Under the lock: a sleeper that has looked at the clock and does not wait yet would miss it.
+        // Under the lock: otherwise a sleeper that has read the clock but does not wait yet would miss the
+        // wake-up.
         let _stopped = self.stopped.lock();
         self.rung.notify_all();
     }
 }
 
 impl Sleeper {
-    /// Sleeps by that clock.
+    /// Creates a sleeper that uses this clock.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let stopped = RankedMutex::new(Rank::Leaf, "stop of a sleeper", false);
@@ -42,7 +43,7 @@ impl Sleeper {
         Self { clock, bell }
     }
 
-    /// Sleeps until the clock's elapsed time reaches that; false when stopped before or meanwhile.
+    /// Sleeps until the clock's elapsed time reaches `elapsed_ms`. False if the sleeper is stopped.
     #[must_use]
     pub fn sleep_until(&self, elapsed_ms: i64) -> bool {
         let mut stopped = self.bell.stopped.lock();
@@ -57,13 +58,13 @@ impl Sleeper {
         false
     }
 
-    /// Ends this sleep and all that come.
+    /// Ends the current sleep and all later ones.
     pub fn stop(&self) {
         *self.bell.stopped.lock() = true;
         self.bell.rung.notify_all();
     }
 
-    /// Whether it is stopped.
+    /// Whether the sleeper is stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         *self.bell.stopped.lock()

@@ -1,7 +1,7 @@
-//! The provider behind `mntr` (Java: metrics/impl/DefaultMetricsProvider.java).
+//! The metrics provider behind `mntr` (Java: metrics/impl/DefaultMetricsProvider.java).
 //!
-//! Locks: one for each table of names, held while a metric is made or the table is copied, never
-//! while a gauge is asked: a gauge may take the lock of the tree.
+//! Locks: one per table of names. It is held while a metric is created or the table is copied, but never while
+//! a gauge is asked, because a gauge may take the lock of the data tree.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use crate::server::metric::simple_counter::SimpleCounter;
 use crate::server::metric::simple_counter_set::SimpleCounterSet;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Java's name of this class, the default of `metricsProvider.className`.
+/// The name of the Java class, the default of `metricsProvider.className`.
 pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
-/// Metrics of one kind by name, in the order in which they came.
+/// The metrics of one kind by name, in registration order.
 pub(crate) struct Registry<T: ?Sized> {
     entries: RankedMutex<Vec<(String, Arc<T>)>>,
 }
@@ -35,7 +35,7 @@ impl<T: ?Sized> Registry<T> {
         Self { entries: RankedMutex::new(Rank::Metrics, "metrics by name", Vec::new()) }
     }
 
-    /// The metric of that name, made when it is not there.
+    /// The metric of that name. It is created if it does not exist.
     pub(crate) fn get_or_insert_with(&self, name: &str, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         let mut entries = self.entries.lock();
         if let Some((_, metric)) = entries.iter().find(|(other, _)| other == name) {
@@ -46,7 +46,7 @@ impl<T: ?Sized> Registry<T> {
         metric
     }
 
-    /// Puts the metric in, in the place of another of that name.
+    /// Registers the metric and replaces an earlier one of the same name.
     pub(crate) fn put(&self, name: &str, metric: Arc<T>) {
         let mut entries = self.entries.lock();
         match entries.iter_mut().find(|(other, _)| other == name) {
@@ -67,14 +67,14 @@ impl<T: ?Sized> Registry<T> {
         self.entries.lock().clear();
     }
 
-    /// All of them, in the order in which Java dumps them.
+    /// All metrics, in the order in which Java dumps them.
     pub(crate) fn all(&self) -> Vec<(String, Arc<T>)> {
         let entries = self.entries.lock().clone();
         java_map_order(entries, |(name, _)| name)
     }
 }
 
-/// Keeps every metric in memory; `mntr` and the AdminServer show them.
+/// Keeps every metric in memory. `mntr` and the AdminServer show them.
 pub struct DefaultMetricsProvider {
     root: DefaultMetricsContext,
 }
@@ -91,7 +91,7 @@ struct DefaultMetricsContext {
 }
 
 impl DefaultMetricsProvider {
-    /// Without metrics.
+    /// A provider without metrics.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -142,7 +142,7 @@ impl MetricsProvider for DefaultMetricsProvider {
     }
 }
 
-/// Stops who wants one name for a summary with percentiles and one without.
+/// Panics if the name already has a summary of the other level of detail.
 pub(crate) fn assert_free<T: ?Sized>(other_level: &Registry<T>, name: &str) {
     assert!(!other_level.contains(name), "{name} is registered with another level of detail");
 }
@@ -223,7 +223,7 @@ impl DefaultMetricsContext {
         self.summary_sets.all().iter().for_each(|(_, metric)| metric.dump(sink));
     }
 
-    /// Gauges have nothing to set back.
+    /// Gauges are not reset: their values belong to their owners.
     fn reset(&self) {
         self.counters.all().iter().for_each(|(_, metric)| metric.reset());
         self.counter_sets.all().iter().for_each(|(_, metric)| metric.reset());

@@ -1,9 +1,9 @@
-//! Makes and starts the provider that zoo.cfg names (Java:
-//! metrics/impl/MetricsProviderBootstrap.java).
+//! Creates and starts the metrics provider that zoo.cfg names
+//! (Java: metrics/impl/MetricsProviderBootstrap.java).
 //!
-//! Java loads any class of that name. Here the names of Java's own classes choose their twins, and
-//! another name is an error that lists them: a server without the metrics that were asked for does
-//! not start, as in Java.
+//! Java loads any class of that name. Here the names of Java's own providers select their counterparts, and any
+//! other name is an error that lists the accepted names. As in Java, a server whose provider cannot be created
+//! does not start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::metrics::prometheus::prometheus_metrics_provider::{
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.metrics.impl.MetricsProviderBootstrap";
 
-/// Makes the provider of that Java class and starts it. `configuration` are the settings
-/// `metricsProvider.*` of zoo.cfg without that prefix.
+/// Creates the provider for a Java class name and starts it. `configuration` holds the `metricsProvider.*`
+/// settings of zoo.cfg without that prefix.
 ///
 /// # Errors
-/// When there is no such provider, a setting of it is wrong, or it does not start. Logged here, as
-/// in Java.
+/// When there is no such provider, one of its settings is wrong, or it does not start. The error is logged
+/// here, as in Java.
 pub fn start_metrics_provider(
     class_name: &str,
     configuration: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The provider that forgets everything (Java: metrics/impl/NullMetricsProvider.java).
+//! A metrics provider that discards everything (Java: metrics/impl/NullMetricsProvider.java).
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProvide
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 
-/// Java's name of this class.
+/// The name of the Java class.
 pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
 
-/// Collects nothing and shows nothing.
+/// Collects and shows no metrics.
 #[derive(Debug, Default)]
 pub struct NullMetricsProvider;
 
-/// A metric of every kind that forgets what it is given.
+/// A metric of every kind that discards its values.
 #[derive(Debug)]
 struct Forgets;
 

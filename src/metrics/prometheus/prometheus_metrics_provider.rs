@@ -1,12 +1,12 @@
-//! Shows the metrics to Prometheus, at `/metrics` of a port of its own (Java:
-//! metrics/prometheus/PrometheusMetricsProvider.java).
+//! Exports the metrics to Prometheus at `/metrics` of a separate port
+//! (Java: metrics/prometheus/PrometheusMetricsProvider.java).
 //!
-//! Names, labels and text are those of Java's provider; the order of the metrics differs, which
-//! Java takes from a hash table.
-//! Threads: those of the HTTP server, `PrometheusMetricsProvider-...`, and
-//! `PrometheusMetricsProviderWorker-1`, which ends a span of the quantiles every two minutes. Java
-//! records summaries through a queue and worker threads; here recording does not wait, so
-//! `numWorkerThreads`, `maxQueueSize` and `workerShutdownTimeoutMs` are read and have no effect.
+//! Names, labels and text are those of Java's provider. The order of the metrics differs, because Java takes it
+//! from a hash table.
+//! Threads: the HTTP server's threads `PrometheusMetricsProvider-...`, and `PrometheusMetricsProviderWorker-1`,
+//! which starts a new quantile window every two minutes. Java records summaries through a queue and worker
+//! threads. Recording does not block here, so `numWorkerThreads`, `maxQueueSize` and `workerShutdownTimeoutMs`
+//! are read but have no effect.
 
 mod family;
 mod process;
@@ -42,28 +42,28 @@ use crate::server::metric::stripe::StripedLong;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Java's name of this class, and of its logger.
+/// The name of the Java class and of its logger.
 pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
-/// The type of the text.
+/// The content type of the answer.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How long a connection may be silent; Jetty's default.
+/// How long a connection may be silent. This is Jetty's default.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a whole request, and its answer, may take where nothing is set.
+/// The default time limit for a whole request and for its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The settings `metricsProvider.*`.
+/// The `metricsProvider.*` settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusConfig {
     /// The host or address to listen on.
     pub http_host: String,
-    /// The port to listen on; 0 for any.
+    /// The port to listen on; 0 for any free port.
     pub http_port: u16,
-    /// Whether values of the process are shown.
+    /// Whether metrics of the process are exported.
     pub export_jvm_info: bool,
-    /// How long a whole request, and its answer, may take (`requestTimeout`, ms; not in Java).
+    /// The time limit for a whole request and for its answer (`requestTimeout`, ms; not in Java).
     pub request_timeout: Duration,
 }
 
@@ -79,10 +79,10 @@ impl Default for PrometheusConfig {
 }
 
 impl PrometheusConfig {
-    /// The settings, without their prefix.
+    /// Reads the settings, given without their prefix.
     ///
     /// # Errors
-    /// When one of them is not what it must be.
+    /// When a setting is invalid.
     pub fn from_properties(
         properties: &BTreeMap<String, String>,
     ) -> Result<Self, MetricsProviderLifeCycleError> {
@@ -104,7 +104,7 @@ impl PrometheusConfig {
     }
 }
 
-/// A whole number in range.
+/// A whole number in the range of `T`, if the setting is present.
 fn number<T: FromStr>(
     properties: &BTreeMap<String, String>,
     key: &str,
@@ -120,7 +120,7 @@ fn not_booted(reason: String) -> MetricsProviderLifeCycleError {
     MetricsProviderLifeCycleError { class_name: CLASS_NAME.to_owned(), reason }
 }
 
-/// Shows the metrics to Prometheus.
+/// Exports the metrics to Prometheus.
 pub struct PrometheusMetricsProvider {
     config: PrometheusConfig,
     root: Arc<Context>,
@@ -134,7 +134,7 @@ struct Running {
 }
 
 impl PrometheusMetricsProvider {
-    /// Without metrics, and not started.
+    /// A provider without metrics that is not started yet.
     #[must_use]
     pub fn new(config: PrometheusConfig) -> Self {
         let root = Arc::new(Context {
@@ -214,7 +214,7 @@ impl MetricsProvider for PrometheusMetricsProvider {
         self.root.families().iter().for_each(|family| family.dump(sink));
     }
 
-    /// Prometheus wants counters that only grow: nothing is set back.
+    /// Does nothing: Prometheus requires counters that only grow.
     fn reset_all_values(&self) {}
 
     fn class_name(&self) -> &'static str {
@@ -222,7 +222,7 @@ impl MetricsProvider for PrometheusMetricsProvider {
     }
 }
 
-/// Answers scrapers.
+/// Answers scrape requests.
 struct MetricsHandler(Arc<Context>);
 
 impl HttpHandler for MetricsHandler {
@@ -257,12 +257,12 @@ struct Context {
 }
 
 impl Context {
-    /// All metrics with their values now.
+    /// All metrics with their current values.
     fn families(&self) -> Vec<Family> {
         use DetailLevel::{Advanced, Basic};
         let mut families = if self.export_process { process::families() } else { Vec::new() };
         for (name, gauge) in self.gauges.all() {
-            // What has no value now is 0 for Prometheus, as in Java.
+            // A gauge without a value is exported as 0, as in Java.
             let value = gauge.value().map_or(0.0, |value| value.as_double());
             families.push(Family::of_one(&name, Kind::Gauge, value));
         }
@@ -288,7 +288,7 @@ impl Context {
         families
     }
 
-    /// Ends a span of the quantiles.
+    /// Starts the next quantile window.
     fn rotate(&self) {
         self.basic_summaries.all().iter().for_each(|(_, summary)| summary.rotate());
         self.summaries.all().iter().for_each(|(_, summary)| summary.rotate());

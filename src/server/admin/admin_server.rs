@@ -1,4 +1,4 @@
-//! What runs commands over HTTP (Java: server/admin/AdminServer.java).
+//! The interface of the HTTP admin server (Java: server/admin/AdminServer.java).
 
 use std::sync::Weak;
 
@@ -6,11 +6,11 @@ use super::command::AdminContext;
 
 /// Why an AdminServer cannot start (Java: AdminServerException).
 ///
-/// A server without an ensemble does not start then, with exit code 4; a member of an ensemble logs
-/// it and goes on. So it is in Java, too.
+/// As in Java, a standalone server then exits with code 4. A member of an ensemble logs the error and
+/// continues.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminServerError {
-    /// The port cannot be had.
+    /// The port cannot be opened.
     #[error(
         "Problem starting AdminServer on address {address}, port {port} and command URL \
          {command_url}: {source}"
@@ -22,10 +22,10 @@ pub enum AdminServerError {
         port: u16,
         /// `admin.commandURL`.
         command_url: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A setting is wrong, or asks for what is not here.
+    /// A setting is wrong or asks for a feature that is not supported.
     #[error("{key}={value}: {problem}")]
     Setting {
         /// The setting.
@@ -37,17 +37,18 @@ pub enum AdminServerError {
     },
 }
 
-/// Runs commands.
+/// Serves admin commands.
 pub trait AdminServer: Send + Sync {
-    /// Begins to answer.
+    /// Starts to answer requests.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// When the port cannot be opened.
     fn start(&self) -> Result<(), AdminServerError>;
 
-    /// Stops, and waits for its threads.
+    /// Stops, and waits for the threads to end.
     fn shutdown(&self);
 
-    /// The server that commands are about; none while there is none. It is not kept alive.
+    /// Sets the server that commands operate on; `None` while there is no server. The reference does not keep
+    /// it alive.
     fn set_zookeeper_server(&self, server: Option<Weak<dyn AdminContext>>);
 }

@@ -1,4 +1,4 @@
-//! Makes the AdminServer (Java: server/admin/AdminServerFactory.java).
+//! Creates the AdminServer (Java: server/admin/AdminServerFactory.java).
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::common::zk_config::SystemProperties;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::zoo_trace::ZooTrace;
 
-/// The AdminServer of the settings, or none when `admin.enableServer` is `false`. It is not
+/// Creates the AdminServer that the settings describe, or a dummy if `admin.enableServer` is `false`. It is not
 /// started.
 ///
 /// # Errors
-/// When a setting is wrong or asks for TLS, which is not here: to go on without it would show in
-/// plain text what was to be protected.
+/// When a setting is wrong or asks for TLS, which is not supported. Without TLS the server would send in plain
+/// text what the operator wanted to protect.
 pub fn create_admin_server(
     properties: &SystemProperties,
     metrics: Arc<ServerMetrics>,

@@ -1,10 +1,10 @@
-//! What whoever runs a command must be allowed (Java: server/admin/AuthRequest.java).
+//! The permissions that an admin command requires (Java: server/admin/AuthRequest.java).
 
 /// Permissions on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthRequest {
-    /// All of these bits.
+    /// The required permission bits. All of them are needed.
     pub permission: i32,
-    /// On this node.
+    /// The node.
     pub path: &'static str,
 }

@@ -1,4 +1,4 @@
-//! A command, and what commands ask a server for (Java: server/admin/Command.java,
+//! An admin command, and the server interface that commands use (Java: server/admin/Command.java,
 //! CommandBase.java, GetCommand.java, PostCommand.java).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,176 +22,176 @@ use crate::server::watch::watches_report::WatchesReport;
 use crate::server::watch::watches_summary::WatchesSummary;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
 
-/// The arguments of a command: names and values of the request's query.
+/// The arguments of a command: names and values from the query of the request.
 pub type Kwargs = [(String, String)];
 
-/// How a command is run.
+/// The function that runs a command.
 #[derive(Clone, Copy)]
 pub enum Run {
-    /// By GET; with or without a server.
+    /// Handles GET, with or without a server.
     Get(fn(&Commands, Option<&dyn AdminContext>, &Kwargs, &mut CommandResponse)),
-    /// By GET, of a server that serves.
+    /// Handles GET; requires a running server.
     GetServing(fn(&Commands, &dyn AdminContext, &Kwargs, &mut CommandResponse)),
-    /// By POST with a body, of a server that serves.
+    /// Handles POST with a body; requires a running server.
     PostServing(fn(&Commands, &dyn AdminContext, &mut dyn Read, &mut CommandResponse)),
 }
 
 /// A command of the AdminServer.
 #[derive(Clone, Copy)]
 pub struct Command {
-    /// Its names; answers and the list of commands have the first.
+    /// The command's names. Answers and the list of commands show the first one.
     pub names: &'static [&'static str],
-    /// What it needs permission for, if it does.
+    /// The permission that the command requires, if any.
     pub auth_request: Option<AuthRequest>,
-    /// What it does.
+    /// The function that runs it.
     pub run: Run,
 }
 
 impl Command {
-    /// The name in answers and in the list (Java: getPrimaryName).
+    /// The name in answers and in the list of commands (Java: getPrimaryName).
     #[must_use]
     pub const fn primary_name(&self) -> &'static str {
         self.names[0]
     }
 
-    /// Whether a server must be there and serve (Java: isServerRequired).
+    /// Whether the command requires a running server (Java: isServerRequired).
     #[must_use]
     pub const fn is_server_required(&self) -> bool {
         !matches!(self.run, Run::Get(_))
     }
 }
 
-/// A snapshot that was taken.
+/// A completed snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenSnapshot {
-    /// Its file.
+    /// The snapshot's file.
     pub path: PathBuf,
-    /// The last transaction in its name.
+    /// The zxid in the file's name.
     pub last_zxid: Zxid,
 }
 
-/// A member's place in its ensemble, for `leader`.
+/// What `leader` reports about the ensemble's leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderView {
-    /// Whether this server leads.
+    /// Whether this server is the leader.
     pub is_leader: bool,
-    /// The leader's id, -1 without one.
+    /// The leader's id; -1 if there is no leader.
     pub leader_id: i64,
     /// The leader's address.
     pub leader_address: Option<String>,
 }
 
-/// Observers of a leader or of an observer master, for `observers`.
+/// What `observers` reports about the observers of a leader or of an observer master.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObserversView {
-    /// How many there are.
+    /// The number of synced observers.
     pub synced_observers: usize,
-    /// What is known of each (Java: LearnerHandler.getLearnerHandlerInfo).
+    /// Details of each observer (Java: LearnerHandler.getLearnerHandlerInfo).
     pub observers: Vec<Json>,
 }
 
-/// A member as the configuration names it, for `voting_view` (Java: VotingViewCommand).
+/// A member in the configuration, for `voting_view` (Java: VotingViewCommand).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberView {
-    /// `host:port` for learners.
+    /// `host:port` that learners connect to.
     pub server_addresses: Vec<String>,
-    /// `host:port` for elections.
+    /// `host:port` for leader election.
     pub election_addresses: Vec<String>,
-    /// `host:port` for clients; empty when it is not in the configuration.
+    /// `host:port` for clients; empty if the configuration does not name it.
     pub client_address: String,
-    /// Whether it votes.
+    /// Whether the member is a voter.
     pub is_participant: bool,
 }
 
-/// The phase of the protocol between servers, for `zabstate`.
+/// What `zabstate` reports about the phase of the ZAB protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ZabStateView {
     /// This server's id.
     pub my_id: i64,
-    /// Whether it leads.
+    /// Whether this server is the leader.
     pub is_leader: bool,
-    /// Where learners connect to.
+    /// The address that learners connect to.
     pub learner_address: Json,
-    /// Where elections are held.
+    /// The address for leader election.
     pub election_address: Json,
-    /// Where clients connect to.
+    /// The address for clients.
     pub client_address: Json,
-    /// Whether the configuration has it as a voter with these addresses.
+    /// Whether the configuration lists this server as a voter with these addresses.
     pub voting: bool,
-    /// The phase, in lower case.
+    /// The phase of the protocol, in lower case.
     pub zab_state: String,
 }
 
-/// A member of an ensemble as the AdminServer's commands see it.
+/// The view of an ensemble member that admin commands use.
 ///
-/// Nothing is called while a lock is held.
+/// The caller holds no lock.
 pub trait EnsembleContext {
-    /// Who leads.
+    /// The current leader.
     fn leader(&self) -> LeaderView;
 
-    /// The voters by their ids.
+    /// The voters and their ids.
     fn voting_view(&self) -> Vec<(i64, MemberView)>;
 
-    /// The phase of the protocol. May take a while when this member has several addresses: they are
-    /// tried.
+    /// The phase of the protocol. This can take a while if this member has several addresses, because it tries
+    /// each of them.
     fn zab_state(&self) -> ZabStateView;
 
-    /// The observers, on a leader.
+    /// The observers, if this server is a leader.
     fn observers(&self) -> Option<ObserversView> {
         None
     }
 
-    /// Sets the statistics of the observers' connections back.
+    /// Resets the statistics of the observers' connections.
     fn reset_observer_connection_stats(&self) {}
 }
 
-/// A server as the AdminServer's commands see it, beyond what four-letter words ask.
+/// The view of a server that admin commands use, in addition to what four-letter words need.
 ///
-/// Nothing is called while a lock is held.
+/// The caller holds no lock.
 pub trait AdminContext: CommandContext + Send + Sync {
     /// The settings (Java: getConf).
     fn conf(&self) -> ZooKeeperServerConf;
 
-    /// zoo.cfg as it was read (Java: getInitialConfig).
+    /// The text of zoo.cfg (Java: getInitialConfig).
     fn initial_config(&self) -> String;
 
-    /// The sessions by when they end, in ms of the server's clock (Java: getSessionExpiryMap).
+    /// The sessions by expiry time, in ms of the server's clock (Java: getSessionExpiryMap).
     fn session_expiry_map(&self) -> BTreeMap<i64, BTreeSet<SessionId>>;
 
     /// The ephemeral nodes by session.
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)>;
 
-    /// The watched paths by session (Java: DataTree.getWatches).
+    /// The watched paths of each session (Java: DataTree.getWatches).
     fn watches(&self) -> WatchesReport;
 
-    /// The watching sessions by path (Java: DataTree.getWatchesByPath).
+    /// The sessions that watch each path (Java: DataTree.getWatchesByPath).
     fn watches_by_path(&self) -> WatchesPathReport;
 
-    /// How many watches there are (Java: DataTree.getWatchesSummary).
+    /// The numbers of watches, paths and connections (Java: DataTree.getWatchesSummary).
     fn watches_summary(&self) -> WatchesSummary;
 
-    /// The snapshot that was saved or restored last.
+    /// The most recently saved or restored snapshot.
     fn last_snapshot_info(&self) -> Option<SnapshotInfo>;
 
-    /// Whether snapshots name their last transaction.
+    /// Whether snapshots contain the last processed zxid.
     fn is_serialize_last_processed_zxid_enabled(&self) -> bool;
 
-    /// Takes a snapshot and keeps it (Java: takeSnapshot(false, false)).
+    /// Takes a snapshot and keeps its file (Java: takeSnapshot(false, false)).
     ///
     /// # Errors
-    /// What went wrong, for the log.
+    /// The cause of the failure, for the log.
     fn take_snapshot(&self) -> Result<TakenSnapshot, String>;
 
-    /// The schemes of authentication.
+    /// The authentication schemes.
     fn provider_registry(&self) -> &ProviderRegistry;
 
-    /// A node's ACL; none when there is no such node.
+    /// The ACL of a node; `None` if the node does not exist.
     fn node_acl(&self, path: &str) -> Option<Arc<[ACL]>>;
 
-    /// Whether one of the ids has one permission (Java: checkACL, without a connection).
+    /// Checks that one of the ids has the permission (Java: checkACL, without a connection).
     ///
     /// # Errors
-    /// [`KeeperError::NoAuth`] when none has.
+    /// [`KeeperError::NoAuth`] when no id has it.
     fn check_admin_acl(
         &self,
         acl: &[ACL],
@@ -200,16 +200,16 @@ pub trait AdminContext: CommandContext + Send + Sync {
         path: &str,
     ) -> Result<(), KeeperError>;
 
-    /// What only members of ensembles know.
+    /// The ensemble view, if this server is a member of an ensemble.
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         None
     }
 
-    /// What counts long answers, where they are counted.
+    /// The accounts that limit the memory of long answers, if this server has a limit.
     fn memory(&self) -> Option<&Arc<MemoryAccounts>> {
         None
     }
 
-    /// Closes clients that have stood still while the memory for answers is full.
+    /// Closes connections of clients that stopped reading, when the memory for answers is used up.
     fn close_clients_for_room(&self) {}
 }

@@ -1,4 +1,4 @@
-//! What a command answers (Java: server/admin/CommandResponse.java).
+//! The answer of an admin command (Java: server/admin/CommandResponse.java).
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -31,18 +31,18 @@ impl CommandResponse {
         }
     }
 
-    /// An answer that says what is wrong.
+    /// An answer with an error message and a status.
     #[must_use]
     pub fn error(command: &str, error: impl Into<String>, status: Status) -> Self {
         Self { error: Some(error.into()), status, ..Self::new(command) }
     }
 
-    /// Says what is wrong, beside the status.
+    /// Sets the error message. The status stays as it is.
     pub fn set_error(&mut self, error: impl Into<String>) {
         self.error = Some(error.into());
     }
 
-    /// Adds a value, or replaces the one of that name at its place.
+    /// Adds a value. A value of the same name is replaced and keeps its position.
     pub fn put(&mut self, name: &str, value: impl Into<Json>) {
         let value = value.into();
         match self.data.iter_mut().find(|(other, _)| other == name) {
@@ -56,35 +56,35 @@ impl CommandResponse {
         self.headers.push((name.to_owned(), value.into()));
     }
 
-    /// Further headers.
+    /// The additional HTTP headers.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// The status of the answer.
+    /// The HTTP status.
     #[must_use]
     pub const fn status(&self) -> Status {
         self.status
     }
 
-    /// Changes the status.
+    /// Sets the HTTP status.
     pub const fn set_status(&mut self, status: Status) {
         self.status = status;
     }
 
-    /// Answers with the bytes of a file instead of the values (Java: setInputStream).
+    /// Sends the bytes of a file instead of the values (Java: setInputStream).
     pub fn set_stream(&mut self, file: File) {
         self.stream = Some(file);
     }
 
-    /// The file to answer with (Java: getInputStream).
+    /// Takes the file that is sent instead of the values (Java: getInputStream).
     pub const fn take_stream(&mut self) -> Option<File> {
         self.stream.take()
     }
 
-    /// The values, then the command and its error. Values of those names replace them, and keep
-    /// their place (Java: toMap).
+    /// The values, then `command` and `error`. If a value has one of these two names, it wins and keeps its
+    /// position (Java: toMap).
     #[must_use]
     pub fn json_entries(&self) -> Vec<(&str, Cow<'_, Json>)> {
         let values = self.data.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));

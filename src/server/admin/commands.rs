@@ -1,8 +1,7 @@
-//! The commands, and who may run them (Java: server/admin/Commands.java).
+//! The table of admin commands and the check of who may run them (Java: server/admin/Commands.java).
 //!
-//! A value of the AdminServer; Java has one table for the process. The commands themselves stand in
-//! the files beside this one. A command that is asked for with the wrong method is answered 405;
-//! Java fails there, with 500.
+//! Each AdminServer has its own `Commands`; Java has one table for the process. The files beside this one
+//! implement the commands. A request with the wrong method is answered with 405; Java fails with 500.
 
 mod contents;
 mod ensemble;
@@ -33,7 +32,7 @@ use crate::zoo_defs::perms;
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.admin.Commands";
 
-/// Who may do anything with the root may take and restore snapshots.
+/// Snapshots may be taken and restored by users with all permissions on the root.
 const ALL_ON_ROOT: AuthRequest = AuthRequest { permission: perms::ALL, path: "/" };
 
 const fn get(
@@ -50,7 +49,7 @@ const fn serving(
     Command { names, auth_request: None, run: Run::GetServing(run) }
 }
 
-/// All commands.
+/// All admin commands.
 pub const COMMANDS: [Command; 28] = [
     serving(&["connection_stat_reset", "crst"], statistics::reset_connections),
     serving(&["configuration", "conf", "config"], settings::configuration),
@@ -90,15 +89,15 @@ pub const COMMANDS: [Command; 28] = [
     get(&["zabstate"], ensemble::zab_state),
 ];
 
-/// The settings of commands.
+/// The settings of the admin commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdminCommandsConfig {
-    /// Whether `snapshot` may be run.
+    /// Whether `snapshot` is allowed.
     pub snapshot_enabled: bool,
-    /// Whether `restore` may be run.
+    /// Whether `restore` is allowed.
     pub restore_enabled: bool,
-    /// How long after one `snapshot` the next may come: said in ms, which Java takes as microseconds for this command, and so
-    /// must a server that takes its place.
+    /// The minimum time between two `snapshot` commands. The setting is documented in ms, but Java uses it as
+    /// microseconds for this command. This server does the same to stay compatible.
     pub rate_limiter_interval_ms: i64,
 }
 
@@ -123,17 +122,17 @@ impl AdminCommandsConfig {
     }
 }
 
-/// What commands are made of that is no server.
+/// What the commands need besides the server.
 pub struct CommandsParts {
     /// The settings.
     pub config: AdminCommandsConfig,
-    /// Shown by `monitor`.
+    /// The metrics that `monitor` shows.
     pub metrics: Arc<ServerMetrics>,
-    /// Shown and changed by the commands about tracing.
+    /// The trace settings that the trace commands show and change.
     pub trace: Arc<ZooTrace>,
     /// The clock.
     pub clock: Clock,
-    /// Shown by `system_properties`.
+    /// The properties that `system_properties` shows.
     pub properties: SystemProperties,
 }
 
@@ -144,7 +143,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Commands of these parts.
+    /// Creates the commands from their parts.
     #[must_use]
     pub fn new(parts: CommandsParts) -> Self {
         let interval_ms = parts.config.rate_limiter_interval_ms;
@@ -162,22 +161,22 @@ impl Commands {
         names
     }
 
-    /// The command of that name (Java: getCommand).
+    /// Finds a command by any of its names (Java: getCommand).
     #[must_use]
     pub fn command(name: &str) -> Option<&'static Command> {
         const COMMANDS_HERE: &[Command] = &COMMANDS;
         COMMANDS_HERE.iter().find(|command| command.names.contains(&name))
     }
 
-    /// Whether the answer of the command has a line for each watch, session or connection.
+    /// Whether the command's answer has a line for each watch, session or connection.
     #[must_use]
     pub fn may_be_long(name: &str) -> bool {
         let long = ["connections", "dump", "stats", "watches", "watches_by_path"];
         Self::command(name).is_some_and(|command| long.contains(&command.primary_name()))
     }
 
-    /// Runs a command by GET. `auth_info` is the header `Authorization`, `request` what
-    /// authentication wants to know of the request besides.
+    /// Runs a command by GET. `auth_info` is the header `Authorization`; `request` holds what the
+    /// authentication needs from the request.
     #[must_use]
     pub fn run_get_command(
         &self,
@@ -200,7 +199,7 @@ impl Commands {
         response
     }
 
-    /// Runs a command by POST, with the request's body.
+    /// Runs a command by POST with the body of the request.
     #[must_use]
     pub fn run_post_command(
         &self,
@@ -227,7 +226,7 @@ fn wrong_method(command: &Command, error: &str) -> CommandResponse {
     CommandResponse::error(command.primary_name(), error, Status::METHOD_NOT_ALLOWED)
 }
 
-/// The command, and the server if it serves; or the answer when the command may not be run.
+/// Returns the command and the server if it is running, or the error response if the command may not be run.
 fn check<'a>(
     name: &str,
     server: Option<&'a dyn AdminContext>,
@@ -270,13 +269,13 @@ fn check<'a>(
     Ok((command, serving))
 }
 
-/// The ids that `scheme credentials` proves (Java: handleAuthentication).
+/// The ids that the header value `scheme credentials` proves (Java: handleAuthentication).
 fn authenticate(
     server: &dyn AdminContext,
     auth_info: &str,
     request: &HttpAuthRequest<'_>,
 ) -> Result<Vec<Id>, KeeperError> {
-    // As Java splits: empty parts count, but not at the end.
+    // Like Java's split: empty parts count, except at the end.
     let parts: Vec<&str> = auth_info.trim_end_matches(' ').split(' ').collect();
     let (scheme, auth_data) = match parts[..] {
         [scheme] => (scheme, None),
@@ -298,7 +297,7 @@ fn authenticate(
     Ok(ids)
 }
 
-/// Whether the ids have each of the permissions (Java: handleAuthorization).
+/// Checks that the ids have each of the permissions (Java: handleAuthorization).
 fn authorize(
     server: &dyn AdminContext,
     ids: &[Id],

@@ -1,11 +1,11 @@
-//! The AdminServer that is switched off (Java: server/admin/DummyAdminServer.java).
+//! A disabled AdminServer (Java: server/admin/DummyAdminServer.java).
 
 use std::sync::Weak;
 
 use super::admin_server::{AdminServer, AdminServerError};
 use super::command::AdminContext;
 
-/// Does nothing.
+/// An AdminServer that does nothing.
 #[derive(Debug)]
 pub struct DummyAdminServer;
 

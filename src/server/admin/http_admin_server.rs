@@ -1,7 +1,7 @@
-//! Runs commands over HTTP/1.1 (Java: server/admin/JettyAdminServer.java).
+//! Serves admin commands over HTTP/1.1 (Java: server/admin/JettyAdminServer.java).
 //!
-//! Threads: those of the HTTP server, `AdminServer-...`. Locks: one around the reference to the
-//! server that commands are about, never held while a command runs.
+//! Threads: the HTTP server's threads `AdminServer-...`. Locks: one around the reference to the server that the
+//! commands operate on. It is never held while a command runs.
 
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Weak};
@@ -22,27 +22,27 @@ use crate::server::auth::authentication_provider::HttpAuthRequest;
 use crate::server::memory_account::{MemoryAccounts, ReportRoom};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// The logger's name in Java, by which operators find its lines.
+/// The logger's name in Java. Operators search for it.
 const LOG: &str = "org.apache.zookeeper.server.admin.JettyAdminServer";
 
-/// How long a whole request may take where nothing is set.
+/// The default time limit for a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection may be silent, or a request may take, when the setting says "for ever".
+/// The limit that stands for "no limit" in the timeout settings.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The settings `admin.*` of the port.
+/// The `admin.*` settings of the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminServerConfig {
     /// The host or address to listen on.
     pub server_address: String,
-    /// The port to listen on; 0 for any.
+    /// The port to listen on; 0 for any free port.
     pub server_port: u16,
     /// How long a connection may be silent.
     pub idle_timeout: Duration,
-    /// How long a whole request may take, and its answer (`zookeeper.admin.requestTimeout`; not in Java).
+    /// The time limit for a whole request and for its answer (`zookeeper.admin.requestTimeout`; not in Java).
     pub request_timeout: Duration,
-    /// The path of the list of commands; each is below it.
+    /// The URL path of the command list. Each command is one level below it.
     pub command_url: String,
 }
 
@@ -59,10 +59,10 @@ impl Default for AdminServerConfig {
 }
 
 impl AdminServerConfig {
-    /// The settings with Java's defaults.
+    /// Reads the settings, with Java's defaults.
     ///
     /// # Errors
-    /// When one of them is wrong, or asks for TLS.
+    /// When a setting is wrong or asks for TLS.
     pub fn from_properties(properties: &SystemProperties) -> Result<Self, AdminServerError> {
         const PORT: &str = "zookeeper.admin.serverPort";
         const COMMAND_URL: &str = "zookeeper.admin.commandURL";
@@ -107,7 +107,7 @@ impl AdminServerConfig {
     }
 }
 
-/// Runs commands over HTTP.
+/// Serves admin commands over HTTP.
 pub struct HttpAdminServer {
     config: AdminServerConfig,
     clock: Clock,
@@ -116,7 +116,7 @@ pub struct HttpAdminServer {
 }
 
 impl HttpAdminServer {
-    /// Not started, and without a server.
+    /// Creates an AdminServer that is not started and has no ZooKeeper server yet.
     #[must_use]
     pub fn new(config: AdminServerConfig, commands: Commands, clock: Clock) -> Self {
         let handler = Arc::new(CommandServlet {
@@ -128,7 +128,7 @@ impl HttpAdminServer {
         Self { config, clock, handler, http }
     }
 
-    /// The port that is bound, once it is started.
+    /// The bound port, once the server is started.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.http.lock().as_ref().map(|http| http.local_address().port())
@@ -175,7 +175,7 @@ impl AdminServer for HttpAdminServer {
     }
 }
 
-/// Answers requests (Java: JettyAdminServer.CommandServlet).
+/// Handles the HTTP requests (Java: JettyAdminServer.CommandServlet).
 struct CommandServlet {
     command_url: String,
     commands: Commands,
@@ -212,7 +212,7 @@ impl HttpHandler for CommandServlet {
     }
 }
 
-/// An answer that counts with the others until it is sent.
+/// Reserves memory for the answer's text until the answer is sent.
 fn counted(mut response: Response, memory: &Arc<MemoryAccounts>) -> Response {
     if let Content::Bytes(text) = response.content {
         let len = text.len();
@@ -222,7 +222,7 @@ fn counted(mut response: Response, memory: &Arc<MemoryAccounts>) -> Response {
     response
 }
 
-/// A text with its room.
+/// A text together with its memory reservation.
 struct Report {
     text: Cursor<Vec<u8>>,
     _room: ReportRoom,
@@ -256,7 +256,7 @@ impl CommandServlet {
         }
     }
 
-    /// A link to each command.
+    /// A page with a link to each command.
     fn command_links(&self) -> Response {
         let link =
             |name: &str| format!("<a href=\"{}/{name}\">{name}</a>\n<br/>\n", self.command_url);
@@ -269,7 +269,7 @@ impl CommandServlet {
     }
 }
 
-/// The answer of a command as one of HTTP.
+/// Converts a command's answer to an HTTP response.
 fn answer(mut response: CommandResponse) -> Response {
     let (content_type, content) = match response.take_stream().map(stream_outputter::content) {
         Some(Ok(content)) => (stream_outputter::CONTENT_TYPE, content),

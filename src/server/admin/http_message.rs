@@ -1,8 +1,8 @@
-//! Requests and answers of HTTP/1.1 (no Java twin: Jetty's in Java).
+//! Requests and responses of HTTP/1.1 (no Java twin: Jetty's in Java).
 //!
-//! As much of RFC 9112 as scrapers, browsers and curl need: heads with a limit, bodies with a
-//! length or in chunks, `Expect: 100-continue`. What is ambiguous is refused and the connection
-//! closed.
+//! This implements the part of RFC 9112 that scrapers, browsers and curl need: request heads of limited size,
+//! bodies with a length or in chunks, and `Expect: 100-continue`. Ambiguous requests are refused and their
+//! connection is closed.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
@@ -10,42 +10,42 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 
-/// The longest head of a request, in bytes; Jetty's limit.
+/// The longest request head, in bytes. This is Jetty's limit.
 pub const MAX_HEAD: usize = 8 * 1024;
 
-/// A status of an answer.
+/// The status code of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
 impl Status {
-    /// Done.
+    /// The request succeeded.
     pub const OK: Self = Self(200);
-    /// The request cannot be understood.
+    /// The request is malformed.
     pub const BAD_REQUEST: Self = Self(400);
-    /// Who asks must say who he is.
+    /// The client must authenticate.
     pub const UNAUTHORIZED: Self = Self(401);
-    /// Who asks may not.
+    /// The client has no permission.
     pub const FORBIDDEN: Self = Self(403);
-    /// There is nothing of that name.
+    /// The path does not exist.
     pub const NOT_FOUND: Self = Self(404);
-    /// Not in this way.
+    /// The method is not allowed for this path.
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
-    /// Nothing came for too long.
+    /// The client sent nothing for too long.
     pub const REQUEST_TIMEOUT: Self = Self(408);
-    /// Not again so soon.
+    /// The client must wait before it repeats the request.
     pub const TOO_MANY_REQUESTS: Self = Self(429);
-    /// The head of the request is too long.
+    /// The request head is too long.
     pub const HEADERS_TOO_LARGE: Self = Self(431);
-    /// The server has failed.
+    /// The server failed.
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
-    /// Nobody knows how.
+    /// The method or coding is not supported.
     pub const NOT_IMPLEMENTED: Self = Self(501);
-    /// Not now.
+    /// The request cannot be served now.
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
-    /// Not this version of HTTP.
+    /// The version of HTTP is not supported.
     pub const VERSION_NOT_SUPPORTED: Self = Self(505);
 
-    /// The words for it.
+    /// The reason phrase of the status line.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self.0 {
@@ -70,18 +70,18 @@ impl Status {
 /// Why a request cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The client has closed, or sent nothing before its time was up.
+    /// The client closed the connection or sent nothing in time.
     #[error("no request came")]
     Closed,
-    /// The request is answered with this status and the connection closed.
+    /// The server answers with this status and closes the connection.
     #[error("{}: {what}", status.reason())]
     Refused {
-        /// The answer.
+        /// The status of the answer.
         status: Status,
-        /// What is wrong with it.
+        /// What is wrong with the request.
         what: &'static str,
     },
-    /// The connection has failed.
+    /// The connection failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -93,20 +93,20 @@ const fn refused(status: Status, what: &'static str) -> RequestError {
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The method, in upper case as it came.
+    /// The method, unchanged.
     pub method: String,
-    /// The path, decoded, without the query.
+    /// The decoded path, without the query.
     pub path: String,
-    /// Names and values of the query, decoded, in order.
+    /// Decoded names and values of the query, in order.
     pub query: Vec<(String, String)>,
-    /// Names, in lower case, and values of the headers, in order.
+    /// The headers in order. Names are in lower case.
     pub headers: Vec<(String, String)>,
-    /// Whether it is HTTP/1.1, and not 1.0.
+    /// Whether the request uses HTTP/1.1 rather than 1.0.
     pub is_http_1_1: bool,
 }
 
 impl Head {
-    /// Reads a head. An empty line before it is left out.
+    /// Reads a head. Empty lines before it are skipped.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -150,7 +150,7 @@ impl Head {
         if method.is_empty() || method.contains(|byte: char| !is_token(byte)) {
             return Err(refused(Status::BAD_REQUEST, "the method is no word"));
         }
-        // A proxy's form has the host in it.
+        // A request to a proxy contains the host.
         let target = match target.strip_prefix("http://").or(target.strip_prefix("https://")) {
             Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
             None => target,
@@ -169,19 +169,19 @@ impl Head {
         })
     }
 
-    /// The first header of that name, given in lower case.
+    /// The first header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first value of a name in the query.
+    /// The first query parameter with this name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the connection ends with the answer.
+    /// Whether the client wants the connection closed after the answer.
     #[must_use]
     pub fn wants_close(&self) -> bool {
         let connection = self.header("connection").unwrap_or_default();
@@ -190,10 +190,10 @@ impl Head {
         says("close") || (!self.is_http_1_1 && !says("keep-alive"))
     }
 
-    /// How the body is framed.
+    /// How the end of the body is marked.
     ///
     /// # Errors
-    /// When the headers do not agree on that.
+    /// When the headers contradict each other, or the coding is not supported.
     pub fn body_framing(&self) -> Result<Framing, RequestError> {
         let values = |name: &'static str| {
             self.headers.iter().filter(move |(other, _)| other == name).map(|(_, value)| value)
@@ -226,7 +226,7 @@ impl Head {
     }
 }
 
-/// Appends a line with its end.
+/// Appends a line, including its line end.
 fn read_line(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<(), RequestError> {
     loop {
         let is_first = bytes.is_empty();
@@ -258,7 +258,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Whether a method or the name of a header may contain it.
+/// Whether the character is allowed in a method or header name.
 const fn is_token(character: char) -> bool {
     character.is_ascii_alphanumeric()
         || matches!(
@@ -280,7 +280,7 @@ const fn is_token(character: char) -> bool {
         )
 }
 
-/// The text with `%xx` replaced by bytes; wrong ones stay as they are.
+/// Replaces each `%xx` by its byte. Malformed escapes stay as they are.
 fn percent_decoded(text: &str, plus_is_blank: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -305,37 +305,37 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// How the end of a body is known.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// After so many bytes.
+    /// The body has this many bytes.
     Length(u64),
-    /// With an empty chunk.
+    /// An empty chunk ends the body.
     Chunked,
 }
 
-/// The body of a request. Tells a client that waits for it to go on when it is first read.
+/// The body of a request. The first read sends `100 Continue` to a client that waits for it.
 pub struct Body<R, W> {
     input: R,
-    /// Where to tell the client to go on; taken when that is done or nobody waits for it.
+    /// Where `100 Continue` is written; `None` once it is sent, or if the client does not wait for it.
     go_on: Option<W>,
     state: BodyState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyState {
-    /// So many bytes of the body, or of the current chunk, are left.
+    /// This many bytes of the body, or of the current chunk, are left.
     Left {
         bytes: u64,
         chunked: bool,
     },
-    /// The next line is the length of a chunk.
+    /// The next line holds the length of a chunk.
     ChunkSize,
     Done,
 }
 
 impl<R: BufRead, W: Write> Body<R, W> {
-    /// `go_on` is where a client waits for `100 Continue`, if it does.
+    /// Creates a body. `go_on` is the connection to a client that waits for `100 Continue`, if it does.
     pub const fn new(input: R, framing: Framing, go_on: Option<W>) -> Self {
         let state = match framing {
             Framing::Length(0) => BodyState::Done,
@@ -345,14 +345,15 @@ impl<R: BufRead, W: Write> Body<R, W> {
         Self { input, go_on, state }
     }
 
-    /// Whether all of it was read.
+    /// Whether the whole body has been read.
     pub fn is_done(&self) -> bool {
         self.state == BodyState::Done
     }
 
-    /// Reads what is left, up to `limit` bytes; true when that was all.
+    /// Reads and discards up to `limit` bytes; true if the body ended within them.
     pub fn drain(&mut self, limit: u64) -> bool {
-        // A client that still waits for a word sends its body, or not: the connection has to end.
+        // A client that still waits for `100 Continue` may or may not send its body, so the connection cannot
+        // be reused.
         if self.go_on.is_some() {
             return self.is_done();
         }
@@ -360,7 +361,7 @@ impl<R: BufRead, W: Write> Body<R, W> {
         drained.is_ok() && self.is_done()
     }
 
-    /// Reads the length of the next chunk; behind the last one, the rest of the body.
+    /// Reads the length of the next chunk. After the last chunk, reads the trailers.
     fn next_chunk(&mut self) -> io::Result<()> {
         let line = self.line()?;
         let digits = line.split(';').next().unwrap_or_default().trim();
@@ -425,32 +426,33 @@ impl<R: BufRead, W: Write> Read for Body<R, W> {
     }
 }
 
-/// What is sent.
+/// The body of a response.
 pub enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// So many bytes from there.
+    /// A stream with this many bytes.
     Stream(Box<dyn Read + Send>, u64),
 }
 
-/// An answer.
+/// A response.
 pub struct Response {
     /// The status.
     pub status: Status,
-    /// Further headers. Date, length and connection are added.
+    /// Additional headers. The date, the length and the connection header are added when the response is
+    /// written.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub content: Content,
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     #[must_use]
     pub const fn empty(status: Status) -> Self {
         Self { status, headers: Vec::new(), content: Content::Bytes(Vec::new()) }
     }
 
-    /// A text of some type.
+    /// A text with the given content type.
     #[must_use]
     pub fn text(status: Status, content_type: &str, text: String) -> Self {
         Self {
@@ -460,7 +462,7 @@ impl Response {
         }
     }
 
-    /// A page that says what is wrong.
+    /// An HTML page that describes an error.
     #[must_use]
     pub fn error_page(status: Status, what: &str) -> Self {
         let escaped = what.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -474,8 +476,8 @@ impl Response {
         Self::text(status, "text/html;charset=utf-8", text)
     }
 
-    /// The answer to methods other than GET, HEAD and POST, as Java's servlets give it; none for
-    /// those three.
+    /// The response to methods other than GET, HEAD and POST, as Java's servlets give it; `None` for those
+    /// three.
     #[must_use]
     pub fn to_other_method(method: &str) -> Option<Self> {
         match method {
@@ -496,11 +498,10 @@ impl Response {
         self
     }
 
-    /// Sends it. `head_only` leaves the body out.
+    /// Writes the response. `head_only` leaves the body out.
     ///
     /// # Errors
-    /// When the connection, or what the body is read from, fails; the connection must be closed
-    /// then.
+    /// When the connection or the source of the body fails. The connection must then be closed.
     pub fn write(
         self,
         output: &mut impl Write,
@@ -515,7 +516,7 @@ impl Response {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status.0, self.status.reason());
         head += &format!("Date: {}\r\n", http_date(now_wall_ms));
         for (name, value) in &self.headers {
-            // A value must not begin another header.
+            // Line ends are replaced, so that a value cannot start another header.
             head += &format!("{name}: {}\r\n", value.replace(['\r', '\n'], " "));
         }
         head += &format!("Content-Length: {length}\r\n");
@@ -537,13 +538,13 @@ impl Response {
     }
 }
 
-/// A point in time as headers have it.
+/// A point in time in the format of HTTP headers.
 fn http_date(wall_ms: i64) -> String {
     let time = Timestamp::from_millisecond(wall_ms).unwrap_or_default();
     strtime::format("%a, %d %b %Y %H:%M:%S GMT", time).unwrap_or_default()
 }
 
-/// A request as a handler gets it.
+/// The request that a handler receives.
 pub struct Request<'a> {
     /// The head.
     pub head: &'a Head,

@@ -1,13 +1,14 @@
-//! A small HTTP server (no Java twin: Jetty's place), for the AdminServer and for metrics.
+//! A small HTTP server for the AdminServer and for metrics (no Java twin: Jetty's place).
 //!
-//! Threads: `<name>-acceptor`, which takes connections from the system's queue and no more; `<name>-starter`, which starts
-//! a thread for each, `<name>-<address>`. Locks: that of the connections without a thread, and that of the others, each
-//! for a moment. Whoever starts a server calls [`HttpServer::shutdown`], which returns when all of its threads are gone.
+//! Threads: `<name>-acceptor` accepts connections and queues them. `<name>-starter` starts a thread
+//! `<name>-<address>` for each queued connection. Locks: one for the queue and one for the table of
+//! connections, each held only briefly. The owner calls [`HttpServer::shutdown`], which returns when all
+//! threads have ended.
 //!
-//! There are only so many connections. A client has a limited time for a whole request, and for
-//! taking the answer; and when there is no room for a newcomer, the connection goes that has let the
-//! server wait longest, of a crowd of one address first. Addresses take turns in getting a thread, so that nobody waits
-//! behind a crowd.
+//! The number of connections is limited, and so are the times for a whole request and for reading the answer.
+//! When all places are taken, a newcomer replaces the connection that has kept the server waiting longest;
+//! connections from the address with the most of them go first. Addresses take turns in getting a thread, so
+//! that a single client does not wait behind a crowd.
 
 mod connections;
 
@@ -40,51 +41,51 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
-/// Connections that have come and have no thread yet; of more, those of a crowd are closed.
+/// The longest queue of connections without a thread. Beyond that, connections of the largest crowd are closed.
 const MAX_ARRIVALS: usize = 128;
-/// The stack of a connection's thread, in bytes: a command runs on it.
+/// The stack size of a connection's thread, in bytes. Commands run on that thread.
 const STACK: usize = 1 << 20;
-/// What of a body is read when its handler did not, before the connection is given up, in bytes.
+/// How much of a body that the handler left unread is read before the connection is closed, in bytes.
 const DRAIN_LIMIT: u64 = 64 * 1024;
-/// How long the acceptor waits when it cannot accept, for instance without file descriptors.
+/// How long the acceptor waits after a failed accept, for instance when there are no file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What a long body or answer must keep up at least, in bytes a second, to get the time that it needs.
+/// A long body or answer at this rate, in bytes per second, is not cut off by its time limit.
 const MIN_RATE: u64 = 64 * 1024;
-/// How often the log says that there were too many connections, in ms.
+/// The minimum time between two log lines about too many connections, in ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// How much time clients have.
+/// The time limits for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpTimeouts {
     /// How long a connection may be silent.
     pub idle: Duration,
-    /// How long a request may take from its first byte on, and how long an answer may; longer ones
-    /// may take longer by their length.
+    /// How long a request may take from its first byte on, and how long sending an answer may take. Long ones
+    /// get more time according to `min_rate`.
     pub request: Duration,
-    /// What a long request or answer must keep up, in bytes a second.
+    /// The rate, in bytes per second, at which a long request or answer is not cut off.
     pub min_rate: u64,
 }
 
 impl HttpTimeouts {
-    /// The two times with the usual rate.
+    /// Creates limits with the default rate.
     #[must_use]
     pub const fn new(idle: Duration, request: Duration) -> Self {
         Self { idle, request, min_rate: MIN_RATE }
     }
 }
 
-/// Answers requests.
+/// Handles requests.
 pub trait HttpHandler: Send + Sync {
-    /// The answer to a request. `HEAD` is to be answered as `GET`: the body is not sent.
+    /// Answers a request. `HEAD` must be answered like `GET`; the server leaves the body out.
     fn handle(&self, request: &mut Request<'_>) -> Response;
 }
 
-/// A server that accepts connections.
+/// A server that listens on one port.
 pub struct HttpServer {
     shared: Arc<Shared>,
     local_address: SocketAddr,
-    /// Keeps the port; shut down to wake the acceptor.
+    /// The listening socket. Shutting it down wakes the acceptor.
     listener: Arc<TcpListener>,
     running: RankedMutex<Option<Running>>,
 }
@@ -95,7 +96,7 @@ struct Running {
     starter: JoinHandle<()>,
 }
 
-/// A connection that has come, and from where.
+/// An accepted connection and its remote address.
 type Arrival = (TcpStream, SocketAddr);
 
 struct Shared {
@@ -105,16 +106,17 @@ struct Shared {
     handler: Arc<dyn HttpHandler>,
     arrivals: RankedMutex<FairQueue<Arrival>>,
     connections: RankedMutex<Connections>,
-    /// Requests that clients were given the time for, so far.
+    /// The number of turns given out so far. The server gives a connection a turn when it starts to wait for a
+    /// request.
     turns: AtomicU64,
     full: RateLogger,
 }
 
-/// A connection's socket, which tells what it waits for. Only a hint follows from it.
+/// The socket of a connection. It records what the connection waits for, which is only used as a hint.
 struct ClientStream<'a> {
     stream: DeadlineStream<'a>,
     activity: &'a Activity,
-    /// What came first, for the log.
+    /// The first bytes that the client sent, for the log.
     first: Option<[u8; 4]>,
 }
 
@@ -142,11 +144,11 @@ impl Write for ClientStream<'_> {
 }
 
 impl HttpServer {
-    /// Binds the port and begins to accept. `host` may be a name, an address, or `0.0.0.0` for all
-    /// addresses of both families, as in Java; port 0 is any.
+    /// Binds the port and starts to accept. `host` is a name, an address, or `0.0.0.0` for all addresses of
+    /// both families, as in Java. Port 0 is any free port.
     ///
     /// # Errors
-    /// When the host is not known, the port cannot be had, or the system has no room for a thread.
+    /// When the host is unknown, the port cannot be bound, or a thread cannot be started.
     pub fn start(
         name: &str,
         host: &str,
@@ -172,7 +174,7 @@ impl HttpServer {
             turns: AtomicU64::new(0),
         });
         let (stop, stopped) = bounded(0);
-        // One word tells of any number of arrivals.
+        // A single message announces any number of arrivals.
         let (has_come, come) = bounded(1);
         let starter = {
             let shared = Arc::clone(&shared);
@@ -202,14 +204,13 @@ impl HttpServer {
         })
     }
 
-    /// The address that is bound.
+    /// The bound address.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Closes the port and all connections and waits for the threads; a second call finds nothing
-    /// to do.
+    /// Closes the port and all connections, and waits for the threads. A second call does nothing.
     pub fn shutdown(&self) {
         let Some(Running { stop, acceptor, starter }) = self.running.lock().take() else { return };
         drop(stop);
@@ -232,7 +233,7 @@ impl HttpServer {
     }
 }
 
-/// The acceptor's thread.
+/// The body of the acceptor thread.
 fn accept(
     shared: &Shared,
     listener: &TcpListener,
@@ -248,7 +249,7 @@ fn accept(
                 if let Some((stream, remote)) = shared.enqueue(arrival) {
                     shared.log_error(shared.refuse(&stream), remote);
                 }
-                // It may have been told already, or have ended by a panic.
+                // A message may be pending already, or the starter may have ended with a panic.
                 let _told = has_come.try_send(());
             }
             Err(_) if stopped.try_recv() == Err(TryRecvError::Disconnected) => return,
@@ -262,7 +263,7 @@ fn accept(
     }
 }
 
-/// The body of the thread that starts those of the connections.
+/// The body of the starter thread.
 fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
     while come.recv().is_ok() {
         loop {
@@ -275,7 +276,8 @@ fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
 }
 
 impl Shared {
-    /// The connection waits for its thread. Gives one that there is no room for, this or one of a crowd.
+    /// Queues a connection for the starter. Returns a connection that must be refused: this one or one of a
+    /// crowd.
     fn enqueue(&self, arrival: Arrival) -> Option<Arrival> {
         let is_last = Descriptors::now().is_one_of_the_last(&arrival.0);
         let ip = arrival.1.ip();
@@ -299,7 +301,7 @@ impl Shared {
         }
     }
 
-    /// Has a thread serve the connection.
+    /// Starts a thread that serves the connection, or refuses the connection.
     fn open(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
         stream.set_read_timeout(Some(self.timeouts.idle))?;
         stream.set_write_timeout(Some(self.timeouts.idle))?;
@@ -332,7 +334,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Enters a connection into the table; `None` when there is no room for it.
+    /// Enters a connection into the table; `None` if there is no place for it.
     fn register(&self, newcomer: Connection) -> Option<u64> {
         let registered = self.connections.lock().register(newcomer);
         let Registered { id, were_full } = registered?;
@@ -347,12 +349,12 @@ impl Shared {
         Some(id)
     }
 
-    /// The client is waited for from now on.
+    /// Gives the connection the next turn: from now on the server waits for its client.
     fn takes_turn(&self, activity: &Activity) {
         activity.turn.store(self.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Answers requests until one side has enough.
+    /// Answers requests until the client or the server ends the connection.
     fn serve(&self, stream: &TcpStream, activity: &Activity, remote: SocketAddr) {
         let timed = || {
             let HttpTimeouts { idle, min_rate, .. } = self.timeouts;
@@ -364,7 +366,7 @@ impl Shared {
         loop {
             input.get_mut().stream.begin_with_first_byte(self.timeouts.request);
             match self.serve_one(&mut input, &mut output, remote) {
-                // Its first turn it has from when it was accepted, however late the thread begins.
+                // The first turn was given when the connection got its place, however late this thread starts.
                 Ok(true) => self.takes_turn(activity),
                 Ok(false) | Err(RequestError::Closed) => break,
                 Err(RequestError::Refused { status, what }) => {
@@ -382,7 +384,7 @@ impl Shared {
                     }
                     let page = Response::error_page(status, what);
                     output.stream.begin(Deadline::after(self.timeouts.request));
-                    // The client may be gone; the connection ends either way.
+                    // The client may be gone. The connection is closed either way.
                     let _sent = page.write(&mut output, self.clock.wall_ms(), true, false);
                     break;
                 }
@@ -395,7 +397,7 @@ impl Shared {
         let _closed = stream.shutdown(Shutdown::Both); // it may be closed already
     }
 
-    /// Whether the connection stays.
+    /// Reads and answers one request. Returns whether the connection stays open.
     fn serve_one(
         &self,
         input: &mut BufReader<ClientStream<'_>>,
@@ -419,7 +421,8 @@ impl Shared {
     }
 }
 
-/// A connection in the table, as long as its thread serves it, however that ends.
+/// An entry in the table of connections. Dropping it, even after a panic, removes the connection from the
+/// table.
 struct OpenConnection {
     shared: Arc<Shared>,
     id: u64,
@@ -439,7 +442,7 @@ mod tests {
     use super::*;
     use crate::common::time::{self, SystemClock};
 
-    /// Answers with what it was asked.
+    /// A handler that answers with the request.
     struct Echo;
 
     impl HttpHandler for Echo {
@@ -547,7 +550,7 @@ mod tests {
         server.shared.connections.lock().open.len()
     }
 
-    /// Whether there is none any more, soon.
+    /// Waits until all connections are closed; false after a time limit.
     fn all_are_gone(server: &HttpServer) -> bool {
         let (_never, pause) = bounded::<()>(0);
         let end = time::now() + LONG;
@@ -563,7 +566,7 @@ mod tests {
         let mut slow = TcpStream::connect(server.local_address()).unwrap();
         slow.write_all(b"POST /b HTTP/1.1\r\nContent-Length: 9999\r\n\r\n").unwrap();
         let started = time::now();
-        // An error when the server has closed.
+        // The write fails once the server has closed the connection.
         while slow.write_all(b"x").is_ok() && started.elapsed() < LONG {
             let (_never, pause) = bounded::<()>(0);
             let _a_moment = pause.recv_timeout(Duration::from_millis(20));

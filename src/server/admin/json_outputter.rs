@@ -1,18 +1,18 @@
-//! Answers as JSON (Java: server/admin/JsonOutputter.java, and the library behind it).
+//! Formats answers as JSON (Java: server/admin/JsonOutputter.java, and the library behind it).
 //!
-//! The text is laid out as Java's library does it with indentation on, so that it can be compared:
-//! a blank on both sides of a colon, lists on one line but for the objects in them.
+//! The layout is that of Java's library with indentation enabled, so that answers can be compared byte by byte:
+//! a blank on both sides of a colon, and lists on one line except for objects in them.
 
 use super::command_response::CommandResponse;
 use crate::metrics::metric_value::{MetricValue, java_double};
 
-/// The type of the text.
+/// The content type of the answer.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// A value of JSON.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
-    /// Nothing.
+    /// The value `null`.
     Null,
     /// True or false.
     Bool(bool),
@@ -29,12 +29,12 @@ pub enum Json {
 }
 
 impl Json {
-    /// An object of these names.
+    /// Creates an object from names and values.
     pub fn object<const N: usize>(entries: [(&str, Self); N]) -> Self {
         Self::Object(entries.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    /// The text; `level` is how many objects it stands in.
+    /// Appends the text; `level` is the number of objects around it.
     fn write(&self, out: &mut String, level: usize) {
         match self {
             Self::Null => *out += "null",
@@ -153,7 +153,7 @@ fn write_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// The answer of a command as text.
+/// The answer of a command as JSON text.
 #[must_use]
 pub fn output(response: &CommandResponse) -> String {
     let mut text = String::new();

@@ -1,17 +1,17 @@
-//! Answers as they stand in a file (Java: server/admin/StreamOutputter.java).
+//! Sends a file unchanged as an answer (Java: server/admin/StreamOutputter.java).
 
 use std::fs::File;
 use std::io;
 
 use super::http_message::Content;
 
-/// The type of the bytes.
+/// The content type of the answer.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// The file's bytes, as many as it has now.
+/// The file's bytes, up to its current length.
 ///
 /// # Errors
-/// When the file cannot be asked how long it is.
+/// When the file's length cannot be read.
 pub fn content(file: File) -> io::Result<Content> {
     let length = file.metadata()?.len();
     Ok(Content::Stream(Box::new(file), length))

@@ -1,7 +1,8 @@
 //! The ids of a connection (Java: ServerCnxn's authInfo).
 //!
-//! Threads: the connection's thread adds, anybody reads. Locks: its own (`Rank::Leaf`), for a few instructions. Readers get a
-//! shared list that no later change touches: a request keeps the ids that were there when it came.
+//! Threads: the connection's thread adds ids, and any thread reads them. Locks: its own (`Rank::Leaf`), held
+//! briefly. Readers get a shared list that later changes do not affect, so a request keeps the ids that the
+//! connection had when the request arrived.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,31 +11,31 @@ use super::ip_authentication_provider;
 use crate::data::Id;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// Who a client is.
+/// The ids of a client.
 #[derive(Debug)]
 pub struct AuthInfo {
     ids: RankedMutex<Arc<[Id]>>,
 }
 
 impl AuthInfo {
-    /// The ids that a new connection has: where it comes from.
+    /// The ids of a new connection: its address.
     #[must_use]
     pub fn of_address(ip: IpAddr) -> Self {
         Self::of_ids([ip_authentication_provider::id_of(ip)])
     }
 
-    /// These ids.
+    /// Creates the value with these ids.
     pub fn of_ids(ids: impl IntoIterator<Item = Id>) -> Self {
         Self { ids: RankedMutex::new(Rank::Leaf, "AuthInfo", ids.into_iter().collect()) }
     }
 
-    /// All ids, in the order in which they came.
+    /// All ids, in the order in which they were added.
     #[must_use]
     pub fn ids(&self) -> Arc<[Id]> {
         Arc::clone(&self.ids.lock())
     }
 
-    /// Adds an id; one that is there already is not added again.
+    /// Adds an id, unless the connection already has it.
     pub fn add(&self, id: Id) {
         let mut ids = self.ids.lock();
         if !ids.contains(&id) {
@@ -42,7 +43,7 @@ impl AuthInfo {
         }
     }
 
-    /// Removes an id; false when it was not there.
+    /// Removes an id; false if the connection does not have it.
     pub fn remove(&self, id: &Id) -> bool {
         let mut ids = self.ids.lock();
         let was_there = ids.contains(id);

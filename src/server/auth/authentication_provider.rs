@@ -1,7 +1,8 @@
-//! What a scheme of authentication can do (Java: server/auth/AuthenticationProvider.java).
+//! The interface of an authentication scheme (Java: server/auth/AuthenticationProvider.java).
 //!
-//! Threads: called by connections' threads and by the request processors; a provider is shared and guards its own state.
-//! Locks: a provider that looks into the tree takes the tree's lock for as long as it copies what it needs.
+//! Threads: connection threads and the request processors call a provider, which is shared and guards its own
+//! state.
+//! Locks: a provider that reads the data tree takes the tree's lock while it copies what it needs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,46 +11,47 @@ use crate::data::Id;
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 
-/// What a provider sees of a connection (Java: ServerCnxn).
+/// The view of a connection that providers use (Java: ServerCnxn).
 pub trait AuthConnection {
     /// The client's address.
     fn remote_ip(&self) -> Option<IpAddr>;
 
-    /// The session, 0 before there is one.
+    /// The session; 0 before the session exists.
     fn session_id(&self) -> SessionId;
 
-    /// Gives the connection another id; one that it has already is not added again.
+    /// Adds an id to the connection, unless it already has it.
     fn add_auth_info(&self, id: Id);
 }
 
-/// What a provider sees of a request to the admin server (Java: HttpServletRequest).
+/// The view of an AdminServer request that providers use (Java: HttpServletRequest).
 #[derive(Clone, Copy, Debug)]
 pub struct HttpAuthRequest<'a> {
-    /// The address of whoever has connected.
+    /// The address of the HTTP client.
     pub remote_ip: IpAddr,
-    /// The header `X-Forwarded-For`, when the request has one.
+    /// The header `X-Forwarded-For`, if the request has one.
     pub x_forwarded_for: Option<&'a str>,
 }
 
-/// How an attempt to authenticate ended (Java: KeeperException.Code, of which only these mean different things).
+/// The result of an authentication attempt (Java: KeeperException.Code, of which only these values are
+/// distinguished).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthOutcome {
-    /// The credentials are good.
+    /// The credentials are valid.
     Accepted,
-    /// They are not: the client is told so, and the connection is closed.
+    /// The credentials are invalid. The client gets an error, and the connection is closed.
     Refused,
-    /// The client has come to the wrong place: the connection is closed without a word, so that the client tries another
-    /// server. An answer would end the client's session.
+    /// The client wants another ensemble. The connection is closed without an answer, so that the client tries
+    /// another server. An error would end the client's session.
     WrongEnsemble,
 }
 
-/// One scheme.
+/// An authentication scheme.
 pub trait AuthenticationProvider: Send + Sync + fmt::Debug {
     /// The scheme's name, as in [`Id::scheme`].
     fn scheme(&self) -> &'static str;
 
-    /// Looks at the credentials of an auth packet and gives the connection the ids that they prove. `None` is jute's
-    /// null.
+    /// Checks the credentials of an auth packet and adds the ids that they prove to the connection. `None` is
+    /// jute's null.
     fn handle_authentication(
         &self,
         cnxn: &dyn AuthConnection,
@@ -59,7 +61,7 @@ pub trait AuthenticationProvider: Send + Sync + fmt::Debug {
     /// The ids that the credentials of an admin command prove.
     ///
     /// # Errors
-    /// [`KeeperError::AuthFailed`] when they prove nothing, and for schemes that know no admin commands.
+    /// [`KeeperError::AuthFailed`] when they prove nothing, or the scheme does not support admin commands.
     fn handle_http_authentication(
         &self,
         _request: &HttpAuthRequest<'_>,
@@ -68,16 +70,17 @@ pub trait AuthenticationProvider: Send + Sync + fmt::Debug {
         Err(KeeperError::AuthFailed)
     }
 
-    /// Whether an ACL entry means this id.
+    /// Whether the id matches an ACL entry.
     fn matches(&self, id: &str, acl_expr: &str) -> bool;
 
-    /// Whether ids of this scheme say who has created a node: they stand in for `auth` in an ACL. An address does not.
+    /// Whether an id of this scheme identifies a user, so that it replaces `auth` in an ACL. An address does
+    /// not.
     fn is_authenticated(&self) -> bool;
 
-    /// Whether an ACL entry may have this id.
+    /// Whether an ACL entry may contain this id.
     fn is_valid(&self, id: &str) -> bool;
 
-    /// The part of an id that is no secret, for logs and `whoAmI`.
+    /// The part of an id that is not secret, for logs and `whoAmI`.
     fn user_name<'a>(&self, id: &'a str) -> &'a str {
         id
     }

@@ -1,7 +1,7 @@
 //! Scheme `digest`: a user and a password (Java: server/auth/DigestAuthenticationProvider.java).
 //!
-//! The id is the user, a colon and the base64 form of the hash of `user:password`. The credentials of an auth packet are
-//! read as UTF-8, as Java 18 and later do; before, Java used the platform's own character set.
+//! The id is the user, a colon, and the base64 form of the hash of `user:password`. The credentials in an auth
+//! packet are read as UTF-8, like Java 18 and later. Older versions of Java used the platform's character set.
 
 use std::fmt;
 
@@ -20,17 +20,17 @@ use crate::keeper_exception::KeeperError;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.auth.DigestAuthenticationProvider";
 
-/// The scheme of passwords.
+/// The scheme for passwords.
 pub const SCHEME: &str = "digest";
 
-/// The scheme of an id that no ACL stops.
+/// The scheme of ids that bypass all ACLs.
 pub const SUPER_SCHEME: &str = "super";
 
 const DIGEST_ALGORITHM: &str = "zookeeper.DigestAuthenticationProvider.digestAlg";
 const SUPER_DIGEST: &str = "zookeeper.DigestAuthenticationProvider.superDigest";
 const ENABLED: &str = "zookeeper.DigestAuthenticationProvider.enabled";
 
-/// How passwords are hashed. The names are those of Java's MessageDigest, in any case.
+/// The hash of passwords. The names are those of Java's MessageDigest, ignoring case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DigestAlgorithm {
     /// `SHA1`, `SHA-1` and `SHA`.
@@ -58,11 +58,11 @@ pub enum DigestAlgorithm {
     Sha3Of512,
 }
 
-/// The names that a setting may have, for its error message.
+/// The accepted names, for the error message.
 const ALGORITHM_NAMES: &str = "SHA1, SHA-224, SHA-256, SHA-384, SHA-512, SHA-512/224, SHA-512/256, \
                                SHA3-224, SHA3-256, SHA3-384, SHA3-512";
 
-/// A hash that this server does not know.
+/// A hash that this server does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "don't support this ACL digest algorithm: {0} ({DIGEST_ALGORITHM}); it can be one of \
@@ -74,10 +74,10 @@ pub struct UnknownDigestAlgorithm(
 );
 
 impl DigestAlgorithm {
-    /// The algorithm of Java's name.
+    /// The algorithm with this Java name.
     ///
     /// # Errors
-    /// When it is none of those above.
+    /// When the name is not listed above.
     pub fn from_name(name: &str) -> Result<Self, UnknownDigestAlgorithm> {
         Ok(match name.to_ascii_uppercase().as_str() {
             "SHA1" | "SHA-1" | "SHA" => Self::Sha1,
@@ -111,7 +111,7 @@ impl DigestAlgorithm {
         }
     }
 
-    /// The id of `user:password` (Java: generateDigest).
+    /// The id for `user:password` (Java: generateDigest).
     #[must_use]
     pub fn generate_digest(self, id_password: &str) -> String {
         let user = id_password.split(':').next().unwrap_or_default();
@@ -120,7 +120,7 @@ impl DigestAlgorithm {
     }
 }
 
-/// Passwords.
+/// The provider of the scheme `digest`.
 #[derive(Clone, Default)]
 pub struct DigestAuthenticationProvider {
     algorithm: DigestAlgorithm,
@@ -128,16 +128,17 @@ pub struct DigestAuthenticationProvider {
 }
 
 impl DigestAuthenticationProvider {
-    /// A provider that hashes with `algorithm`; who proves the id `super_digest` may do everything.
+    /// Creates a provider that hashes with `algorithm`. A client that proves the id `super_digest` becomes the
+    /// super user.
     #[must_use]
     pub fn new(algorithm: DigestAlgorithm, super_digest: Option<String>) -> Self {
         Self { algorithm, super_digest }
     }
 
-    /// The provider of the settings `zookeeper.DigestAuthenticationProvider.*`.
+    /// Creates the provider from the settings `zookeeper.DigestAuthenticationProvider.*`.
     ///
     /// # Errors
-    /// When the setting names a hash that is not known.
+    /// When the setting names an unknown hash.
     pub fn from_properties(properties: &SystemProperties) -> Result<Self, UnknownDigestAlgorithm> {
         let name = properties.get(DIGEST_ALGORITHM).unwrap_or("SHA1");
         let algorithm = DigestAlgorithm::from_name(name)?;
@@ -145,7 +146,7 @@ impl DigestAuthenticationProvider {
         Ok(Self::new(algorithm, properties.get(SUPER_DIGEST).map(str::to_owned)))
     }
 
-    /// Whether the scheme is there without being asked for (Java: isEnabled).
+    /// Whether the scheme is enabled. It is enabled by default (Java: isEnabled).
     #[must_use]
     pub fn is_enabled(properties: &SystemProperties) -> bool {
         let enabled = properties.bool_or(ENABLED, true);
@@ -153,7 +154,7 @@ impl DigestAuthenticationProvider {
         enabled
     }
 
-    /// How it hashes.
+    /// The hash algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
@@ -170,7 +171,7 @@ impl DigestAuthenticationProvider {
     }
 }
 
-/// Without the super user's digest: it is a secret.
+/// Omits the super user's digest, which is a secret.
 impl fmt::Debug for DigestAuthenticationProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DigestAuthenticationProvider")
@@ -213,7 +214,8 @@ impl AuthenticationProvider for DigestAuthenticationProvider {
         true
     }
 
-    /// A user and a hash. Colons at the end do not count, as Java's `split` drops what is empty there.
+    /// A valid id is a user and a hash. Colons at the end do not count, because Java's `split` drops empty
+    /// parts there.
     fn is_valid(&self, id: &str) -> bool {
         let parts = id.trim_end_matches(':').split(':').count();
         parts == 2
@@ -229,7 +231,7 @@ mod tests {
     use super::super::server_authentication_provider::fakes::Fake;
     use super::*;
 
-    /// Made by Java's DigestAuthenticationProvider.main.
+    /// The digests come from Java's DigestAuthenticationProvider.main.
     #[test]
     fn digests_are_those_of_java() {
         for (algorithm, id_password, digest) in [

@@ -1,8 +1,8 @@
-//! Scheme `ensemble`: whether the client has found the ensemble that it looks for (Java:
-//! server/auth/EnsembleAuthenticationProvider.java).
+//! Scheme `ensemble`: checks that the client connected to the ensemble that it wants
+//! (Java: server/auth/EnsembleAuthenticationProvider.java).
 //!
-//! Proves no id and stands in no ACL. A wrong name closes the connection without an answer: the client then tries its next
-//! server, where an error would end its session.
+//! It proves no id and occurs in no ACL. A wrong name closes the connection without an answer, so that the
+//! client tries its next server. An error would end the client's session.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,24 +21,24 @@ use crate::common::zk_config::SystemProperties;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
 
-/// The scheme of ensemble names.
+/// The scheme for ensemble names.
 pub const SCHEME: &str = "ensemble";
 
 const ENSEMBLE_NAMES: &str = "zookeeper.ensembleAuthName";
 
-/// A failure is logged at most once in this time, ms.
+/// The minimum time between two logged failures, ms.
 const MIN_LOGGING_INTERVAL_MS: i64 = 1000;
 
-/// Names of ensembles.
+/// The provider of the scheme `ensemble`.
 pub struct EnsembleAuthenticationProvider {
-    /// `None`: any name will do.
+    /// `None` accepts any name.
     names: Option<BTreeSet<String>>,
     clock: Clock,
     last_failure_logged_ms: AtomicI64,
 }
 
 impl EnsembleAuthenticationProvider {
-    /// A provider that accepts the names of a comma-separated list.
+    /// Creates a provider that accepts the names in a comma-separated list.
     #[must_use]
     pub fn new(names: Option<&str>, clock: Clock) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl EnsembleAuthenticationProvider {
         }
     }
 
-    /// The provider of the setting `zookeeper.ensembleAuthName`.
+    /// Creates the provider from the setting `zookeeper.ensembleAuthName`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties, clock: Clock) -> Self {
         let names = properties.get(ENSEMBLE_NAMES);
@@ -60,7 +60,7 @@ impl EnsembleAuthenticationProvider {
 
     fn log_failure(&self, received: &str, server_objs: ServerObjs<'_>) {
         let now_ms = self.clock.wall_ms();
-        // Two threads may both log: that is no harm, and the time says nothing about other data.
+        // If two threads log at the same time, it does no harm. No other data depends on the time.
         let last_ms = self.last_failure_logged_ms.load(Ordering::Relaxed);
         if last_ms.saturating_add(MIN_LOGGING_INTERVAL_MS) < now_ms {
             let ip = server_objs.cnxn.remote_ip().map_or_else(|| "unknown".into(), host_address);

@@ -1,7 +1,8 @@
-//! Scheme `ip`: the address that a client comes from (Java: server/auth/IPAuthenticationProvider.java).
+//! Scheme `ip`: the address of the client (Java: server/auth/IPAuthenticationProvider.java).
 //!
-//! Every connection has such an id. ACL entries are an address of IPv4 or IPv6, with or without the number of bits that
-//! count. Differs from Java for link-local IPv6 clients: their id has no zone (`%eth0`), which matched no entry.
+//! Every connection has such an id. An ACL entry is an IPv4 or IPv6 address, optionally with the number of
+//! leading bits to compare. Unlike in Java, the id of a link-local IPv6 client has no zone (`%eth0`), because
+//! an id with a zone matches no entry.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,29 +19,30 @@ use crate::keeper_exception::KeeperError;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.auth.IPAuthenticationProvider";
 
-/// The scheme of addresses.
+/// The scheme for addresses.
 pub const SCHEME: &str = "ip";
 
-/// The header that a proxy puts the client's address into.
+/// The header in which a proxy passes the client's address.
 pub const X_FORWARDED_FOR: &str = "X-Forwarded-For";
 
 const USE_X_FORWARDED_FOR: &str = "zookeeper.IPAuthenticationProvider.usexforwardedfor";
 
-/// Addresses.
+/// The provider of the scheme `ip`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IpAuthenticationProvider {
     use_x_forwarded_for: bool,
 }
 
 impl IpAuthenticationProvider {
-    /// A provider that believes the header of proxies when the setting says so. Only for the admin server.
+    /// Creates a provider. It trusts the proxy header if the setting says so; this only affects the
+    /// AdminServer.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         Self { use_x_forwarded_for: properties.bool(USE_X_FORWARDED_FOR) }
     }
 
-    /// Where an admin command comes from (Java: getClientIPAddress): the first address of the header, if it is to be
-    /// believed.
+    /// The client's address of an admin command (Java: getClientIPAddress). This is the first address of the
+    /// header if the header is trusted.
     #[must_use]
     pub fn client_ip_address(self, request: &HttpAuthRequest<'_>) -> Option<String> {
         match request.x_forwarded_for {
@@ -52,14 +54,14 @@ impl IpAuthenticationProvider {
     }
 }
 
-/// The id of a connection from that address.
+/// The id of a connection from this address.
 #[must_use]
 pub fn id_of(ip: IpAddr) -> Id {
     Id { scheme: SCHEME.into(), id: host_address(ip) }
 }
 
-/// An address as Java writes it (InetAddress.getHostAddress): IPv6 with all its eight groups, and an IPv4 address that
-/// came in the form of IPv6 as IPv4.
+/// An address in Java's spelling (InetAddress.getHostAddress): IPv6 with all eight groups, and an IPv4-mapped
+/// IPv6 address as IPv4.
 #[must_use]
 pub fn host_address(ip: IpAddr) -> String {
     net_utils::host_address(ip.to_canonical())
@@ -82,7 +84,7 @@ fn to_address(text: &str) -> Option<IpAddr> {
     None
 }
 
-/// Four numbers. Java takes a sign before each.
+/// Parses four numbers. Like Java, it accepts a sign before each.
 fn v4_address(text: &str) -> Option<Ipv4Addr> {
     let mut bytes = [0; 4];
     let mut parts = text.split('.');
@@ -92,10 +94,11 @@ fn v4_address(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then(|| bytes.into())
 }
 
-/// How many groups an IPv6 address has.
+/// The number of groups of an IPv6 address.
 const V6_GROUPS: usize = 8;
 
-/// Eight groups of up to four hex digits, or fewer with one `::` (Java: parseV6addr). No IPv4 form at the end, no zone.
+/// Parses eight groups of up to four hex digits, or fewer with one `::` (Java: parseV6addr). It accepts no IPv4
+/// suffix and no zone.
 fn v6_address(text: &str) -> Result<Ipv6Addr, &'static str> {
     let mut halves = text.split("::");
     let groups = |half: Option<&str>| match half {
@@ -120,7 +123,8 @@ fn v6_address(text: &str) -> Result<Ipv6Addr, &'static str> {
     Ok(all.into())
 }
 
-/// Up to four characters; Java takes a sign as one of them, and a negative group in two's complement.
+/// Parses up to four characters. Like Java, it accepts a sign as one of them and wraps a negative group to
+/// two's complement.
 fn v6_group(text: &str) -> Result<u16, &'static str> {
     if text.is_empty() {
         return Err("empty segment");
@@ -134,7 +138,7 @@ fn v6_group(text: &str) -> Result<u16, &'static str> {
     Ok(u16::from_be_bytes([high, low]))
 }
 
-/// An entry of an ACL: an address, and how many of its bits count.
+/// Parses an ACL entry into an address and the number of bits to compare.
 fn to_expression(acl_expr: &str) -> Option<(IpAddr, u32)> {
     let (address, bits) = match acl_expr.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
@@ -205,7 +209,8 @@ impl AuthenticationProvider for IpAuthenticationProvider {
 mod tests {
     use super::*;
 
-    /// Each row made by Java 3.9.5: an entry, whether it is valid, and which of the clients below it means.
+    /// Each row comes from Java 3.9.5: an entry, whether it is valid, and which of the clients below it
+    /// matches.
     #[test]
     fn entries_mean_the_clients_that_java_says() {
         let clients =

@@ -1,7 +1,8 @@
-//! Scheme `key`: Java's sample of a provider that looks into the tree (Java: server/auth/KeyAuthenticationProvider.java).
+//! Scheme `key`: Java's sample of a provider that reads the data tree
+//! (Java: server/auth/KeyAuthenticationProvider.java).
 //!
-//! The credentials are a number that the number in the node `/key` divides. Without that node any credentials will do, so
-//! that it can be written. No protection for anything that matters.
+//! The credentials must be a multiple of the number in the node `/key`. While that node does not exist, any
+//! credentials are accepted, so that the node can be created. This protects nothing of value.
 
 use log::{debug, error};
 
@@ -14,21 +15,21 @@ use crate::data::Id;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.auth.KeyAuthenticationProvider";
 
-/// The scheme of keys.
+/// The scheme for keys.
 pub const SCHEME: &str = "key";
 
-/// Where the number is.
+/// The node that holds the number.
 const KEY_NODE: &str = "/key";
 
-/// Multiples of a number.
+/// The provider of the scheme `key`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyAuthenticationProvider;
 
-/// Whether `auth` is a multiple of `key`, both decimal.
+/// Whether `auth` is a multiple of `key`. Both are decimal numbers.
 fn validate(key: &[u8], auth: &[u8]) -> bool {
     let number = |bytes| String::from_utf8_lossy(bytes).parse::<i32>();
     match (number(key), number(auth)) {
-        // The smallest int divided by -1 overflows in Rust and leaves nothing over in Java.
+        // The smallest int divided by -1 overflows in Rust; in Java the remainder is 0.
         (Ok(key), Ok(auth)) => key == 0 || auth.wrapping_rem(key) == 0,
         (Err(bad), _) | (_, Err(bad)) => {
             error!(target: LOG, "bad formatting: {bad}");
@@ -55,7 +56,7 @@ impl ServerAuthenticationProvider for KeyAuthenticationProvider {
             return AuthOutcome::Refused;
         }
         debug!(target: LOG, "KeyAuthenticationProvider handleAuthentication -> OK");
-        // The id is empty, as in Java: the key itself would end up in ACLs.
+        // The id is empty, as in Java. Otherwise the key itself would end up in ACLs.
         server_objs.cnxn.add_auth_info(Id { scheme: SCHEME.into(), id: String::new() });
         AuthOutcome::Accepted
     }

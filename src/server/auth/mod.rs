@@ -1,7 +1,7 @@
-//! Java: package org.apache.zookeeper.server.auth: who a client is, and whom an ACL entry means.
+//! Java: package org.apache.zookeeper.server.auth: the ids of clients, and the ACL entries that match them.
 //!
-//! Java loads providers by class name at run time; here the names of Java's own classes pick one of the providers below,
-//! and any other name stops the start with a message that says which names there are.
+//! Java loads providers by class name at run time. Here the names of Java's own classes select one of the
+//! providers below. Any other name stops the start with a message that lists the accepted names.
 
 pub mod authentication_provider;
 pub mod server_authentication_provider;

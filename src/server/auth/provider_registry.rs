@@ -1,8 +1,8 @@
-//! Which schemes there are (Java: server/auth/ProviderRegistry.java).
+//! The available authentication schemes (Java: server/auth/ProviderRegistry.java).
 //!
-//! Fixed at start. Java loads the class that `authProvider.N` names and goes on with a warning when it cannot; here the
-//! names of Java's own classes are known, and any other one is an error: a server that starts without the scheme that
-//! its operator relies on would be open or closed in ways that he does not expect.
+//! The registry is fixed at start. Java loads the class that `authProvider.N` names, and only warns if that
+//! fails. This server knows the names of Java's own classes, and any other name is an error: without the scheme
+//! that the operator relies on, the server would grant or deny access unexpectedly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,59 +15,60 @@ use super::server_authentication_provider::ServerAuthenticationProvider;
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 
-/// Properties with this prefix name a provider's class.
+/// The prefix of the properties that name a provider's class.
 pub const AUTHPROVIDER_PROPERTY_PREFIX: &str = "zookeeper.authProvider.";
 
 /// The package of Java's providers.
 const PACKAGE: &str = "org.apache.zookeeper.server.auth.";
 
-/// Why the schemes that the settings ask for cannot be had.
+/// Why the configured schemes are not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthConfigError {
-    /// The class is none that this server has.
+    /// This server has no provider of this class.
     #[error("{key}={class}: {why}")]
     NoProvider {
         /// The property.
         key: String,
         /// Its value.
         class: String,
-        /// What it would take, or what there is.
+        /// What the provider would need, or which providers exist.
         why: String,
     },
-    /// The hash of passwords.
+    /// The hash for passwords is unknown.
     #[error(transparent)]
     DigestAlgorithm(#[from] UnknownDigestAlgorithm),
-    /// Authentication is enforced without saying which.
+    /// Authentication is enforced, but no scheme is configured for it.
     #[error("{enabled} is true, so {schemes} must be configured")]
     NoEnforcedScheme {
-        /// The switch.
+        /// The setting that enforces authentication.
         enabled: &'static str,
-        /// The list that is missing.
+        /// The missing setting with the list of schemes.
         schemes: &'static str,
     },
-    /// Authentication is enforced by a scheme that is not there.
+    /// Authentication is enforced with a scheme that is not available.
     #[error("Authentication scheme {scheme} is not available ({key}); there are: {available}")]
     EnforcedSchemeMissing {
-        /// The setting that asks for it.
+        /// The setting that names the scheme.
         key: &'static str,
-        /// What it asks for.
+        /// The scheme.
         scheme: String,
-        /// What there is.
+        /// The available schemes.
         available: String,
     },
 }
 
-/// The schemes by their names.
+/// The providers by scheme.
 #[derive(Debug)]
 pub struct ProviderRegistry {
     providers: BTreeMap<&'static str, Arc<dyn ServerAuthenticationProvider>>,
 }
 
 impl ProviderRegistry {
-    /// `ip`, `digest` unless it is switched off, and what the properties `zookeeper.authProvider.*` name.
+    /// Creates the registry: `ip`, `digest` unless it is disabled, and the providers that
+    /// `zookeeper.authProvider.*` names.
     ///
     /// # Errors
-    /// When a property names a class that is not known, or a setting of a provider cannot be used.
+    /// When a property names an unknown class, or a setting of a provider is invalid.
     pub fn from_properties(
         properties: &SystemProperties,
         clock: &Clock,
@@ -114,14 +115,14 @@ impl ProviderRegistry {
         self.providers.get(scheme).map(AsRef::as_ref)
     }
 
-    /// The schemes' names with a blank after each (Java: listProviders).
+    /// The names of the schemes, each followed by a blank (Java: listProviders).
     #[must_use]
     pub fn list_providers(&self) -> String {
         self.providers.keys().flat_map(|scheme| [*scheme, " "]).collect()
     }
 }
 
-/// The classes that there are.
+/// The Java classes that have a provider here.
 const PROVIDERS: [&str; 4] = [
     "DigestAuthenticationProvider",
     "IPAuthenticationProvider",
@@ -129,7 +130,7 @@ const PROVIDERS: [&str; 4] = [
     "KeyAuthenticationProvider",
 ];
 
-/// Why a setting that names this class is refused, if it is.
+/// Why a setting with this class is refused; `None` if it is accepted.
 #[must_use]
 pub fn refused_provider(class: &str) -> Option<String> {
     match class.trim().strip_prefix(PACKAGE) {
@@ -143,7 +144,7 @@ pub fn refused_provider(class: &str) -> Option<String> {
     }
 }
 
-/// `ip` and `digest` with Java's defaults.
+/// The registry with `ip` and `digest` and Java's defaults.
 impl Default for ProviderRegistry {
     fn default() -> Self {
         let mut registry = Self { providers: BTreeMap::new() };

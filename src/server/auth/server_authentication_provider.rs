@@ -1,9 +1,9 @@
-//! Providers that want to know more than an id (Java: server/auth/ServerAuthenticationProvider.java,
+//! The interface of providers that need the server (Java: server/auth/ServerAuthenticationProvider.java,
 //! WrappedAuthenticationProvider.java).
 //!
-//! This is the form in which the server asks all of them: a plain [`AuthenticationProvider`] is one through the impl
-//! below, which takes the place of Java's wrapper class. Matching does not see the server and the connection, which no
-//! provider of Java's uses for it.
+//! The server uses all providers through this interface. The impl below adapts a plain
+//! [`AuthenticationProvider`]; in Java a wrapper class does that. Unlike in Java, matching gets neither the
+//! server nor the connection, because no provider of Java's uses them there.
 
 use std::fmt;
 
@@ -13,27 +13,27 @@ use super::authentication_provider::{
 use crate::data::{ACL, Id};
 use crate::keeper_exception::KeeperError;
 
-/// What a provider sees of the server (Java: ZooKeeperServer).
+/// The view of the server that providers use (Java: ZooKeeperServer).
 pub trait AuthServer {
-    /// The data of a node; `None` when it is not there or has none.
+    /// The data of a node; `None` if the node does not exist or has no data.
     fn node_data(&self, path: &str) -> Option<Vec<u8>>;
 
-    /// Told how each packet of the scheme `ensemble` was answered, for the metrics `ensemble_auth_*`.
+    /// Reports how a packet of the scheme `ensemble` was answered, for the metrics `ensemble_auth_*`.
     fn ensemble_auth(&self, result: EnsembleAuth);
 }
 
-/// How a packet of the scheme `ensemble` was answered.
+/// The result of a packet of the scheme `ensemble`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnsembleAuth {
     /// The client or the server has no name to compare.
     Skip,
     /// The names agree.
     Success,
-    /// They do not.
+    /// The names differ.
     Fail,
 }
 
-/// Where credentials have arrived (Java: ServerObjs).
+/// The server and the connection that received the credentials (Java: ServerObjs).
 #[derive(Clone, Copy)]
 pub struct ServerObjs<'a> {
     /// The server.
@@ -42,22 +42,22 @@ pub struct ServerObjs<'a> {
     pub cnxn: &'a dyn AuthConnection,
 }
 
-/// What is matched (Java: MatchValues).
+/// The values that a provider matches (Java: MatchValues).
 #[derive(Clone, Copy, Debug)]
 pub struct MatchValues<'a> {
-    /// The node of the operation, where there is one.
+    /// The node of the operation, if there is one.
     pub path: Option<&'a str>,
     /// An id of the client.
     pub id: &'a str,
     /// The id of the ACL entry.
     pub acl_expr: &'a str,
-    /// The permission that is asked for.
+    /// The requested permission.
     pub perm: i32,
     /// The ACL that the operation sets, if it sets one.
     pub set_acls: Option<&'a [ACL]>,
 }
 
-/// One scheme, as the server asks it.
+/// An authentication scheme, as the server uses it.
 pub trait ServerAuthenticationProvider: Send + Sync + fmt::Debug {
     /// As [`AuthenticationProvider::scheme`].
     fn scheme(&self) -> &'static str;
@@ -72,7 +72,7 @@ pub trait ServerAuthenticationProvider: Send + Sync + fmt::Debug {
     /// As [`AuthenticationProvider::handle_http_authentication`].
     ///
     /// # Errors
-    /// As there.
+    /// As for [`AuthenticationProvider::handle_http_authentication`].
     fn handle_http_authentication(
         &self,
         _request: &HttpAuthRequest<'_>,
@@ -81,7 +81,7 @@ pub trait ServerAuthenticationProvider: Send + Sync + fmt::Debug {
         Err(KeeperError::AuthFailed)
     }
 
-    /// Whether the ACL entry means the id.
+    /// Whether the id matches the ACL entry.
     fn matches(&self, match_values: &MatchValues<'_>) -> bool;
 
     /// As [`AuthenticationProvider::is_authenticated`].
@@ -134,7 +134,7 @@ impl<T: AuthenticationProvider> ServerAuthenticationProvider for T {
     }
 }
 
-/// A connection and a server for the tests of providers.
+/// A fake connection and server for tests of providers.
 #[cfg(test)]
 pub(crate) mod fakes {
     use std::cell::{Cell, RefCell};
@@ -144,7 +144,7 @@ pub(crate) mod fakes {
     use crate::data::Id;
     use crate::ids::SessionId;
 
-    /// Remembers what it is told.
+    /// Records what a provider does.
     #[derive(Default)]
     pub(in crate::server) struct Fake {
         pub(in crate::server) key: Option<Vec<u8>>,

@@ -1,9 +1,8 @@
-//! `crst`: sets the statistics of connections back (Java:
-//! server/command/CnxnStatResetCommand.java).
+//! `crst`: resets the statistics of connections (Java: server/command/CnxnStatResetCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Does it for the connections of one port.
+/// Resets the connections of one port.
 pub(super) fn run(server: &dyn CommandContext, secure: bool, out: &mut String) {
     server.reset_all_connection_stats(secure);
     *out += "Connection stats reset.\n";

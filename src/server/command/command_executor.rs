@@ -1,8 +1,8 @@
-//! Chooses the command of a word and runs it (Java: server/command/CommandExecutor.java, and the
+//! Finds the command for a four-letter word and runs it (Java: server/command/CommandExecutor.java, and the
 //! part of NIOServerCnxn.checkFourLetterWord that is not about sockets).
 //!
-//! The connection counts the packet, waits for the bytes of the argument, logs `Processing <word>
-//! command from <address>` and closes itself when the answer is sent.
+//! The connection counts the packet, waits for the argument's bytes, logs
+//! `Processing <word> command from <address>`, and closes itself when the answer is sent.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::server::zoo_trace::ZooTrace;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
-/// Answers words.
+/// Answers four-letter words.
 #[derive(Debug)]
 pub struct CommandExecutor {
     commands: FourLetterCommands,
@@ -28,24 +28,24 @@ pub struct CommandExecutor {
 }
 
 impl CommandExecutor {
-    /// Answers the words that are enabled; `trace` is what `gtmk` and `stmk` are about.
+    /// Creates an executor that answers the enabled words. `gtmk` and `stmk` read and set `trace`.
     #[must_use]
     pub const fn new(commands: FourLetterCommands, trace: Arc<ZooTrace>) -> Self {
         Self { commands, trace }
     }
 
-    /// The words that are answered.
+    /// The enabled words.
     #[must_use]
     pub const fn commands(&self) -> &FourLetterCommands {
         &self.commands
     }
 
-    /// The answer to a known word. `secure` tells whether it came over the port with TLS, whose
-    /// connections it is about then; `argument` is the mask of `stmk`; `server` is none while there
-    /// is none.
+    /// The answer to a known word. `secure` is true if the word arrived on the TLS port; commands about
+    /// connections then show the connections of that port. `argument` is the mask of `stmk`. `server` is `None`
+    /// while there is no server.
     ///
-    /// None for what telnet sends when it closes: even enabled it is no command, and its number is
-    /// to be treated as the length of a frame, which closes the connection.
+    /// Returns `None` for the bytes that telnet sends when it closes, if they are enabled. They are not a
+    /// command. The caller then treats the number as the length of a frame, which closes the connection.
     #[must_use]
     pub fn execute(
         &self,
@@ -82,7 +82,7 @@ impl CommandExecutor {
     }
 }
 
-/// The words that need a server.
+/// Runs the words that require a running server.
 fn run(command: i32, secure: bool, server: &dyn CommandContext, out: &mut String) {
     match command {
         words::CONF => conf_command::run(server, out),

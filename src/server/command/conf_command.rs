@@ -1,4 +1,4 @@
-//! `conf`: the settings (Java: server/command/ConfCommand.java).
+//! `conf`: shows the settings (Java: server/command/ConfCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 

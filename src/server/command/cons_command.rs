@@ -1,8 +1,8 @@
-//! `cons`: the connections (Java: server/command/ConsCommand.java).
+//! `cons`: shows the connections (Java: server/command/ConsCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Appends a line for each connection, and an empty one.
+/// Appends a line for each connection and an empty line.
 pub(super) fn run(server: &dyn CommandContext, secure: bool, out: &mut String) {
     server.for_each_connection(secure, &mut |connection| {
         connection.dump(out, false);

@@ -1,9 +1,9 @@
-//! `hash`: digests of the tree (Java: server/command/DigestCommand.java).
+//! `hash`: shows the digests of the data tree (Java: server/command/DigestCommand.java).
 
 use super::abstract_four_letter_command::{CommandContext, ZK_NOT_SERVING};
 
-/// Appends a line for each digest that is kept. Not serving is told without an end of line, as in
-/// Java.
+/// Appends a line for each recorded digest. As in Java, the text for a server that is not running has no line
+/// end.
 pub(super) fn run(server: Option<&dyn CommandContext>, out: &mut String) {
     let Some(server) = server else {
         *out += ZK_NOT_SERVING;

@@ -1,8 +1,8 @@
-//! `dirs`: sizes of the data (Java: server/command/DirsCommand.java).
+//! `dirs`: shows the sizes of the data directories (Java: server/command/DirsCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Appends the bytes in the directories of snapshots and of the log.
+/// Appends the total size of the snapshots and of the transaction logs, in bytes.
 pub(super) fn run(server: &dyn CommandContext, out: &mut String) {
     *out += &format!("datadir_size: {}\n", server.data_dir_size());
     *out += &format!("logdir_size: {}\n", server.log_dir_size());

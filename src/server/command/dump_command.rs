@@ -1,8 +1,8 @@
-//! `dump`: sessions, ephemeral nodes and connections (Java: server/command/DumpCommand.java).
+//! `dump`: shows sessions, ephemeral nodes and connections (Java: server/command/DumpCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Appends the three lists under their headings.
+/// Appends the three lists, each under its heading.
 pub(super) fn run(server: &dyn CommandContext, secure: bool, out: &mut String) {
     *out += "SessionTracker dump:\n";
     server.dump_sessions(out);

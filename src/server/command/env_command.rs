@@ -1,4 +1,4 @@
-//! `envi`: the environment (Java: server/command/EnvCommand.java).
+//! `envi`: shows the environment (Java: server/command/EnvCommand.java).
 
 use crate::environment;
 

@@ -1,5 +1,4 @@
-//! The four-letter words and which of them are answered (Java:
-//! server/command/FourLetterCommands.java).
+//! The four-letter words and the whitelist (Java: server/command/FourLetterCommands.java).
 
 use std::collections::BTreeSet;
 
@@ -10,51 +9,51 @@ use crate::common::zk_config::SystemProperties;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.command.FourLetterCommands";
 
-/// The setting with the words that are answered.
+/// The setting that lists the enabled words.
 const WHITELIST: &str = "zookeeper.4lw.commands.whitelist";
 
-/// Four letters as a connection's first number.
+/// The number that a connection reads first when a client sends these four letters.
 const fn word(letters: [u8; 4]) -> i32 {
     i32::from_be_bytes(letters)
 }
 
-/// Settings.
+/// Shows the settings.
 pub const CONF: i32 = word(*b"conf");
-/// Connections.
+/// Shows the connections.
 pub const CONS: i32 = word(*b"cons");
-/// Sets the statistics of connections back.
+/// Resets the statistics of connections.
 pub const CRST: i32 = word(*b"crst");
-/// Sizes of the data.
+/// Shows the sizes of the data directories.
 pub const DIRS: i32 = word(*b"dirs");
-/// Sessions and ephemeral nodes.
+/// Shows sessions and ephemeral nodes.
 pub const DUMP: i32 = word(*b"dump");
-/// The environment.
+/// Shows the environment.
 pub const ENVI: i32 = word(*b"envi");
-/// Which messages are traced.
+/// Shows the mask of traced messages.
 pub const GET_TRACE_MASK: i32 = word(*b"gtmk");
-/// Whether the process is alive.
+/// Tests whether the process is alive.
 pub const RUOK: i32 = word(*b"ruok");
-/// Changes which messages are traced; eight bytes of mask follow the word.
+/// Sets the mask of traced messages. Eight bytes with the mask follow the word.
 pub const SET_TRACE_MASK: i32 = word(*b"stmk");
-/// The server in short.
+/// Shows a summary of the server.
 pub const SRVR: i32 = word(*b"srvr");
-/// Sets the server's statistics back.
+/// Resets the server's statistics.
 pub const SRST: i32 = word(*b"srst");
-/// The server and its connections.
+/// Shows a summary of the server, and its connections.
 pub const STAT: i32 = word(*b"stat");
-/// Watches by session.
+/// Shows the watched paths of each session.
 pub const WCHC: i32 = word(*b"wchc");
-/// Watches by path.
+/// Shows the sessions that watch each path.
 pub const WCHP: i32 = word(*b"wchp");
-/// Watches in numbers.
+/// Shows the numbers of watches.
 pub const WCHS: i32 = word(*b"wchs");
-/// Metrics.
+/// Shows the metrics.
 pub const MNTR: i32 = word(*b"mntr");
-/// Whether the server takes writes.
+/// Shows whether the server is read-only.
 pub const ISRO: i32 = word(*b"isro");
-/// Digests of the tree.
+/// Shows the digests of the data tree.
 pub const HASH: i32 = word(*b"hash");
-/// What telnet sends when its connection is closed by hand.
+/// The bytes that telnet sends when the user closes it.
 pub const TELNET_CLOSE: i32 = i32::from_be_bytes([0xff, 0xf4, 0xff, 0xfd]);
 
 /// All words with their names.
@@ -80,16 +79,16 @@ const COMMANDS: [(i32, &str); 19] = [
     (HASH, "hash"),
 ];
 
-/// Bytes behind the word that carry the argument of [`SET_TRACE_MASK`].
+/// The length of the argument of [`SET_TRACE_MASK`], in bytes.
 pub const TRACE_MASK_BYTES: usize = 8;
 
-/// The word's name; none for a number that is no word (Java: getCommandString, isKnown).
+/// The name of a word; `None` for any other number (Java: getCommandString, isKnown).
 #[must_use]
 pub fn command_string(command: i32) -> Option<&'static str> {
     COMMANDS.iter().find(|(word, _)| *word == command).map(|(_, name)| *name)
 }
 
-/// Whether a connection's first number is a word, and not the length of a frame.
+/// Whether the first number on a connection is a word rather than the length of a frame.
 #[must_use]
 pub fn is_known(command: i32) -> bool {
     command_string(command).is_some()
@@ -101,7 +100,7 @@ pub const fn may_be_long(command: i32) -> bool {
     matches!(command, CONS | DUMP | STAT | WCHC | WCHP)
 }
 
-/// The words that are answered.
+/// The enabled words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FourLetterCommands {
     white_listed: BTreeSet<String>,
@@ -114,8 +113,8 @@ impl Default for FourLetterCommands {
 }
 
 impl FourLetterCommands {
-    /// The words of `4lw.commands.whitelist`, all of them for `*`; and always `srvr`, which
-    /// zkServer.sh uses, and `isro` where a server may become read-only.
+    /// Reads the words from `4lw.commands.whitelist`; `*` enables all. `srvr` is always enabled because
+    /// zkServer.sh uses it, and so is `isro` if the server can become read-only.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let mut white_listed = BTreeSet::new();
@@ -139,13 +138,13 @@ impl FourLetterCommands {
         Self { white_listed }
     }
 
-    /// Whether the word is answered.
+    /// Whether the word is enabled.
     #[must_use]
     pub fn is_enabled(&self, command: i32) -> bool {
         command_string(command).is_some_and(|name| self.white_listed.contains(name))
     }
 
-    /// How many bytes behind the word are needed before it can be answered.
+    /// The number of bytes after the word that are needed to answer it.
     #[must_use]
     pub fn argument_bytes(&self, command: i32) -> usize {
         if command == SET_TRACE_MASK && self.is_enabled(command) { TRACE_MASK_BYTES } else { 0 }

@@ -1,8 +1,8 @@
-//! `isro`: whether the server takes writes (Java: server/command/IsroCommand.java).
+//! `isro`: shows whether the server is read-only (Java: server/command/IsroCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Appends `rw`, `ro`, or `null` without a serving server; no end of line.
+/// Appends `rw` or `ro`, or `null` if the server is not running, without a line end.
 pub(super) fn run(server: Option<&dyn CommandContext>, out: &mut String) {
     *out += match server {
         None => "null",

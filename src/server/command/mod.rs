@@ -1,9 +1,9 @@
 //! Java: package org.apache.zookeeper.server.command: four-letter words.
 //!
-//! A connection whose first four bytes are a word ([`four_letter_commands`]) has it answered by
-//! [`command_executor`], which asks the server through
-//! [`abstract_four_letter_command::CommandContext`], and is closed. A file a word, as in Java, each
-//! with one function that appends the answer.
+//! If the first four bytes of a connection are a word ([`four_letter_commands`]), the connection lets
+//! [`command_executor`] answer it and then closes. The executor uses the server through
+//! [`abstract_four_letter_command::CommandContext`]. As in Java, each word has its own file, with one function
+//! that appends the answer.
 
 pub mod abstract_four_letter_command;
 pub mod command_executor;

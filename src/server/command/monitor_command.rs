@@ -1,9 +1,9 @@
-//! `mntr`: the metrics (Java: server/command/MonitorCommand.java).
+//! `mntr`: shows the metrics (Java: server/command/MonitorCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 use crate::metrics::metric_value::MetricValue;
 
-/// Appends a line `zk_<name><tab><value>` for each.
+/// Appends a line `zk_<name><tab><value>` for each metric.
 pub(super) fn run(server: &dyn CommandContext, out: &mut String) {
     let mut print = |name: &str, value: MetricValue| *out += &format!("zk_{name}\t{value}\n");
     server.dump_monitor_values(&mut print);

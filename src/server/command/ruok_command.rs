@@ -1,6 +1,6 @@
-//! `ruok`: the process is alive (Java: server/command/RuokCommand.java).
+//! `ruok`: shows that the process is alive (Java: server/command/RuokCommand.java).
 
-/// Appends `imok`, without an end of line.
+/// Appends `imok` without a line end.
 pub(super) fn run(out: &mut String) {
     *out += "imok";
 }

@@ -1,9 +1,9 @@
-//! `stmk`: changes which messages are traced (Java: server/command/SetTraceMaskCommand.java; the
-//! change itself is in NIOServerCnxn there).
+//! `stmk`: sets the mask of traced messages (Java: server/command/SetTraceMaskCommand.java; the change itself
+//! is in NIOServerCnxn there).
 
 use crate::server::zoo_trace::ZooTrace;
 
-/// Sets the mask and appends it in decimal, without an end of line.
+/// Sets the mask and appends it in decimal, without a line end.
 pub(super) fn run(trace: &ZooTrace, mask: i64, out: &mut String) {
     trace.set_text_trace_level(mask);
     *out += &mask.to_string();

@@ -1,5 +1,5 @@
-//! `srvr` and `stat`: the server, without or with its connections (Java:
-//! server/command/StatCommand.java).
+//! `srvr` and `stat`: show a summary of the server, and `stat` also its connections
+//! (Java: server/command/StatCommand.java).
 
 use log::info;
 
@@ -9,7 +9,8 @@ use crate::version;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.command.AbstractFourLetterCommand";
 
-/// Appends the answer; `connections_of` is the port whose connections `stat` shows.
+/// Appends the answer. `connections_of` selects the port whose connections `stat` shows; it is `None` for
+/// `srvr`.
 pub(super) fn run(server: &dyn CommandContext, connections_of: Option<bool>, out: &mut String) {
     *out += &format!("Zookeeper version: {}\n", version::full_version());
     if server.is_read_only() {

@@ -1,9 +1,8 @@
-//! `srst`: sets the server's statistics and all metrics back (Java:
-//! server/command/StatResetCommand.java).
+//! `srst`: resets the server's statistics and all metrics (Java: server/command/StatResetCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 
-/// Does it; on a leader for the sizes of proposals, too.
+/// Resets the statistics, on a leader including the proposal sizes.
 pub(super) fn run(server: &dyn CommandContext, out: &mut String) {
     server.server_stats().reset();
     if let Some(sizes) = server.proposal_stats() {

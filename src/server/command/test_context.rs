@@ -1,4 +1,4 @@
-//! A server for the tests of commands (no Java twin).
+//! A fake server for tests of commands (no Java twin).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
 use crate::zoo_defs::ids;
 
-/// A connection of the test.
+/// A fake connection.
 pub(crate) struct TestConnection {
     remote: &'static str,
     session_id: i64,
@@ -32,11 +32,11 @@ pub(crate) struct TestContext {
     pub(crate) connections: Vec<TestConnection>,
     /// For the AdminServer's commands.
     pub(crate) providers: ProviderRegistry,
-    /// For the AdminServer's commands: who may do what with the root.
+    /// For the AdminServer's commands: the ACL of the root.
     pub(crate) root_acl: Vec<ACL>,
-    /// For the AdminServer's commands: the snapshot that is taken.
+    /// For the AdminServer's commands: the file of the snapshot that is taken.
     pub(crate) snapshot: Option<PathBuf>,
-    /// For the AdminServer's commands: whether it belongs to an ensemble.
+    /// For the AdminServer's commands: whether the server is a member of an ensemble.
     pub(crate) is_member: bool,
 }
 

@@ -1,10 +1,10 @@
-//! `wchs`, `wchc` and `wchp`: watches in numbers, by session, by path (Java:
-//! server/command/WatchCommand.java).
+//! `wchs`, `wchc` and `wchp`: show watches as numbers, by session, or by path
+//! (Java: server/command/WatchCommand.java).
 
 use super::abstract_four_letter_command::CommandContext;
 use super::four_letter_commands::{WCHP, WCHS};
 
-/// Appends the watches and ends the line.
+/// Appends the watches and a line end.
 pub(super) fn run(server: &dyn CommandContext, command: i32, out: &mut String) {
     if command == WCHS {
         server.dump_watches_summary(out);

@@ -1,8 +1,8 @@
-//! What transactions do to nodes (Java: createNode, deleteNode, setData, setACL and setCversionPzxid of
+//! How transactions change nodes (Java: createNode, deleteNode, setData, setACL and setCversionPzxid of
 //! server/DataTree.java).
 //!
-//! The order within each is Java's: the parent, the node, what hangs on it, quotas, then watches: the node's before the
-//! parent's.
+//! The order of the steps is Java's: the parent, the node, its index entries, quotas, then watches. The node's
+//! watches are triggered before the parent's.
 
 use log::debug;
 
@@ -15,21 +15,21 @@ use crate::watcher::EventType;
 
 use super::{DataTree, LOG};
 
-/// A node that is to be created.
+/// A node to create.
 #[derive(Clone, Debug)]
 pub(super) struct NewNode<'a> {
     pub(super) path: &'a str,
     pub(super) data: Option<Vec<u8>>,
     pub(super) acl: Vec<ACL>,
-    /// 0, a session, or a container's or TTL node's mark.
+    /// 0, a session, or the marker of a container or TTL node.
     pub(super) ephemeral_owner: i64,
-    /// The parent's child version after it; -1: one more than now.
+    /// The parent's child version after the creation; -1 increments the current one.
     pub(super) parent_c_version: i32,
     pub(super) zxid: Zxid,
     pub(super) time: i64,
 }
 
-/// The path as watches know it.
+/// The path under which watches are registered.
 fn watched(path: &str) -> &str {
     if path.is_empty() { "/" } else { path }
 }
@@ -38,10 +38,11 @@ impl DataTree {
     /// Java: createNode.
     pub(super) fn create_node(&mut self, new: NewNode<'_>) -> Result<NodeId, KeeperError> {
         let NewNode { path, data, acl, ephemeral_owner, parent_c_version, zxid, time } = new;
-        // A path without a slash comes from no server; Java throws.
+        // No server creates such a transaction. Java throws here.
         let (parent_path, name) = split_last(path).ok_or(KeeperError::NoNode)?;
         let parent = self.nodes.get(parent_path).ok_or(KeeperError::NoNode)?;
-        // Before it is known whether the node is there: a snapshot may hold the node and not its ACL.
+        // The ACL is registered before the node is looked up: a fuzzy snapshot may contain the node without its
+        // ACL.
         let acl_key = self.acl_cache.convert_acls(&acl);
         if let Some(existing) = self.nodes.get(path) {
             self.acl_cache.remove_usage(self.nodes.node(existing).acl);
@@ -83,7 +84,8 @@ impl DataTree {
     pub(super) fn delete_node(&mut self, path: &str, zxid: Zxid) -> Result<(), KeeperError> {
         let (parent_path, name) = split_last(path).ok_or(KeeperError::NoNode)?;
         let parent = self.nodes.get(parent_path).ok_or(KeeperError::NoNode)?;
-        // Also when the node is gone already, because a snapshot was taken later: the parent may be older than that.
+        // The pzxid is raised even if the node does not exist. A fuzzy snapshot may have written the parent
+        // before the deletion and reached the node's place after it.
         if zxid > self.nodes.node(parent).pzxid() {
             self.nodes.change(parent, |parent| parent.set_pzxid(zxid));
         }
@@ -91,7 +93,7 @@ impl DataTree {
             self.nodes.get(path).filter(|id| *id != NodeId::ROOT).ok_or(KeeperError::NoNode)?;
         let node = self.nodes.node(id);
         let (acl, data_len) = (node.acl, node.data_len());
-        // Watchers are told with the ACL that the node had: it must outlive the node.
+        // The events carry the node's ACL, so it must outlive the node.
         self.acl_cache.add_usage(acl);
         self.remove_subtree(id);
         self.quota_node_deleted(parent_path, name);
@@ -119,8 +121,8 @@ impl DataTree {
         Ok(())
     }
 
-    /// Removes a node with all that hangs on it, and those below it, which only replay can meet: they belong to a later
-    /// life of the node, and the log creates them again.
+    /// Removes a node, its index entries and all nodes below it. A node with children is only found during
+    /// replay; the children belong to a later incarnation of the node, and the log creates them again.
     pub(super) fn remove_subtree(&mut self, top: NodeId) {
         if self.nodes.node(top).child_count() > 0 {
             debug!(
@@ -190,7 +192,8 @@ impl DataTree {
         }))
     }
 
-    /// Raises a node's child version, and then its pzxid, unless they are higher already (Java: setCversionPzxid).
+    /// Raises a node's child version and its pzxid. Does nothing if the child version is already as high
+    /// (Java: setCversionPzxid).
     ///
     /// # Errors
     /// [`KeeperError::NoNode`].
@@ -206,7 +209,8 @@ impl DataTree {
         Ok(())
     }
 
-    /// A replayed creation may be older than the parent: then nothing is lowered.
+    /// Raises the parent's child version and pzxid. During replay a creation may be older than the parent's
+    /// state, which is then not lowered.
     fn raise_child_version(&mut self, parent: NodeId, cversion: i32, zxid: Zxid) {
         let old = self.nodes.node(parent).cversion();
         let cversion = if cversion == -1 { old.wrapping_add(1) } else { cversion };

@@ -1,4 +1,4 @@
-//! The whole tree as a value that can be compared (no Java twin: there tests reach into the maps).
+//! The whole tree as a comparable value (no Java twin: there tests reach into the maps).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,42 +7,42 @@ use crate::ids::{SessionId, Zxid};
 
 use super::DataTree;
 
-/// All that a node is.
+/// The contents of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeContents {
-    /// The data; null and empty are different.
+    /// The data. Null and empty differ.
     pub data: Option<Vec<u8>>,
-    /// Who may do what.
+    /// The ACL.
     pub acl: Vec<ACL>,
-    /// The state as it is kept on disk.
+    /// The state as stored on disk.
     pub stat: StatPersisted,
     /// The names of its children.
     pub children: BTreeSet<String>,
 }
 
-/// All that a tree is, without numbers that differ between equal trees.
+/// The contents of a tree, without internal numbers that can differ between equal trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeContents {
-    /// The nodes by path; the root's is `/`.
+    /// The nodes by path. The path of the root is `/`.
     pub nodes: BTreeMap<String, NodeContents>,
-    /// Paths of ephemeral nodes by session; only sessions that have some.
+    /// The paths of ephemeral nodes by session, for sessions that have some.
     pub ephemerals: BTreeMap<SessionId, BTreeSet<String>>,
-    /// Paths of containers.
+    /// The paths of containers.
     pub containers: BTreeSet<String>,
-    /// Paths of nodes that have a time to live.
+    /// The paths of nodes with a time to live.
     pub ttls: BTreeSet<String>,
-    /// Java's number of nodes.
+    /// The number of nodes as Java counts them.
     pub node_count: usize,
-    /// Lengths of paths and data.
+    /// The total length of paths and data.
     pub approximate_data_size: u64,
-    /// The digest.
+    /// The digest of the tree.
     pub digest: i64,
-    /// The newest transaction.
+    /// The zxid of the last applied transaction.
     pub last_processed_zxid: Zxid,
 }
 
 impl DataTree {
-    /// The whole tree as a value. Large.
+    /// Copies the whole tree into a value, which can be large.
     #[must_use]
     pub fn contents(&self) -> TreeContents {
         let nodes = self.all_nodes().map(|node| {

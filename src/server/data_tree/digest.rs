@@ -1,10 +1,12 @@
-//! What the tree should be and whether it is (Java: the digest methods of server/DataTree.java, DataTree.ZxidDigest).
+//! Digests of the data tree and their comparison (Java: the digest methods of server/DataTree.java,
+//! DataTree.ZxidDigest).
 //!
-//! The leader sends with each transaction the digest that the tree has after it. A mismatch is logged and counted, nothing
-//! more. After loading a fuzzy snapshot the tree is no state that ever was until the transaction is reached at which the
-//! snapshot ended: until then nothing is compared or noted.
+//! With each transaction, the leader sends the digest that the tree must have after it. A mismatch is only
+//! logged and counted. A tree loaded from a fuzzy snapshot matches no real state until replay reaches the zxid
+//! at which the snapshot ended. Until then no digest is compared or recorded.
 //!
-//! Differs from Java: the first mismatch is logged without the transaction's record, which is in the tree by then.
+//! Unlike in Java, the first mismatch is logged without the transaction's record, because the record has been
+//! moved into the tree by then.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -22,35 +24,36 @@ use crate::txn::{TxnDigest, TxnHeader};
 
 use super::{DataTree, LOG};
 
-/// How many digests are kept for the `hash` command.
+/// The number of digests that are kept for the `hash` command.
 pub const DIGEST_LOG_LIMIT: usize = 1024;
 
-/// Every how many transactions one is kept: those whose zxid is a multiple, so that servers keep the same ones.
+/// The interval between recorded digests. Only zxids that are a multiple of it are recorded, so that all
+/// servers record the same ones.
 pub const DIGEST_LOG_INTERVAL: i64 = 128;
 
-/// Between two warnings about mismatches, in milliseconds.
+/// The minimum time between two warnings about mismatches, in milliseconds.
 const WARN_INTERVAL_MS: i64 = 15 * 60 * 1000;
 
-/// The tree's digest after a transaction.
+/// The digest of the tree after a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZxidDigest {
-    /// The transaction; 0 when there was none.
+    /// The zxid of the transaction; 0 if there was none.
     pub zxid: Zxid,
-    /// How it was computed.
+    /// The version of the digest algorithm.
     pub digest_version: i32,
     /// The digest.
     pub digest: i64,
 }
 
 impl Default for ZxidDigest {
-    /// As Java writes it when nothing is known.
+    /// The value that Java writes when no digest is known.
     fn default() -> Self {
         Self { zxid: Zxid::ZERO, digest_version: DIGEST_VERSION, digest: 0 }
     }
 }
 
 impl ZxidDigest {
-    /// Appends it as it stands in a snapshot.
+    /// Appends the digest in the format of snapshots.
     pub fn serialize(&self, out: &mut Vec<u8>) {
         let mut archive = BinaryOutputArchive::new(out);
         archive.write_long(self.zxid.0, "zxid");
@@ -58,10 +61,10 @@ impl ZxidDigest {
         archive.write_long(self.digest, "digest");
     }
 
-    /// Reads it as it stands in a snapshot; before version 2 the digest is hex text.
+    /// Reads the digest in the format of snapshots. Before version 2 the digest is hex text.
     ///
     /// # Errors
-    /// When the input ends, or the text is no number.
+    /// When the input ends, or the text is not a hex number.
     pub fn deserialize<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<Self, InputError> {
         let zxid = Zxid(archive.read_long()?);
         let digest_version = archive.read_int()?;
@@ -78,11 +81,11 @@ impl ZxidDigest {
     }
 }
 
-/// Digests of the past and of the loaded snapshot.
+/// The recorded digests and the digest of the loaded snapshot.
 pub(super) struct Digests {
-    /// Of the newest transaction that was applied to a tree that is not fuzzy.
+    /// The digest after the last transaction that was applied to a tree that was not fuzzy.
     last: Option<ZxidDigest>,
-    /// What the tree will have when it is not fuzzy any more.
+    /// The expected digest at the zxid at which the loaded snapshot ended. `None` if the tree is not fuzzy.
     from_snapshot: Option<ZxidDigest>,
     log: VecDeque<ZxidDigest>,
     first_mismatch: bool,
@@ -104,35 +107,35 @@ impl Digests {
 }
 
 impl DataTree {
-    /// The digest of the tree as it is now; 0 when digests are off.
+    /// The current digest of the tree; 0 if digests are disabled.
     #[must_use]
     pub fn tree_digest(&self) -> i64 {
         self.nodes.digest()
     }
 
-    /// The digest after the newest transaction; none while the tree is fuzzy or new.
+    /// The digest after the last transaction; `None` while the tree is fuzzy or new.
     #[must_use]
     pub const fn last_processed_zxid_digest(&self) -> Option<ZxidDigest> {
         self.digests.last
     }
 
-    /// What the tree will have when it is not fuzzy any more; none when it is not fuzzy.
+    /// The expected digest at the end of the loaded snapshot; `None` if the tree is not fuzzy.
     #[must_use]
     pub const fn digest_from_loaded_snapshot(&self) -> Option<ZxidDigest> {
         self.digests.from_snapshot
     }
 
-    /// Digests of the past, oldest first (Java: getDigestLog).
+    /// The recorded digests, oldest first (Java: getDigestLog).
     pub fn digest_log(&self) -> impl Iterator<Item = &ZxidDigest> {
         self.digests.log.iter()
     }
 
-    /// Tells somebody of every mismatch from now on.
+    /// Registers a watcher that is called for every mismatch.
     pub fn add_digest_watcher(&mut self, watcher: Arc<dyn DigestWatcher>) {
         self.digests.watchers.push(watcher);
     }
 
-    /// Compares or notes the digest after a whole transaction.
+    /// Compares or records the digest after a complete transaction.
     pub(super) fn digest_after(&mut self, zxid: Zxid) {
         if self.digests.from_snapshot.is_some() {
             self.compare_snapshot_digests(zxid);
@@ -149,7 +152,7 @@ impl DataTree {
         }
     }
 
-    /// Appends the newest digest to a snapshot, behind the tree; false when digests are off.
+    /// Appends the last digest to a snapshot, after the tree; false if digests are disabled.
     pub fn serialize_zxid_digest(&self, out: &mut Vec<u8>) -> bool {
         if self.config.digest_enabled {
             self.digests.last.unwrap_or_default().serialize(out);
@@ -157,10 +160,12 @@ impl DataTree {
         self.config.digest_enabled
     }
 
-    /// Reads the digest of a snapshot that starts at a zxid; false when digests are off or there is none.
+    /// Reads the digest of a snapshot that starts at this zxid; false if digests are disabled or the snapshot
+    /// has none.
     ///
     /// # Errors
-    /// When the input fails or the digest is no number; not when the input ends: then the snapshot is older than 3.6.
+    /// When the input fails or the digest is not a number. The end of the input is not an error: a snapshot
+    /// older than 3.6 has no digest.
     pub fn deserialize_zxid_digest<R: Read>(
         &mut self,
         archive: &mut BinaryInputArchive<R>,
@@ -185,8 +190,9 @@ impl DataTree {
         }
     }
 
-    /// Takes the digest of a snapshot that starts at a zxid (Java: deserializeZxidDigest). One that is older says nothing:
-    /// a new leader counts from the start of its epoch, which is no transaction.
+    /// Takes over the digest of a snapshot that starts at this zxid (Java: deserializeZxidDigest). A digest
+    /// with a lower zxid is ignored. It occurs because a new leader starts its epoch at a zxid that belongs to
+    /// no transaction.
     pub fn set_snapshot_digest(&mut self, digest: ZxidDigest, start_zxid_of_snapshot: Zxid) {
         let ZxidDigest { zxid, digest_version, digest: value } = digest;
         self.digests.from_snapshot = None;
@@ -210,7 +216,7 @@ impl DataTree {
         self.digests.from_snapshot = Some(digest);
     }
 
-    /// Appends the newest zxid to a snapshot, behind the digest; false when that is off.
+    /// Appends the last processed zxid to a snapshot, after the digest; false if that is disabled.
     pub fn serialize_last_processed_zxid(&self, out: &mut Vec<u8>) -> bool {
         let enabled = self.config.serialize_last_processed_zxid_enabled;
         if enabled {
@@ -219,10 +225,10 @@ impl DataTree {
         enabled
     }
 
-    /// Reads the zxid at which a snapshot ended; false when that is off or there is none.
+    /// Reads the zxid at which a snapshot ended; false if that is disabled or the snapshot has none.
     ///
     /// # Errors
-    /// When the input fails; not when it ends: then the snapshot is older than 3.9.
+    /// When the input fails. The end of the input is not an error: a snapshot older than 3.9 has no such zxid.
     pub fn deserialize_last_processed_zxid<R: Read>(
         &mut self,
         archive: &mut BinaryInputArchive<R>,
@@ -245,7 +251,7 @@ impl DataTree {
         Ok(true)
     }
 
-    /// Compares the tree with its snapshot's digest, when this is the zxid at which the snapshot ended.
+    /// If the snapshot ended at this zxid, compares the tree with the snapshot's digest.
     pub fn compare_snapshot_digests(&mut self, zxid: Zxid) {
         let Some(expected) = self.digests.from_snapshot else { return };
         if zxid == expected.zxid {
@@ -266,7 +272,7 @@ impl DataTree {
         }
     }
 
-    /// Compares the tree with the digest that came with the transaction applied last; false when they differ.
+    /// Compares the tree with the digest of the last applied transaction; false if they differ.
     pub fn compare_digest(&mut self, header: &TxnHeader, digest: Option<&TxnDigest>) -> bool {
         let Some(digest) = digest.filter(|_| self.config.digest_enabled) else { return true };
         if self.digests.from_snapshot.is_some() {
@@ -296,7 +302,7 @@ impl DataTree {
         false
     }
 
-    /// Counts a mismatch, logs it and tells those who want to know.
+    /// Counts and logs a mismatch, and calls the watchers.
     fn report_digest_mismatch(&mut self, zxid: Zxid) {
         self.parts.metrics.digest_mismatches_count.inc();
         let value = zxid.0.to_string();

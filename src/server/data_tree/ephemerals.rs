@@ -1,8 +1,8 @@
-//! Which nodes go with which session, and which are containers or have a time to live (Java: the sets of
+//! The ephemeral nodes of each session, and the containers and TTL nodes (Java: the sets of
 //! server/DataTree.java).
 //!
-//! Holds numbers of nodes, not paths. A session whose last ephemeral node was deleted stays in the table until it is
-//! closed, as in Java: `dump` shows it.
+//! The sets hold node numbers, not paths. As in Java, a session stays in the table after its last ephemeral
+//! node is deleted, until it is closed; `dump` shows it.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use super::DataTree;
 
 type NodeSet = HashSet<NodeId>;
 
-/// The nodes that are not simply persistent.
+/// The nodes that are not persistent nodes without a time to live.
 #[derive(Debug, Default)]
 pub(super) struct Ephemerals {
     by_session: HashMap<SessionId, NodeSet>,
@@ -59,7 +59,7 @@ impl Ephemerals {
         }
     }
 
-    /// The nodes of a session that ends.
+    /// Removes and returns the nodes of a session that ends.
     pub(super) fn take(&mut self, session_id: SessionId) -> Option<impl Iterator<Item = NodeId>> {
         self.by_session.remove(&session_id).map(IntoIterator::into_iter)
     }
@@ -72,7 +72,7 @@ impl DataTree {
         self.ephemerals.by_session.get(&session_id).map_or_else(Vec::new, |set| self.paths(set))
     }
 
-    /// The same in place.
+    /// As [`ephemerals`](Self::ephemerals), without copying the paths.
     pub fn ephemeral_paths(&self, session_id: SessionId) -> impl Iterator<Item = &str> {
         let ids = self.ephemerals.by_session.get(&session_id).into_iter().flatten();
         ids.map(|id| self.nodes.node(*id).path())
@@ -84,7 +84,7 @@ impl DataTree {
         self.ephemerals.by_session.values().map(HashSet::len).sum()
     }
 
-    /// The sessions that have, or had, ephemeral nodes (Java: getSessions).
+    /// The sessions that have or had ephemeral nodes (Java: getSessions).
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.ephemerals.by_session.keys().copied()
     }
@@ -95,7 +95,7 @@ impl DataTree {
         self.paths(&self.ephemerals.containers)
     }
 
-    /// The paths of all nodes that have a time to live.
+    /// The paths of all nodes with a time to live.
     #[must_use]
     pub fn ttls(&self) -> Vec<String> {
         self.paths(&self.ephemerals.ttls)

@@ -1,4 +1,4 @@
-//! A node as it is read (Java: server/DataNode.java, the reading side).
+//! A read-only view of a node (Java: server/DataNode.java, the reading side).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::server::reference_counted_acl_cache::AclKey;
 
 use super::DataTree;
 
-/// A node, as long as the tree is held.
+/// A node of a tree that the caller holds.
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {
     tree: &'a DataTree,
@@ -31,7 +31,7 @@ impl<'a> NodeView<'a> {
         if self.id == NodeId::ROOT { "/" } else { self.node.path() }
     }
 
-    /// The data; null and empty are different.
+    /// The data. Null and empty differ.
     #[must_use]
     #[inline]
     pub fn data(&self) -> Option<&'a [u8]> {
@@ -45,43 +45,43 @@ impl<'a> NodeView<'a> {
         self.node.stat(self.tree.config.ephemeral_types)
     }
 
-    /// The state as it is kept on disk.
+    /// The state as stored on disk.
     #[must_use]
     pub fn stat_persisted(&self) -> StatPersisted {
         self.node.stat_persisted()
     }
 
-    /// The transaction that created the node.
+    /// The zxid of the transaction that created the node.
     #[must_use]
     pub fn czxid(&self) -> Zxid {
         self.node.czxid()
     }
 
-    /// The transaction that changed its data last.
+    /// The zxid of the last change of the data.
     #[must_use]
     pub fn mzxid(&self) -> Zxid {
         self.node.mzxid()
     }
 
-    /// The transaction that changed the children last.
+    /// The zxid of the last change of the children.
     #[must_use]
     pub fn pzxid(&self) -> Zxid {
         self.node.pzxid()
     }
 
-    /// The owner as it is kept: a session, 0, or the marks of a container or TTL node.
+    /// The owner field as stored: a session, 0, or the marker of a container or TTL node.
     #[must_use]
     pub fn ephemeral_owner(&self) -> i64 {
         self.node.ephemeral_owner()
     }
 
-    /// What kind of node it is. An owner that means nothing counts as a session.
+    /// The kind of the node. An owner with no other meaning counts as a session.
     #[must_use]
     pub fn ephemeral_type(&self) -> EphemeralType {
         self.tree.config.ephemeral_types.of_or_normal(self.node.ephemeral_owner())
     }
 
-    /// The ACL's place in the tree's cache: compare keys, not ACLs, to see whether it is still the same.
+    /// The key of the ACL in the tree's cache. Compare keys instead of ACLs to see whether the ACL changed.
     #[must_use]
     pub fn acl_key(&self) -> AclKey {
         self.node.acl
@@ -94,13 +94,13 @@ impl<'a> NodeView<'a> {
         self.tree.acl_cache.acl(self.node.acl)
     }
 
-    /// The node's part in the tree's digest; 0 when digests are off or it does not count.
+    /// The node's contribution to the tree's digest; 0 if digests are disabled or the node does not count.
     #[must_use]
     pub fn digest(&self) -> u32 {
         self.node.digest
     }
 
-    /// How many children it has.
+    /// The number of children.
     #[must_use]
     pub fn child_count(&self) -> usize {
         self.node.child_count() as usize
@@ -112,13 +112,13 @@ impl<'a> NodeView<'a> {
         tree.nodes.children(self.id).map(move |child| &tree.nodes.node(child).path()[name_start..])
     }
 
-    /// The children themselves, in the order of [`children`](Self::children).
+    /// The children, in the order of [`children`](Self::children).
     pub fn child_nodes(&self) -> impl Iterator<Item = NodeView<'a>> + use<'a> {
         let tree = self.tree;
         tree.nodes.children(self.id).map(|child| tree.view(child))
     }
 
-    /// The lengths of the children's names.
+    /// The total length of the children's names.
     pub(super) fn children_bytes(&self) -> usize {
         self.children().map(java_length).sum()
     }

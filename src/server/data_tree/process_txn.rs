@@ -1,7 +1,7 @@
-//! Applying transactions (Java: processTxn of server/DataTree.java): one function a type.
+//! Applies transactions, with one function per type (Java: processTxn of server/DataTree.java).
 //!
-//! A transaction is applied even if it cannot be: what fails is noted in the result and otherwise ignored, because
-//! replaying a log over a fuzzy snapshot meets what is there already and misses what is gone.
+//! Applying a transaction never fails. An error is recorded in the result and otherwise ignored, because a
+//! replay over a fuzzy snapshot finds nodes that already exist and misses nodes that are already deleted.
 
 use log::{debug, error, warn};
 
@@ -21,24 +21,24 @@ use crate::zoo_defs::OpCode;
 use super::changes::NewNode;
 use super::{DataTree, LOG};
 
-/// What became of a transaction, or of a part of a `multi`.
+/// The result of a transaction or of one operation of a `multi`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTxnResult {
-    /// The session that asked for it.
+    /// The session that sent the request.
     pub client_id: SessionId,
-    /// The session's number of the request.
+    /// The client's number of the request.
     pub cxid: i32,
-    /// The transaction.
+    /// The zxid of the transaction.
     pub zxid: Zxid,
-    /// Code of a [`KeeperError`], 0 when there is none.
+    /// The code of a [`KeeperError`], 0 for success.
     pub err: i32,
     /// The operation's code.
     pub r#type: i32,
-    /// The node that it was about.
+    /// The node of the operation.
     pub path: Option<String>,
-    /// The node's state after it, for the operations whose replies have one.
+    /// The node's state after the operation, if the reply contains it.
     pub stat: Option<Stat>,
-    /// The parts of a `multi`.
+    /// The results of the operations of a `multi`.
     pub multi_result: Option<Vec<ProcessTxnResult>>,
 }
 
@@ -62,7 +62,7 @@ impl ProcessTxnResult {
 }
 
 impl DataTree {
-    /// Applies a transaction, and then compares the digest that came with it.
+    /// Applies a transaction and compares the tree with the digest that came with it.
     pub fn process_txn_with_digest(
         &mut self,
         header: &TxnHeader,
@@ -74,8 +74,8 @@ impl DataTree {
         result
     }
 
-    /// Applies a transaction. The zxid of the tree moves after the whole of it: a snapshot must never be named after a
-    /// transaction that it has only half of.
+    /// Applies a transaction. The last processed zxid changes only after the whole transaction is applied: a
+    /// snapshot must never be named after a transaction that it contains only in part.
     pub fn process_txn(&mut self, header: &TxnHeader, txn: Option<TxnBody>) -> ProcessTxnResult {
         let result = self.apply(header, txn);
         self.last_processed_zxid = self.last_processed_zxid.max(header.zxid);
@@ -83,7 +83,7 @@ impl DataTree {
         result
     }
 
-    /// A transaction or a part of one.
+    /// Applies a transaction or one operation of a `multi`.
     fn apply(&mut self, header: &TxnHeader, txn: Option<TxnBody>) -> ProcessTxnResult {
         let mut result = ProcessTxnResult::of(header);
         match txn {
@@ -107,7 +107,7 @@ impl DataTree {
             Some(TxnBody::CloseSession(CloseSessionTxn { paths2_delete })) => {
                 self.kill_session(header.client_id, header.zxid, Some(&paths2_delete));
             }
-            // Nothing in the tree belongs to a session that has just begun.
+            // A new session has no nodes in the tree.
             Some(TxnBody::CreateSession(_)) => {}
             None => {
                 if header.r#type == OpCode::CloseSession.code() {
@@ -150,7 +150,7 @@ impl DataTree {
                 result,
             ),
             Err(error) => {
-                // No server makes such a transaction.
+                // No server creates such a transaction.
                 error!(target: LOG, "{path} cannot be created with a ttl of {ttl} ms (zxid {zxid})");
                 result.set(Err(error));
             }
@@ -173,8 +173,8 @@ impl DataTree {
         result.path = Some(path);
     }
 
-    /// When the node is there, replay has met it in a snapshot that was taken later. The parent may be from before: then
-    /// it must count this creation.
+    /// Creates a node. If the node exists, this is a replay over a snapshot that wrote the node after the
+    /// creation. The parent may have been written before it, so its child version is raised here.
     fn create(&mut self, new: NewNode<'_>, result: &mut ProcessTxnResult) {
         let (path, parent_c_version, zxid) = (new.path, new.parent_c_version, new.zxid);
         let created = self.create_node(new);
@@ -201,7 +201,7 @@ impl DataTree {
         result.path = Some(path);
     }
 
-    /// All parts or, when one of them is an error, none.
+    /// Applies all operations, or none if one of them is an error.
     fn apply_multi(&mut self, header: &TxnHeader, txn: MultiTxn, result: &mut ProcessTxnResult) {
         let error = OpCode::Error.code();
         let failed = txn.txns.iter().any(|part| part.r#type == error);
@@ -216,7 +216,8 @@ impl DataTree {
                 match deserialize_sub_txn(&part, self.config.limits) {
                     Ok(body) => body,
                     Err(problem) => {
-                        // As in Java: what was applied stays, so that all servers have the same.
+                        // As in Java, the operations applied so far stay, so that all servers have the same
+                        // state.
                         warn!(
                             target: LOG,
                             "part {} of the multi {} cannot be read, it and the rest are ignored: \
@@ -240,8 +241,8 @@ impl DataTree {
         result.multi_result = Some(results);
     }
 
-    /// Deletes what a session leaves: first what the transaction lists, then what this server knows of (Java:
-    /// killSession).
+    /// Deletes the ephemeral nodes of a session: first those in the transaction, then any others that this
+    /// server knows (Java: killSession).
     pub(in crate::server) fn kill_session(
         &mut self,
         session_id: SessionId,

@@ -1,9 +1,11 @@
-//! Usage and limits of subtrees (Java: the quota methods of server/DataTree.java, and ZooKeeperServer.checkQuota).
+//! Usage and limits of subtrees (Java: the quota methods of server/DataTree.java, and
+//! ZooKeeperServer.checkQuota).
 //!
-//! Usage is counted by every server for itself when it applies transactions; it is in no transaction and in no digest.
+//! Each server counts the usage itself when it applies transactions. The usage is part of no transaction and of
+//! no digest.
 //!
-//! Differs from Java: when transactions are applied, a quota node whose text cannot be read, or a limit without a path, is
-//! logged and ignored; Java throws out of the thread that applies them, which ends the server.
+//! Unlike in Java, applying a transaction only logs an unreadable quota node or a limit without a path, and
+//! ignores it. In Java an exception ends the thread that applies transactions, and with it the server.
 
 use log::{debug, error, warn};
 
@@ -15,17 +17,17 @@ use crate::stats_track::{InvalidStats, StatsTrack};
 
 use super::{DataTree, LOG};
 
-/// A limit that a change would pass.
+/// A limit that a change would exceed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaViolation {
-    /// The text for the log, as in Java.
+    /// The log message, as in Java.
     pub message: String,
-    /// Whether the change must be refused; otherwise it is only logged.
+    /// Whether the change must be refused. Otherwise it is only logged.
     pub hard: bool,
 }
 
 impl DataTree {
-    /// The nearest node at or above the path that has a quota. The root has none.
+    /// The nearest path at or above the given one that has a quota. The root never has one.
     #[must_use]
     pub fn max_prefix_with_quota(&self, path: &str) -> Option<String> {
         if self.p_trie.is_empty() {
@@ -34,11 +36,12 @@ impl DataTree {
         Some(self.p_trie.find_max_prefix(path)).filter(|prefix| prefix != "/")
     }
 
-    /// Which limits a change of the path would pass: of nodes, then of bytes; a hard one is the last (Java: checkQuota,
-    /// which this leaves to the server's `enforceQuota`).
+    /// The limits that a change of the path would exceed: first the number of nodes, then the bytes. No limit
+    /// is checked after a hard one is exceeded (Java: checkQuota, which this leaves to the server's
+    /// `enforceQuota`).
     ///
     /// # Errors
-    /// When the text of a quota node that matters cannot be read: then Java lets nothing be changed.
+    /// When a relevant quota node is unreadable. Java then refuses the change.
     pub fn quota_violations(
         &self,
         path: &str,
@@ -107,7 +110,7 @@ impl DataTree {
         })
     }
 
-    /// Counts a change of a path that may be in a subtree with a quota (Java: updateQuotaStat).
+    /// Adds a change to the usage of the quota above the path, if there is one (Java: updateQuotaStat).
     pub(super) fn add_to_quota(&mut self, path: &str, new_len: usize, old_len: usize, nodes: i64) {
         let Some(prefix) = self.max_prefix_with_quota(path) else { return };
         let stat_path = stat_path(&prefix);
@@ -126,7 +129,7 @@ impl DataTree {
         }
     }
 
-    /// A limit begins to count, or a usage node gets its first value.
+    /// Activates a new limit, or computes the first value of a new usage node.
     pub(super) fn quota_node_created(&mut self, parent_path: &str, name: &str) {
         if !parent_path.starts_with(QUOTA_ZOOKEEPER) {
             return;
@@ -139,14 +142,14 @@ impl DataTree {
         }
     }
 
-    /// A limit does not count any more.
+    /// Deactivates a deleted limit.
     pub(super) fn quota_node_deleted(&mut self, parent_path: &str, name: &str) {
         if name == LIMIT_NODE && parent_path.starts_with(PROC_ZOOKEEPER) {
             self.p_trie.delete_path(trim_quota_path(parent_path));
         }
     }
 
-    /// What [`delete_node`](Self::delete_node) does about quotas, for a node that goes with one above it.
+    /// Does the quota part of [`delete_node`](Self::delete_node) for a node that is removed with one above it.
     pub(super) fn forget_quota_below(&mut self, id: NodeId) {
         if self.p_trie.is_empty() {
             return;
@@ -159,7 +162,7 @@ impl DataTree {
         self.add_to_quota(&path, 0, data_len, -1);
     }
 
-    /// Counts a subtree anew (Java: updateQuotaForPath).
+    /// Recomputes the usage of a subtree (Java: updateQuotaForPath).
     fn update_quota_for_path(&mut self, path: &str) {
         let (mut count, mut bytes) = (0_i64, 0_usize);
         if let Some(top) = self.nodes.get(path) {
@@ -174,7 +177,7 @@ impl DataTree {
         self.write_quota_stats(&stat_path(path), &stats);
     }
 
-    /// Finds all limits of a tree that was just loaded, and counts their usage anew.
+    /// Finds all limits of a newly loaded tree and recomputes their usage.
     pub(super) fn setup_quota(&mut self) {
         let Some(top) = self.nodes.get(QUOTA_ZOOKEEPER) else { return };
         let ending = format!("/{LIMIT_NODE}");

@@ -1,15 +1,18 @@
-//! The tree in snapshots (Java: serialize and deserialize of server/DataTree.java).
+//! The data tree in snapshots (Java: serialize and deserialize of server/DataTree.java).
 //!
-//! A snapshot is taken in pieces while transactions go on, so it is fuzzy: a node may be older or newer than its
-//! neighbour. Replaying the log from the zxid at which the snapshot began repairs that, provided that
-//! * no node is in it whose parent is not before it: [`SnapshotCursor`] walks from parents to children;
-//! * a child that was created after its parent was written is not in it, or the parent's child version would
-//!   be wrong for good: children are added in front of their chain, and the walk goes towards its end;
-//! * the walk survives the deletion of the node where it stands: the tree knows the places of all running snapshots and
-//!   moves them on.
+//! A snapshot is written in pieces while transactions are applied, so it is fuzzy: a node may be older or newer
+//! than its neighbor. Replaying the log from the zxid at which the snapshot began repairs this under three
+//! conditions:
+//! * Every node in the snapshot comes after its parent. [`SnapshotCursor`] therefore walks from parents to
+//!   children.
+//! * A child that was created after its parent was written must not be in the snapshot. Otherwise the parent's
+//!   child version would stay wrong. New children are therefore added at the front of the list of children, and
+//!   the walk goes towards its end.
+//! * The walk must survive the deletion of its next node. The tree therefore knows the positions of all running
+//!   snapshots and moves them on.
 //!
-//! ACLs come first. A node that is written later may have an ACL that was not there then; replay sets it (Java has
-//! the same rule; `ReferenceCountedAclCache` says what happens until then).
+//! ACLs come first. A node that is written later may have an ACL that did not exist at that time. Replay sets
+//! it. Java has the same rule; `ReferenceCountedAclCache` describes what happens until then.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -26,21 +29,21 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 
 use super::DataTree;
 
-/// Where the nodes end.
+/// The path that marks the end of the nodes.
 const END_OF_NODES: &str = "/";
 
-/// Another tree was loaded while a snapshot of this one was taken: what was written is of no use.
+/// Another tree was loaded during the snapshot, so the bytes written so far are useless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the tree was replaced while its snapshot was taken")]
 pub struct TreeReplaced;
 
-/// Where snapshots stand that are taken of a tree.
+/// The positions of the running snapshots of a tree.
 #[derive(Debug)]
 pub(super) struct RunningSnapshots {
-    /// False when there is none: what every deletion asks first.
+    /// False if no snapshot is running. Every deletion checks this first.
     some: AtomicBool,
-    /// The node that each will write next. Whoever changes a place holds the tree exclusively or is its snapshot, which
-    /// holds it shared.
+    /// The next node of each snapshot. Only two kinds of threads change a position: a thread that holds the
+    /// tree exclusively, and the snapshot's own thread, which holds it shared.
     places: RankedMutex<Vec<Weak<AtomicU32>>>,
 }
 
@@ -64,7 +67,7 @@ impl RunningSnapshots {
         self.some.load(Ordering::Relaxed)
     }
 
-    /// Moves every snapshot that would write this node next on to the node behind it. The node has no children.
+    /// Moves every snapshot whose next node is this one to the following node. The node must have no children.
     #[inline]
     pub(super) fn node_leaves(&self, nodes: &NodeHashMap, id: NodeId) {
         if self.some.load(Ordering::Relaxed) {
@@ -86,7 +89,7 @@ impl RunningSnapshots {
     }
 }
 
-/// A snapshot of a tree's ACLs and nodes that is being taken (Java: serialize).
+/// A running snapshot of a tree's ACLs and nodes (Java: serialize).
 #[derive(Debug)]
 pub struct SnapshotCursor {
     tree: Arc<RunningSnapshots>,
@@ -96,7 +99,8 @@ pub struct SnapshotCursor {
 }
 
 impl SnapshotCursor {
-    /// A snapshot that begins now. It must be named after the tree's `last_processed_zxid` of now or before.
+    /// Starts a snapshot. It must be named after the current `last_processed_zxid` of the tree or an earlier
+    /// one.
     #[must_use]
     pub fn new(tree: &DataTree) -> Self {
         let place = Arc::new(AtomicU32::new(NodeId::ROOT.0));
@@ -104,11 +108,11 @@ impl SnapshotCursor {
         Self { tree: tree.snapshots.clone(), place, acls_written: false, end_written: false }
     }
 
-    /// Appends the next piece: ACLs first, then about so many bytes of nodes. False when it was the last one. The tree may
-    /// change between two pieces, not while one is written.
+    /// Appends the next piece: first the ACLs, then nodes of about `about_bytes`. False after the last piece.
+    /// The tree may change between two calls, but not during a call.
     ///
     /// # Errors
-    /// When the tree is not the one that the snapshot was begun with.
+    /// When the tree was replaced since the snapshot started.
     pub fn next_chunk(
         &mut self,
         tree: &DataTree,
@@ -147,7 +151,7 @@ impl DataTree {
         self.acl_cache.serialize(out);
     }
 
-    /// Appends the tree at once, while nobody changes it (Java: serialize).
+    /// Appends the whole tree at once, while nobody changes it (Java: serialize).
     pub fn serialize(&self, out: &mut Vec<u8>) {
         self.serialize_acls(out);
         let first = self.nodes.get("/");
@@ -165,12 +169,12 @@ impl DataTree {
         node.stat_persisted().serialize(&mut archive);
     }
 
-    /// Replaces the tree by one that is read (Java: deserialize). Watches stay. Snapshots of the old tree end with
-    /// [`TreeReplaced`].
+    /// Replaces the tree by one from the input (Java: deserialize). Watches stay. Running snapshots of the old
+    /// tree end with [`TreeReplaced`].
     ///
     /// # Errors
-    /// When the input is no tree: it ends early, a node comes before its parent or marks an owner that does not exist, or
-    /// there is no root. Then the tree is empty, without even a root, and another one can be read.
+    /// When the input is not a valid tree: it ends early, a node comes before its parent or has an invalid
+    /// owner, or there is no root. The tree is then empty, without a root, and another one can be read.
     pub fn deserialize<R: Read>(
         &mut self,
         archive: &mut BinaryInputArchive<R>,
@@ -259,7 +263,7 @@ impl DataTree {
         Ok(id)
     }
 
-    /// Puts what was read later in the place of a node with the same path: the later one counts, as in Java.
+    /// Overwrites a node with a later one of the same path. As in Java, the later one wins.
     fn replace(&mut self, id: NodeId, data: Option<Vec<u8>>, acl: AclKey, stat: &StatPersisted) {
         let types = self.config.ephemeral_types;
         let node = self.nodes.node(id);
@@ -274,7 +278,7 @@ impl DataTree {
         self.ephemerals.add(types.of_or_normal(owner), owner, id);
     }
 
-    /// Makes what was loaded so far be found.
+    /// Builds the path index of the nodes loaded so far.
     fn index_loaded(&mut self, loading: &mut Loading) {
         if std::mem::replace(&mut loading.is_indexed, true) {
             return;
@@ -294,7 +298,8 @@ impl DataTree {
         }
     }
 
-    /// In a snapshot the parent is the node before, or one of those above that. Only where it is not, it is looked for.
+    /// Finds the parent. In the order of snapshots it is the previous node or one of its ancestors. Only
+    /// otherwise is it looked up by path.
     fn parent_of(&mut self, parent_path: &str, loading: &mut Loading) -> Option<NodeId> {
         let mut candidate = loading.previous;
         while let Some(id) = candidate {
@@ -313,16 +318,17 @@ impl DataTree {
     }
 }
 
-/// How far loading a tree has come.
+/// The state of loading a tree.
 struct Loading {
     acls: SnapshotAcls,
-    /// The node that was read last.
+    /// The previously read node.
     previous: Option<NodeId>,
-    /// Whether nodes are found by path. As long as the order is that of snapshots, that can wait to the end.
+    /// Whether the path index exists. While the nodes arrive in the order of snapshots, it is not needed until
+    /// the end.
     is_indexed: bool,
 }
 
-/// A whole state at once: loading a tree is mostly this.
+/// Reads all fields of a state at once, because most of the loading time is spent here.
 fn read_stat<R: Read>(archive: &mut BinaryInputArchive<R>) -> Result<StatPersisted, InputError> {
     let bytes: [u8; 60] = archive.array("the state of a node")?;
     let mut stat = BinaryInputArchive::new(&bytes[..], Limits::default());

@@ -1,4 +1,4 @@
-//! What the tests of the tree share: a tree that is fed as a server feeds it.
+//! Shared parts of the data tree's tests: a tree that gets transactions as a server's tree does.
 
 mod digests;
 mod model;
@@ -27,7 +27,7 @@ use crate::zoo_defs::{OpCode, ids, perms};
 
 use super::*;
 
-/// An empty tree that reports to nobody.
+/// An empty tree without metrics and audit log.
 fn new_tree(config: DataTreeConfig) -> DataTree {
     let watches = || Arc::new(WatchManager::new(ServerMetrics::null()));
     DataTree::new(config, DataTreeParts::new(watches(), watches()))
@@ -45,7 +45,7 @@ fn acl_of(id: &str) -> Vec<ACL> {
     vec![ACL { perms: perms::ALL, id: Id { scheme: "digest".into(), id: id.into() } }]
 }
 
-/// A tree with a log: what it is given as a transaction can be replayed.
+/// A tree with a log. All applied transactions can be replayed.
 struct Server {
     tree: DataTree,
     log: Vec<(TxnHeader, Option<TxnBody>)>,
@@ -77,7 +77,7 @@ impl Server {
         self.tree.process_txn(&header, txn)
     }
 
-    /// What the parent's child version will be after a creation.
+    /// The parent's child version after a creation.
     fn parent_c_version(&self, path: &str) -> i32 {
         let (parent_path, _) = path.rsplit_once('/').unwrap();
         self.tree.node(parent_path).map_or(0, |node| node.stat_persisted().cversion) + 1
@@ -146,7 +146,7 @@ impl Server {
         self.apply(OpCode::Multi, SESSION, Some(TxnBody::Multi(MultiTxn { txns })))
     }
 
-    /// Applies what was logged after a zxid, as a start does.
+    /// Replays the log after a zxid, as a starting server does.
     fn replay_onto(&self, tree: &mut DataTree, after: Zxid) {
         for (header, txn) in self.log.iter().filter(|(header, _)| header.zxid > after) {
             tree.process_txn(header, txn.clone());
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// Checks what must be true between any two transactions.
+/// Checks the invariants that hold between transactions.
 fn check_tree(tree: &DataTree) {
     let mut digest = crate::server::util::ad_hash::AdHash::new();
     let mut count = 0;
@@ -212,10 +212,10 @@ fn load(bytes: &[u8], config: DataTreeConfig) -> Result<DataTree, InputError> {
     Ok(tree)
 }
 
-/// An event and the ACL that came with it.
+/// An event and its ACL.
 type Told = (EventType, String, Zxid, Option<Vec<ACL>>);
 
-/// A watcher that keeps what it is told.
+/// A watcher that records events.
 struct Listener {
     told: RankedMutex<Vec<Told>>,
 }
@@ -229,7 +229,7 @@ impl Listener {
         WatcherRef(Arc::clone(self) as Arc<dyn ServerWatcher>)
     }
 
-    /// Events and paths since the last call.
+    /// The events and paths since the last call.
     fn told(&self) -> Vec<(EventType, String)> {
         let told = std::mem::take(&mut *self.told.lock());
         told.into_iter().map(|(event_type, path, _, _)| (event_type, path)).collect()

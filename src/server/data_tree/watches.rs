@@ -1,4 +1,4 @@
-//! Watches on the tree (Java: the watch methods of server/DataTree.java).
+//! Watches on the data tree (Java: the watch methods of server/DataTree.java).
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::watcher::{EventType, KeeperState, WatcherType};
 use super::DataTree;
 
 impl DataTree {
-    /// The number of watches, of data and of children.
+    /// The total number of data watches and child watches.
     #[must_use]
     pub fn watch_count(&self) -> usize {
         self.parts.data_watches.size() + self.parts.child_watches.size()
     }
 
-    /// Adds a persistent watch of a mode as on the wire.
+    /// Adds a persistent watch. `mode` is the number on the wire.
     ///
     /// # Errors
-    /// When there is no such mode, or the manager has no such watches.
+    /// When the mode does not exist, or the watch manager does not support it.
     pub fn add_watch(
         &self,
         path: &str,
@@ -39,10 +39,10 @@ impl DataTree {
         Ok(())
     }
 
-    /// Whether the watcher watches the path.
+    /// Whether the watcher has a watch of this type on the path.
     ///
     /// # Errors
-    /// When the manager has no such watches.
+    /// When the watch manager does not support this type.
     pub fn contains_watcher(
         &self,
         path: &str,
@@ -66,10 +66,10 @@ impl DataTree {
         }
     }
 
-    /// Removes the watcher's watches of a type; whether there was one.
+    /// Removes the watcher's watches of this type from the path. Returns whether there was one.
     ///
     /// # Errors
-    /// When the manager has no such watches.
+    /// When the watch manager does not support this type.
     pub fn remove_watch(
         &self,
         path: &str,
@@ -94,17 +94,17 @@ impl DataTree {
         }
     }
 
-    /// Forgets a connection that is closed.
+    /// Removes all watches of a closed connection.
     pub fn remove_cnxn(&self, watcher: &WatcherRef) {
         self.parts.data_watches.remove_all(watcher);
         self.parts.child_watches.remove_all(watcher);
     }
 
-    /// Sets a client's watches again after it has connected to this server; what has changed since `relative_zxid` it is
-    /// told at once. The events have no zxid.
+    /// Sets a client's watches again after it has reconnected to this server. Changes since `relative_zxid`
+    /// trigger an event at once instead. These events have no zxid.
     ///
     /// # Errors
-    /// When the manager has no persistent watches; the others are set by then.
+    /// When the watch manager does not support persistent watches. The other watches are set by then.
     pub fn set_watches(
         &self,
         watches: &SetWatches2,
@@ -162,19 +162,19 @@ impl DataTree {
         out.push_str(&self.parts.data_watches.to_string());
     }
 
-    /// The data watches, to be shown without a hold of the tree: they may be many.
+    /// The data watches. The caller can show them without holding the tree, because there may be many.
     #[must_use]
     pub fn data_watches(&self) -> Arc<dyn IWatchManager> {
         Arc::clone(&self.parts.data_watches)
     }
 
-    /// Numbers of data watches.
+    /// The numbers of data watches.
     #[must_use]
     pub fn watches_summary(&self) -> WatchesSummary {
         self.parts.data_watches.watches_summary()
     }
 
-    /// Ends the managers' threads.
+    /// Ends the threads of the watch managers.
     pub fn shutdown_watcher(&self) {
         self.parts.data_watches.shutdown();
         self.parts.child_watches.shutdown();

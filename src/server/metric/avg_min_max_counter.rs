@@ -1,8 +1,7 @@
-//! Number, sum, average, smallest and largest of values (Java:
-//! server/metric/AvgMinMaxCounter.java).
+//! Count, sum, average, minimum and maximum of values (Java: server/metric/AvgMinMaxCounter.java).
 //!
-//! The four numbers of a stripe share a cache line. As in Java they are not changed together:
-//! somebody who reads at that moment may see a count without its sum.
+//! The four numbers of a stripe share a cache line. As in Java, they are not updated together, so a concurrent
+//! reader may see a count without the matching sum.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,7 +10,7 @@ use crate::metrics::metric_value::{MetricValue, average};
 use crate::metrics::metrics_provider::DumpSink;
 use crate::metrics::summary::Summary;
 
-/// What one stripe knows.
+/// The values of one stripe.
 #[derive(Debug)]
 struct Tally {
     count: AtomicI64,
@@ -38,15 +37,15 @@ pub struct AvgMinMaxCounter {
     tallies: [Line<Tally>; STRIPES],
 }
 
-// All accesses are relaxed: nothing follows from a statistic's value.
+// All accesses are relaxed: no other memory access depends on the value of a statistic.
 impl AvgMinMaxCounter {
-    /// Without values, dumped under `avg_<name>` and so on.
+    /// Creates a summary without values. It is dumped under `avg_<name>` and so on.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), tallies: Default::default() }
     }
 
-    /// Takes the value in `times` times. Returns the stripe it went to and how many values that had
+    /// Records the value `times` times. Returns the stripe that was used, and the number of values it had
     /// before.
     #[inline]
     pub(super) fn record(&self, value: i64, times: u32) -> (usize, i64) {
@@ -57,7 +56,7 @@ impl AvgMinMaxCounter {
         if value != 0 {
             tally.total.fetch_add(value.wrapping_mul(times), Ordering::Relaxed);
         }
-        // A new extreme is rare: looking first costs less than an exchange each time.
+        // A new extreme is rare. A load costs less than a read-modify-write for every value.
         if value < tally.min.load(Ordering::Relaxed) {
             tally.min.fetch_min(value, Ordering::Relaxed);
         }
@@ -67,13 +66,13 @@ impl AvgMinMaxCounter {
         (stripe, before)
     }
 
-    /// Takes the value in (Java: addDataPoint).
+    /// Records a value (Java: addDataPoint).
     #[inline]
     pub fn add_data_point(&self, value: i64) {
         self.record(value, 1);
     }
 
-    /// How many values there were in one stripe.
+    /// The number of values in one stripe.
     pub(super) fn stripe_count(&self, stripe: usize) -> i64 {
         self.tallies[stripe].0.count.load(Ordering::Relaxed)
     }
@@ -84,7 +83,7 @@ impl AvgMinMaxCounter {
         average(self.total(), self.count())
     }
 
-    /// How many values there were.
+    /// The number of values.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.fold(0, |tally| &tally.count, i64::wrapping_add)
@@ -118,7 +117,7 @@ impl AvgMinMaxCounter {
         self.tallies.iter().map(|line| of(&line.0).load(Ordering::Relaxed)).fold(start, with)
     }
 
-    /// Lets the largest value begin anew at the smallest.
+    /// Resets the maximum to the minimum.
     pub fn reset_max(&self) {
         let min = self.min();
         for tally in &self.tallies {
@@ -126,7 +125,7 @@ impl AvgMinMaxCounter {
         }
     }
 
-    /// Forgets all values.
+    /// Resets all values.
     pub fn reset(&self) {
         for Line(tally) in &self.tallies {
             tally.count.store(0, Ordering::Relaxed);
@@ -136,7 +135,7 @@ impl AvgMinMaxCounter {
         }
     }
 
-    /// Gives the five values out (Java: values).
+    /// Passes the five values to `sink` (Java: values).
     pub fn dump(&self, sink: &mut DumpSink<'_>) {
         let name = &self.name;
         sink(&format!("avg_{name}"), MetricValue::Double(self.avg()));
@@ -146,7 +145,7 @@ impl AvgMinMaxCounter {
         sink(&format!("sum_{name}"), MetricValue::Long(self.total()));
     }
 
-    /// The name it is dumped under.
+    /// The name under which the summary is dumped.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

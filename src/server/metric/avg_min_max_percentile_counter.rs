@@ -7,7 +7,7 @@ use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
 use crate::metrics::summary::Summary;
 
-/// A summary with percentiles: an [`AvgMinMaxCounter`], and a sample for each of its stripes.
+/// A summary with percentiles: an [`AvgMinMaxCounter`] and a sample for each of its stripes.
 #[derive(Debug)]
 pub struct AvgMinMaxPercentileCounter {
     counter: AvgMinMaxCounter,
@@ -15,32 +15,32 @@ pub struct AvgMinMaxPercentileCounter {
 }
 
 impl AvgMinMaxPercentileCounter {
-    /// Without values, dumped under `avg_<name>` and so on.
+    /// Creates a summary without values. It is dumped under `avg_<name>` and so on.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { counter: AvgMinMaxCounter::new(name), samples: Default::default() }
     }
 
-    /// Takes the value in `times` times.
+    /// Records the value `times` times.
     #[inline]
     pub(super) fn record(&self, value: i64, times: u32) {
         let (stripe, before) = self.counter.record(value, times);
         self.samples[stripe].update(value, before, times);
     }
 
-    /// Takes the value in (Java: addDataPoint).
+    /// Records a value (Java: addDataPoint).
     #[inline]
     pub fn add_data_point(&self, value: i64) {
         self.record(value, 1);
     }
 
-    /// Lets the largest value begin anew at the smallest.
+    /// Resets the maximum to the minimum.
     pub fn reset_max(&self) {
         self.counter.reset_max();
     }
 
-    /// Forgets all values. The sample needs nothing done: its slots count from the number of
-    /// values.
+    /// Resets all values. The sample needs no reset, because the number of values determines which of its slots
+    /// are used.
     pub fn reset(&self) {
         self.counter.reset();
     }
@@ -55,7 +55,7 @@ impl AvgMinMaxPercentileCounter {
         )
     }
 
-    /// Gives the nine values out (Java: values).
+    /// Passes the nine values to `sink` (Java: values).
     pub fn dump(&self, sink: &mut DumpSink<'_>) {
         self.counter.dump(sink);
         let snapshot = self.snapshot();
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn percentiles_of_a_thousand_values_are_javas() {
-        // As Java's unit test of the class has it.
+        // The expected values are those of Java's unit test for this class.
         let counter = AvgMinMaxPercentileCounter::new("test");
         for value in 0..1_000 {
             counter.add_data_point(value);

@@ -13,23 +13,23 @@ pub struct AvgMinMaxPercentileCounterSet {
 }
 
 impl AvgMinMaxPercentileCounterSet {
-    /// No keys yet.
+    /// Creates a set without keys.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), counters: KeyTable::new() }
     }
 
-    /// Lets all largest values begin anew.
+    /// Resets the maximum of every key.
     pub fn reset_max(&self) {
         self.counters.entries().iter().for_each(|(_, counter)| counter.reset_max());
     }
 
-    /// Forgets the values of all keys; the keys stay.
+    /// Resets the values of all keys. The keys stay.
     pub fn reset(&self) {
         self.counters.entries().iter().for_each(|(_, counter)| counter.reset());
     }
 
-    /// Gives all values out.
+    /// Passes all values to `sink`.
     pub fn dump(&self, sink: &mut DumpSink<'_>) {
         for (_, counter) in java_map_order(self.counters.entries(), |(key, _)| key) {
             counter.dump(sink);

@@ -1,14 +1,13 @@
-//! The order in which Java walks a map (no Java twin).
+//! The iteration order of Java's hash maps (no Java twin).
 //!
-//! Java keeps its metrics in ConcurrentHashMaps of strings, and `mntr` and the AdminServer print
-//! them as the map is walked: by the strings' hash codes. The order is an accident, but a fixed
-//! one, and outputs that are compared line by line should not differ in it.
+//! Java keeps its metrics in ConcurrentHashMaps of strings. `mntr` and the AdminServer print them in iteration
+//! order, which depends on the hash codes of the strings. The order is arbitrary but fixed, so outputs that are
+//! compared line by line should not differ in it.
 
-/// Numbers of slots that a map has before it grows, Java's default.
+/// The initial number of slots. This is Java's default.
 const INITIAL_SLOTS: usize = 16;
 
-/// The entries in the order in which Java's map would give them out, after they were put in in the
-/// order given.
+/// Returns the entries in the iteration order of Java's map, if they were inserted in the given order.
 #[must_use]
 pub fn java_map_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     let mut slots: Vec<Vec<(usize, T)>> = Vec::new();
@@ -24,18 +23,18 @@ pub fn java_map_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     slots.into_iter().flatten().map(|(_, entry)| entry).collect()
 }
 
-/// Java's String.hashCode.
+/// Computes Java's String.hashCode.
 fn java_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
 }
 
-/// What the map makes of a hash code.
+/// Spreads a hash code as Java's map does.
 const fn spread(hash: u32) -> usize {
     ((hash ^ (hash >> 16)) & 0x7fff_ffff) as usize
 }
 
-/// Twice the slots. Each slot is split in two: its last entries that go the same way keep their
-/// order, those before them come out reversed.
+/// Doubles the number of slots and splits each slot in two. The last run of entries with the same target keeps
+/// its order; the entries before it are reversed.
 fn doubled<T>(slots: Vec<Vec<(usize, T)>>) -> Vec<Vec<(usize, T)>> {
     let old_len = slots.len();
     let mut new: Vec<Vec<(usize, T)>> = Vec::new();
@@ -68,7 +67,7 @@ mod tests {
 
     #[test]
     fn forty_keys_come_out_as_javas_map_gives_them_out() {
-        // The key set of a ConcurrentHashMap of Java 17 after these keys.
+        // The key set of a ConcurrentHashMap of Java 17 after inserting these keys.
         let java = "919 838 380 84 542 165 0 461 3 704 109 922 866 327 623 489 841 785 246 947 \
                     408 190 56 894 299 651 \
                     595 352 28 570 271 813 757 218 514 975 732 676 137 433";

@@ -1,30 +1,29 @@
-//! A table from keys to metrics that is only added to (no Java twin: Java has a ConcurrentHashMap
-//! here).
+//! An insert-only table from keys to metrics (no Java twin: Java has a ConcurrentHashMap here).
 //!
-//! A tree over the bits of the key's hash, sixteen branches a node, each of which is set once. So
-//! looking a key up takes no lock and writes nothing, and a key that is not there is put in without
-//! making others wait longer than one allocation takes. Keys are never removed, as in Java.
+//! The table is a tree over the bits of the key's hash. Each node has sixteen branches, and each branch is set
+//! only once. A lookup therefore takes no lock and writes nothing, and an insertion delays other threads by at
+//! most one allocation. As in Java, keys are never removed.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bits of the hash that one level looks at.
+/// The number of hash bits per level.
 const BITS: u32 = 4;
 const BRANCHES: usize = 1 << BITS;
 
 type Branch<V> = OnceLock<Box<Entry<V>>>;
 
 struct Entry<V> {
-    /// The entry's place in the order of insertion.
+    /// The entry's position in insertion order.
     number: usize,
     key: Box<str>,
     value: V,
-    /// Entries whose hashes are the same so far.
+    /// Entries whose hash has the same bits up to this level.
     below: OnceLock<Box<[Branch<V>; BRANCHES]>>,
 }
 
-/// Keys, and a value for each.
+/// A table of keys with a value each.
 pub struct KeyTable<V> {
     hasher: RandomState,
     inserted: AtomicUsize,
@@ -42,14 +41,14 @@ fn branches<V>() -> Box<[Branch<V>; BRANCHES]> {
 }
 
 impl<V> KeyTable<V> {
-    /// Empty, and without memory of its own until the first key.
+    /// Creates an empty table, which allocates no memory before its first key.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The key's value; `make` makes it when the key is new. Of two threads that bring the same new
-    /// key, both get the value of one of them.
+    /// The key's value. `make` creates the value of a new key. If two threads insert the same key at the same
+    /// time, both get the same value.
     pub fn get_or_insert_with(&self, key: &str, make: impl Fn() -> V) -> &V {
         let mut hash = self.hasher.hash_one(key);
         let mut level = self.root.get_or_init(branches);
@@ -57,21 +56,20 @@ impl<V> KeyTable<V> {
             #[expect(clippy::cast_possible_truncation, reason = "four bits")]
             let branch = &level[(hash as usize) % BRANCHES];
             let entry = branch.get_or_init(|| {
-                // Relaxed: only the order of numbers matters, and they are read through the branch.
+                // Relaxed: only the order of the numbers matters, and readers see them through the branch.
                 let number = self.inserted.fetch_add(1, Ordering::Relaxed);
                 Box::new(Entry { number, key: key.into(), value: make(), below: OnceLock::new() })
             });
             if *entry.key == *key {
                 return &entry.value;
             }
-            // Bits never run out: after 64 of them the same ones come again, and equal hashes form
-            // a list.
+            // The bits never run out: after 64 bits the hash repeats, so entries with equal hashes form a list.
             hash = hash.rotate_right(BITS);
             level = entry.below.get_or_init(branches);
         }
     }
 
-    /// All keys and values, in the order of their insertion.
+    /// All keys and values, in insertion order.
     #[must_use]
     pub fn entries(&self) -> Vec<(&str, &V)> {
         let mut found = Vec::new();

@@ -1,8 +1,7 @@
-//! Java: package org.apache.zookeeper.server.metric: what metrics are made of.
+//! Java: package org.apache.zookeeper.server.metric: the implementations of metrics.
 //!
-//! Recording never waits: every metric is a few stripes of atomics ([`stripe`]), percentiles come
-//! from a sample that is kept beside them, and keys are found in a table that is only ever added to
-//! ([`key_table`]).
+//! Recording never blocks. Every metric consists of a few stripes of atomics ([`stripe`]), percentiles come
+//! from a sample beside them, and keys are found in an insert-only table ([`key_table`]).
 
 pub mod java_map_order;
 pub mod key_table;

@@ -1,32 +1,32 @@
-//! A sample of values for percentiles (Java: AvgMinMaxPercentileCounter.ResettableUniformReservoir,
-//! and the snapshot of the metrics library that Java uses).
+//! A sample of values for percentiles (Java: AvgMinMaxPercentileCounter.ResettableUniformReservoir, and the
+//! snapshot of the metrics library that Java uses).
 //!
-//! Java keeps 4096 values: the first 4096, then each new one takes the place of a random one with
-//! the probability that keeps the sample uniform. All threads count at one place there. Here every
-//! stripe keeps a sample of its own, of 1024 values, in the same way; who reads weighs each
-//! value with the number of values that it stands for. As long as no stripe is full, every value is
-//! there and the percentiles are Java's; after that they are as good as Java's. Nothing waits: a
-//! slot is an atomic, and the random number is a hash of the value's number.
+//! Java keeps 4096 values: the first 4096, and after that each new value replaces a random one with the
+//! probability that keeps the sample uniform. All threads share one counter there. Here every stripe keeps its
+//! own sample of 1024 values in the same way, and a reader weights each value by the number of values that it
+//! represents. As long as no stripe is full, every value is kept and the percentiles equal Java's. After that
+//! they are as accurate as Java's. Nothing blocks: a slot is an atomic, and the random number is a hash of the
+//! value's number.
 //!
-//! Slots are 32 bits wide (a larger value counts as the largest such number: 24 days, where values
-//! are milliseconds) and come in chunks that are allocated when they are first needed: a metric
-//! that is never used costs no sample.
+//! A slot has 32 bits. A larger value counts as the largest 32-bit number, which is 24 days for values in
+//! milliseconds. Slots are allocated in chunks when they are first needed, so an unused metric needs no memory
+//! for its sample.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::stripe::STRIPES;
 
-/// Slots that are allocated together: 1 KiB.
+/// The number of slots that are allocated together (1 KiB).
 const CHUNK: usize = 256;
 
-/// The sample of one stripe: `CHUNKS` times 256 values. How many it has seen is known outside.
+/// The sample of one stripe, with `CHUNKS` times 256 slots. The caller counts the values.
 #[derive(Debug)]
 pub struct Sample<const CHUNKS: usize> {
     chunks: [OnceLock<Box<[AtomicI32; CHUNK]>>; CHUNKS],
 }
 
-/// As many chunks that all stripes together keep 4096 values, as Java does.
+/// The number of chunks with which all stripes together keep 4096 values, as Java does.
 pub const JAVAS_CHUNKS: usize = 4096 / CHUNK / STRIPES;
 
 impl<const CHUNKS: usize> Default for Sample<CHUNKS> {
@@ -36,10 +36,10 @@ impl<const CHUNKS: usize> Default for Sample<CHUNKS> {
 }
 
 impl<const CHUNKS: usize> Sample<CHUNKS> {
-    /// How many values are kept.
+    /// The largest number of values that are kept.
     pub const SLOTS: usize = CHUNKS * CHUNK;
 
-    /// Takes in a value that comes after `before` others, `times` times.
+    /// Records a value `times` times, after `before` other values.
     #[inline]
     pub fn update(&self, value: i64, before: i64, times: u32) {
         let before = u64::try_from(before).unwrap_or(0);
@@ -61,7 +61,7 @@ impl<const CHUNKS: usize> Sample<CHUNKS> {
         chunk[slot % CHUNK].store(value, Ordering::Relaxed); // nothing follows from it
     }
 
-    /// The values kept after `seen` of them came, each with the number of values it stands for.
+    /// The kept values after `seen` values were recorded, each with the number of values it represents.
     #[expect(clippy::cast_precision_loss, reason = "weights need no more than 52 bits")]
     pub fn weighted_values(&self, seen: i64) -> impl Iterator<Item = (i32, f64)> + '_ {
         let kept = usize::try_from(seen).unwrap_or(0).min(Self::SLOTS);
@@ -71,9 +71,9 @@ impl<const CHUNKS: usize> Sample<CHUNKS> {
     }
 }
 
-/// A number below `bound`, from a hash of it.
+/// A pseudorandom number below `bound`, computed from a hash of `bound`.
 const fn random_below(bound: u64) -> u64 {
-    // The finalizer of splitmix64 on the bound's place in its sequence.
+    // The finalizer of splitmix64, applied to the bound's position in its sequence.
     let mut bits = bound.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -81,16 +81,16 @@ const fn random_below(bound: u64) -> u64 {
     ((bits as u128 * bound as u128) >> 64) as u64
 }
 
-/// What samples say together about the values they stand for.
+/// The combined samples of all stripes.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Values with their weights, sorted.
+    /// The values with their weights, sorted.
     values: Vec<(i32, f64)>,
     total_weight: f64,
 }
 
 impl Snapshot {
-    /// Of values with their weights.
+    /// Creates a snapshot of values with their weights.
     pub fn of(values: impl Iterator<Item = (i32, f64)>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_unstable_by_key(|(value, _)| *value);
@@ -101,8 +101,8 @@ impl Snapshot {
         Self { values, total_weight }
     }
 
-    /// The value below which the fraction `quantile` of all values lies, interpolated between two
-    /// neighbours; 0 without values.
+    /// The value below which the fraction `quantile` of all values lies, interpolated between two neighbors; 0
+    /// without values.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> f64 {
         let (Some((first, _)), Some((last, _))) = (self.values.first(), self.values.last()) else {
@@ -120,7 +120,7 @@ impl Snapshot {
         lower + position.fract() * (upper - lower)
     }
 
-    /// The value at a place in the order of all values, from 1.
+    /// The value at a rank, counted from 1, in the order of all represented values.
     fn at_rank(&self, rank: f64) -> f64 {
         let mut passed = 0.0;
         for (value, weight) in &self.values {
@@ -132,15 +132,14 @@ impl Snapshot {
         self.values.last().map_or(0.0, |(value, _)| f64::from(*value))
     }
 
-    /// The smallest value that the fraction `quantile` of all values does not exceed; none without
-    /// values.
+    /// The smallest value that is not exceeded by the fraction `quantile` of all values; `None` without values.
     #[must_use]
     pub fn nearest(&self, quantile: f64) -> Option<f64> {
         let rank = (quantile * self.total_weight).ceil().max(1.0);
         (!self.values.is_empty()).then(|| self.at_rank(rank))
     }
 
-    /// The quantile as Java dumps it: a whole number, rounded half up.
+    /// The quantile in Java's dump format: a whole number, rounded half up.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "within the range of the values, 32 bits")]
     pub fn rounded(&self, quantile: f64) -> i64 {

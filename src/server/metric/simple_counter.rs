@@ -13,18 +13,18 @@ pub struct SimpleCounter {
 }
 
 impl SimpleCounter {
-    /// 0, dumped under the name.
+    /// Creates a counter with value 0. It is dumped under `name`.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), counter: StripedLong::new() }
     }
 
-    /// Sets it to 0.
+    /// Resets the counter to 0.
     pub fn reset(&self) {
         self.counter.reset();
     }
 
-    /// Gives its name and value out (Java: values).
+    /// Passes the name and the value to `sink` (Java: values).
     pub fn dump(&self, sink: &mut DumpSink<'_>) {
         sink(&self.name, MetricValue::Long(self.value()));
     }

@@ -14,20 +14,20 @@ pub struct SimpleCounterSet {
 }
 
 impl SimpleCounterSet {
-    /// No keys yet.
+    /// Creates a set without keys.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), counters: KeyTable::new() }
     }
 
-    /// Sets all of them to 0.
+    /// Resets all counters to 0.
     pub fn reset(&self) {
         for (_, counter) in self.counters.entries() {
             counter.reset();
         }
     }
 
-    /// Gives all names and values out.
+    /// Passes all names and values to `sink`.
     pub fn dump(&self, sink: &mut DumpSink<'_>) {
         for (_, counter) in java_map_order(self.counters.entries(), |(key, _)| key) {
             counter.dump(sink);

@@ -1,22 +1,22 @@
-//! Copies of one number for several threads (no Java twin).
+//! A number that is split into stripes for concurrent updates (no Java twin).
 //!
-//! A number that every thread adds to moves its cache line between the cores at each addition. So
-//! it is kept in [`STRIPES`] lines; a thread always uses the same one, and a reader adds them up.
+//! If all threads add to one number, its cache line moves between the cores at each addition. The number is
+//! therefore kept in [`STRIPES`] cache lines. A thread always uses the same line, and a reader adds them up.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// How many copies there are. Threads that run at the same time rarely share one on few cores; on
-/// many they do, which costs time and nothing else.
+/// The number of stripes. With few cores, threads that run at the same time rarely share one. With many cores
+/// they do, which only costs time.
 pub const STRIPES: usize = 4;
 
-/// A value in a cache line of its own.
+/// A value in its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct Line<T>(pub T);
 
 thread_local! {
-    /// Only its address is of interest: it differs between threads.
+    /// Only the address is used, because it differs between threads.
     static HERE: Cell<u8> = const { Cell::new(0) };
 }
 
@@ -24,8 +24,8 @@ thread_local! {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "only two bits are left")]
 pub fn stripe_of_this_thread() -> usize {
-    // Threads' locals lie a stack's size apart: multiplying spreads that over the upper bits. A
-    // thread that is ending and has no locals any more takes the first stripe.
+    // Thread locals of different threads are about one stack size apart. The multiplication spreads that
+    // difference to the upper bits. An ending thread without thread locals uses the first stripe.
     let address = HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0);
     let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (spread >> (64 - STRIPES.trailing_zeros())) as usize
@@ -33,34 +33,34 @@ pub fn stripe_of_this_thread() -> usize {
 
 const _: () = assert!(STRIPES.is_power_of_two() && STRIPES > 1);
 
-/// A number that is added to by many threads and seldom read.
+/// A number with frequent additions from many threads and rare reads.
 #[derive(Debug, Default)]
 pub struct StripedLong {
     lines: [Line<AtomicI64>; STRIPES],
 }
 
 impl StripedLong {
-    /// 0.
+    /// Creates the number 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds to it.
+    /// Adds `delta`.
     #[inline]
     pub fn add(&self, delta: i64) {
-        // Relaxed here and below: nothing follows from a statistic's value.
+        // Relaxed here and below: no other memory access depends on the value of a statistic.
         self.lines[stripe_of_this_thread()].0.fetch_add(delta, Ordering::Relaxed);
     }
 
-    /// The sum.
+    /// The sum of all stripes.
     #[must_use]
     pub fn value(&self) -> i64 {
         let values = self.lines.iter().map(|line| line.0.load(Ordering::Relaxed));
         values.fold(0, i64::wrapping_add)
     }
 
-    /// Sets it to 0. What is added meanwhile may be lost or kept.
+    /// Resets the number to 0. Concurrent additions may be lost or kept.
     pub fn reset(&self) {
         for line in &self.lines {
             line.0.store(0, Ordering::Relaxed);

@@ -1,19 +1,19 @@
-//! What a log file and a snapshot start with (Java: server/persistence/FileHeader.java, made from zookeeper.jute).
+//! The header of log files and snapshots (Java: server/persistence/FileHeader.java, made from zookeeper.jute).
 
 crate::record! {
     /// The first 16 bytes of a log file or snapshot.
     pub struct FileHeader {
-        /// Which of the two it is.
+        /// The magic number, which tells a log file from a snapshot.
         magic: i32,
-        /// Version of the format: 2 in all releases; nobody looks at it.
+        /// The version of the format: 2 in all releases. Nothing reads it.
         version: i32,
-        /// Number of the database: 0 in a log, -1 in a snapshot; nobody looks at it.
+        /// The number of the database: 0 in a log file, -1 in a snapshot. Nothing reads it.
         dbid: i64,
     }
 }
 
 impl FileHeader {
-    /// Its size on disk, in bytes.
+    /// The size on disk, in bytes.
     pub const SIZE: usize = 16;
 }
 

@@ -1,17 +1,19 @@
 //! Grows the log file ahead of its end (Java: server/persistence/FilePadding.java).
 //!
-//! Differs from Java, which writes one zero byte 64 MiB further on, on the thread that appends: that leaves a hole, so
-//! every append still allocates blocks and its fdatasync writes the file system's journal. Here a thread of its own
-//! writes real zeros ahead of the end and syncs them, so that the fdatasync of an append writes nothing but its data. Both
-//! look the same to a reader: zeros after the last entry. How far it goes ahead grows with use, from
-//! `FIRST_STEP` to `preAllocSize`: a small log costs little. What is left over is cut off when the file is done with.
+//! In Java, the appending thread writes one zero byte 64 MiB ahead. That leaves a hole in the file, so every
+//! append still allocates blocks and its fdatasync writes the file system's journal. Here a separate thread
+//! writes real zeros ahead of the end and syncs them, so that the fdatasync of an append writes only the
+//! appended data. A reader sees the same in both cases: zeros after the last entry. The distance grows with use
+//! from `FIRST_STEP` to `preAllocSize`, so a small log needs little space. When a file is finished, its
+//! remaining zeros are cut off.
 //!
-//! Threads: `LogPadding`, started with the first step; ended and joined by [`FilePadding::shutdown`].
-//! Locks: one leaf, for a few instructions; the appending thread only waits for the other when it has overtaken it, and
-//! then at most for one piece.
-//! Zeros are a gift: when they cannot be written, the log goes on without them and says so once. The thread opens the
-//! file for itself, because the system reports a failed write-back once to everybody who has opened it: an error that
-//! this thread is told can then never be missed by the one that appends.
+//! Threads: `LogPadding`, started when the first file grows, ended and joined by [`FilePadding::shutdown`].
+//! Locks: one leaf, held briefly. The appending thread waits for the padding thread only if it reaches the
+//! piece that is being written, and then for at most that piece.
+//!
+//! Padding is optional: if zeros cannot be written, the log continues without them and logs that once per file.
+//! The thread has its own file descriptor. The system reports a failed write-back once per descriptor, so an
+//! error that the padding thread receives is also reported to the appending thread.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -28,23 +30,24 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard}
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.FilePadding";
 
-/// How far ahead the file is grown at first, in bytes.
+/// How far ahead the file is grown first, in bytes.
 const FIRST_STEP: u64 = 256 * 1024;
 
-/// What is written and synced at once, in bytes: an append that meets it on the disk waits no longer than for this.
+/// How much is written and synced at once, in bytes. A concurrent append waits for at most one piece.
 const PIECE: u64 = 512 * 1024;
 
-/// What is written by one call, in bytes: the file system lets no other write pass meanwhile.
+/// The size of one write call, in bytes. The file system blocks other writes during the call.
 const WRITE: usize = 64 * 1024;
 
-/// After a group of appends that is longer the file is not grown, in bytes: allocating blocks is little of the work
-/// then, and zeros would be as much to write again (break-even was measured between 128 and 256 KiB).
+/// After a larger group of appends the file is not grown, in bytes. For large groups the allocation of blocks
+/// is a small part of the work, and zeros would double the amount written (break-even was measured between 128
+/// and 256 KiB).
 const LARGE_GROUP: u64 = 128 * 1024;
 
-/// The grown size is a multiple of it, in bytes.
+/// The size of a grown file is a multiple of this, in bytes.
 const BLOCK: u64 = 4096;
 
-/// Keeps zeros ahead of the end of the log file that is written.
+/// Keeps zeros ahead of the end of the current log file.
 #[derive(Debug)]
 pub struct FilePadding {
     pre_alloc_size: u64,
@@ -61,31 +64,31 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     current: Option<PaddedFile>,
-    /// Files that are done with, and their size without zeros.
+    /// Finished files, and their size without the zeros.
     to_trim: Vec<(Arc<OpenFile>, u64)>,
     stop: bool,
 }
 
-/// A log file, opened by this module for itself.
+/// A log file with this module's own file descriptor.
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,
     file: File,
 }
 
-/// The file that is written. Offsets in bytes.
+/// The current log file. Offsets are in bytes.
 #[derive(Debug)]
 struct PaddedFile {
     open: Arc<OpenFile>,
-    /// End of what belongs to the one who appends.
+    /// The end of the region that belongs to the appending thread.
     written: u64,
-    /// End of the zeros on disk; never below `written`.
+    /// The end of the zeros on disk; never below `written`.
     filled: u64,
-    /// How far they should go.
+    /// The wanted end of the zeros.
     target: u64,
-    /// End of the piece that is being written now, which starts at `filled`.
+    /// The end of the piece that is being written, which starts at `filled`.
     filling_to: Option<u64>,
-    /// Whether it went wrong once.
+    /// Whether writing zeros has failed.
     given_up: bool,
 }
 
@@ -95,7 +98,7 @@ impl PaddedFile {
     }
 }
 
-/// What the thread does next.
+/// The next job of the padding thread.
 enum Job {
     Fill { open: Arc<OpenFile>, from: u64, to: u64 },
     Trim { open: Arc<OpenFile>, size: u64 },
@@ -103,7 +106,7 @@ enum Job {
 }
 
 impl FilePadding {
-    /// Grows files ahead by at most `pre_alloc_size` bytes; 0 is not at all.
+    /// Creates padding that grows files by at most `pre_alloc_size` bytes; 0 disables it.
     #[must_use]
     pub fn new(pre_alloc_size: u64) -> Self {
         let state = RankedMutex::new(Rank::Leaf, "log padding", State::default());
@@ -111,7 +114,7 @@ impl FilePadding {
         Self { pre_alloc_size, shared, thread: None }
     }
 
-    /// From now on this file is written, from `position` on.
+    /// Switches to a new log file that is appended to at `position`.
     pub fn start_file(&mut self, path: &Path, position: u64) {
         self.finish_file();
         if self.pre_alloc_size == 0 {
@@ -133,7 +136,7 @@ impl FilePadding {
         }
     }
 
-    /// Takes the file up to `end` away from the thread that fills it: must be called before it is written there.
+    /// Reserves the file up to `end` for the caller. Must be called before the caller writes there.
     pub fn reserve(&self, end: u64) {
         let mut state = self.shared.state.lock();
         while state.current.as_ref().is_some_and(|file| file.is_filling_below(end)) {
@@ -146,8 +149,8 @@ impl FilePadding {
         }
     }
 
-    /// Has the file grown when its end is near. To be called when `appended` bytes are on disk: zeros must not be there
-    /// before them.
+    /// Grows the file if its zeros run low. Must be called when the `appended` bytes are on disk, because zeros
+    /// must not be written before them.
     pub fn keep_ahead(&mut self, appended: u64) {
         if appended > LARGE_GROUP {
             return;
@@ -183,7 +186,7 @@ impl FilePadding {
         }
     }
 
-    /// The file is written no more: what it was grown by is cut off, soon.
+    /// Finishes the current file. The thread soon cuts off its zeros.
     pub fn finish_file(&mut self) {
         let mut state = self.shared.state.lock();
         let Some(file) = state.current.take() else { return };
@@ -194,7 +197,7 @@ impl FilePadding {
         }
     }
 
-    /// Finishes the file and ends the thread when it is done.
+    /// Finishes the current file, and ends the thread once its work is done.
     pub fn shutdown(&mut self) {
         self.finish_file();
         if let Some(thread) = self.thread.take() {
@@ -211,14 +214,14 @@ impl FilePadding {
 }
 
 impl Drop for FilePadding {
-    /// Lets the thread end; does not wait for it.
+    /// Ends the thread without waiting for it.
     fn drop(&mut self) {
         self.stop_thread();
     }
 }
 
-/// Where the zeros should go, when those that end at `filled` are too few behind `written`. As many as were used so far
-/// are kept ahead, within limits.
+/// The new end of the zeros, if too few of them are left between `written` and `filled`. The distance is the
+/// amount used so far, within limits.
 fn next_target(written: u64, filled: u64, pre_alloc_size: u64) -> Option<u64> {
     let wanted = written.max(FIRST_STEP).min(pre_alloc_size);
     (filled.saturating_sub(written) < wanted.div_ceil(2))
@@ -261,10 +264,10 @@ impl Shared {
         }
     }
 
-    /// Notes that a piece is written, or that there will be no more.
+    /// Records that a piece is written, or that padding has failed.
     fn filled(&self, open: &Arc<OpenFile>, to: u64, result: io::Result<()>) {
         let mut state = self.state.lock();
-        // The file may have been finished meanwhile.
+        // The file may be finished by now.
         if let Some(file) = state.current.as_mut().filter(|file| Arc::ptr_eq(&file.open, open)) {
             file.filling_to = None;
             file.filled = file.filled.max(to);
@@ -375,7 +378,7 @@ mod tests {
         padding.start_file(&path, 0);
         let mut end = 0;
         for round in 0..3000_u64 {
-            // Now and then far beyond what is filled.
+            // From time to time, append far beyond the zeros.
             let bytes = vec![1; if round % 100 == 0 { 700_000 } else { 3000 }];
             padding.reserve(end + bytes.len() as u64);
             file.write_all_at(&bytes, end).unwrap();

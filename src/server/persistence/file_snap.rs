@@ -1,12 +1,16 @@
 //! Reads and writes snapshots (Java: server/persistence/FileSnap.java).
 //!
-//! A snapshot is a header, the sessions, ACLs and nodes, and a seal; since 3.6 the tree's digest and a seal; since 3.9 the
-//! last zxid and a seal. A seal is the checksum of all that comes before it and the path `/`.
+//! A snapshot is a header, the sessions, the ACLs and nodes, and a seal. Since 3.6 the tree's digest and a seal
+//! follow, and since 3.9 the last zxid and a seal. A seal is the checksum of everything before it, and the path
+//! `/`.
 //!
-//! Threads: none. Locks: one leaf around what is known of the newest snapshot. Snapshots may be saved at the same time.
-//! Differs from Java: a snapshot is written under another name, synced and renamed, so that a half-written one can never
-//! be taken for a whole one; and what follows the tree is told apart by its checksums, so that a directory whose
-//! `digest.enabled` was changed can be read (Java takes one part for the other and rejects the snapshot).
+//! Threads: none. Locks: one leaf around the information about the last snapshot. Several snapshots may be
+//! saved at once.
+//!
+//! Differences from Java: a snapshot is written under a temporary name, synced and renamed, so that a partial
+//! snapshot is never taken for a complete one. The parts after the tree are recognized by their checksums, so a
+//! directory can be read after `digest.enabled` was changed; Java takes one part for the other and rejects the
+//! snapshot.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,25 +44,25 @@ const LOG: &str = "org.apache.zookeeper.server.persistence.FileSnap";
 /// "ZKSN" (Java: FileSnap.SNAP_MAGIC).
 pub const SNAP_MAGIC: i32 = 0x5a4b_534e;
 
-/// Version of the format.
+/// The version of the format.
 const VERSION: i32 = 2;
 
-/// Number of the database in a snapshot.
+/// The number of the database in a snapshot's header.
 const DB_ID: i64 = -1;
 
-/// How many candidates are tried at most.
+/// The largest number of snapshots that a restore tries.
 const CANDIDATES: usize = 100;
 
-/// Names of snapshots that are being written start with this: no version of Java takes them for anything.
+/// The prefix of snapshots that are being written. No version of Java reads a file with this name.
 const TEMPORARY_PREFIX: &str = "tmp-snapshot.";
 
-/// What is asked of the tree at once, in bytes: it cannot change meanwhile.
+/// How much the tree writes per call, in bytes. The tree cannot change during a call.
 const CHUNK: usize = 256 * 1024;
 
-/// What is read behind the tree at most, in bytes: all known parts are shorter than 100.
+/// The largest amount read after the tree, in bytes. All known parts are shorter than 100 bytes.
 const TAIL_LIMIT: u64 = 4096;
 
-/// Sessions and their timeouts in ms.
+/// The sessions and their timeouts in ms.
 pub type Sessions = BTreeMap<SessionId, i32>;
 
 /// The snapshots of a directory.
@@ -72,7 +76,7 @@ pub struct FileSnap {
 }
 
 impl FileSnap {
-    /// Snapshots in this directory.
+    /// Creates the access to the snapshots in this directory.
     #[must_use]
     pub fn new(snap_dir: impl Into<PathBuf>, config: FileSnapConfig) -> Self {
         Self {
@@ -84,16 +88,16 @@ impl FileSnap {
         }
     }
 
-    /// The snapshot that was saved or restored last.
+    /// The most recently saved or restored snapshot.
     #[must_use]
     pub fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
         *self.last_snapshot_info.lock()
     }
 
-    /// Restores the newest snapshot that can be read; returns its zxid, or `None` when there is no candidate.
+    /// Restores the newest readable snapshot. Returns its zxid, or `None` if there is no candidate.
     ///
     /// # Errors
-    /// When there are candidates and none can be read, or the directory cannot be.
+    /// When there are candidates but none is readable, or the directory cannot be read.
     pub fn deserialize<T: RestoreTarget>(
         &self,
         target: &mut T,
@@ -136,7 +140,8 @@ impl FileSnap {
         }
         target.set_last_processed_zxid(snapshot.zxid);
         self.note_snapshot(snapshot.zxid, path);
-        // Not fuzzy if it ended where it began: then it is compared at once.
+        // If the snapshot ended at the zxid at which it began, it is not fuzzy, and its digest is compared at
+        // once.
         if target.snapshot_digest_zxid().is_some() {
             target.compare_snapshot_digests(snapshot.zxid);
         }
@@ -150,7 +155,7 @@ impl FileSnap {
         *self.last_snapshot_info.lock() = Some(SnapshotInfo { zxid, timestamp });
     }
 
-    /// The newest snapshot that may be whole.
+    /// The newest snapshot that passes a quick check.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -158,7 +163,7 @@ impl FileSnap {
         Ok(self.find_n_valid_snapshots(1)?.into_iter().next())
     }
 
-    /// The newest `n` snapshots that may be whole, newest first. One that cannot be looked at is left out.
+    /// The newest `n` snapshots that pass a quick check, newest first. An unreadable file is left out.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -172,7 +177,7 @@ impl FileSnap {
         Ok(self.sorted_snapshots()?.into_iter().filter(may_be_whole).take(n).collect())
     }
 
-    /// The newest `n` snapshots, whole or not, newest first.
+    /// The newest `n` snapshots, newest first, without any check.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -189,7 +194,7 @@ impl FileSnap {
         Ok(files)
     }
 
-    /// Deletes what is left of snapshots that were not finished when a server ended. To be called when it starts.
+    /// Deletes unfinished snapshots of an earlier run. Called when the server starts.
     pub fn delete_unfinished(&self) {
         if self.saving.load(Ordering::Relaxed) > 0 {
             return;
@@ -205,11 +210,11 @@ impl FileSnap {
         }
     }
 
-    /// Saves a snapshot, named after the zxid that the source begins with; it is on disk when this returns. What was there
-    /// of that name is replaced.
+    /// Saves a snapshot. It is named after the zxid at which the source begins, and it is on disk when this
+    /// returns. An existing file of that name is replaced.
     ///
     /// # Errors
-    /// When it cannot be written, or the source does not go on. Then there is no new snapshot.
+    /// When the snapshot cannot be written, or the source fails. There is no new snapshot then.
     pub fn serialize<S: SnapshotSource>(&self, source: &mut S) -> Result<PathBuf, SnapError> {
         self.saving.fetch_add(1, Ordering::Relaxed);
         let zxid = source.begin();
@@ -240,10 +245,11 @@ impl FileSnap {
     }
 }
 
-/// Restores a snapshot from its bytes, uncompressed; `place` is for messages. Sessions are replaced.
+/// Restores a snapshot from its uncompressed bytes. `place` is used in error messages. Existing sessions are
+/// replaced.
 ///
 /// # Errors
-/// When it is no snapshot, or a checksum is wrong.
+/// When the input is not a snapshot, or a checksum is wrong.
 pub fn deserialize<R: Read, T: RestoreTarget>(
     input: CheckedInputStream<R>,
     place: &str,
@@ -296,8 +302,8 @@ pub fn serialize_sessions(sessions: &[(SessionId, i32)], out: &mut Vec<u8>) {
     }
 }
 
-/// What follows the tree carries no marks: a part is what its checksum says it is. What follows those that are known is
-/// of a newer version. `None` when a checksum is wrong.
+/// Reads the parts after the tree. They have no markers, so their checksums tell which part is which. Data
+/// after the known parts comes from a newer version and is ignored. `None` if a checksum is wrong.
 fn deserialize_tail(mut rest: &[u8], mut adler: Adler32, limits: Limits) -> Option<SnapshotTail> {
     let digest = take_sealed(&mut rest, &mut adler, limits, deserialize_digest);
     let zxid = |archive: &mut BinaryInputArchive<&[u8]>| archive.read_long().map(Zxid);
@@ -321,10 +327,10 @@ fn deserialize_digest(
     Ok(SnapshotDigest { zxid, digest_version, digest })
 }
 
-/// Before it the digest is a text of hex digits.
+/// The first version in which the digest is a long. Before it is hex text.
 const DIGEST_VERSION_WITH_LONG: i32 = 2;
 
-/// Takes a part and its seal off, if that is what stands there.
+/// Removes a part and its seal from `rest`, if the checksum shows that this part comes next.
 fn take_sealed<T>(
     rest: &mut &[u8],
     adler: &mut Adler32,
@@ -345,10 +351,10 @@ fn take_sealed<T>(
     Some(value)
 }
 
-/// Writes a snapshot as the settings say; returns `out`. `path` is for messages.
+/// Writes a snapshot in the configured format and returns `out`. `path` is used in error messages.
 ///
 /// # Errors
-/// When `out` fails or the source does not go on.
+/// When `out` or the source fails.
 pub fn serialize<S: SnapshotSource, W: Write>(
     source: &mut S,
     config: &FileSnapConfig,

@@ -1,14 +1,16 @@
 //! The transaction log (Java: server/persistence/FileTxnLog.java).
 //!
-//! A log is a row of files `log.<zxid of the first transaction>`: header, entries, zeros. An entry is its Adler-32 (long),
-//! its length (int), its bytes and the byte `B`.
+//! The log is a sequence of files `log.<zxid of the first transaction>`. A file has a header, entries, and
+//! zeros. An entry is an Adler-32 checksum (long), the length (int), the transaction's bytes, and the byte `B`.
 //!
-//! Threads: none of its own but the one that grows the file ahead (`file_padding`). Locks: none; its owner has one around
-//! it and holds it across the disk.
-//! Differs from Java: what was appended is kept and written by one call when it is committed; a new file's name is synced
-//! with its first commit; sizes count what was written and not what the file was grown by; after a failed write or fsync
-//! nothing more is taken, because what is on disk then is not known; truncating cuts behind the last transaction that is
-//! not above the zxid, and deletes later files first, so that a crash in between leaves no hole.
+//! Threads: only the one that grows the file ahead (`file_padding`). Locks: none; the owner has a lock around
+//! the log and holds it across disk writes.
+//!
+//! Differences from Java: appended entries are buffered, and a commit writes them with one call. The name of a
+//! new file is synced with its first commit. Sizes count the written bytes without the zeros. After a failed
+//! write or fsync the log accepts nothing more, because the state on disk is unknown. Truncating cuts after the
+//! last transaction that is not above the zxid, and deletes later files first, so that a crash in between
+//! leaves no gap.
 
 mod damage;
 pub mod file_txn_iterator;
@@ -42,13 +44,13 @@ use file_txn_iterator::log_files;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 
-/// Version of the format (Java: FileTxnLog.VERSION).
+/// The version of the format (Java: FileTxnLog.VERSION).
 pub const VERSION: i32 = 2;
 
-/// What is appended beyond this without a commit is written, in bytes.
+/// When this many bytes are buffered without a commit, they are written.
 const PENDING_LIMIT: usize = 1024 * 1024;
 
-/// Appends transactions, and reads them again.
+/// Appends transactions and reads them back.
 #[derive(Debug)]
 pub struct FileTxnLog {
     log_dir: PathBuf,
@@ -56,12 +58,12 @@ pub struct FileTxnLog {
     metrics: Arc<dyn PersistenceMetrics>,
     last_zxid_seen: Zxid,
     current: Option<OpenLog>,
-    /// Rolled files with entries that are not committed yet.
+    /// Rolled files with uncommitted entries.
     to_sync: Vec<OpenLog>,
-    /// Entries that are appended and not written yet.
+    /// Appended entries that are not written yet.
     pending: Vec<u8>,
     padding: FilePadding,
-    /// Bytes in the files that were rolled.
+    /// The total size of the rolled files, in bytes.
     prev_logs_running_total: u64,
     sync_elapsed_ms: Option<i64>,
     failed: bool,
@@ -71,25 +73,25 @@ pub struct FileTxnLog {
 struct OpenLog {
     path: PathBuf,
     file: File,
-    /// End of what was written, in bytes.
+    /// The end of the written entries, in bytes.
     position: u64,
-    /// End of what was committed, in bytes.
+    /// The end of the committed entries, in bytes.
     committed: u64,
-    /// Whether something was written since the last sync.
+    /// Whether the file was written to since its last sync.
     unsynced: bool,
-    /// Whether the directory knows the file for sure.
+    /// Whether the file's directory entry is synced.
     name_synced: bool,
 }
 
 impl FileTxnLog {
-    /// A log in this directory; nothing is opened before the first append.
+    /// Creates a log in this directory. The first append opens a file.
     #[must_use]
     pub fn new(
         log_dir: impl Into<PathBuf>,
         config: FileTxnLogConfig,
         metrics: Arc<dyn PersistenceMetrics>,
     ) -> Self {
-        // Without fsync there is nothing to speed up.
+        // Without fsync, growing the file ahead has no benefit.
         let pre_alloc_size = if config.force_sync { config.pre_alloc_size } else { 0 };
         Self {
             log_dir: log_dir.into(),
@@ -112,24 +114,25 @@ impl FileTxnLog {
         &self.log_dir
     }
 
-    /// Bytes written to the current file.
+    /// The number of bytes written to the current file.
     #[must_use]
     pub fn current_log_size(&self) -> u64 {
         self.current.as_ref().map_or(0, |log| log.position)
     }
 
-    /// Sets what the files that were rolled count for in [`total_log_size`](Self::total_log_size), in bytes.
+    /// Sets the size of the rolled files that [`total_log_size`](Self::total_log_size) includes, in bytes.
     pub const fn set_total_log_size(&mut self, size: u64) {
         self.prev_logs_running_total = size;
     }
 
-    /// Bytes written to the current file and to those that were rolled since the total was set.
+    /// The size of the current file and of the files rolled since
+    /// [`set_total_log_size`](Self::set_total_log_size), in bytes.
     #[must_use]
     pub fn total_log_size(&self) -> u64 {
         self.prev_logs_running_total + self.current_log_size()
     }
 
-    /// How long the last fsync took, ms; `None` before the first (Java: getTxnLogSyncElapsedTime, -1).
+    /// The duration of the last fsync, ms; `None` before the first (Java: getTxnLogSyncElapsedTime, -1).
     #[must_use]
     pub const fn sync_elapsed_ms(&self) -> Option<i64> {
         self.sync_elapsed_ms
@@ -141,10 +144,10 @@ impl FileTxnLog {
         self.config.force_sync
     }
 
-    /// Ends the current file: the next append starts a new one.
+    /// Finishes the current file. The next append starts a new one.
     ///
     /// # Errors
-    /// When what was appended cannot be written. See [`commit`](Self::commit).
+    /// When appended entries cannot be written. See [`commit`](Self::commit).
     pub fn roll_log(&mut self) -> Result<(), TxnLogError> {
         self.write_pending()?;
         if let Some(log) = self.current.take() {
@@ -157,11 +160,11 @@ impl FileTxnLog {
         Ok(())
     }
 
-    /// Adds a transaction; `bytes` is all of it, as `serialize_txn` gives it. It is on disk after the next
-    /// [`commit`](Self::commit).
+    /// Appends a transaction. `bytes` is the whole transaction in the form of `serialize_txn`. It is on disk
+    /// after the next [`commit`](Self::commit).
     ///
     /// # Errors
-    /// When a new file cannot be made, or the bytes are none or too many. See [`commit`](Self::commit).
+    /// When a new file cannot be created, or `bytes` is empty or too long. See [`commit`](Self::commit).
     pub fn append(&mut self, header: &TxnHeader, bytes: &[u8]) -> Result<(), TxnLogError> {
         self.check_not_failed()?;
         let faulty = || TxnLogError::FaultySerialization { zxid: header.zxid, length: bytes.len() };
@@ -207,8 +210,8 @@ impl FileTxnLog {
         Ok(())
     }
 
-    /// A file of that name may be left of a server that ended before its first commit. Differs from Java, which empties it
-    /// whatever it holds.
+    /// Removes a file of the same name that an earlier server left without entries. A file with entries is an
+    /// error; Java empties it.
     fn remove_without_entries(&self, zxid: Zxid, path: &Path) -> Result<(), TxnLogError> {
         let file = NamedFile { zxid, path: path.to_owned() };
         if FileTxnIterator::open_file(file, self.config.format)?.header().is_some() {
@@ -241,11 +244,11 @@ impl FileTxnLog {
         self.note_failure(written)
     }
 
-    /// Writes what was appended and waits until it is on disk.
+    /// Writes the appended entries and waits until they are on disk.
     ///
     /// # Errors
-    /// When it cannot be written or synced. The log takes nothing more then: the caller must stop the server, because
-    /// nobody knows what is on disk, and a second fsync that succeeds would not prove anything.
+    /// When they cannot be written or synced. The log then accepts nothing more, and the caller must stop the
+    /// server. The state on disk is unknown, and a second fsync that succeeds would prove nothing.
     pub fn commit(&mut self) -> Result<(), TxnLogError> {
         self.write_pending()?;
         for mut log in std::mem::take(&mut self.to_sync) {
@@ -311,11 +314,11 @@ impl FileTxnLog {
         result
     }
 
-    /// Commits what was appended, closes the files, and ends the thread that grows them. The log can be used again: a new
-    /// file starts with the next append.
+    /// Commits, closes the files, and ends the padding thread. The log can be used again: the next append
+    /// starts a new file.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit). The files are closed in any case.
+    /// As for [`commit`](Self::commit). The files are closed in any case.
     pub fn close(&mut self) -> Result<(), TxnLogError> {
         let committed = if self.failed { Ok(()) } else { self.commit() };
         self.current = None;
@@ -325,7 +328,8 @@ impl FileTxnLog {
         committed
     }
 
-    /// The file that may hold the first transaction from `zxid` on, and all later ones, in order (Java: getLogFiles).
+    /// The file that may contain the first transaction from `zxid` on, and all later files, in order
+    /// (Java: getLogFiles).
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -333,11 +337,11 @@ impl FileTxnLog {
         log_files(log_dir, zxid)
     }
 
-    /// The transactions from `zxid` on; without `fast_forward` from the start of the file that may hold it. What is
-    /// appended and not committed may be missing.
+    /// Reads the transactions from `zxid` on. Without `fast_forward`, reads from the start of the file that may
+    /// contain it. Appended but uncommitted entries may be missing.
     ///
     /// # Errors
-    /// When a file cannot be read or is damaged.
+    /// When a file is unreadable or damaged.
     pub fn read(
         &self,
         zxid: Zxid,
@@ -347,10 +351,10 @@ impl FileTxnLog {
         FileTxnIterator::open(&self.log_dir, zxid, fast_forward, check, self.config.format)
     }
 
-    /// Has the files that may hold transactions from `zxid` on brought to the disk. A server that was killed has left there
-    /// what the next one reads and what the disk does not have yet; before anybody is told of it, it must be there to stay:
-    /// otherwise a loss of power leaves a hole between it and what is logged behind it. Differs from Java, which reads
-    /// it without.
+    /// Syncs the files that may contain transactions from `zxid` on. A killed server may leave entries that the
+    /// next server can read but that are not on disk yet. They must be on disk before anybody learns of them.
+    /// Otherwise a power failure could remove them and leave a gap before the entries that are appended later.
+    /// Java reads them without a sync.
     pub(super) fn sync_files(
         log_dir: &Path,
         zxid: Zxid,
@@ -369,17 +373,17 @@ impl FileTxnLog {
         sync_directory(log_dir).map_err(TxnLogError::io("sync", log_dir))
     }
 
-    /// The last transaction in the files; [`Zxid::NONE`] when there is none. Differs from Java, which believes the name
-    /// of a last file without entries.
+    /// The zxid of the last transaction in the files; [`Zxid::NONE`] if there is none. If the last file has no
+    /// entries, Java uses the zxid in its name instead.
     ///
     /// # Errors
-    /// When a file cannot be read or is damaged.
+    /// When a file is unreadable or damaged.
     pub fn last_logged_zxid(&self) -> Result<Zxid, TxnLogError> {
         let check = if self.current.is_some() { TailCheck::Live } else { TailCheck::Recovery };
         Self::last_zxid_in(&self.log_dir, self.config.format, check)
     }
 
-    /// The last transaction in the files of a directory.
+    /// The zxid of the last transaction in the log files of a directory.
     pub(super) fn last_zxid_in(
         log_dir: &Path,
         format: TxnFormat,
@@ -399,11 +403,12 @@ impl FileTxnLog {
         Ok(Zxid::NONE)
     }
 
-    /// Takes all transactions above `zxid` away, for good; returns the last one that is left in the file that holds or
-    /// precedes `zxid`, [`Zxid::NONE`] when there is no such file.
+    /// Durably removes all transactions above `zxid`. Returns the last one that is left in the file that
+    /// contains or precedes `zxid`, or [`Zxid::NONE`] if there is no such file.
     ///
     /// # Errors
-    /// When there are no log files, or one cannot be read, cut or deleted. Nothing is changed when one cannot be read.
+    /// When there are no log files, or a file cannot be read, cut or deleted. If a file cannot be read, nothing
+    /// is changed.
     pub fn truncate(&mut self, zxid: Zxid) -> Result<Zxid, TxnLogError> {
         self.close()?;
         let files = log_files(&self.log_dir, zxid)?;
@@ -429,7 +434,7 @@ impl FileTxnLog {
         Ok(last)
     }
 
-    /// The last transaction of the file that is not above `zxid`, and where it ends.
+    /// The last transaction in the file that is not above `zxid`, and the offset where it ends.
     fn find_end(&self, file: &NamedFile, zxid: Zxid) -> Result<(Zxid, u64), TxnLogError> {
         let mut found = (Zxid::NONE, FileHeader::SIZE as u64);
         let mut iterator = FileTxnIterator::open_file(file.clone(), self.config.format)?;
@@ -441,7 +446,7 @@ impl FileTxnLog {
     }
 }
 
-/// Cuts a file's end off, durably.
+/// Cuts a file to `size` bytes, durably.
 pub(crate) fn cut_file(path: &Path, size: u64) -> Result<(), TxnLogError> {
     let file = OpenOptions::new().write(true).open(path);
     file.and_then(|file| {

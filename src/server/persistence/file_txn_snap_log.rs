@@ -1,10 +1,11 @@
 //! The transaction log and the snapshots of a server (Java: server/persistence/FileTxnSnapLog.java).
 //!
-//! Threads: none of its own. Locks: `TxnLog` around the log, held across the disk; a target or source that is passed in is
-//! called without it.
-//! Differs from Java: a torn tail is cut off when the log is replayed, so that Java can read the directory, too; a hole in
-//! the history is warned of; truncating the log takes snapshots away that are newer, because they would bring back what
-//! is truncated.
+//! Threads: none. Locks: `TxnLog` around the log, held across disk writes. The targets and sources that callers
+//! pass in are called without it.
+//!
+//! Differences from Java: a replay of the log cuts off a torn tail, so that Java can read the directory, too. A
+//! gap in the history is an error. Truncating the log deletes newer snapshots, because they would bring back
+//! what is truncated.
 
 mod directories;
 
@@ -35,30 +36,31 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnSnapLog";
 
-/// The subdirectory with the version of the formats (Java: FileTxnSnapLog.version + VERSION).
+/// The subdirectory that names the version of the formats (Java: FileTxnSnapLog.version + VERSION).
 pub const VERSION_DIRECTORY: &str = "version-2";
 
-/// A file beside it whose presence says that an empty database is meant (Java: "initialize").
+/// A file beside that subdirectory. Its presence says that an empty database is intended (Java: "initialize").
 const INITIALIZE_FILE: &str = "initialize";
 
-/// How often a long replay says how far it is.
+/// The minimum time between two progress messages of a long replay.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Every how many transactions the clock is looked at.
+/// The number of transactions after which the replay checks the time.
 const PROGRESS_CHECK: u64 = 4096;
 
-/// How a server's storage works.
+/// The settings of a server's storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileTxnSnapLogConfig {
-    /// How the log is written and read.
+    /// The settings of the transaction log.
     pub txn_log: FileTxnLogConfig,
-    /// How snapshots are written and read.
+    /// The settings of snapshots.
     pub snap: FileSnapConfig,
-    /// Whether missing directories are made (`zookeeper.datadir.autocreate`, default true).
+    /// Whether missing directories are created (`zookeeper.datadir.autocreate`, default true).
     pub datadir_autocreate: bool,
-    /// Whether an empty database may vote without the file `initialize` (`zookeeper.db.autocreate`, default true).
+    /// Whether a server with an empty database may vote without the file `initialize`
+    /// (`zookeeper.db.autocreate`, default true).
     pub db_autocreate: bool,
-    /// Whether a log without a snapshot is believed (`zookeeper.snapshot.trust.empty`, default false).
+    /// Whether a log without a snapshot is accepted (`zookeeper.snapshot.trust.empty`, default false).
     pub trust_empty_snapshot: bool,
 }
 
@@ -96,10 +98,10 @@ pub enum RestoreError {
     /// The log cannot be read or cut.
     #[error(transparent)]
     TxnLog(#[from] TxnLogError),
-    /// No snapshot can be read, or a new one not written.
+    /// No snapshot is readable, or a new one cannot be written.
     #[error(transparent)]
     Snap(#[from] SnapError),
-    /// There is a log, but nothing to replay it on.
+    /// There is a log but no snapshot to replay it on.
     #[error(
         "No snapshot found, but there are log entries. Something is broken! No snapshot in {} that could be whole, but \
          transactions up to {last} in {}: put the snapshots back, or, if the log is from ZooKeeper 3.4 and holds \
@@ -107,11 +109,11 @@ pub enum RestoreError {
         snap_dir.display(), log_dir.display()
     )]
     NoSnapshot {
-        /// Where snapshots should be.
+        /// The directory of the snapshots.
         snap_dir: PathBuf,
-        /// Where the log is.
+        /// The directory of the log.
         log_dir: PathBuf,
-        /// The last transaction in it.
+        /// The last transaction in the log.
         last: Zxid,
     },
     /// The file `initialize` cannot be deleted.
@@ -119,20 +121,20 @@ pub enum RestoreError {
     Initialize {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What is in memory is not on disk: the log has failed.
+    /// Transactions in memory are not on disk, because the log has failed.
     #[error(
         "{in_memory} is in memory, and {on_disk} is the last transaction on disk: the log has failed"
     )]
     NotOnDisk {
         /// The last transaction in memory.
         in_memory: Zxid,
-        /// The last one on disk.
+        /// The last transaction on disk.
         on_disk: Zxid,
     },
-    /// Transactions are missing: a log file is not there, or was cut.
+    /// Transactions are missing: a log file is missing or was cut.
     #[error(
         "{}: transactions are missing: {found} follows {last}. Put back the log file that has those in between, or another \
          copy of the data; or give up what follows with `zkTxnLogToolkit.sh --chop --zxid={last}` on this file and deleting \
@@ -140,39 +142,39 @@ pub enum RestoreError {
         path.display()
     )]
     Missing {
-        /// The file that has the next transaction.
+        /// The file with the next transaction.
         path: PathBuf,
         /// The last transaction before the gap.
         last: Zxid,
-        /// The next one that is there.
+        /// The next transaction after the gap.
         found: Zxid,
     },
-    /// Nothing older is left to start from.
+    /// There is no older snapshot to start from.
     #[error(
         "cannot truncate the history to {zxid}: all snapshots in {} are newer; delete this server's data and let it \
          sync from the leader",
         snap_dir.display()
     )]
     NothingToTruncateTo {
-        /// Where the history should end.
+        /// The intended end of the history.
         zxid: Zxid,
-        /// Where the snapshots are.
+        /// The directory of the snapshots.
         snap_dir: PathBuf,
     },
 }
 
-/// A transaction that was replayed.
+/// A replayed transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadedTxn<'a> {
-    /// Its header.
+    /// The header.
     pub header: &'a TxnHeader,
-    /// All its bytes as they stand in the log: header, record, digest.
+    /// The bytes as stored in the log: header, record, digest.
     pub bytes: &'a [u8],
-    /// The digest that came with it.
+    /// The digest in the log.
     pub digest: Option<&'a TxnDigest>,
 }
 
-/// Log and snapshots of one server.
+/// The transaction log and the snapshots of one server.
 #[derive(Debug)]
 pub struct FileTxnSnapLog {
     data_dir: PathBuf,
@@ -184,11 +186,12 @@ pub struct FileTxnSnapLog {
 }
 
 impl FileTxnSnapLog {
-    /// Opens the storage: `data_dir` is where the log is (dataLogDir), `snap_dir` where the snapshots are (dataDir); both
+    /// Opens the storage. `data_dir` contains the log (dataLogDir), `snap_dir` the snapshots (dataDir). Both
     /// get a subdirectory `version-2`.
     ///
     /// # Errors
-    /// When a directory is missing and may not be made, cannot be written to, or holds what belongs into the other.
+    /// When a directory is missing and must not be created, is not writable, or contains files that belong in
+    /// the other one.
     pub fn new(
         data_dir: &Path,
         snap_dir: &Path,
@@ -205,42 +208,43 @@ impl FileTxnSnapLog {
         Ok(Self { data_dir, snap_dir, config, txn_log, snap_log, metrics })
     }
 
-    /// Where the log is, with `version-2`.
+    /// The directory of the log, with `version-2`.
     #[must_use]
     pub fn data_log_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Where the snapshots are, with `version-2`.
+    /// The directory of the snapshots, with `version-2`.
     #[must_use]
     pub fn snap_dir(&self) -> &Path {
         &self.snap_dir
     }
 
-    /// How it works.
+    /// The settings.
     #[must_use]
     pub const fn config(&self) -> &FileTxnSnapLogConfig {
         &self.config
     }
 
-    /// The snapshot that was saved or restored last.
+    /// The most recently saved or restored snapshot.
     #[must_use]
     pub fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
         self.snap_log.last_snapshot_info()
     }
 
-    /// Whether a server that has synced with a leader must write a snapshot although it has the transactions: after an
-    /// upgrade from 3.4 there may be none.
+    /// Whether a server that has synced with a leader must write a snapshot even though it has the
+    /// transactions. After an upgrade from 3.4 it may have none.
     #[must_use]
     pub fn should_force_write_initial_snapshot_after_leader_election(&self) -> bool {
         self.config.trust_empty_snapshot && self.last_snapshot_info().is_none()
     }
 
-    /// Restores the tree and the sessions from the newest snapshot and the log; returns the highest zxid, -1 for an empty
-    /// database that may not be one. `on_txn` sees every transaction that was replayed.
+    /// Restores the tree and the sessions from the newest snapshot and the log. Returns the highest zxid, or -1
+    /// for an empty database that is not known to be intended. `on_txn` is called for every replayed
+    /// transaction.
     ///
     /// # Errors
-    /// When what is on disk is damaged or something is missing: nothing that was acknowledged is given up.
+    /// When the data is damaged or incomplete. Nothing that was acknowledged is dropped.
     pub fn restore<T: RestoreTarget>(
         &self,
         target: &mut T,
@@ -253,7 +257,8 @@ impl FileTxnSnapLog {
         self.metrics.startup_snap_load_time_ms(time::millis(start.elapsed()));
         let trust_empty_db = self.delete_initialize_file()? || self.config.db_autocreate;
         if snapshot.is_none() {
-            // Nobody writes to the log yet, and whoever restores holds the tree, which comes after the log's lock.
+            // Nobody appends to the log yet. The caller holds the tree, which comes after the log in the lock
+            // order, so the log's lock is not taken here.
             let format = self.config.txn_log.format;
             let last = FileTxnLog::last_zxid_in(&self.data_dir, format, TailCheck::Recovery)?;
             if last == Zxid::NONE {
@@ -309,11 +314,11 @@ impl FileTxnSnapLog {
         Ok(Zxid::NONE)
     }
 
-    /// Replays what is in the log behind the last transaction of the tree; returns the highest zxid. Nobody may append
-    /// meanwhile.
+    /// Replays the log after the last transaction of the tree. Returns the highest zxid. Nobody may append
+    /// during the call.
     ///
     /// # Errors
-    /// When the log cannot be read or is damaged.
+    /// When the log is unreadable, damaged or incomplete.
     pub fn fast_forward_from_edits<T: RestoreTarget>(
         &self,
         target: &mut T,
@@ -351,8 +356,8 @@ impl FileTxnSnapLog {
         Ok(highest)
     }
 
-    /// Applies a transaction to the tree and the sessions. Errors are expected: a snapshot may already hold what comes
-    /// later.
+    /// Applies a transaction to the tree and the sessions. Errors are expected, because the snapshot may
+    /// already contain later changes.
     pub fn process_transaction<T: RestoreTarget>(
         header: &TxnHeader,
         txn: Option<TxnBody>,
@@ -367,7 +372,7 @@ impl FileTxnSnapLog {
             Some(TxnBody::CloseSession(_)) => {
                 sessions.remove(&header.client_id);
             }
-            // Without a record: as written before 3.6.
+            // A session is closed by a transaction without a record, the format before 3.6.
             None => {
                 sessions.remove(&header.client_id);
             }
@@ -390,11 +395,11 @@ impl FileTxnSnapLog {
         FileTxnIterator::open(&self.data_dir, zxid, fast_forward, check, format)
     }
 
-    /// The transactions in the log from `zxid` on, while others append; without `fast_forward` from the start of the file
-    /// that may hold it.
+    /// Reads the transactions from `zxid` on while other threads append. Without `fast_forward`, reads from the
+    /// start of the file that may contain it.
     ///
     /// # Errors
-    /// When the log cannot be read or is damaged before its end.
+    /// When the log is unreadable, or damaged before its end.
     pub fn read_txn_log(
         &self,
         zxid: Zxid,
@@ -403,23 +408,23 @@ impl FileTxnSnapLog {
         self.read(zxid, fast_forward, TailCheck::Live)
     }
 
-    /// The last transaction in the log, [`Zxid::NONE`] when there is none.
+    /// The zxid of the last transaction in the log; [`Zxid::NONE`] if there is none.
     ///
     /// # Errors
-    /// When the log cannot be read or is damaged.
+    /// When the log is unreadable or damaged.
     pub fn last_logged_zxid(&self) -> Result<Zxid, TxnLogError> {
         self.txn_log.lock().last_logged_zxid()
     }
 
-    /// Saves a snapshot; it is on disk when this returns. See [`FileSnap::serialize`].
+    /// Saves a snapshot, which is on disk when this returns. See [`FileSnap::serialize`].
     ///
     /// # Errors
-    /// When it cannot be written; there is no new snapshot then.
+    /// When the snapshot cannot be written. There is no new snapshot then.
     pub fn save<S: SnapshotSource>(&self, source: &mut S) -> Result<PathBuf, SnapError> {
         self.snap_log.serialize(source)
     }
 
-    /// Takes away, for good, all of the history above `zxid`: transactions and snapshots.
+    /// Durably removes the history above `zxid`: transactions and snapshots.
     ///
     /// # Errors
     /// When there is no older snapshot to start from, or a file cannot be read, cut or deleted.
@@ -434,17 +439,17 @@ impl FileTxnSnapLog {
             warn!(target: LOG, "truncating to {zxid}: deleting {}", path.display());
             fs::remove_file(&path).map_err(SnapError::io("delete", &path))?;
         }
-        // They must be gone for good before the log is cut.
+        // The deletions must be durable before the log is cut.
         sync_directory(&self.snap_dir).map_err(SnapError::io("sync", &self.snap_dir))?;
         let cut = self.txn_log.lock().truncate(zxid);
         match cut {
-            // The snapshot is all there is.
+            // There is a snapshot but no log.
             Err(TxnLogError::NothingToTruncate { .. }) if !older.is_empty() => Ok(()),
             cut => Ok(cut.map(|_| ())?),
         }
     }
 
-    /// The newest snapshot that may be whole.
+    /// The newest snapshot that passes a quick check.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -452,7 +457,7 @@ impl FileTxnSnapLog {
         self.snap_log.find_most_recent_snapshot()
     }
 
-    /// The newest `n` snapshots, whole or not, newest first.
+    /// The newest `n` snapshots, newest first, without any check.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -460,7 +465,7 @@ impl FileTxnSnapLog {
         self.snap_log.find_n_recent_snapshots(n)
     }
 
-    /// The newest `n` snapshots that may be whole, newest first.
+    /// The newest `n` snapshots that pass a quick check, newest first.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -468,7 +473,7 @@ impl FileTxnSnapLog {
         self.snap_log.find_n_valid_snapshots(n)
     }
 
-    /// The log files that may hold transactions from `zxid` on (Java: getSnapshotLogs).
+    /// The log files that may contain transactions from `zxid` on (Java: getSnapshotLogs).
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -476,57 +481,58 @@ impl FileTxnSnapLog {
         FileTxnLog::log_files(&self.data_dir, zxid)
     }
 
-    /// Adds a transaction to the log. See [`FileTxnLog::append`].
+    /// Appends a transaction to the log. See [`FileTxnLog::append`].
     ///
     /// # Errors
-    /// As there: the server must stop.
+    /// As for [`FileTxnLog::append`]. The server must then stop.
     pub fn append(&self, header: &TxnHeader, bytes: &[u8]) -> Result<(), TxnLogError> {
         self.txn_log.lock().append(header, bytes)
     }
 
-    /// Waits until what was appended is on disk. See [`FileTxnLog::commit`].
+    /// Waits until the appended transactions are on disk. See [`FileTxnLog::commit`].
     ///
     /// # Errors
-    /// As there: the server must stop.
+    /// As for [`FileTxnLog::commit`]. The server must then stop.
     pub fn commit(&self) -> Result<(), TxnLogError> {
         self.txn_log.lock().commit()
     }
 
-    /// Ends the log file; the next append starts a new one.
+    /// Finishes the log file. The next append starts a new one.
     ///
     /// # Errors
-    /// As [`append`](Self::append).
+    /// As for [`append`](Self::append).
     pub fn roll_log(&self) -> Result<(), TxnLogError> {
         self.txn_log.lock().roll_log()
     }
 
-    /// How long the last fsync of the log took, ms; `None` before the first.
+    /// The duration of the last fsync of the log, ms; `None` before the first.
     #[must_use]
     pub fn txn_log_elapsed_sync_time_ms(&self) -> Option<i64> {
         self.txn_log.lock().sync_elapsed_ms()
     }
 
-    /// Sets what the log counts for since the last snapshot, in bytes.
+    /// Sets the size of the log since the last snapshot, in bytes.
     pub fn set_total_log_size(&self, size: u64) {
         self.txn_log.lock().set_total_log_size(size);
     }
 
-    /// What was written to the log since that was set, in bytes, with the whole of the file that is written.
+    /// The bytes written to the log since [`set_total_log_size`](Self::set_total_log_size), including all of
+    /// the current file.
     #[must_use]
     pub fn total_log_size(&self) -> u64 {
         self.txn_log.lock().total_log_size()
     }
 
-    /// Commits what was appended and closes the log. It can be used again: a new file starts with the next append.
+    /// Commits and closes the log. It can be used again: the next append starts a new file.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// As for [`commit`](Self::commit).
     pub fn close(&self) -> Result<(), TxnLogError> {
         self.txn_log.lock().close()
     }
 }
 
-/// The highest zxid with the next transaction in the log; one that was there already is applied again, as in Java.
+/// The highest zxid after the next transaction in the log. As in Java, a repeated transaction is applied again.
 fn next_highest(highest: Zxid, header: &TxnHeader) -> Zxid {
     let (zxid, op) = (header.zxid, header.r#type);
     if zxid < highest && highest != Zxid::ZERO {
@@ -536,7 +542,7 @@ fn next_highest(highest: Zxid, header: &TxnHeader) -> Zxid {
     zxid
 }
 
-/// Says from time to time how far a replay is.
+/// Logs the progress of a replay from time to time.
 struct Progress {
     loaded: u64,
     told: Instant,
@@ -562,7 +568,7 @@ fn cut_torn_tail(tail: &TornTail) -> Result<(), TxnLogError> {
     cut_file(path, *offset)
 }
 
-/// A snapshot of a tree that nobody else has yet.
+/// A snapshot source for a tree that no other thread uses yet.
 struct WholeTree<'a, T> {
     target: &'a T,
     sessions: &'a Sessions,

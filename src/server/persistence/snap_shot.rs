@@ -1,8 +1,8 @@
-//! Where the tree and the snapshots meet (Java: server/persistence/SnapShot.java and the methods of DataTree that it
-//! calls).
+//! The interface between the data tree and snapshots (Java: server/persistence/SnapShot.java and the methods of
+//! DataTree that it calls).
 //!
-//! Storage knows no tree: it reads into a [`RestoreTarget`] and writes from a [`SnapshotSource`]. Both are generic where
-//! they are used, so that nothing is called through a table for every node.
+//! The storage does not depend on the tree. It restores into a [`RestoreTarget`] and saves from a
+//! [`SnapshotSource`]. Both are used as generic parameters, so that no dynamic call is made per node.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ use crate::txn::{TxnDigest, TxnHeader};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.SnapStream";
 
-/// Which digest Java 3.6 and later write (Java: DigestCalculator.DIGEST_VERSION).
+/// The digest version that Java 3.6 and later write (Java: DigestCalculator.DIGEST_VERSION).
 pub const DIGEST_VERSION: i32 = 2;
 
-/// How snapshots are written and read.
+/// The settings of snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSnapConfig {
-    /// How new ones are compressed (`zookeeper.snapshot.compression.method`, default not at all).
+    /// The compression of new snapshots (`zookeeper.snapshot.compression.method`, default none).
     pub stream_mode: StreamMode,
-    /// Whether the tree's digest is written and used (`zookeeper.digest.enabled`, default true).
+    /// Whether digests of the tree are written and compared (`zookeeper.digest.enabled`, default true).
     pub digest_enabled: bool,
     /// Whether the last zxid is written (`zookeeper.serializeLastProcessedZxid.enabled`, default true).
     pub serialize_last_processed_zxid: bool,
-    /// The longest buffer that is believed.
+    /// The longest accepted buffer.
     pub limits: Limits,
 }
 
@@ -64,66 +64,66 @@ impl FileSnapConfig {
     }
 }
 
-/// The tree's digest as it stands in a snapshot (Java: DataTree.ZxidDigest).
+/// The tree's digest in a snapshot (Java: DataTree.ZxidDigest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotDigest {
-    /// The transaction after which the tree has it; 0 when it is not known.
+    /// The zxid of the transaction after which the tree has this digest; 0 if it is not known.
     pub zxid: Zxid,
-    /// How it was computed.
+    /// The version of the digest algorithm.
     pub digest_version: i32,
     /// The digest.
     pub digest: i64,
 }
 
 impl Default for SnapshotDigest {
-    /// As Java writes it when nothing is known.
+    /// The value that Java writes when no digest is known.
     fn default() -> Self {
         Self { zxid: Zxid::ZERO, digest_version: DIGEST_VERSION, digest: 0 }
     }
 }
 
-/// What follows the tree in a snapshot, as far as its writer has put it there.
+/// The optional parts after the tree in a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotTail {
-    /// The tree's digest (3.6 and later).
+    /// The tree's digest (since 3.6).
     pub digest: Option<SnapshotDigest>,
-    /// The last transaction that may be in the tree (3.9 and later).
+    /// The last zxid that may be in the tree (since 3.9).
     pub last_processed_zxid: Option<Zxid>,
 }
 
-/// What a database is restored into: the tree.
+/// The data tree, as the target of a restore.
 pub trait RestoreTarget {
-    /// Replaces ACLs and nodes by those that are read, up to the path `/` that ends them (Java: DataTree.deserialize).
-    /// Another snapshot may be read after one that failed.
+    /// Replaces the ACLs and nodes by those in the input, up to the path `/` that marks the end
+    /// (Java: DataTree.deserialize). After a failure, another snapshot can be read.
     ///
     /// # Errors
-    /// When the input is no tree.
+    /// When the input is not a tree.
     fn deserialize<R: Read>(
         &mut self,
         archive: &mut BinaryInputArchive<R>,
     ) -> Result<(), InputError>;
 
-    /// Appends ACLs and nodes and the path that ends them (Java: DataTree.serialize).
+    /// Appends the ACLs, the nodes, and the path that marks the end (Java: DataTree.serialize).
     fn serialize(&self, out: &mut Vec<u8>);
 
-    /// Takes the digest of the snapshot that was just read and that was begun at `start_zxid`; `None` when it has none
-    /// (Java: deserializeZxidDigest).
+    /// Sets the digest of the snapshot that was just read and that began at `start_zxid`; `None` if the
+    /// snapshot has none (Java: deserializeZxidDigest).
     fn set_snapshot_digest(&mut self, digest: Option<SnapshotDigest>, start_zxid: Zxid);
 
-    /// The zxid of that digest, while it has not been compared (Java: getDigestFromLoadedSnapshot).
+    /// The zxid of the snapshot's digest until it is compared (Java: getDigestFromLoadedSnapshot).
     fn snapshot_digest_zxid(&self) -> Option<Zxid>;
 
-    /// Compares that digest with the tree's, if it is that of `zxid` (Java: compareSnapshotDigests).
+    /// Compares the snapshot's digest with the tree's, if it belongs to `zxid` (Java: compareSnapshotDigests).
     fn compare_snapshot_digests(&mut self, zxid: Zxid);
 
-    /// The last transaction that was applied.
+    /// The zxid of the last applied transaction.
     fn last_processed_zxid(&self) -> Zxid;
 
-    /// Sets it.
+    /// Sets the zxid of the last applied transaction.
     fn set_last_processed_zxid(&mut self, zxid: Zxid);
 
-    /// Applies a transaction and compares the digest that came with it; returns the code of the error that it met, 0 for
-    /// none (Java: processTxn, compareDigest).
+    /// Applies a transaction and compares its digest. Returns the error code, 0 for success (Java: processTxn,
+    /// compareDigest).
     fn process_txn(
         &mut self,
         header: &TxnHeader,
@@ -132,45 +132,46 @@ pub trait RestoreTarget {
     ) -> i32;
 }
 
-/// What a snapshot is taken of. Asked from top to bottom; between two calls transactions may be applied.
+/// The source of a snapshot. Its methods are called from top to bottom. Transactions may be applied between two
+/// calls.
 pub trait SnapshotSource {
-    /// Why the tree cannot be written to its end.
+    /// Why the tree cannot be written completely.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The last transaction that is applied now: the snapshot's name.
+    /// The zxid of the last applied transaction, after which the snapshot is named.
     fn begin(&mut self) -> Zxid;
 
     /// The sessions and their timeouts in ms.
     fn sessions(&mut self) -> Vec<(SessionId, i32)>;
 
-    /// Appends a piece of ACLs and nodes, of about so many bytes; the last one ends with the path `/`. False when that was
-    /// it.
+    /// Appends a piece of ACLs and nodes of about `about_bytes`. The last piece ends with the path `/`. False
+    /// after the last piece.
     ///
     /// # Errors
-    /// When the rest will not come.
+    /// When the source cannot continue.
     fn next_chunk(&mut self, out: &mut Vec<u8>, about_bytes: usize) -> Result<bool, Self::Error>;
 
-    /// The tree's digest after the newest transaction; `None` when it is not known.
+    /// The tree's digest after the last transaction; `None` if it is not known.
     fn digest(&mut self) -> Option<SnapshotDigest>;
 
-    /// The last transaction that is applied now.
+    /// The zxid of the last applied transaction at this time.
     fn last_processed_zxid(&mut self) -> Zxid;
 }
 
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapError {
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It does not start as a snapshot does.
+    /// The file does not start like a snapshot.
     #[error("{place}: mismatching magic headers {found:#x} != 0x5a4b534e: it is no snapshot")]
     InvalidMagic {
         /// The file or stream.
@@ -178,7 +179,7 @@ pub enum SnapError {
         /// The first four bytes.
         found: i32,
     },
-    /// Its content is not that of a snapshot.
+    /// The contents are not those of a snapshot.
     #[error("{place}: {source}")]
     Input {
         /// The file or stream.
@@ -186,15 +187,15 @@ pub enum SnapError {
         /// What is wrong.
         source: InputError,
     },
-    /// A checksum in it is wrong.
+    /// A checksum is wrong.
     #[error("{place}: CRC corruption: the checksum after {section} is not that of the content")]
     Checksum {
         /// The file or stream.
         place: String,
-        /// What comes before the checksum.
+        /// The part before the checksum.
         section: &'static str,
     },
-    /// There are snapshots, and none can be read.
+    /// There are snapshots, but none is readable.
     #[error(
         "Not able to find valid snapshots in {} (tried {tried}; the newest: {newest}); restore this server from its \
          peers or from a backup, or raise jute.maxbuffer if a length is called unreasonable",
@@ -203,12 +204,12 @@ pub enum SnapError {
     NoValidSnapshot {
         /// The snapshot directory.
         directory: PathBuf,
-        /// How many were tried.
+        /// The number of snapshots tried.
         tried: usize,
-        /// What is wrong with the first of them.
+        /// What is wrong with the newest one.
         newest: Box<Self>,
     },
-    /// The tree could not be written to its end.
+    /// The source failed before the end of the tree.
     #[error("the snapshot is given up: {0}")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

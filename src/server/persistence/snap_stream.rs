@@ -1,7 +1,7 @@
-//! The bytes of a snapshot between the file and the records (Java: server/persistence/SnapStream.java).
+//! The byte streams of snapshots (Java: server/persistence/SnapStream.java).
 //!
-//! A snapshot's checksum is the Adler-32 of its plain bytes, whether the file is compressed or not. It is computed in the
-//! buffer, not read by read: records are read in pieces of a few bytes.
+//! A snapshot's checksum is the Adler-32 of its uncompressed bytes, whether the file is compressed or not. It
+//! is computed over the whole buffer, not for each read, because records are read a few bytes at a time.
 //! No threads, no locks.
 
 pub mod snappy;
@@ -25,31 +25,32 @@ use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArc
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.SnapStream";
 
-/// What is read at once, in bytes.
+/// The size of a read, in bytes.
 const READ: usize = 256 * 1024;
 
-/// The path in a seal, as bytes: what every plain snapshot ends with.
+/// The encoded path in a seal. Every uncompressed snapshot ends with it.
 const SEAL_PATH: [u8; 5] = [0, 0, 0, 1, b'/'];
 
-/// A plain snapshot is never shorter, in bytes.
+/// The minimum size of an uncompressed snapshot, in bytes.
 const SHORTEST: u64 = 10;
 
-/// What every gzip file starts with.
+/// The first bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// How a snapshot is compressed.
+/// The compression of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamMode {
-    /// By gzip.
+    /// gzip.
     Gzip,
-    /// In snappy-java's blocks.
+    /// The block format of snappy-java.
     Snappy,
-    /// Not at all.
+    /// No compression.
     Checked,
 }
 
 impl StreamMode {
-    /// By the name in the setting and at the end of file names, in any case; any other name is not at all.
+    /// The compression for a name in the setting or a file extension, ignoring case. Any other name means no
+    /// compression.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
@@ -59,13 +60,13 @@ impl StreamMode {
         }
     }
 
-    /// By what follows the last dot of a file name (Java: getStreamMode).
+    /// The compression for the extension of a file name (Java: getStreamMode).
     #[must_use]
     pub fn from_file_name(name: &str) -> Self {
         name.rsplit_once('.').map_or(Self::Checked, |(_, extension)| Self::from_name(extension))
     }
 
-    /// What file names end in.
+    /// The extension of file names.
     #[must_use]
     pub const fn file_extension(self) -> &'static str {
         match self {
@@ -76,18 +77,18 @@ impl StreamMode {
     }
 }
 
-/// Reads and sums up what was read.
+/// Reads from an input and computes the checksum of the bytes read.
 pub struct CheckedInputStream<R> {
     input: R,
     buffer: Vec<u8>,
     unread: Range<usize>,
-    /// Up to where the buffer is in the checksum.
+    /// The end of the part of the buffer that the checksum includes.
     summed: usize,
     adler: Adler32,
 }
 
 impl<R: Read> CheckedInputStream<R> {
-    /// Nothing is read yet.
+    /// Creates a stream at the start of `input`.
     pub fn new(input: R) -> Self {
         Self { input, buffer: vec![0; READ], unread: 0..0, summed: 0, adler: Adler32::new() }
     }
@@ -97,13 +98,13 @@ impl<R: Read> CheckedInputStream<R> {
         self.summed = self.unread.start;
     }
 
-    /// The checksum of all that was read so far.
+    /// The checksum of all bytes read so far.
     pub fn checksum(&mut self) -> Adler32 {
         self.sum_up();
         self.adler.clone()
     }
 
-    /// Has something in the buffer, unless the input has ended.
+    /// Fills the buffer if it is empty. It stays empty at the end of the input.
     fn fill(&mut self) -> io::Result<()> {
         if !self.unread.is_empty() {
             return Ok(());
@@ -157,15 +158,15 @@ impl<R: Read> Read for CheckedInputStream<R> {
     }
 }
 
-/// Opens a snapshot as its name says it is written (Java: getInputStream).
+/// Opens a snapshot with the compression that its name indicates (Java: getInputStream).
 ///
 /// # Errors
-/// When the file cannot be opened or is not compressed as its name says.
+/// When the file cannot be opened or is not compressed as its name indicates.
 pub fn input_stream(path: &Path) -> io::Result<CheckedInputStream<Box<dyn Read>>> {
     decoded(File::open(path)?, mode_of(path))
 }
 
-/// Takes the compression off.
+/// Decompresses the input.
 pub(super) fn decoded<'a>(
     input: impl Read + 'a,
     mode: StreamMode,
@@ -185,7 +186,7 @@ fn mode_of(path: &Path) -> StreamMode {
         .map_or(StreamMode::Checked, StreamMode::from_file_name)
 }
 
-/// Writes and sums up what was written.
+/// Writes to an output and computes the checksum of the bytes written.
 pub struct CheckedOutputStream<W: Write> {
     sink: Sink<W>,
     adler: Adler32,
@@ -198,10 +199,11 @@ enum Sink<W: Write> {
 }
 
 impl<W: Write> CheckedOutputStream<W> {
-    /// Writes to `out`, compressed as `mode` says (Java: getOutputStream). Give it large pieces: it keeps none.
+    /// Creates a stream that writes to `out` with the compression `mode` (Java: getOutputStream). Callers
+    /// should write large pieces, because the stream does not buffer.
     ///
     /// # Errors
-    /// When the compressed form's header cannot be written.
+    /// When the header of the compressed format cannot be written.
     pub fn new(out: W, mode: StreamMode) -> io::Result<Self> {
         let sink = match mode {
             StreamMode::Checked => Sink::Plain(out),
@@ -224,7 +226,7 @@ impl<W: Write> CheckedOutputStream<W> {
         }
     }
 
-    /// Writes the checksum of all that was written so far, and the path that ends a part (Java: sealStream).
+    /// Writes the checksum of all bytes written so far, and the path that ends a part (Java: sealStream).
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -236,7 +238,7 @@ impl<W: Write> CheckedOutputStream<W> {
         self.write_all(&bytes)
     }
 
-    /// Writes what the compression holds back, and returns what is below.
+    /// Writes the rest of the compressed data and returns the output.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -249,7 +251,7 @@ impl<W: Write> CheckedOutputStream<W> {
     }
 }
 
-/// Reads a seal; false when its checksum is not that of what was read before (Java: checkSealIntegrity).
+/// Reads a seal. False if its checksum does not match the bytes read before (Java: checkSealIntegrity).
 ///
 /// # Errors
 /// When the input ends or fails.
@@ -262,8 +264,9 @@ pub fn check_seal<R: Read>(
     Ok(stored == i64::from(computed))
 }
 
-/// Whether the file may be a whole snapshot: its name is one, and a plain one ends in a seal, a compressed one starts as
-/// such a file does (Java: isValidSnapshot). Reads no more than that.
+/// A quick check for a complete snapshot (Java: isValidSnapshot). The name must be that of a snapshot. An
+/// uncompressed file must end in a seal, and a compressed one must start with the magic bytes of its format.
+/// Nothing else is read.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -1,12 +1,12 @@
-//! What is known of the newest snapshot (Java: server/persistence/SnapshotInfo.java).
+//! Information about the last snapshot (Java: server/persistence/SnapshotInfo.java).
 
 use crate::ids::Zxid;
 
-/// The snapshot that was saved or restored last.
+/// The most recently saved or restored snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotInfo {
-    /// The zxid in its name.
+    /// The zxid in the snapshot's name.
     pub zxid: Zxid,
-    /// When its file was changed last, seconds since 1970.
+    /// The modification time of the snapshot's file, in seconds since 1970.
     pub timestamp: i64,
 }

@@ -10,7 +10,7 @@ pub(crate) struct TestDir {
     path: PathBuf,
 }
 
-/// Only makes names different.
+/// A counter that makes the names unique.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl TestDir {
@@ -27,7 +27,7 @@ impl TestDir {
         &self.path
     }
 
-    /// The names in it, sorted.
+    /// The sorted names of the files in the directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.path).unwrap();
         let mut names: Vec<_> =

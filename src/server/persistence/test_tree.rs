@@ -1,7 +1,8 @@
-//! A tree that is as simple as can be, for tests of storage (no Java twin).
+//! A minimal data tree for tests of the storage (no Java twin).
 //!
-//! Applies transactions and computes digests by the rules of Java's DataTree, slowly. Nodes and ACLs stay in the order in
-//! which they were read, so that a snapshot that is read and written again has the same bytes.
+//! It applies transactions and computes digests by the rules of Java's DataTree, but slowly. Nodes and ACLs
+//! stay in the order in which they were read, so that a snapshot that is read and written again has the same
+//! bytes.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -18,7 +19,7 @@ use crate::txn::{TxnDigest, TxnHeader};
 use crate::zoo_defs::OpCode;
 use crate::zoo_defs::ids::{open_acl_unsafe, read_acl_unsafe};
 
-/// The owner that marks a container (Java: EphemeralType.CONTAINER_EPHEMERAL_OWNER).
+/// The owner marker of a container (Java: EphemeralType.CONTAINER_EPHEMERAL_OWNER).
 const CONTAINER_OWNER: i64 = i64::MIN;
 
 /// The bits that mark the owner of a TTL node.
@@ -34,7 +35,7 @@ pub(crate) struct TestNode {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TestTree {
-    /// The root's path is empty, as in a snapshot.
+    /// The nodes. The root's path is empty, as in a snapshot.
     pub(crate) nodes: Vec<TestNode>,
     pub(crate) acls: Vec<(i64, Vec<ACL>)>,
     pub(crate) last_processed: Zxid,
@@ -45,7 +46,7 @@ pub(crate) struct TestTree {
 }
 
 impl TestTree {
-    /// As Java's new tree.
+    /// The tree of a new Java server.
     pub(crate) fn new() -> Self {
         let mut tree = Self::default();
         tree.acls.push((1, read_acl_unsafe()));
@@ -215,7 +216,7 @@ impl TestTree {
         let own = self.nodes.iter().filter(|node| node.stat.ephemeral_owner == header.client_id.0);
         let own: Vec<_> = own.map(|node| node.path.clone()).collect();
         for path in listed.into_iter().chain(own) {
-            // Those listed may be gone, and own ones were mostly listed.
+            // A listed node may be gone already, and most of the session's own nodes were listed.
             let _gone = self.delete(header, &path);
         }
         Ok(())
@@ -306,7 +307,7 @@ impl RestoreTarget for TestTree {
     }
 }
 
-/// The tree as it is, with its sessions.
+/// A snapshot source that returns a tree and its sessions unchanged.
 pub(crate) struct TestSource<'a> {
     pub(crate) tree: &'a TestTree,
     pub(crate) sessions: Vec<(SessionId, i32)>,

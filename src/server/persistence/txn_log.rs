@@ -1,7 +1,8 @@
-//! What the transaction log has for others to know: its settings, its errors, whom it tells its times
+//! The public types of the transaction log: settings, errors, and the interface for its metrics
 //! (Java: server/persistence/TxnLog.java).
 //!
-//! There is one kind of log, so Java's interface is no trait here; its methods are `FileTxnLog`'s.
+//! There is only one implementation of a log, so Java's interface is not a trait here. `FileTxnLog` has its
+//! methods.
 
 use std::fmt;
 use std::io;
@@ -19,20 +20,20 @@ const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 /// Bytes in a KiB, the unit of the size settings.
 const KIB: u64 = 1024;
 
-/// How the log is written and read.
+/// The settings of the transaction log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileTxnLogConfig {
-    /// Whether a commit waits for the disk (`zookeeper.forceSync`, default yes).
+    /// Whether a commit waits until the data is on disk (`zookeeper.forceSync`, default yes).
     pub force_sync: bool,
-    /// An fsync that takes longer is warned of, ms (`zookeeper.fsync.warningthresholdms`, default 1000).
+    /// A longer fsync is logged as a warning, ms (`zookeeper.fsync.warningthresholdms`, default 1000).
     pub fsync_warning_threshold_ms: i64,
-    /// How far a log file is grown ahead at most, in bytes; 0 is not at all (`zookeeper.preAllocSize` in KiB, default
-    /// 65536).
+    /// How far a log file is grown ahead at most, in bytes; 0 disables it (`zookeeper.preAllocSize` in KiB,
+    /// default 65536).
     pub pre_alloc_size: u64,
-    /// A log file that has grown beyond it is the last file's end, in bytes; `None` is no limit
+    /// The size after which a new log file is started, in bytes; `None` is no limit
     /// (`zookeeper.txnLogSizeLimitInKb`, default -1).
     pub txn_log_size_limit: Option<u64>,
-    /// How transactions are read.
+    /// The settings that affect how transactions are read.
     pub format: TxnFormat,
 }
 
@@ -71,7 +72,7 @@ impl FileTxnLogConfig {
     }
 }
 
-/// `zookeeper.preAllocSize` in bytes: decimal only, and nothing below 0 is more than nothing, as in Java.
+/// `zookeeper.preAllocSize` in bytes. As in Java, it must be decimal, and a negative value counts as 0.
 fn pre_alloc_size(properties: &SystemProperties) -> Option<u64> {
     let text = properties.get("zookeeper.preAllocSize")?;
     match text.parse::<i64>() {
@@ -83,50 +84,50 @@ fn pre_alloc_size(properties: &SystemProperties) -> Option<u64> {
     }
 }
 
-/// Whom storage tells how long things took. Everything is optional.
+/// Receives measurements of the storage. All methods are optional.
 pub trait PersistenceMetrics: Send + Sync + fmt::Debug {
-    /// An fsync of the log took so long (Java: FSYNC_TIME).
+    /// An fsync of the log took `_ms` (Java: FSYNC_TIME).
     fn fsync_time_ms(&self, _ms: i64) {}
-    /// It was longer than the warning threshold (Java: ServerStats.incrementFsyncThresholdExceedCount).
+    /// An fsync took longer than the warning threshold (Java: ServerStats.incrementFsyncThresholdExceedCount).
     fn fsync_threshold_exceeded(&self) {}
-    /// The snapshot was read (Java: STARTUP_SNAP_LOAD_TIME).
+    /// A snapshot was loaded (Java: STARTUP_SNAP_LOAD_TIME).
     fn startup_snap_load_time_ms(&self, _ms: i64) {}
     /// The log was replayed (Java: STARTUP_TXNS_LOADED, STARTUP_TXNS_LOAD_TIME).
     fn startup_txns_loaded(&self, _txns: u64, _ms: i64) {}
 }
 
-/// Nobody wants to know.
+/// Ignores all measurements.
 impl PersistenceMetrics for () {}
 
-/// What is wrong with the bytes where an entry should be.
+/// What is wrong with the bytes of an entry.
 #[derive(Debug)]
 pub enum Damage {
-    /// The checksum is not that of the bytes.
+    /// The checksum does not match the bytes.
     Checksum {
-        /// What stands in the file.
+        /// The checksum in the file.
         stored: i64,
-        /// What it should be.
+        /// The checksum of the bytes.
         computed: u32,
     },
-    /// A length that no entry can have.
+    /// The length is impossible.
     Length {
-        /// What stands in the file.
+        /// The length in the file.
         length: i32,
-        /// What an entry may have at most, in bytes.
+        /// The longest allowed entry, in bytes.
         limit: usize,
     },
-    /// The byte `B` that ends an entry is another one.
+    /// The end mark `B` is missing.
     Unterminated {
-        /// What stands there.
+        /// The byte in its place.
         found: u8,
     },
     /// The file ends inside the entry.
     Cut,
-    /// Zeros, as after the last entry, but then something else.
+    /// Zeros, as after the last entry, but other data follows them.
     Hole,
-    /// The checksum is right, but the bytes are no transaction.
+    /// The checksum is correct, but the bytes are not a transaction.
     Undecodable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -152,21 +153,21 @@ impl fmt::Display for Damage {
     }
 }
 
-/// What was found behind damaged bytes.
+/// What was found after damaged bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// An entry that is whole: what is lost was on disk once.
+    /// A complete entry, so the damaged bytes were once on disk.
     ValidEntry {
         /// Its offset in the file.
         offset: u64,
     },
-    /// No entry, but the bytes do not look like a write that was interrupted either.
+    /// No entry, but the damaged bytes do not look like an interrupted write.
     NothingUnfinished,
-    /// The next file, which does not go on where this one ends.
+    /// The next file does not continue where this one ends.
     Gap {
-        /// The transaction that should come next.
+        /// The expected next transaction.
         expected: Zxid,
-        /// The first one of the next file.
+        /// The first transaction of the next file.
         next: Zxid,
     },
 }
@@ -190,17 +191,17 @@ impl fmt::Display for Behind {
 /// Why a transaction log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TxnLogError {
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file does not start as a log does.
+    /// The file does not start like a log file.
     #[error(
         "Transaction log: {} has invalid magic number {found:#x} instead of 0x5a4b4c47; it is no transaction log: \
          move it out of the directory if it does not belong there, else restore this server from its peers",
@@ -212,7 +213,7 @@ pub enum TxnLogError {
         /// The first four bytes.
         found: i32,
     },
-    /// The file ends within its first 16 bytes, and later files follow.
+    /// The file ends within its 16-byte header, and later files follow.
     #[error(
         "{}: the file ends inside its header, and later log files follow; it never held a transaction: delete it if \
          the file before it ends where the next one starts, else restore this server from its peers",
@@ -222,7 +223,7 @@ pub enum TxnLogError {
         /// The file.
         path: PathBuf,
     },
-    /// Bytes in the middle of the history are damaged.
+    /// An entry is damaged, and the damage is not an interrupted write.
     #[error(
         "{}: entry at offset {offset} {damage} {behind}: the log is corrupt, not torn; restore this server from its \
          peers, or, if it stands alone, cut the log after zxid {last_good}, its last good one (zookeeper txnlog --chop \
@@ -232,16 +233,16 @@ pub enum TxnLogError {
     CorruptEntry {
         /// The file.
         path: PathBuf,
-        /// Where the entry starts.
+        /// The offset of the entry.
         offset: u64,
-        /// What is wrong with it.
+        /// What is wrong with the entry.
         damage: Damage,
-        /// Why it is no torn tail.
+        /// Why the damage is not an interrupted write.
         behind: Behind,
-        /// The last transaction before it; [`Zxid::NONE`] when there is none.
+        /// The last transaction before the entry; [`Zxid::NONE`] if there is none.
         last_good: Zxid,
     },
-    /// An entry is longer than this server believes.
+    /// An entry is longer than this server accepts.
     #[error(
         "{}: entry at offset {offset} is {length} bytes long, more than the {limit} bytes that jute.maxbuffer and \
          zookeeper.jute.maxbuffer.extrasize allow (Unreasonable length = {length}); raise jute.maxbuffer to what it \
@@ -251,14 +252,14 @@ pub enum TxnLogError {
     EntryTooLong {
         /// The file.
         path: PathBuf,
-        /// Where the entry starts.
+        /// The offset of the entry.
         offset: u64,
-        /// Its length in bytes.
+        /// The length of the entry, in bytes.
         length: usize,
-        /// What is allowed, in bytes.
+        /// The longest allowed entry, in bytes.
         limit: usize,
     },
-    /// A new file would have the name of one that holds transactions.
+    /// A new file would replace one that contains transactions.
     #[error(
         "{}: a transaction would start this file, but it is there and holds transactions: zxids have gone back; restart \
          this server, and if that does not help, restore it from its peers",
@@ -268,15 +269,15 @@ pub enum TxnLogError {
         /// The file.
         path: PathBuf,
     },
-    /// An entry without bytes (Java: IOException "Faulty serialization for header and txn").
+    /// An entry is empty (Java: IOException "Faulty serialization for header and txn").
     #[error("Faulty serialization for header and txn of zxid {zxid}: it has {length} bytes")]
     FaultySerialization {
-        /// The transaction.
+        /// The zxid of the transaction.
         zxid: Zxid,
-        /// Its length in bytes.
+        /// The length of the entry, in bytes.
         length: usize,
     },
-    /// There is nothing to truncate.
+    /// There are no log files to truncate.
     #[error(
         "No log files found to truncate in {}: were they deleted, or was dataLogDir changed in zoo.cfg?",
         directory.display()
@@ -285,7 +286,7 @@ pub enum TxnLogError {
         /// The log directory.
         directory: PathBuf,
     },
-    /// An earlier write or fsync has failed: what is on disk is not known, so nothing more may be acknowledged.
+    /// An earlier write or fsync has failed. The state on disk is unknown, so nothing more may be acknowledged.
     #[error(
         "the transaction log in {} has failed before and takes nothing more; restart this server",
         directory.display()

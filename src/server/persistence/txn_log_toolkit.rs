@@ -1,8 +1,9 @@
-//! Prints a log file, repairs its checksums, or cuts it after a zxid (Java: server/persistence/TxnLogToolkit.java and
-//! server/util/LogChopper.java).
+//! Prints a log file, repairs its checksums, or cuts it after a zxid
+//! (Java: server/persistence/TxnLogToolkit.java and server/util/LogChopper.java).
 //!
-//! Differs from Java: bytes that are no transaction are printed as such and do not end the dump; a file can also be cut
-//! right before a damaged entry; a cut that fails leaves no file and is no success; a repaired file is not grown ahead.
+//! Differences from Java: an entry that is not a transaction is printed as such and does not end the dump. A
+//! file can also be cut directly before a damaged entry. A failed cut leaves no file and returns an error. A
+//! repaired file is not grown ahead.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -28,10 +29,10 @@ use crate::zoo_defs::OpCode;
 
 const BRIEF: &str = "usage: TxnLogToolkit [-dhrvc] <txn_log_file_name> (-z <zxid>)";
 
-/// Why the tool ended without doing what it was asked.
+/// Why the tool stops without a result.
 #[derive(Debug, thiserror::Error)]
 enum ToolkitError {
-    /// Says what is wrong, and with which code to end.
+    /// A message and the exit code.
     #[error("{message}")]
     Stop { message: String, code: ExitCode },
     #[error("{0}")]
@@ -53,13 +54,13 @@ impl ToolkitError {
     }
 }
 
-/// What the tool talks through.
+/// The tool's input and output.
 struct Console<'a> {
     input: &'a mut dyn BufRead,
     out: &'a mut dyn Write,
 }
 
-/// The command. Answers of the user come from `input`.
+/// Runs the command. The user's answers come from `input`.
 pub fn main(
     args: &[String],
     properties: &SystemProperties,
@@ -72,7 +73,7 @@ pub fn main(
     let result =
         run(args, format, &mut console).and_then(|code| Ok(console.out.flush().map(|()| code)?));
     result.unwrap_or_else(|problem| {
-        // When standard error is gone, nobody is left to be told.
+        // If standard error is closed, the message cannot be shown.
         let _gone = writeln!(err, "{problem}");
         problem.code()
     })
@@ -133,7 +134,7 @@ fn run(
     Ok(ExitCode::ExecutionFinished)
 }
 
-/// Prints a log, and repairs it on the way.
+/// Prints a log file and optionally repairs it.
 struct TxnLogToolkit<'a> {
     path: &'a Path,
     format: TxnFormat,
@@ -142,7 +143,7 @@ struct TxnLogToolkit<'a> {
     force: bool,
 }
 
-/// The repaired log.
+/// The repaired copy of the log.
 struct Recovery {
     path: PathBuf,
     out: BufWriter<File>,
@@ -181,7 +182,7 @@ impl Recovery {
     }
 }
 
-/// An entry as it stands in the file.
+/// An entry as stored in the file.
 struct Entry {
     crc: i64,
     bytes: Vec<u8>,
@@ -202,7 +203,7 @@ impl Entry {
     }
 }
 
-/// A log that is read one entry after the other, whatever its checksums are.
+/// A log file that is read entry by entry, regardless of checksums.
 struct LogStream {
     archive: BinaryInputArchive<BufReader<File>>,
 }
@@ -224,7 +225,7 @@ impl LogStream {
         Ok((Self { archive }, header))
     }
 
-    /// The next entry without its end mark; `None` at the end of the log.
+    /// Reads the next entry up to its end mark; `None` at the end of the log.
     fn next(&mut self) -> Result<Option<Entry>, InputError> {
         let crc = match self.archive.read_long() {
             Err(error) if error.is_end_of_input() => return Ok(None),
@@ -240,7 +241,7 @@ impl LogStream {
         }
     }
 
-    /// Whether the end mark follows the entry.
+    /// Reads the end mark. Returns whether it is correct.
     fn is_terminated(&mut self) -> bool {
         self.archive.read_byte().is_ok_and(|byte| byte == END_OF_RECORD)
     }
@@ -285,7 +286,7 @@ impl TxnLogToolkit<'_> {
         self.recovery.map_or(Ok(()), |recovery| recovery.finish(console.out))
     }
 
-    /// Prints an entry with a wrong checksum, and gives it the right one if that is wanted.
+    /// Prints an entry with a wrong checksum, and corrects the checksum if the user agrees.
     fn report_broken(
         &mut self,
         entry: &mut Entry,
@@ -351,13 +352,13 @@ fn ask_for_fix(console: &mut Console<'_>) -> Result<bool, ToolkitError> {
     }
 }
 
-/// Java's Request.op2String.
+/// The name of an operation (Java: Request.op2String).
 fn op_name(code: i32) -> String {
     OpCode::try_from(code)
         .map_or_else(|_| format!("unknown {code}"), |op| op.java_name().to_owned())
 }
 
-/// The transaction's record; data as text.
+/// The text of a transaction's record, with data as text.
 fn formatted_txn(txn: &TxnBody) -> String {
     match txn {
         TxnBody::Create(txn) => format!(
@@ -400,7 +401,7 @@ fn text_of(data: Option<&[u8]>) -> String {
     String::from_utf8_lossy(data.unwrap_or_default()).into_owned()
 }
 
-/// As a Java list of records prints itself: each with its line end.
+/// The text of a Java list of records, each with its line end.
 fn acl_list(acls: &[ACL]) -> String {
     let texts: Vec<_> = acls.iter().map(ToStringOutputArchive::text_of).collect();
     format!("[{}]", texts.join(", "))
@@ -417,7 +418,7 @@ fn parts(txns: &[Txn]) -> String {
     text
 }
 
-/// Copies the log up to and with the zxid to a file beside it.
+/// Copies the log up to and including the zxid to a new file beside it.
 fn chop(
     path: &Path,
     zxid: Zxid,
@@ -429,7 +430,7 @@ fn chop(
     let target = PathBuf::from(target);
     let chopped = Chopper { path, zxid, format }.chop(&target, out);
     if !matches!(chopped, Ok(true)) {
-        // Nothing that looks like a log is left behind.
+        // Leave no incomplete file behind that looks like a log.
         let _not_made = fs::remove_file(&target);
     }
     if chopped? {
@@ -447,7 +448,7 @@ struct Chopper<'a> {
 }
 
 impl Chopper<'_> {
-    /// False when there is nothing to cut off, or the zxid is not there.
+    /// Copies the entries. False if there is nothing to cut off, or the log does not contain the zxid.
     fn chop(&self, target: &Path, out: &mut dyn Write) -> Result<bool, ToolkitError> {
         let (mut log, header) = LogStream::open(self.path, self.format)?;
         print_header(&header, out)?;
@@ -521,7 +522,7 @@ impl Chopper<'_> {
     }
 }
 
-/// Says where zxids are missing, which makes it easier to find out why.
+/// Prints a gap between zxids, to help find the cause of a problem.
 fn print_gap(previous: Option<Zxid>, zxid: Zxid, out: &mut dyn Write) -> io::Result<()> {
     let Some(previous) = previous.filter(|previous| zxid != previous.next()) else {
         return Ok(());

@@ -1,6 +1,6 @@
-//! Names of log files and snapshots, and listing them (Java: server/persistence/Util.java).
+//! Names of log files and snapshots, and listings of them (Java: server/persistence/Util.java).
 //!
-//! What Java's class has for URIs of storage backends has no caller and is left out.
+//! The methods of Java's class for URIs of storage backends have no callers and are left out.
 
 use std::fs;
 use std::io;
@@ -8,34 +8,35 @@ use std::path::{Path, PathBuf};
 
 use crate::ids::Zxid;
 
-/// Names of log files start with this and a dot (Java: FileTxnLog.LOG_FILE_PREFIX).
+/// The prefix of log file names, which a dot follows (Java: FileTxnLog.LOG_FILE_PREFIX).
 pub const LOG_FILE_PREFIX: &str = "log";
 
-/// Names of snapshots start with this and a dot (Java: FileSnap.SNAPSHOT_FILE_PREFIX).
+/// The prefix of snapshot names, which a dot follows (Java: FileSnap.SNAPSHOT_FILE_PREFIX).
 pub const SNAPSHOT_FILE_PREFIX: &str = "snapshot";
 
-/// A log file or snapshot and the zxid in its name.
+/// A log file or snapshot with the zxid in its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
     /// The zxid in the name.
     pub zxid: Zxid,
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
 }
 
-/// Name of the log file whose first transaction is `zxid`.
+/// The name of the log file that starts with the transaction `zxid`.
 #[must_use]
 pub fn make_log_name(zxid: Zxid) -> String {
     format!("{LOG_FILE_PREFIX}.{:x}", zxid.0)
 }
 
-/// Name of the snapshot that was begun when `zxid` was the last one applied; `extension` is empty or `.gz`, `.snappy`.
+/// The name of a snapshot that began when `zxid` was the last applied transaction. `extension` is empty, `.gz`
+/// or `.snappy`.
 #[must_use]
 pub fn make_snapshot_name(zxid: Zxid, extension: &str) -> String {
     format!("{SNAPSHOT_FILE_PREFIX}.{:x}{extension}", zxid.0)
 }
 
-/// The zxid in a name of that prefix; [`Zxid::NONE`] when the name is none of these.
+/// The zxid in a file name with this prefix; [`Zxid::NONE`] for any other name.
 #[must_use]
 pub fn zxid_from_name(name: &str, prefix: &str) -> Zxid {
     let mut parts = name.split('.');
@@ -46,20 +47,20 @@ pub fn zxid_from_name(name: &str, prefix: &str) -> Zxid {
     number.map_or(Zxid::NONE, Zxid)
 }
 
-/// Whether it is named like a log file.
+/// Whether this is the name of a log file.
 #[must_use]
 pub fn is_log_file_name(name: &str) -> bool {
     name.strip_prefix(LOG_FILE_PREFIX).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether it is named like a snapshot.
+/// Whether this is the name of a snapshot.
 #[must_use]
 pub fn is_snapshot_file_name(name: &str) -> bool {
     name.strip_prefix(SNAPSHOT_FILE_PREFIX).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The files of that prefix, from the lowest zxid to the highest; of one zxid, by name. Other files are left out, and a
-/// directory that does not exist has none (Java: sortDataDir).
+/// The files with this prefix, sorted by zxid and then by name. Other files are skipped. A directory that does
+/// not exist counts as empty (Java: sortDataDir).
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -71,7 +72,7 @@ pub fn sorted_data_dir(directory: &Path, prefix: &str) -> io::Result<Vec<NamedFi
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // A name that is no text is none of ours.
+        // The storage never creates a name that is not valid UTF-8.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let zxid = zxid_from_name(&name, prefix);
         if zxid >= Zxid::ZERO {

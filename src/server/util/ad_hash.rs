@@ -1,18 +1,19 @@
-//! A hash of a set that is kept up to date element by element (Java: server/util/AdHash.java).
+//! An incremental hash of a set (Java: server/util/AdHash.java).
 //!
-//! The sum of the elements' digests modulo 2^64: adding and removing commute, so it does not matter in which order two
-//! servers have built the same tree. After M. Bellare and D. Micciancio, "A New Paradigm for Collision-free Hashing".
+//! The hash is the sum of the elements' digests modulo 2^64. Addition commutes, so two servers get the same
+//! hash for the same tree, in whatever order they built it. After M. Bellare and D. Micciancio, "A New Paradigm
+//! for Collision-free Hashing".
 
 use std::fmt;
 
-/// The sum of digests.
+/// A sum of digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AdHash {
     hash: u64,
 }
 
 impl AdHash {
-    /// The hash of nothing.
+    /// The hash of the empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self { hash: 0 }
@@ -23,24 +24,24 @@ impl AdHash {
         self.hash = self.hash.wrapping_add(digest);
     }
 
-    /// Takes an element out.
+    /// Removes an element.
     pub const fn remove_digest(&mut self, digest: u64) {
         self.hash = self.hash.wrapping_sub(digest);
     }
 
-    /// The hash as it is written: Java's long.
+    /// The hash as Java's long.
     #[must_use]
     pub const fn hash(self) -> i64 {
         self.hash.cast_signed()
     }
 
-    /// Takes all elements out.
+    /// Removes all elements.
     pub const fn clear(&mut self) {
         self.hash = 0;
     }
 }
 
-/// Hex digits, as in Java.
+/// Prints hex digits, as in Java.
 impl fmt::Display for AdHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.hash)

@@ -1,16 +1,16 @@
-//! Ids as people may see them (Java: server/util/AuthUtil.java).
+//! Formats the ids of clients for logs and answers (Java: server/util/AuthUtil.java).
 
 use crate::data::{ClientInfo, Id};
 use crate::server::auth::provider_registry::ProviderRegistry;
 
-/// The user behind an id, without secrets; `None` when the scheme is not known (Java: getUser).
+/// The user name of an id, without secrets; `None` if the scheme is unknown (Java: getUser).
 #[must_use]
 pub fn user<'a>(registry: &ProviderRegistry, id: &'a Id) -> Option<&'a str> {
     registry.server_provider(&id.scheme).map(|provider| provider.user_name(&id.id))
 }
 
-/// All users, joined by commas, for logs; `None` when there are none (Java: getUsers). Says nothing of the schemes, and
-/// escapes nothing.
+/// All user names joined by commas, for logs; `None` if there are none (Java: getUsers). The schemes are left
+/// out and nothing is escaped.
 #[must_use]
 pub fn users(registry: &ProviderRegistry, auth_info: &[Id]) -> Option<String> {
     let names: Vec<&str> = auth_info
@@ -21,7 +21,7 @@ pub fn users(registry: &ProviderRegistry, auth_info: &[Id]) -> Option<String> {
     if names.is_empty() { None } else { Some(names.join(",")) }
 }
 
-/// What `whoAmI` answers (Java: getClientInfos).
+/// The answer to `whoAmI` (Java: getClientInfos).
 #[must_use]
 pub fn client_infos(registry: &ProviderRegistry, auth_info: &[Id]) -> Vec<ClientInfo> {
     auth_info

@@ -1,17 +1,17 @@
-//! A set of small numbers that is small in memory (Java: server/util/BitHashSet.java).
+//! A compact set of small numbers (Java: server/util/BitHashSet.java).
 //!
-//! Locks: none; the owner's. Differs from Java: there every set has a bit set that is as long as its largest number and,
-//! beside it, a hash set of its first few. Here a set is a sorted list until a bit set is no larger than that: one
-//! watcher with a large number costs four bytes and not kilobytes.
+//! Locks: none; the owner does the locking. In Java every set has a bit set as long as its largest number, and
+//! beside it a hash set of its first elements. Here a set is a sorted list until a bit set needs no more memory
+//! than the list. A single watcher with a large number therefore costs four bytes instead of kilobytes.
 
 use std::slice;
 
-/// Java's default for how many elements are kept as a list (`zookeeper.bitHashCacheSize`).
+/// Java's default for the number of elements that are kept as a list (`zookeeper.bitHashCacheSize`).
 pub const DEFAULT_CACHE_SIZE: usize = 10;
 
-/// Bits of a word of the bit set.
+/// The number of bits in a word of the bit set.
 const WORD_BITS: u32 = u64::BITS;
-/// Bits of an element of the list.
+/// The number of bits in an element of the list.
 const ELEMENT_BITS: usize = 32;
 
 /// A set of `u32`.
@@ -23,7 +23,7 @@ pub struct BitHashSet {
 
 #[derive(Clone, Debug)]
 enum Elements {
-    /// Ascending.
+    /// Sorted in ascending order.
     List(Vec<u32>),
     Bits {
         words: Vec<u64>,
@@ -36,7 +36,7 @@ const fn word_and_bit(element: u32) -> (usize, u64) {
 }
 
 impl BitHashSet {
-    /// An empty set that keeps at least that many elements as a list.
+    /// Creates an empty set that keeps at least `cache_size` elements as a list.
     #[must_use]
     pub fn new(cache_size: usize) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl BitHashSet {
         }
     }
 
-    /// Adds it; false when it is there already.
+    /// Adds an element; false if the set already contains it.
     pub fn add(&mut self, element: u32) -> bool {
         match &mut self.elements {
             Elements::List(list) => {
@@ -68,7 +68,7 @@ impl BitHashSet {
         true
     }
 
-    /// Turns the list into bits when that needs no more memory.
+    /// Converts the list to a bit set if that needs no more memory.
     fn shrink_to_bits(&mut self) {
         let Elements::List(list) = &self.elements else { return };
         let Some(&largest) = list.last() else { return };
@@ -83,7 +83,7 @@ impl BitHashSet {
         self.elements = Elements::Bits { words, count: list.len() };
     }
 
-    /// Removes it; false when it is not there.
+    /// Removes an element; false if the set does not contain it.
     pub fn remove(&mut self, element: u32) -> bool {
         match &mut self.elements {
             Elements::List(list) => {
@@ -102,7 +102,7 @@ impl BitHashSet {
         true
     }
 
-    /// Removes all that are in `others`, too; how many those were.
+    /// Removes all elements of `others` from this set. Returns how many were removed.
     pub fn remove_set(&mut self, others: &Self) -> usize {
         let before = self.size();
         match (&mut self.elements, &others.elements) {
@@ -122,7 +122,7 @@ impl BitHashSet {
         before - self.size()
     }
 
-    /// Whether it is there.
+    /// Whether the set contains the element.
     #[must_use]
     pub fn contains(&self, element: u32) -> bool {
         match &self.elements {
@@ -134,7 +134,7 @@ impl BitHashSet {
         }
     }
 
-    /// How many there are.
+    /// The number of elements.
     #[must_use]
     pub const fn size(&self) -> usize {
         match &self.elements {
@@ -143,13 +143,13 @@ impl BitHashSet {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.size() == 0
     }
 
-    /// All of them, ascending.
+    /// All elements in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         let (list, words): (&[u32], &[u64]) = match &self.elements {
             Elements::List(list) => (list, &[]),
@@ -159,7 +159,7 @@ impl BitHashSet {
     }
 }
 
-/// The positions of the bits that are set.
+/// An iterator over the positions of set bits.
 struct SetBits<'a> {
     words: slice::Iter<'a, u64>,
     word: u64,
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(set.size(), 20);
     }
 
-    /// The same as a `BTreeSet` says, whatever is done.
+    /// Runs random operations on the set and on a `BTreeSet`, and compares the results.
     fn agrees_with_a_plain_set(seed: u64) {
         let mut random = seed;
         let mut next = |below: u64| {

@@ -1,12 +1,12 @@
-//! Numbers for values (Java: server/util/BitMap.java).
+//! Assigns numbers to values (Java: server/util/BitMap.java).
 //!
-//! Locks: none; the owner's. Differs from Java, which locks inside: here the owner decides with a read-write lock what must
-//! not change between two steps.
+//! Locks: none; the owner does the locking. Java's class locks inside. Here the owner has a read-write lock, so
+//! that it can keep the map unchanged across several steps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// A number for each value, the smallest that is free, and the way back.
+/// A two-way map between values and numbers. A new value gets the smallest free number.
 #[derive(Debug)]
 pub struct BitMap<T> {
     value_to_bit: HashMap<T, u32>,
@@ -15,13 +15,13 @@ pub struct BitMap<T> {
 }
 
 impl<T: Clone + Eq + Hash> BitMap<T> {
-    /// No values yet.
+    /// Creates an empty map.
     #[must_use]
     pub fn new() -> Self {
         Self { value_to_bit: HashMap::new(), bit_to_value: Vec::new(), freed: BTreeSet::new() }
     }
 
-    /// The number of the value, a new one if it has none.
+    /// The number of the value. A new value gets a new number.
     ///
     /// # Panics
     /// With more than 2^32 values.
@@ -39,7 +39,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
         bit
     }
 
-    /// The value of that number.
+    /// The value with this number.
     #[must_use]
     pub fn value(&self, bit: u32) -> Option<&T> {
         self.bit_to_value.get(bit as usize)?.as_ref()
@@ -51,7 +51,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
         self.value_to_bit.get(value).copied()
     }
 
-    /// Takes its number from the value and hands it out; `None` when it had none.
+    /// Removes the value and returns its number; `None` if it has none.
     pub fn remove(&mut self, value: &T) -> Option<u32> {
         let bit = self.value_to_bit.remove(value)?;
         self.bit_to_value[bit as usize] = None;
@@ -59,7 +59,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
         Some(bit)
     }
 
-    /// The same by number.
+    /// Removes the value with this number and returns it.
     pub fn remove_bit(&mut self, bit: u32) -> Option<T> {
         let value = self.bit_to_value.get_mut(bit as usize)?.take()?;
         self.value_to_bit.remove(&value);
@@ -67,7 +67,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
         Some(value)
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[must_use]
     pub fn size(&self) -> usize {
         self.value_to_bit.len()

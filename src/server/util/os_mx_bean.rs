@@ -1,21 +1,21 @@
-//! What the system knows of this process (Java: server/util/OSMXBean.java).
+//! Information from the system about this process (Java: server/util/OSMXBean.java).
 
 use std::fs;
 
-/// How many files and sockets are open; -1 when the system does not tell.
+/// The number of open file descriptors; -1 if the system does not provide it.
 #[must_use]
 pub fn open_file_descriptor_count() -> i64 {
-    // One of the entries is the list itself.
+    // One of the entries is the descriptor of this directory listing.
     fs::read_dir("/proc/self/fd").map_or(-1, |fds| i64::try_from(fds.count()).map_or(-1, |n| n - 1))
 }
 
-/// How many may be open; -1 when the system does not tell.
+/// The limit on open file descriptors; -1 if the system does not provide it.
 #[must_use]
 pub fn max_file_descriptor_count() -> i64 {
     fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(soft_limit).unwrap_or(-1)
 }
 
-/// The limit that holds now, from the kernel's table of limits.
+/// The current (soft) limit from the kernel's table of limits.
 fn soft_limit(limits: &str) -> Option<i64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     match line.split_whitespace().next()? {
@@ -34,7 +34,7 @@ mod tests {
         let before = open_file_descriptor_count();
         assert!(0 < before && before <= limit, "{before} of {limit}");
         let files: Vec<_> = (0..50).map(|_| fs::File::open("/proc/self/limits").unwrap()).collect();
-        // Other tests open and close files meanwhile, but not fifty.
+        // Other tests open and close files at the same time, but not fifty.
         assert!(open_file_descriptor_count() > before + 10);
         drop(files);
     }

@@ -1,7 +1,6 @@
-//! Quotas as metrics, summed up by the first name of their paths (Java:
-//! server/util/QuotaMetricsUtils.java).
+//! Quotas as metrics, summed by the first name of their paths (Java: server/util/QuotaMetricsUtils.java).
 //!
-//! Differs from Java: a quota node whose text cannot be read is left out; Java fails the whole dump.
+//! An unreadable quota node is left out; in Java it makes the whole dump fail.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use crate::server::data_tree::{DataTree, NodeView};
 use crate::server::zookeeper_server::monitor::QuotaMetric;
 use crate::stats_track::StatsTrack;
 
-/// The values of one metric by namespace.
+/// The values of one metric, by namespace.
 #[must_use]
 pub fn quota_values(tree: &DataTree, metric: QuotaMetric) -> Vec<(String, i64)> {
     let wanted = match metric {
@@ -44,7 +43,7 @@ pub fn quota_values(tree: &DataTree, metric: QuotaMetric) -> Vec<(String, i64)> 
     sums.into_iter().collect()
 }
 
-/// A hard limit counts before the other one.
+/// A hard limit takes precedence over a soft one.
 const fn quota_limit(hard_limit: i64, limit: i64) -> i64 {
     if hard_limit > -1 { hard_limit } else { limit }
 }

@@ -1,12 +1,12 @@
-//! So many times in an interval, and no more (Java: server/util/RateLimiter.java).
+//! Limits how often something may happen per interval (Java: server/util/RateLimiter.java).
 //!
-//! Threads: any. Locks: none. Two threads that meet at the end of an interval may both start the next one, as in Java.
+//! Threads: any. Locks: none. As in Java, two threads at the end of an interval may both start the next one.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use crate::common::time::Clock;
 
-/// Counts down, and starts anew with each interval.
+/// A counter of the remaining permissions, which is reset for each interval.
 #[derive(Debug)]
 pub struct RateLimiter {
     rate: u32,
@@ -17,14 +17,14 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Allows `rate` times in `interval_ms`.
+    /// Creates a limiter that allows `rate` times per `interval_ms`.
     #[must_use]
     pub fn new(rate: u32, interval_ms: i64, clock: Clock) -> Self {
         let last_reset_ms = AtomicI64::new(clock.elapsed_ms());
         Self { rate, interval_ms, clock, last_reset_ms, remaining: AtomicU32::new(rate) }
     }
 
-    /// Whether this time is one of those.
+    /// Uses one permission. False if none is left in this interval.
     #[must_use]
     pub fn allow(&self) -> bool {
         let now_ms = self.clock.elapsed_ms();

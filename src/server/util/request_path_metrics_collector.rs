@@ -1,12 +1,12 @@
-//! Which paths are asked for most, in the log (Java: server/util/RequestPathMetricsCollector.java).
+//! Logs the most frequently requested paths (Java: server/util/RequestPathMetricsCollector.java).
 //!
-//! Off unless `pathStats.enabled` is true; then a part of all requests is counted by path, and every
-//! few minutes the log shows those of the last quarter of an hour that came most often.
+//! It is off unless `pathStats.enabled` is true. When it is on, a sample of all requests is counted by path.
+//! Every few minutes the most frequent paths of the last quarter of an hour are logged.
 //!
-//! Threads: `RequestPathMetricsCollector`, the timer; Java has a pool. Locks: one for the counts of
-//! each operation, held for one addition. Java collects the paths as they are and counts them when a
-//! slot ends; here they are cut and counted at once, so that many requests for few paths cost little.
-//! Java's functions that print the counts elsewhere have no callers, and no twins here.
+//! Threads: the timer `RequestPathMetricsCollector`; Java has a pool. Locks: one for the counts of each
+//! operation, held for one addition. Java collects the full paths and counts them at the end of a slot. Here
+//! they are shortened and counted at once, so that many requests for few paths need little memory. Java's
+//! functions that print the counts elsewhere have no callers and are left out.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.util.RequestPathMetricsCollector";
 
-/// How deep the paths are that the log shows.
+/// The depth of the logged paths.
 const LOGGED_DEPTH: usize = 4;
 
 /// The operations that are counted.
@@ -50,24 +50,24 @@ const COUNTED: [OpCode; 16] = [
     OpCode::Sync,
 ];
 
-/// The settings `pathStats.*`.
+/// The `pathStats.*` settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PathStatsConfig {
-    /// Whether anything is counted.
+    /// Whether requests are counted.
     pub enabled: bool,
-    /// How many slots are kept.
+    /// The number of past slots that are kept.
     pub slot_capacity: usize,
-    /// How long a slot is, in seconds.
+    /// The length of a slot, in seconds.
     pub slot_duration_s: u64,
-    /// How many elements of a path count.
+    /// The number of path elements that are kept.
     pub max_depth: usize,
-    /// Which part of the requests is counted, from 0 to 1.
+    /// The fraction of requests that is counted, from 0 to 1.
     pub sample_rate: f64,
-    /// When the log shows the counts for the first time, in minutes.
+    /// The delay before the first log of the counts, in minutes.
     pub initial_delay_min: u64,
-    /// How often it does so after that, in minutes.
+    /// The interval of later logs, in minutes.
     pub delay_min: u64,
-    /// How many paths it shows.
+    /// The number of paths that are logged.
     pub top_path_max: usize,
 }
 
@@ -87,12 +87,12 @@ impl Default for PathStatsConfig {
 }
 
 impl PathStatsConfig {
-    /// The settings with Java's defaults.
+    /// Reads the settings, with Java's defaults.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let default = Self::default();
         let key = |name: &str| format!("zookeeper.pathStats.{name}");
-        // A length of 0 would make the timer run all the time.
+        // A duration of 0 would keep the timer busy all the time.
         let duration = |name: &str, default: u64| properties.number_or(&key(name), default).max(1);
         Self {
             enabled: properties.bool(&key("enabled")),
@@ -116,7 +116,7 @@ impl PathStatsConfig {
     }
 }
 
-/// How often each path came.
+/// The number of requests per path.
 type Counts = HashMap<String, u64>;
 
 /// The counts of one operation (Java: PathStatsQueue).
@@ -145,7 +145,7 @@ struct Timer {
 }
 
 impl RequestPathMetricsCollector {
-    /// Counts nothing before [`start`](Self::start).
+    /// Creates a collector. The timer runs after [`start`](Self::start).
     #[must_use]
     pub fn new(config: PathStatsConfig) -> Arc<Self> {
         config.log();
@@ -159,10 +159,10 @@ impl RequestPathMetricsCollector {
         })
     }
 
-    /// Starts the timer, if anything is to be counted.
+    /// Starts the timer, if counting is enabled.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
+    /// When the thread cannot be started.
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
         if !self.config.enabled {
             return Ok(());
@@ -178,7 +178,7 @@ impl RequestPathMetricsCollector {
         Ok(())
     }
 
-    /// Ends the timer and waits for it; a second call finds nothing to do.
+    /// Stops the timer and waits for its thread. A second call does nothing.
     pub fn shutdown(&self) {
         let timer = self.timer.lock().take();
         if let Some(Timer { stop, thread }) = timer {
@@ -188,7 +188,7 @@ impl RequestPathMetricsCollector {
         }
     }
 
-    /// Ends a slot whenever it is long enough, and shows the counts now and then.
+    /// The body of the timer: ends slots and logs the counts when they are due.
     fn run(&self, stopped: &Receiver<Infallible>) {
         let slot = Duration::from_secs(self.config.slot_duration_s);
         let minutes = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
@@ -212,8 +212,8 @@ impl RequestPathMetricsCollector {
         }
     }
 
-    /// Counts a request, or one of several as `sampleRate` says. Only the operations in Java's list
-    /// have counts.
+    /// Counts a request, or a sample of requests according to `sampleRate`. Only the operations in Java's list
+    /// are counted.
     #[inline]
     pub fn register_request(&self, op: OpCode, path: &str) {
         if self.config.enabled {
@@ -233,10 +233,10 @@ impl RequestPathMetricsCollector {
         *queue.slots.lock().current.entry(path).or_default() += 1;
     }
 
-    /// A number from 0 to 1, from a hash of how many came before.
+    /// A pseudorandom number from 0 to 1, from a hash of the number of earlier calls.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are left")]
     fn random(&self) -> f64 {
-        // Relaxed: only the numbers matter, not their order.
+        // Relaxed: no other data depends on this counter.
         let mut bits =
             self.seen.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -244,7 +244,7 @@ impl RequestPathMetricsCollector {
         ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// The current slots become past ones.
+    /// Turns the current slot of each operation into a past one.
     fn end_slot(&self) {
         for queue in &self.queues {
             let mut slots = queue.slots.lock();
@@ -265,7 +265,7 @@ impl RequestPathMetricsCollector {
         }
     }
 
-    /// The paths that came most often, the most frequent first (Java: aggregatePaths, logTopPaths).
+    /// The most frequent paths, in descending order (Java: aggregatePaths, logTopPaths).
     fn top_paths(&self, is_write: bool) -> Vec<(String, u64)> {
         let depth = LOGGED_DEPTH.min(self.config.max_depth);
         let mut combined: BTreeMap<String, u64> = BTreeMap::new();
@@ -282,7 +282,7 @@ impl RequestPathMetricsCollector {
     }
 }
 
-/// Whether Java counts the operation among the writes.
+/// Whether Java counts the operation as a write.
 const fn is_write_op(op: OpCode) -> bool {
     matches!(
         op,
@@ -300,7 +300,7 @@ const fn is_write_op(op: OpCode) -> bool {
     )
 }
 
-/// The first elements of a path.
+/// The first `max_depth` elements of a path.
 fn trim_path_depth(path: &str, max_depth: usize) -> String {
     let elements = path.split('/').filter(|element| !element.is_empty()).take(max_depth);
     elements.fold(String::new(), |trimmed, element| trimmed + "/" + element)

@@ -1,7 +1,7 @@
-//! How a transaction is read and written as a whole (Java: server/util/SerializeUtils.java).
+//! Reads and writes complete transactions (Java: server/util/SerializeUtils.java).
 //!
-//! A transaction is a header, the record of its type, and since 3.6 the digest of the tree after it. Older versions leave
-//! out the tail, and what comes after the part that a reader knows is no concern of his.
+//! A transaction consists of a header, the record of its type, and since 3.6 the digest of the tree after it.
+//! Older versions write no digest. A reader ignores any bytes after the parts that it knows.
 
 use std::io;
 
@@ -15,12 +15,12 @@ use crate::txn::{
 };
 use crate::zoo_defs::OpCode;
 
-/// The record of a transaction. Which operation it is says the header's type.
+/// The record of a transaction. The type in the header determines the operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxnBody {
     /// `createSession`.
     CreateSession(CreateSessionTxn),
-    /// `closeSession` since 3.6; before, that type has no record.
+    /// `closeSession` since 3.6. Before, this type has no record.
     CloseSession(CloseSessionTxn),
     /// `create` and `create2`.
     Create(CreateTxn),
@@ -42,14 +42,14 @@ pub enum TxnBody {
     Error(ErrorTxn),
 }
 
-/// A transaction as it stands in the log (Java: server/TxnLogEntry.java).
+/// A transaction in the log (Java: server/TxnLogEntry.java).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnLogEntry {
-    /// Who asked for it, its zxid, time and type.
+    /// The session, zxid, time and type.
     pub header: TxnHeader,
-    /// Its record; `closeSession` may have none.
+    /// The record. `closeSession` may have none.
     pub txn: Option<TxnBody>,
-    /// The tree's digest after it, where the writer has put it there.
+    /// The digest of the tree after the transaction, if the writer added it.
     pub digest: Option<TxnDigest>,
 }
 
@@ -61,14 +61,14 @@ impl TxnLogEntry {
     }
 }
 
-/// How transactions are read: what the settings change.
+/// The settings that affect how transactions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TxnFormat {
     /// Whether a digest follows the record (`zookeeper.digest.enabled`).
     pub digest_enabled: bool,
     /// Whether `closeSession` has a record (`zookeeper.closeSessionTxn.enabled`).
     pub close_session_txn_enabled: bool,
-    /// The longest buffer that is believed.
+    /// The longest accepted buffer.
     pub limits: Limits,
 }
 
@@ -79,7 +79,7 @@ impl Default for TxnFormat {
 }
 
 impl TxnFormat {
-    /// Reads Java's properties; an extra size that is not set is that of the buffer, as in Java.
+    /// Reads Java's properties. As in Java, the extra size defaults to the size of the buffer.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let max_buffer = properties.number_or("jute.maxbuffer", Limits::default().max_buffer);
@@ -100,10 +100,10 @@ fn unsupported(op_type: i32) -> InputError {
     ))
 }
 
-/// Reads a transaction from all of its bytes (Java: deserializeTxn).
+/// Reads a transaction from its bytes (Java: deserializeTxn).
 ///
 /// # Errors
-/// When the bytes end early, a length is unreasonable, or the type is none that a log can hold.
+/// When the bytes end early, a length is unreasonable, or a log cannot contain this type.
 pub fn deserialize_txn(bytes: &[u8], format: &TxnFormat) -> Result<TxnLogEntry, InputError> {
     let mut archive = BinaryInputArchive::new(bytes, format.limits);
     let header = TxnHeader::deserialize(&mut archive)?;
@@ -113,7 +113,7 @@ pub fn deserialize_txn(bytes: &[u8], format: &TxnFormat) -> Result<TxnLogEntry, 
         Err(error) if error.is_end_of_input() && header.r#type == OpCode::Create.code() => {
             archive = BinaryInputArchive::new(body_start, format.limits);
             let v0 = CreateTxnV0::deserialize(&mut archive)?;
-            // -1 makes applying it count up from the parent's version of that moment.
+            // -1 makes the tree increment the parent's child version when the transaction is applied.
             Some(TxnBody::Create(CreateTxn {
                 path: v0.path,
                 data: v0.data,
@@ -122,7 +122,7 @@ pub fn deserialize_txn(bytes: &[u8], format: &TxnFormat) -> Result<TxnLogEntry, 
                 parent_c_version: -1,
             }))
         }
-        // Written before 3.6: no record.
+        // Versions before 3.6 write no record.
         Err(error) if error.is_end_of_input() && header.r#type == OpCode::CloseSession.code() => {
             None
         }
@@ -168,10 +168,10 @@ fn deserialize_body(
     }))
 }
 
-/// Reads the record of a part of a `multi` (Java: within DataTree.processTxn).
+/// Reads the record of an operation of a `multi` (Java: within DataTree.processTxn).
 ///
 /// # Errors
-/// When the bytes are not the record of the part's type, or `multi` knows no such part.
+/// When the bytes are not a record of the operation's type, or a `multi` cannot contain this type.
 pub fn deserialize_sub_txn(part: &Txn, limits: Limits) -> Result<TxnBody, InputError> {
     let bytes = part.data.as_deref().ok_or(InputError::Null { tag: "data" })?;
     let mut input = BinaryInputArchive::new(bytes, limits);
@@ -194,7 +194,7 @@ pub fn deserialize_sub_txn(part: &Txn, limits: Limits) -> Result<TxnBody, InputE
 }
 
 impl TxnBody {
-    /// Appends the record's bytes.
+    /// Writes the record to an archive.
     pub fn serialize(&self, archive: &mut BinaryOutputArchive<'_>) {
         match self {
             Self::CreateSession(txn) => txn.serialize(archive),
@@ -211,7 +211,7 @@ impl TxnBody {
         }
     }
 
-    /// The record's bytes in a buffer of their own.
+    /// The record's bytes in a new buffer.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -220,7 +220,7 @@ impl TxnBody {
     }
 }
 
-/// Appends a transaction as it stands in the log and in proposals (Java: Util.marshallTxnEntry,
+/// Appends a transaction in the format of the log and of proposals (Java: Util.marshallTxnEntry,
 /// Request.getSerializeData).
 pub fn serialize_txn(
     header: &TxnHeader,

@@ -1,4 +1,4 @@
-//! Paths from settings, checked (Java: server/util/VerifyingFileFactory.java).
+//! Checks paths in settings (Java: server/util/VerifyingFileFactory.java).
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use log::warn;
 
 use crate::common::config_exception::ConfigError;
 
-/// Turns the text of a setting into a path and says what is odd about it.
+/// Converts the text of a setting to a path and checks it.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyingFileFactory {
     log_target: &'static str,
@@ -15,30 +15,31 @@ pub struct VerifyingFileFactory {
 }
 
 impl VerifyingFileFactory {
-    /// Takes every path. Warnings go to the logger of that name.
+    /// Creates a factory that accepts every path. Its warnings go to the logger `log_target`.
     #[must_use]
     pub const fn new(log_target: &'static str) -> Self {
         Self { log_target, warn_for_relative_path: false, fail_for_non_existing_path: false }
     }
 
-    /// Warns of a path that depends on the working directory and does not start with `./`.
+    /// Logs a warning for a relative path that does not start with `./`, because it may depend on the working
+    /// directory by accident.
     #[must_use]
     pub const fn warn_for_relative_path(mut self) -> Self {
         self.warn_for_relative_path = true;
         self
     }
 
-    /// Refuses a path where nothing is.
+    /// Refuses a path that does not exist.
     #[must_use]
     pub const fn fail_for_non_existing_path(mut self) -> Self {
         self.fail_for_non_existing_path = true;
         self
     }
 
-    /// The path.
+    /// Converts and checks a path.
     ///
     /// # Errors
-    /// [`ConfigError::Missing`], if that was asked for.
+    /// [`ConfigError::Missing`] if the path does not exist and that is refused.
     pub fn create(&self, path: impl Into<PathBuf>) -> Result<PathBuf, ConfigError> {
         let path = path.into();
         if self.warn_for_relative_path && is_relative_by_accident(&path) {

@@ -1,9 +1,9 @@
-//! What the tree asks of a table of watches (Java: server/watch/IWatchManager.java).
+//! The interface of a watch manager (Java: server/watch/IWatchManager.java).
 //!
 //! Threads: any; every method takes `&self` and locks inside. No watcher is called under the manager's lock.
 //!
-//! Differs from Java: a mode that the manager does not know is an answer to the client and not an exception; the dump goes
-//! to memory, so that nobody writes to a socket under the lock; `toString` is `Display`.
+//! Differences from Java: an unsupported mode is an error for the client instead of an exception. Dumps go to
+//! memory, so that no thread writes to a socket under the lock. `toString` is `Display`.
 
 use std::fmt;
 
@@ -19,17 +19,17 @@ use super::watches_path_report::WatchesPathReport;
 use super::watches_report::WatchesReport;
 use super::watches_summary::WatchesSummary;
 
-/// Who watches which path. The tree has two: one for data, one for children.
+/// Stores which watchers watch which paths. The data tree has two managers: one for data and one for children.
 ///
 /// Its `Display` is the text of the `wchs` command.
 pub trait IWatchManager: Send + Sync + fmt::Display {
-    /// Adds a standard watch; false when it is there already, or when the watcher is closed.
+    /// Adds a standard watch. False if it already exists or the watcher is closed.
     fn add_watch(&self, path: &str, watcher: &WatcherRef) -> bool;
 
-    /// Adds a watch of that mode beside those of other modes; false as in [`add_watch`](Self::add_watch).
+    /// Adds a watch of this mode; watches of other modes stay. False as for [`add_watch`](Self::add_watch).
     ///
     /// # Errors
-    /// When this manager has no such watches: the answer that Java's exception ends as.
+    /// When this manager does not support the mode. The client gets the same error as from Java.
     fn add_watch_mode(
         &self,
         path: &str,
@@ -37,10 +37,10 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
         mode: WatcherMode,
     ) -> Result<bool, KeeperError>;
 
-    /// Whether the watcher watches the path in that mode, or in any.
+    /// Whether the watcher watches the path in this mode, or with `None` in any mode.
     ///
     /// # Errors
-    /// When this manager has no such watches.
+    /// When this manager does not support the mode.
     fn contains_watcher(
         &self,
         path: &str,
@@ -48,10 +48,11 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
         mode: Option<WatcherMode>,
     ) -> Result<bool, KeeperError>;
 
-    /// Removes the watcher's watch of that mode on the path, or those of all modes; whether there was one.
+    /// Removes the watcher's watch of this mode from the path, or with `None` the watches of all modes. Returns
+    /// whether there was one.
     ///
     /// # Errors
-    /// When this manager has no such watches.
+    /// When this manager does not support the mode.
     fn remove_watcher(
         &self,
         path: &str,
@@ -59,16 +60,16 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
         mode: Option<WatcherMode>,
     ) -> Result<bool, KeeperError>;
 
-    /// Removes all watches of a watcher that is closed (Java: removeWatcher(Watcher)). Its `is_stale` must be true
-    /// already: a watch that is added later would stay. May wait for a clean-up of earlier ones where the settings say so:
-    /// better not called while the tree is held.
+    /// Removes all watches of a closed watcher (Java: removeWatcher(Watcher)). Its `is_stale` must be true
+    /// already; otherwise a watch could be added later and would stay. Depending on the settings, the call may
+    /// wait until earlier closed watchers are cleaned up, so it should not be made while the tree is held.
     fn remove_all(&self, watcher: &WatcherRef);
 
-    /// Tells who watches the path what has happened, and removes the standard watches. Returns who was found, the
-    /// suppressed ones too; `None` when nobody watches.
+    /// Notifies the watchers of a path and removes the standard watches. Returns the watchers that were found,
+    /// including suppressed ones; `None` if there are none.
     ///
-    /// `acl` is the ACL of the node, for the watchers to decide whether they may know. Whoever is in `suppress`, the
-    /// answer of another manager, is not told.
+    /// `acl` is the ACL of the node. Each watcher uses it to decide whether its client may see the event.
+    /// Watchers in `suppress`, which is the result of another manager, are not notified.
     fn trigger_watch(
         &self,
         path: &str,
@@ -78,21 +79,21 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
         suppress: Option<&WatcherOrBitSet>,
     ) -> Option<WatcherOrBitSet>;
 
-    /// The number of watches; a watcher's modes on one path count once.
+    /// The number of watches. Several modes of a watcher on one path count once.
     fn size(&self) -> usize;
 
-    /// Ends the manager's threads, if it has some; a second call finds nothing to do.
+    /// Ends the manager's threads, if it has any. A second call does nothing.
     fn shutdown(&self);
 
-    /// Numbers of watchers, paths and watches (Java: getWatchesSummary).
+    /// The numbers of watchers, paths and watches (Java: getWatchesSummary).
     fn watches_summary(&self) -> WatchesSummary;
 
-    /// Paths by session (Java: getWatches).
+    /// The watched paths of each session (Java: getWatches).
     fn watches(&self) -> WatchesReport;
 
-    /// Sessions by path (Java: getWatchesByPath).
+    /// The sessions that watch each path (Java: getWatchesByPath).
     fn watches_by_path(&self) -> WatchesPathReport;
 
-    /// Appends the text of the `wchp` command (by path) or of `wchc` (by session). It may be large.
+    /// Appends the text of the command `wchp` (by path) or `wchc` (by session), which can be large.
     fn dump_watches(&self, out: &mut String, by_path: bool);
 }

@@ -1,29 +1,29 @@
-//! A path and its parents, upwards (Java: server/watch/PathParentIterator.java).
+//! Iterates over a path and its parents (Java: server/watch/PathParentIterator.java).
 
-/// Hands out a path, then its parent, and so on up to `/`. The path must be valid.
+/// Returns a path, then its parent, and so on up to `/`. The path must be valid.
 #[derive(Clone, Debug)]
 pub struct PathParentIterator<'a> {
-    /// What comes next; empty at the end.
+    /// The next path; empty at the end.
     path: &'a str,
     max_level: u32,
-    /// Levels that were handed out.
+    /// The number of paths returned so far.
     levels: u32,
 }
 
 impl<'a> PathParentIterator<'a> {
-    /// The path and all its parents.
+    /// Iterates over the path and all its parents.
     #[must_use]
     pub const fn for_all(path: &'a str) -> Self {
         Self { path, max_level: u32::MAX, levels: 0 }
     }
 
-    /// The path alone.
+    /// Returns only the path itself.
     #[must_use]
     pub const fn for_path_only(path: &'a str) -> Self {
         Self { path, max_level: 1, levels: 0 }
     }
 
-    /// Whether what was handed out last is a parent and not the path itself.
+    /// Whether the path returned last is a parent, not the path itself.
     #[must_use]
     pub const fn at_parent_path(&self) -> bool {
         self.levels > 1

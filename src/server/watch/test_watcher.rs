@@ -1,4 +1,4 @@
-//! Watchers for the tests of this package (no Java twin).
+//! Watchers for tests of this package (no Java twin).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::watched_event::WatchedEvent;
 use crate::watcher::EventType;
 
-/// Keeps what it is told.
+/// A watcher that records events.
 pub(super) struct TestWatcher {
     session_id: SessionId,
     stale: AtomicBool,
@@ -34,7 +34,7 @@ impl TestWatcher {
         self.stale.store(true, Ordering::SeqCst);
     }
 
-    /// What it was told since the last call.
+    /// The events since the last call.
     pub(super) fn told(&self) -> Vec<(EventType, String)> {
         std::mem::take(&mut self.told.lock())
     }
@@ -54,7 +54,7 @@ impl ServerWatcher for TestWatcher {
     }
 }
 
-/// Numbers that a seed decides (xorshift).
+/// Reproducible random numbers (xorshift).
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

@@ -1,10 +1,11 @@
-//! The ordinary table of watches (Java: server/watch/WatchManager.java).
+//! The default watch manager (Java: server/watch/WatchManager.java).
 //!
-//! Threads: any. Locks: `WatchManager`, for one operation on the table; no watcher is called or dropped under it. The
-//! number of paths is an atomic beside it, so that changes cost next to nothing where nobody watches anything.
+//! Threads: any. Locks: `WatchManager`, held for one operation on the table; no watcher is called or dropped
+//! under it. The number of paths is an atomic outside the lock, so that a change costs almost nothing while
+//! nothing is watched.
 //!
-//! Left to others: who may know of an event (the connection, from the ACL), and that recursive watches are never put into
-//! the table of child watches (the tree), so that they get no NodeChildrenChanged.
+//! Not done here: the connection decides from the ACL whether its client may see an event. The data tree never
+//! adds recursive watches to the manager of child watches, so that they get no NodeChildrenChanged.
 
 mod path_watchers;
 mod watch_table;
@@ -37,36 +38,36 @@ use watch_table::WatchTable;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatchManager";
 
-/// So many paths are shown while the table is held.
+/// The number of paths that are shown in one hold of the table.
 const PATHS_AT_ONCE: usize = 1000;
 
-/// Watches of all modes; removes a closed watcher's at once.
+/// Supports watches of all modes, and removes the watches of a closed watcher at once.
 pub struct WatchManager {
     table: RankedMutex<WatchTable>,
-    /// Paths in the table, as of the end of the last change.
+    /// The number of paths in the table after the last change.
     paths: AtomicUsize,
     metrics: Arc<ServerMetrics>,
 }
 
 impl WatchManager {
-    /// Nobody watches anything.
+    /// Creates a manager without watches.
     #[must_use]
     pub fn new(metrics: Arc<ServerMetrics>) -> Self {
         let table = RankedMutex::new(Rank::WatchManager, "watch table", WatchTable::default());
         Self { table, paths: AtomicUsize::new(0), metrics }
     }
 
-    /// Runs a change of the table and notes how many paths are left.
+    /// Runs a change of the table and updates the number of paths.
     fn change<T>(&self, change: impl FnOnce(&mut WatchTable) -> T) -> T {
         let mut table = self.table.lock();
         let result = change(&mut table);
-        // Whoever adds a watch and whoever fires are ordered by the hold of the tree; the atomic needs no order.
+        // The lock of the data tree orders adding a watch and triggering it, so the atomic needs no ordering.
         self.paths.store(table.path_count(), Ordering::Relaxed);
         result
     }
 
-    /// Shows every path with its watchers, some at a time, so that nobody's change waits for all of them: what changes
-    /// meanwhile may be missed.
+    /// Shows every path with its watchers, a limited number per hold of the lock, so that a change does not
+    /// wait for all of them. Concurrent changes may be missed.
     fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
         let mut from = 0;
         while self.table.lock().show_paths(from, PATHS_AT_ONCE, &mut show) {
@@ -74,7 +75,7 @@ impl WatchManager {
         }
     }
 
-    /// Nobody watches anything: known without the lock.
+    /// Whether nothing is watched. Takes no lock.
     fn is_empty(&self) -> bool {
         self.paths.load(Ordering::Relaxed) == 0
     }
@@ -83,7 +84,7 @@ impl WatchManager {
 impl IWatchManager for WatchManager {
     fn add_watch(&self, path: &str, watcher: &WatcherRef) -> bool {
         self.change(|table| {
-            // Under the lock: a connection is marked as closed before its watches are removed.
+            // Checked under the lock, because a connection is marked as closed before its watches are removed.
             if watcher.0.is_stale() {
                 debug!(target: LOG, "Ignoring addWatch with closed cnxn");
                 return false;
@@ -182,7 +183,7 @@ impl IWatchManager for WatchManager {
             .map(|watcher| (watcher.0.session_id(), [].into()))
             .collect();
         self.for_each_path(|path, watchers| {
-            // One text for each path, however many sessions watch it.
+            // All sessions that watch a path share one copy of its text.
             let path: Arc<str> = path.into();
             for watcher in watchers {
                 let paths = id_to_paths.entry(watcher.0.session_id()).or_default();
@@ -233,7 +234,7 @@ impl fmt::Display for WatchManager {
     }
 }
 
-/// Notes how many were told of a change.
+/// Records the number of notified watchers.
 pub(super) fn count_fired(metrics: &ServerMetrics, event_type: EventType, watchers: usize) {
     let summary = match event_type {
         EventType::NodeCreated => &metrics.node_created_watcher,

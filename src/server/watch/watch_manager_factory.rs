@@ -1,6 +1,7 @@
-//! Makes the table of watches that the settings name (Java: server/watch/WatchManagerFactory.java).
+//! Creates the watch manager that the settings name (Java: server/watch/WatchManagerFactory.java).
 //!
-//! Differs from Java, which loads any class of that name: there are two, under Java's full names or without the package.
+//! Java loads any class of that name. Here there are two managers, under Java's full names or without the
+//! package.
 
 use std::io;
 use std::sync::Arc;
@@ -22,22 +23,23 @@ const LOG: &str = "org.apache.zookeeper.server.watch.WatchManagerFactory";
 /// The property that names the manager.
 pub const ZOOKEEPER_WATCH_MANAGER_NAME: &str = "zookeeper.watchManagerName";
 
-/// Java's package, which the name may have in front.
+/// Java's package, an optional prefix of the name.
 const PACKAGE: &str = "org.apache.zookeeper.server.watch.";
 
-/// Which table of watches there is, and its settings.
+/// The selected watch manager and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchManagerConfig {
     /// The class ([`ZOOKEEPER_WATCH_MANAGER_NAME`]).
     pub watch_manager_name: String,
-    /// Watchers of a path that are kept as a list at least (`zookeeper.bitHashCacheSize`; `WatchManagerOptimized`).
+    /// The minimum number of watchers of a path that are kept as a list (`zookeeper.bitHashCacheSize`; only for
+    /// `WatchManagerOptimized`).
     pub bit_hash_cache_size: usize,
-    /// How closed watchers are cleaned up (`WatchManagerOptimized`).
+    /// How closed watchers are cleaned up (only for `WatchManagerOptimized`).
     pub cleaner: WatcherCleanerConfig,
 }
 
 impl WatchManagerConfig {
-    /// Reads the properties. Whether the name is known shows in [`create_watch_manager`].
+    /// Reads the properties. [`create_watch_manager`] checks the name.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let name = properties.get(ZOOKEEPER_WATCH_MANAGER_NAME);
@@ -58,32 +60,32 @@ impl Default for WatchManagerConfig {
     }
 }
 
-/// Why there is no table of watches.
+/// Why a watch manager cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchManagerError {
-    /// The name is none of ours.
+    /// The name is unknown.
     #[error(
         "Couldn't instantiate {name}: {ZOOKEEPER_WATCH_MANAGER_NAME} must be {PACKAGE}WatchManager (the default) or \
          {PACKAGE}WatchManagerOptimized, the package may be left out"
     )]
     UnknownName {
-        /// As it was given.
+        /// The name in the setting.
         name: String,
     },
-    /// Its threads cannot be started.
+    /// The manager's threads cannot be started.
     #[error("Couldn't instantiate {name}: no thread for its watcher cleaner")]
     NoThread {
-        /// As it was given.
+        /// The name in the setting.
         name: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Makes a manager (Java: createWatchManager). Whoever gets it shuts it down.
+/// Creates a watch manager (Java: createWatchManager). The caller must shut it down.
 ///
 /// # Errors
-/// When the name is unknown, or when the system has no room for the manager's threads.
+/// When the name is unknown, or the manager's threads cannot be started.
 pub fn create_watch_manager(
     config: &WatchManagerConfig,
     metrics: &Arc<ServerMetrics>,

@@ -1,15 +1,16 @@
-//! The table of watches for many watchers of the same paths (Java: server/watch/WatchManagerOptimized.java).
+//! A watch manager for many watchers of the same paths (Java: server/watch/WatchManagerOptimized.java).
 //!
-//! Each path has a set of small numbers instead of watchers, and there is no way back from a watcher to its paths. Standard
-//! watches only. A closed watcher stays in the sets until the cleaner goes through all of them. Where most paths have one
-//! watcher, the ordinary table is smaller.
+//! Each path has a set of small numbers instead of watchers, and there is no index from a watcher to its paths.
+//! Only standard watches are supported. A closed watcher stays in the sets until the cleaner goes through all
+//! of them. If most paths have one watcher, the default manager needs less memory.
 //!
-//! Threads: any; the cleaner's. Locks: `WatchManager`, the numbers of the watchers, shared by all who only use them; below
-//! it `WatchedPaths`, one for each part of the paths. While a number is in a set, it names the same watcher: it is
-//! freed only after all the sets are clean, and found and looked up under one shared hold.
+//! Threads: any, and those of the cleaner. Locks: `WatchManager` protects the numbers of the watchers; threads
+//! that only use numbers share it. Below it, `WatchedPaths` protects one part of the paths. While a number is
+//! in a set, it belongs to the same watcher: it is freed only after all sets are clean, and it is found in a
+//! set and looked up under one shared hold.
 //!
-//! Differs from Java: the paths are split into parts with a lock each, in the place of a concurrent map, so that the
-//! cleaner holds up others for a part only; a path that nobody watches any more goes at once.
+//! Differences from Java: the paths are split into parts with a lock each instead of a concurrent map, so that
+//! the cleaner blocks other threads only for one part at a time. A path without watchers is removed at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -44,12 +45,13 @@ use super::watches_summary::WatchesSummary;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatchManagerOptimized";
 
-/// Parts of the paths: a power of two, enough that the cleaner holds up others for a small part of its work.
+/// The number of parts of the paths: a power of two, large enough that the cleaner blocks others only for a
+/// small part of its work.
 const PARTS: usize = 64;
 
 type PathWatches = HashMap<Box<str>, BitHashSet, DefaultHashBuilder>;
 
-/// Standard watches; removes a closed watcher's later.
+/// Supports standard watches. The watches of a closed watcher are removed later.
 pub struct WatchManagerOptimized {
     watches: Arc<Watches>,
     watcher_cleaner: WatcherCleaner,
@@ -61,17 +63,17 @@ struct Watches {
     parts: Vec<RankedMutex<PathWatches>>,
     hasher: DefaultHashBuilder,
     bit_hash_cache_size: usize,
-    /// All watched paths. Changed under a part's lock, read without.
+    /// The number of watched paths. It is changed under a part's lock and read without a lock.
     path_count: AtomicUsize,
-    /// All watches, the same.
+    /// The number of watches, with the same rule.
     watch_count: AtomicUsize,
 }
 
 impl WatchManagerOptimized {
-    /// Nobody watches anything; the cleaner runs.
+    /// Creates a manager without watches and starts the cleaner.
     ///
     /// # Errors
-    /// When the system has no room for the cleaner's threads.
+    /// When the cleaner's threads cannot be started.
     pub fn start(
         cleaner: WatcherCleanerConfig,
         bit_hash_cache_size: usize,
@@ -84,7 +86,7 @@ impl WatchManagerOptimized {
     }
 }
 
-/// The answer for modes other than the standard one: what Java's exception ends as.
+/// The error for modes other than the standard one. The client gets the same error as from Java.
 fn only_standard(mode: Option<WatcherMode>) -> Result<(), KeeperError> {
     match mode {
         None | Some(WatcherMode::Standard) => Ok(()),
@@ -112,12 +114,13 @@ impl Watches {
     }
 
     fn part(&self, path: &str) -> &RankedMutex<PathWatches> {
-        // The maps use the hash's ends: the part takes its bits from the middle.
+        // The hash maps use the lowest and highest bits of the hash, so the part is selected by bits in the
+        // middle.
         let hash = self.hasher.hash_one(path) >> 24;
         &self.parts[usize::try_from(hash % PARTS as u64).unwrap_or(0)]
     }
 
-    /// Puts the number into the path's set; false when it is there.
+    /// Adds the number to the path's set; false if the set already contains it.
     fn add_bit(&self, path: &str, bit: u32) -> bool {
         let mut part = self.part(path).lock();
         let added = if let Some(watchers) = part.get_mut(path) {
@@ -142,7 +145,8 @@ impl Watches {
                 return !is_dead(watcher) && self.add_bit(path, bit);
             }
         }
-        // Held exclusively until the watch is in: a watcher that closes meanwhile finds its number afterwards.
+        // The lock is held exclusively until the watch is added. If the watcher is closed in the meantime, its
+        // removal then finds the number.
         let mut bits = self.watcher_bits.write();
         if is_dead(watcher) {
             return false;
@@ -173,7 +177,7 @@ impl Watches {
         self.part(path).lock().get(path).is_some_and(|watchers| watchers.contains(bit))
     }
 
-    /// Takes the path out: those of its watchers who live.
+    /// Removes the path and returns its watchers that are not closed.
     fn fire(&self, path: &str) -> Option<Vec<WatcherRef>> {
         let bits = self.watcher_bits.read();
         let found = self.part(path).lock().remove(path)?;
@@ -183,7 +187,7 @@ impl Watches {
         Some(watchers.filter(|watcher| !watcher.0.is_stale()).cloned().collect())
     }
 
-    /// Shows every path with its watchers, a part at a time: what changes meanwhile may be missed, as in Java.
+    /// Shows every path with its watchers, one part at a time. As in Java, concurrent changes may be missed.
     fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
         for part in &self.parts {
             let bits = self.watcher_bits.read();
@@ -270,7 +274,8 @@ impl IWatchManager for WatchManagerOptimized {
     }
 
     fn remove_all(&self, watcher: &WatcherRef) {
-        // Exclusively: whoever adds a watch of it is either done, or will see that it is closed.
+        // The exclusive lock makes sure that a concurrent addition of this watcher is either finished or will
+        // see that it is closed.
         let bit = self.watches.watcher_bits.write().bit(watcher);
         if let Some(bit) = bit {
             self.watcher_cleaner.add_dead_watcher(bit);

@@ -1,4 +1,4 @@
-//! The modes in which one watcher watches one path (Java: server/watch/WatchStats.java).
+//! The modes of one watcher on one path (Java: server/watch/WatchStats.java).
 
 use super::watcher_mode::WatcherMode;
 
@@ -7,7 +7,7 @@ use super::watcher_mode::WatcherMode;
 pub struct WatchStats(u8);
 
 impl WatchStats {
-    /// No mode: no watch.
+    /// The empty set: no watch.
     pub const NONE: Self = Self(0);
 
     const fn flag(mode: WatcherMode) -> u8 {
@@ -18,19 +18,19 @@ impl WatchStats {
         }
     }
 
-    /// These modes and `mode`.
+    /// This set with `mode` added.
     #[must_use]
     pub const fn add_mode(self, mode: WatcherMode) -> Self {
         Self(self.0 | Self::flag(mode))
     }
 
-    /// These modes without `mode`.
+    /// This set without `mode`.
     #[must_use]
     pub const fn remove_mode(self, mode: WatcherMode) -> Self {
         Self(self.0 & !Self::flag(mode))
     }
 
-    /// Whether `mode` is among them.
+    /// Whether the set contains `mode`.
     #[must_use]
     pub const fn has_mode(self, mode: WatcherMode) -> bool {
         self.0 & Self::flag(mode) != 0

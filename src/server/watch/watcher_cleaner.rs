@@ -1,11 +1,12 @@
-//! Cleans up after closed watchers, many at once (Java: server/watch/WatcherCleaner.java, IDeadWatcherListener.java).
+//! Cleans up closed watchers in batches (Java: server/watch/WatcherCleaner.java, IDeadWatcherListener.java).
 //!
-//! Threads: `WatcherCleaner` decides when; `DeadWatcherCleannerThread-N` (Java's spelling) do it; [`WatcherCleaner::shutdown`]
-//! joins them. With no such threads `WatcherCleaner` does it itself, as in Java. Locks: `WatcherCleaner`, never while
-//! the listener works.
+//! Threads: `WatcherCleaner` decides when to clean up, and `DeadWatcherCleannerThread-N` (Java's spelling) do
+//! it. [`WatcherCleaner::shutdown`] joins them. As in Java, `WatcherCleaner` cleans up itself if there are no
+//! such threads.
+//! Locks: `WatcherCleaner`, never held while the listener works.
 //!
-//! Differs from Java: a threshold or an interval below one does not spin or end the thread; a threshold counts as one and
-//! without an interval only the threshold counts.
+//! In Java, a threshold or an interval below one makes the thread spin or end. Here a threshold below one
+//! counts as one, and without an interval only the threshold counts.
 
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
@@ -28,23 +29,24 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard}
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatcherCleaner";
 
-/// How long somebody waits for room before he looks again.
+/// How long a thread waits for a clean-up before it checks again.
 const STALL_CHECK: Duration = Duration::from_millis(100);
 
-/// Kept as a list up to here.
+/// Sets of dead watchers are kept as a list up to this size.
 const DEAD_LIST_SIZE: usize = 10;
 
 /// When dead watchers are cleaned up, and by how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatcherCleanerConfig {
-    /// So many start a clean-up (`zookeeper.watcherCleanThreshold`).
+    /// The number of dead watchers that starts a clean-up (`zookeeper.watcherCleanThreshold`).
     pub clean_threshold: usize,
-    /// After this time, and up to half of it more, any number does (`zookeeper.watcherCleanIntervalInSeconds`).
+    /// After this time, plus a random part of up to half of it, any number of dead watchers starts a clean-up
+    /// (`zookeeper.watcherCleanIntervalInSeconds`).
     pub clean_interval_seconds: u32,
-    /// Threads that clean up (`zookeeper.watcherCleanThreadsNum`).
+    /// The number of threads that clean up (`zookeeper.watcherCleanThreadsNum`).
     pub clean_threads_num: usize,
-    /// With so many that are not cleaned up, closing a connection waits (`zookeeper.maxInProcessingDeadWatchers`);
-    /// 0: it never waits.
+    /// While this many dead watchers are not cleaned up, closing a connection waits
+    /// (`zookeeper.maxInProcessingDeadWatchers`). With 0 it never waits.
     pub max_in_processing_dead_watchers: usize,
 }
 
@@ -75,7 +77,8 @@ impl WatcherCleanerConfig {
         }
     }
 
-    /// How long to wait at most, some of it at random, so that not all servers clean up at the same time.
+    /// The maximum wait before a clean-up. Part of it is random, so that not all servers clean up at the same
+    /// time.
     fn max_wait(&self, random: u64) -> Option<Duration> {
         let interval = u64::from(self.clean_interval_seconds);
         (interval > 0).then(|| Duration::from_secs(interval + random % (interval / 2 + 1)))
@@ -88,15 +91,15 @@ impl Default for WatcherCleanerConfig {
     }
 }
 
-/// Whose watchers they are (Java: IDeadWatcherListener).
+/// The owner of the watchers (Java: IDeadWatcherListener).
 pub trait DeadWatcherListener: Send + Sync {
-    /// Forgets the watchers of these numbers. They are closed: nobody adds watches for them any more.
+    /// Removes the watchers with these numbers. They are closed, so no watches are added for them.
     fn process_dead_watchers(&self, dead_watchers: &BitHashSet);
 }
 
 struct State {
     dead_watchers: BitHashSet,
-    /// Those and the ones that are being cleaned up (Java: totalDeadWatchers).
+    /// The watchers that wait or are being cleaned up (Java: totalDeadWatchers).
     total_dead_watchers: usize,
     stopped: bool,
     stall_logged: Option<Instant>,
@@ -111,17 +114,17 @@ struct Shared {
     processing_completed: RankedCondvar,
 }
 
-/// Collects dead watchers and has them cleaned up.
+/// Collects dead watchers and starts their clean-up.
 pub struct WatcherCleaner {
     shared: Arc<Shared>,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
 
 impl WatcherCleaner {
-    /// Starts its threads.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// When the system has no room for them; those that were started end.
+    /// When a thread cannot be started. Those already started end.
     pub fn start(
         config: WatcherCleanerConfig,
         listener: Arc<dyn DeadWatcherListener>,
@@ -149,7 +152,8 @@ impl WatcherCleaner {
             clean_event: RankedCondvar::new(),
             processing_completed: RankedCondvar::new(),
         });
-        // `WatcherCleaner` has the only sender: when it ends, the others run dry and end, too.
+        // The thread `WatcherCleaner` has the only sender. When it ends, the channel closes and the other
+        // threads end, too.
         let (sender, receiver) = bounded(config.clean_threads_num);
         let mut threads = Vec::with_capacity(config.clean_threads_num + 1);
         for number in 1..=config.clean_threads_num {
@@ -169,7 +173,7 @@ impl WatcherCleaner {
         Ok(Self { shared, threads })
     }
 
-    /// Notes that the watcher of that number is closed. May wait until others are cleaned up, see
+    /// Adds the number of a closed watcher. May wait until others are cleaned up, see
     /// [`max_in_processing_dead_watchers`](WatcherCleanerConfig::max_in_processing_dead_watchers).
     pub fn add_dead_watcher(&self, watcher_bit: u32) {
         let shared = &*self.shared;
@@ -184,7 +188,7 @@ impl WatcherCleaner {
         }
     }
 
-    /// Tells the threads to end and forgets who waits.
+    /// Tells the threads to end, and discards the waiting dead watchers.
     pub fn stop(&self) {
         let mut state = self.shared.state.lock();
         state.stopped = true;
@@ -193,7 +197,7 @@ impl WatcherCleaner {
         self.shared.processing_completed.notify_all();
     }
 
-    /// Ends the threads; a batch that has begun is finished. A second call finds nothing to do.
+    /// Ends the threads. A batch in progress is finished. A second call does nothing.
     pub fn shutdown(&self) {
         self.stop();
         info!(target: LOG, "WatcherCleaner thread shutdown is initiated");
@@ -203,7 +207,7 @@ impl WatcherCleaner {
 }
 
 impl Drop for WatcherCleaner {
-    /// The threads end; nobody waits for it.
+    /// Tells the threads to end without waiting for them.
     fn drop(&mut self) {
         self.stop();
     }
@@ -225,7 +229,7 @@ impl Shared {
         state
     }
 
-    /// Body of `WatcherCleaner`.
+    /// The body of the thread `WatcherCleaner`.
     fn run(&self, batches: &Sender<BitHashSet>) {
         while let Some(batch) = self.next_batch() {
             info!(target: LOG, "Processing {} dead watchers", batch.size());
@@ -238,13 +242,14 @@ impl Shared {
         info!(target: LOG, "WatcherCleaner thread exited");
     }
 
-    /// Until when anybody's death can wait.
+    /// The time by which a dead watcher must be cleaned up, whatever their number.
     fn deadline(&self) -> Option<Instant> {
         let random = RandomState::new().build_hasher().finish();
         self.config.max_wait(random).map(|wait| now() + wait)
     }
 
-    /// Waits until the threshold is reached, or until the time is over and somebody is dead; `None` at the end.
+    /// Waits until the threshold is reached, or until the deadline has passed and there is a dead watcher.
+    /// `None` when stopped.
     fn next_batch(&self) -> Option<BitHashSet> {
         let mut deadline = self.deadline();
         let mut state = self.state.lock();
@@ -260,7 +265,7 @@ impl Shared {
         (!state.stopped).then_some(batch)
     }
 
-    /// Body of the threads that clean up.
+    /// The body of the threads that clean up.
     fn clean_batches(&self, batches: &Receiver<BitHashSet>) {
         for batch in batches {
             if self.state.lock().stopped {
@@ -287,7 +292,7 @@ impl Shared {
 mod tests {
     use super::*;
 
-    /// Hands out what it is told; waits for a word before it goes on.
+    /// A listener that reports its calls and waits for permission to continue.
     struct Listener {
         told: Sender<Vec<u32>>,
         go_on: Receiver<()>,

@@ -1,28 +1,28 @@
-//! How long a watch lasts and how deep it looks (Java: server/watch/WatcherMode.java).
+//! How long a watch lasts and which nodes it covers (Java: server/watch/WatcherMode.java).
 
 use crate::keeper_exception::KeeperError;
 use crate::zoo_defs::add_watch_modes;
 
-/// The mode of a watch. A watcher may have several on one path.
+/// The mode of a watch. A watcher may have several modes on one path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WatcherMode {
-    /// Gone when it has fired (Java: DEFAULT_WATCHER_MODE).
+    /// The watch is removed when it fires (Java: DEFAULT_WATCHER_MODE).
     #[default]
     Standard,
-    /// Stays.
+    /// The watch stays when it fires.
     Persistent,
-    /// Stays, and fires for all nodes below the path, too.
+    /// The watch stays when it fires, and covers all nodes below the path as well.
     PersistentRecursive,
 }
 
 impl WatcherMode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Standard, Self::Persistent, Self::PersistentRecursive];
 
-    /// The mode that an `addWatch` request means (Java: fromZooDef).
+    /// The mode in an `addWatch` request (Java: fromZooDef).
     ///
     /// # Errors
-    /// [`KeeperError::MarshallingError`] when there is no such mode: Java's exception ends as that.
+    /// [`KeeperError::MarshallingError`] if the mode does not exist. Clients get the same error from Java.
     pub const fn from_zoo_def(mode: i32) -> Result<Self, KeeperError> {
         match mode {
             add_watch_modes::PERSISTENT => Ok(Self::Persistent),
@@ -31,13 +31,13 @@ impl WatcherMode {
         }
     }
 
-    /// Whether it stays when it has fired.
+    /// Whether the watch stays when it fires.
     #[must_use]
     pub const fn is_persistent(self) -> bool {
         !matches!(self, Self::Standard)
     }
 
-    /// Whether it fires for the nodes below.
+    /// Whether the watch covers the nodes below the path.
     #[must_use]
     pub const fn is_recursive(self) -> bool {
         matches!(self, Self::PersistentRecursive)

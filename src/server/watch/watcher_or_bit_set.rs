@@ -1,16 +1,17 @@
-//! Who was found when a watch fired (Java: server/watch/WatcherOrBitSet.java).
+//! The watchers that were found when a watch fired (Java: server/watch/WatcherOrBitSet.java).
 //!
-//! Differs from Java, where a `WatchManagerOptimized` hands out the numbers that it has for its watchers, and another one
-//! takes them for its own: whoever has the number of somebody else is not told then. Here it is always the watchers.
+//! In Java, one `WatchManagerOptimized` returns its own numbers for the watchers, and another manager takes
+//! them for its numbers. A watcher with the same number as another one is then not notified. Here the result
+//! always holds the watchers.
 
 use std::collections::HashSet;
 
 use crate::server::server_watcher::WatcherRef;
 
-/// From this many on, watchers are looked up and not searched.
+/// From this number of watchers on, a lookup uses a hash set instead of a search.
 const MANY: usize = 16;
 
-/// The watchers that were found, each once.
+/// A set of found watchers.
 #[derive(Clone, Debug)]
 pub struct WatcherOrBitSet {
     watchers: Vec<WatcherRef>,
@@ -21,19 +22,19 @@ impl WatcherOrBitSet {
         Self { watchers }
     }
 
-    /// Whether the watcher is in it. Looks at all of them.
+    /// Whether the watcher is in the set. Searches all of them.
     #[must_use]
     pub fn contains(&self, watcher: &WatcherRef) -> bool {
         self.watchers.contains(watcher)
     }
 
-    /// How many there are.
+    /// The number of watchers.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.watchers.len()
     }
 
-    /// Ready to be asked often.
+    /// Prepares the set for many lookups.
     pub(super) fn lookup(&self) -> WatcherLookup<'_> {
         if self.watchers.len() < MANY {
             WatcherLookup::Few(&self.watchers)
@@ -43,7 +44,7 @@ impl WatcherOrBitSet {
     }
 }
 
-/// Says quickly whether a watcher is among some.
+/// Answers quickly whether a watcher is in a set.
 pub(super) enum WatcherLookup<'a> {
     Few(&'a [WatcherRef]),
     Many(HashSet<&'a WatcherRef>),

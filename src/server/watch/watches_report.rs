@@ -1,18 +1,18 @@
-//! Which paths each session watches (Java: server/watch/WatchesReport.java).
+//! The paths that each session watches (Java: server/watch/WatchesReport.java).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ids::SessionId;
 
-/// Paths by session, sorted, which Java's are not.
+/// The paths of each session. Unlike Java's, they are sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchesReport {
     id_to_paths: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
 }
 
 impl WatchesReport {
-    /// A report of that.
+    /// Creates a report from a map.
     #[must_use]
     pub const fn new(id_to_paths: BTreeMap<SessionId, BTreeSet<Arc<str>>>) -> Self {
         Self { id_to_paths }
@@ -24,13 +24,13 @@ impl WatchesReport {
         self.id_to_paths.contains_key(&session_id)
     }
 
-    /// What the session watches.
+    /// The paths that the session watches.
     #[must_use]
     pub fn paths(&self, session_id: SessionId) -> Option<&BTreeSet<Arc<str>>> {
         self.id_to_paths.get(&session_id)
     }
 
-    /// All of it (Java: toMap).
+    /// The whole map (Java: toMap).
     #[must_use]
     pub const fn as_map(&self) -> &BTreeMap<SessionId, BTreeSet<Arc<str>>> {
         &self.id_to_paths

@@ -1,25 +1,25 @@
-//! Watches in numbers (Java: server/watch/WatchesSummary.java).
+//! The numbers of watches (Java: server/watch/WatchesSummary.java).
 
-/// How many watch how much.
+/// The numbers of connections, paths and watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchesSummary {
-    /// Connections that have watches, or had some that have fired.
+    /// The number of connections that have watches, or had some that have fired.
     pub num_connections: usize,
-    /// Paths that are watched.
+    /// The number of watched paths.
     pub num_paths: usize,
-    /// All watches.
+    /// The number of watches.
     pub total_watches: usize,
 }
 
 impl WatchesSummary {
-    /// Name of [`num_connections`](Self::num_connections) in [`to_map`](Self::to_map).
+    /// The name of [`num_connections`](Self::num_connections) in [`to_map`](Self::to_map).
     pub const KEY_NUM_CONNECTIONS: &str = "num_connections";
-    /// Name of [`num_paths`](Self::num_paths).
+    /// The name of [`num_paths`](Self::num_paths).
     pub const KEY_NUM_PATHS: &str = "num_paths";
-    /// Name of [`total_watches`](Self::total_watches).
+    /// The name of [`total_watches`](Self::total_watches).
     pub const KEY_NUM_TOTAL_WATCHES: &str = "num_total_watches";
 
-    /// Names and values, in Java's order.
+    /// The names and values, in Java's order.
     #[must_use]
     pub const fn to_map(self) -> [(&'static str, usize); 3] {
         [

@@ -1,10 +1,9 @@
-//! What is exported, and its text (Java: the text format of Prometheus's client library, version
-//! 0.0.4).
+//! Exported metrics and their text form (Java: the text format of Prometheus's client library, version 0.0.4).
 
 use crate::metrics::metric_value::{MetricValue, java_double};
 use crate::metrics::metrics_provider::DumpSink;
 
-/// What kind of metric it is.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
@@ -36,11 +35,11 @@ impl Sample {
     }
 }
 
-/// A metric with all its values.
+/// A metric with all its samples.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Family {
     name: String,
-    /// What it is about; Java's server says only its name of its own ones.
+    /// The help text. For its own metrics Java's server exports only the name as help text.
     help: Option<&'static str>,
     kind: Kind,
     samples: Vec<Sample>,
@@ -51,18 +50,18 @@ impl Family {
         Self { name, help: None, kind, samples }
     }
 
-    /// The same with a text about it.
+    /// The same family with a help text.
     pub(super) fn with_help(self, help: &'static str) -> Self {
         Self { help: Some(help), ..self }
     }
 
-    /// One value without labels.
+    /// A family with a single value without labels.
     pub(super) fn of_one(name: &str, kind: Kind, value: f64) -> Self {
         Self::new(name.to_owned(), kind, vec![Sample::new(name.to_owned(), Vec::new(), value)])
     }
 
-    /// Appends the family's lines: those whose names are asked for, all when none are. A family of
-    /// which nothing is wanted is left out.
+    /// Appends the family's lines: all of them if `names` is empty, else those whose names are in `names`. A
+    /// family without any requested line is left out.
     pub(super) fn write(&self, out: &mut String, names: &[&str]) {
         let wanted = |sample: &&Sample| names.is_empty() || names.contains(&sample.name.as_str());
         let samples: Vec<&Sample> = self.samples.iter().filter(wanted).collect();
@@ -85,7 +84,7 @@ impl Family {
         }
     }
 
-    /// Gives the values out, for `mntr`, with the labels in the names.
+    /// Passes the values to `sink`, for `mntr`, with the labels as part of the names.
     pub(super) fn dump(&self, sink: &mut DumpSink<'_>) {
         for sample in &self.samples {
             let mut name = sample.name.clone();
@@ -99,12 +98,12 @@ impl Family {
     }
 }
 
-/// The value of a label within quotes.
+/// The value of a label, escaped for quotes.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// A number as scrapers read it.
+/// A number in the form that scrapers parse.
 fn go_double(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "+Inf".into() } else { "-Inf".into() };

@@ -1,7 +1,7 @@
-//! What the system knows of this process (Java: StandardExports of Prometheus's client library).
+//! Metrics of the process (Java: StandardExports of Prometheus's client library).
 //!
-//! The other collectors that `exportJvmInfo` switches on in Java are about the JVM: memory pools,
-//! garbage collection, classes. There is nothing to tell here.
+//! The other collectors that `exportJvmInfo` enables in Java are about the JVM: memory pools, garbage
+//! collection, classes. They have no counterpart here.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::family::{Family, Kind};
 use super::prometheus_summary::as_double;
 use crate::server::util::os_mx_bean;
 
-/// The values that every Prometheus client has; what the system does not tell is left out.
+/// The metrics that every Prometheus client exports. Values that the system does not provide are left out.
 pub(super) fn families() -> Vec<Family> {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let boot = fs::read_to_string("/proc/stat").ok().as_deref().and_then(boot_time_s);
@@ -44,12 +44,12 @@ pub(super) fn families() -> Vec<Family> {
     families
 }
 
-/// Some fields of the kernel's line about a process.
+/// Some fields of `/proc/self/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
-    /// Time on a processor, by itself and by the kernel for it.
+    /// CPU time in user mode and in the kernel.
     cpu_ticks: i64,
-    /// When it was started, after the boot.
+    /// The start time, counted from boot.
     start_ticks: i64,
     virtual_bytes: i64,
     resident_pages: i64,
@@ -57,11 +57,10 @@ struct Stat {
 
 impl Stat {
     fn parse(line: &str) -> Option<Self> {
-        // The second field is a name in brackets, which may contain anything.
+        // The second field is a name in parentheses, which may contain any character.
         let after_name = &line[line.rfind(')')? + 1..];
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        // Counted from 1 with the pid, as in the kernel's manual; the third field is the first
-        // here.
+        // Fields are numbered from 1 as in the kernel's manual. The first field after the name is number 3.
         let field = |number: usize| fields.get(number - 3)?.parse::<i64>().ok();
         Some(Self {
             cpu_ticks: field(14)?.wrapping_add(field(15)?),
@@ -72,7 +71,7 @@ impl Stat {
     }
 }
 
-/// When the system was started, in seconds since 1970.
+/// The boot time, in seconds since 1970.
 fn boot_time_s(stat: &str) -> Option<i64> {
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }

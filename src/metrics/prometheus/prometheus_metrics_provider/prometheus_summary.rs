@@ -1,10 +1,10 @@
 //! A summary of the last ten minutes (Java: PrometheusMetricsProvider.PrometheusSummary and
 //! PrometheusLabelledSummary, and the quantiles of Prometheus's client library).
 //!
-//! Java gives every value to five streams of quantiles, which begin anew one after the other every
-//! two minutes, and shows the oldest. Here a value goes into the sample of the current two minutes,
-//! and the last five samples are shown together: the same span, for a fifth of the work, and
-//! nobody waits. Java's queue and threads for it are not needed.
+//! Java feeds every value to five quantile streams. Every two minutes it restarts one of them, and it shows the
+//! oldest. Here a value goes only into the sample of the current two-minute window, and the last five samples
+//! are shown together. That covers the same ten minutes with a fifth of the work, and recording never blocks,
+//! so Java's queue and threads are not needed.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -16,20 +16,20 @@ use crate::server::metric::key_table::KeyTable;
 use crate::server::metric::reservoir::{Sample, Snapshot};
 use crate::server::metric::stripe::{Line, STRIPES, stripe_of_this_thread};
 
-/// How many spans are shown together.
+/// The number of windows that are shown together.
 const WINDOWS: usize = 5;
 
-/// How long a span is, in seconds: five of them are ten minutes.
+/// The length of a window in seconds: five windows are ten minutes.
 pub(super) const WINDOW_S: u64 = 120;
 
-/// One stripe's values of one span: at most 256 of them are kept.
+/// One stripe's values in one window. At most 256 of them are kept.
 #[derive(Debug, Default)]
 struct StripeWindow {
     count: AtomicI64,
     sample: Sample<1>,
 }
 
-/// What one stripe knows.
+/// The values of one stripe.
 #[derive(Debug, Default)]
 struct Stripe {
     count: AtomicI64,
@@ -44,13 +44,13 @@ pub(super) struct PrometheusSummary {
     current: AtomicUsize,
 }
 
-// All accesses are relaxed: nothing follows from a statistic's value.
+// All accesses are relaxed: no other memory access depends on the value of a statistic.
 impl PrometheusSummary {
     pub(super) fn new() -> Self {
         Self { stripes: Default::default(), current: AtomicUsize::new(0) }
     }
 
-    /// Begins the next span and forgets the oldest.
+    /// Starts the next window and discards the oldest.
     pub(super) fn rotate(&self) {
         let next = (self.current.load(Ordering::Relaxed) + 1) % WINDOWS;
         for Line(stripe) in &self.stripes {
@@ -73,7 +73,7 @@ impl PrometheusSummary {
         as_double(values.fold(0, i64::wrapping_add))
     }
 
-    /// The values, with `labels` on each.
+    /// Appends the values, each with `labels`.
     fn export(
         &self,
         name: &str,
@@ -98,7 +98,7 @@ impl PrometheusSummary {
         out.push(Exported::new(format!("{name}_sum"), labels.to_vec(), sum));
     }
 
-    /// The metric.
+    /// The metric as a family.
     pub(super) fn family(&self, name: &str, detail: DetailLevel) -> Family {
         let mut samples = Vec::new();
         self.export(name, detail, &[], &mut samples);
@@ -118,7 +118,7 @@ impl Summary for PrometheusSummary {
     }
 }
 
-/// A summary for each key.
+/// One summary per key.
 pub(super) struct PrometheusLabelledSummary {
     summaries: KeyTable<PrometheusSummary>,
 }
@@ -132,7 +132,7 @@ impl PrometheusLabelledSummary {
         self.summaries.entries().iter().for_each(|(_, summary)| summary.rotate());
     }
 
-    /// The metric, the keys as labels.
+    /// The metric as a family, with the keys as labels.
     pub(super) fn family(&self, name: &str, detail: DetailLevel) -> Family {
         let mut samples = Vec::new();
         for (key, summary) in self.summaries.entries() {
@@ -148,7 +148,7 @@ impl SummarySet for PrometheusLabelledSummary {
     }
 }
 
-/// Prometheus knows fractions only.
+/// Prometheus has only floating-point values.
 #[expect(clippy::cast_precision_loss, reason = "as in Java")]
 pub(super) const fn as_double(number: i64) -> f64 {
     number as f64

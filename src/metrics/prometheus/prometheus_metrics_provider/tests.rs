@@ -1,4 +1,4 @@
-//! Tests of the text for Prometheus and of its server.
+//! Tests of the Prometheus text and of the metrics port.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -29,7 +29,7 @@ fn ask(provider: &PrometheusMetricsProvider, request_line: &str) -> String {
 
 #[test]
 fn every_metric_of_java_is_exported_under_its_name_and_kind() {
-    // What the Java 3.9.5 server exports besides its gauges and the JVM's values.
+    // What a Java 3.9.5 server exports, except its gauges and the JVM's values.
     let java = include_str!("../../../../tests/compat_data/prometheus_standalone_3.9.5.txt");
     let types = |text: &str| -> BTreeSet<String> {
         text.lines().filter(|line| line.starts_with("# TYPE ")).map(str::to_owned).collect()

@@ -16,7 +16,7 @@ fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Json {
     Json::List(texts.into_iter().map(|text| Json::from(text.as_ref())).collect())
 }
 
-/// `dirs`: sizes of the data.
+/// `dirs`: the sizes of snapshots and transaction logs.
 pub(super) fn dirs(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -27,7 +27,7 @@ pub(super) fn dirs(
     response.put("logdir_size", server.log_dir_size());
 }
 
-/// `dump`: sessions and ephemeral nodes.
+/// `dump`: session expiry times and ephemeral nodes.
 pub(super) fn dump(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -42,7 +42,7 @@ pub(super) fn dump(
     response.put("session_id_to_ephemeral_paths", Json::Object(ephemerals.collect()));
 }
 
-/// `hash`: digests of the tree.
+/// `hash`: the recent digests of the data tree.
 pub(super) fn digests(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -59,7 +59,7 @@ pub(super) fn digests(
     response.put("digests", Json::List(digests.collect()));
 }
 
-/// `last_snapshot`: the newest snapshot.
+/// `last_snapshot`: the most recent snapshot.
 pub(super) fn last_snapshot(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -72,7 +72,7 @@ pub(super) fn last_snapshot(
     response.put("timestamp", info.map_or(-1, |info| info.timestamp));
 }
 
-/// `watches`: watched paths by session.
+/// `watches`: the watched paths of each session.
 pub(super) fn watches(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -84,7 +84,7 @@ pub(super) fn watches(
     response.put("session_id_to_watched_paths", Json::Object(sessions.collect()));
 }
 
-/// `watches_by_path`: watching sessions by path.
+/// `watches_by_path`: the sessions that watch each path.
 pub(super) fn watches_by_path(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -96,7 +96,7 @@ pub(super) fn watches_by_path(
     response.put("path_to_session_ids", Json::Object(paths.collect()));
 }
 
-/// `watch_summary`: watches in numbers.
+/// `watch_summary`: the numbers of watches.
 pub(super) fn watch_summary(
     _commands: &Commands,
     server: &dyn AdminContext,

@@ -1,13 +1,13 @@
-//! Commands about the server's place among others (Java: IsroCommand, LeaderCommand,
-//! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and
-//! ZabStateCommand of server/admin/Commands.java).
+//! Commands about the server's role in its ensemble (Java: IsroCommand, LeaderCommand,
+//! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and ZabStateCommand
+//! of server/admin/Commands.java).
 
 use super::super::command::{AdminContext, EnsembleContext, Kwargs, MemberView, ObserversView};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
 use super::Commands;
 
-/// `ruok`: the server serves.
+/// `ruok`: an empty answer, which shows that the server is running.
 pub(super) fn are_you_ok(
     _commands: &Commands,
     _server: &dyn AdminContext,
@@ -16,7 +16,7 @@ pub(super) fn are_you_ok(
 ) {
 }
 
-/// `is_read_only`: whether the server takes no writes.
+/// `is_read_only`: whether the server is read-only.
 pub(super) fn is_read_only(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -26,7 +26,7 @@ pub(super) fn is_read_only(
     response.put("read_only", server.is_read_only());
 }
 
-/// `leader`: who leads.
+/// `leader`: the current leader.
 pub(super) fn leader(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -43,7 +43,7 @@ pub(super) fn leader(
     }
 }
 
-/// `observers`: the observers that this server feeds.
+/// `observers`: the observers that are synced with this server.
 pub(super) fn observers(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -56,7 +56,7 @@ pub(super) fn observers(
     response.put("observers", Json::List(view.observers));
 }
 
-/// `observer_connection_stat_reset`: the statistics of their connections begin anew.
+/// `observer_connection_stat_reset`: resets the statistics of the observers' connections.
 pub(super) fn reset_observers(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -90,7 +90,7 @@ fn member(view: MemberView) -> Json {
     ])
 }
 
-/// `zabstate`: the phase of the protocol between servers.
+/// `zabstate`: the phase of the ZAB protocol.
 pub(super) fn zab_state(
     _commands: &Commands,
     server: Option<&dyn AdminContext>,

@@ -2,8 +2,8 @@
 //! SystemPropertiesCommand, GetTraceMaskCommand and SetTraceMaskCommand of
 //! server/admin/Commands.java).
 //!
-//! Java shows passwords, to everybody who can reach the port. Here the values of settings whose
-//! names speak of secrets are left out.
+//! Java shows passwords to everybody who can reach the port. Here the values of settings with names that
+//! suggest a secret are replaced.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::Commands;
 use crate::environment;
 use crate::server::zookeeper_server_conf::ConfValue;
 
-/// What is shown instead of a secret.
+/// The text that replaces a secret.
 const HIDDEN: &str = "***";
 
 /// `configuration`: the settings in use.
@@ -33,7 +33,7 @@ pub(super) fn configuration(
     }
 }
 
-/// `environment`: what the process runs in.
+/// `environment`: the environment of the process.
 pub(super) fn environment(
     _commands: &Commands,
     _server: Option<&dyn AdminContext>,
@@ -45,7 +45,7 @@ pub(super) fn environment(
     }
 }
 
-/// `initial_configuration`: zoo.cfg as it was read.
+/// `initial_configuration`: the text of zoo.cfg.
 pub(super) fn initial_configuration(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -63,8 +63,8 @@ pub(super) fn initial_configuration(
     response.put("initial_configuration", lines.collect::<String>());
 }
 
-/// `system_properties`: the settings that Java keeps in system properties, and those of the
-/// machine, by name.
+/// `system_properties`: the properties of this server, and the `java.*`, `os.*` and `user.*` values of the
+/// environment, sorted by name.
 pub(super) fn system_properties(
     commands: &Commands,
     _server: Option<&dyn AdminContext>,
@@ -87,14 +87,14 @@ pub(super) fn system_properties(
     }
 }
 
-/// Whether the name of a setting tells that its value is a secret.
+/// Whether the name of a setting suggests that its value is a secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let path_of_one = key.trim_end().ends_with("passwordpath");
     !path_of_one && ["password", "passwd", "superdigest"].iter().any(|word| key.contains(word))
 }
 
-/// `get_trace_mask`: which messages are traced.
+/// `get_trace_mask`: the mask of traced messages.
 pub(super) fn get_trace_mask(
     commands: &Commands,
     _server: Option<&dyn AdminContext>,
@@ -104,7 +104,7 @@ pub(super) fn get_trace_mask(
     response.put("tracemask", commands.parts.trace.text_trace_level());
 }
 
-/// `set_trace_mask`: changes which messages are traced.
+/// `set_trace_mask`: sets the mask of traced messages.
 pub(super) fn set_trace_mask(
     commands: &Commands,
     _server: Option<&dyn AdminContext>,

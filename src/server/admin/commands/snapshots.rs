@@ -11,7 +11,7 @@ use super::super::command_response::CommandResponse;
 use super::super::http_message::Status;
 use super::{Commands, LOG};
 
-/// `snapshot`: takes a snapshot and answers with it, or only says so with `streaming=false`.
+/// `snapshot`: takes a snapshot and sends it. With `streaming=false` it only reports success.
 pub(super) fn snapshot(
     commands: &Commands,
     server: &dyn AdminContext,
@@ -67,12 +67,12 @@ fn take(
     Ok(())
 }
 
-/// Why `restore` fails, and what to do instead.
+/// The error message of `restore`.
 const CANNOT_RESTORE: &str = "a running server cannot take a snapshot in yet: stop the server (in an ensemble all of them), \
      replace what is in version-2 of its dataDir and dataLogDir by the snapshot's file, and start it again";
 
-/// `restore`: would replace everything by the snapshot in the request. Java swaps its tree while requests are under way, and
-/// they may be applied to a tree that they were not checked against. It is refused here, however often it is asked for.
+/// `restore`: always refused. In Java it replaces the data tree by the snapshot in the request. Requests that
+/// are under way at that time may be applied to a tree that they were not checked against.
 pub(super) fn restore(
     commands: &Commands,
     server: &dyn AdminContext,

@@ -11,7 +11,7 @@ use crate::server::buffer_stats::BufferStats;
 use crate::server::cnxn_stats::{ConnectionInfo, java_socket_address};
 use crate::version;
 
-/// `connection_stat_reset`: the connections of the port without TLS begin anew, as in Java.
+/// `connection_stat_reset`: resets the statistics of the connections of the plain-text port, as in Java.
 pub(super) fn reset_connections(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -21,7 +21,7 @@ pub(super) fn reset_connections(
     server.reset_all_connection_stats(false);
 }
 
-/// `connections`: all connections.
+/// `connections`: details of all connections.
 pub(super) fn connections(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -68,8 +68,7 @@ fn connection(info: &ConnectionInfo<'_>, brief: bool) -> Json {
     Json::Object(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// `monitor`: all metrics. Java fails here while there is no server; the metrics are shown all the
-/// same here.
+/// `monitor`: all metrics. Java fails while there is no server; here the metrics are shown anyway.
 pub(super) fn monitor(
     commands: &Commands,
     server: Option<&dyn AdminContext>,
@@ -83,7 +82,7 @@ pub(super) fn monitor(
     provider.dump(&mut |name, value| response.put(name, value));
 }
 
-/// `server_stats`: the server in short.
+/// `server_stats`: a summary of the server.
 pub(super) fn server(
     _commands: &Commands,
     server: &dyn AdminContext,
@@ -101,7 +100,7 @@ pub(super) fn server(
     response.put("node_count", server.node_count());
 }
 
-/// The names and their order are those that Java's library finds in ServerStats.
+/// The statistics, with the names and the order that Java's JSON library derives from ServerStats.
 fn server_stats(server: &dyn AdminContext) -> Json {
     let stats = server.server_stats();
     Json::object([
@@ -134,7 +133,7 @@ fn buffer_stats(sizes: &BufferStats) -> Json {
     ])
 }
 
-/// `stats`: the server and its connections.
+/// `stats`: a summary of the server, and its connections.
 pub(super) fn server_and_connections(
     commands: &Commands,
     context: &dyn AdminContext,
@@ -145,7 +144,7 @@ pub(super) fn server_and_connections(
     put_connections(context, true, response);
 }
 
-/// `stat_reset`: statistics and metrics begin anew. Sizes of proposals do not, as in Java.
+/// `stat_reset`: resets statistics and metrics. As in Java, the proposal sizes are not reset.
 pub(super) fn reset(
     _commands: &Commands,
     server: &dyn AdminContext,

@@ -1,4 +1,4 @@
-//! Tests of the commands, against captured answers of a Java server (no Java twin).
+//! Tests of the admin commands against captured answers of a Java server (no Java twin).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -155,7 +155,7 @@ fn run_with(
     commands.run_get_command(name, Some(server), &kwargs, auth_info, &REQUEST)
 }
 
-/// The answer without the white space of its layout.
+/// The answer without layout white space.
 fn compact(response: &CommandResponse) -> String {
     let text = json_outputter::output(response);
     text.lines().map(str::trim).collect::<String>().replace(" : ", ":").replace(", ", ",")
@@ -178,8 +178,8 @@ fn every_command_of_java_is_there_under_all_its_names() {
     }
 }
 
-/// What is laid out as a Java 3.9.5 server answered, with the values of the test's server: names,
-/// order and white space are Java's.
+/// Answers in the layout of a Java 3.9.5 server, with the values of the test's server. Names, order and white
+/// space are Java's.
 const ANSWERS: &str = include_str!("../../../../tests/compat_data/admin_answers_3.9.5.txt");
 
 #[test]
@@ -319,7 +319,7 @@ fn a_snapshot_is_told_by_headers_and_limited_in_number() {
     let headers: Vec<_> = headers.map(|(name, value)| (name.into(), value.into())).into();
     assert_eq!(snap(&server, &[("streaming", "false")]), (200, false, headers));
     assert_eq!(snap(&server, &[]), (429, false, Vec::new()));
-    // The number of milliseconds is taken as one of microseconds.
+    // The interval, set in milliseconds, is taken as microseconds.
     clock.advance(301);
     let broken = TestContext { snapshot: Some(empty.clone()), ..TestContext::default() };
     assert_eq!(snap(&broken, &[]).0, 500);

@@ -8,7 +8,7 @@ use crate::common::time::SystemClock;
 use crate::server::admin::commands::tests::commands;
 use crate::server::command::test_context::TestContext;
 
-/// A server on some port of this machine, with what its commands are about.
+/// Starts an AdminServer on a free local port, with a ZooKeeper server for its commands.
 fn started(pairs: &[(&str, &str)]) -> (HttpAdminServer, Arc<TestContext>) {
     let defaults =
         [("zookeeper.admin.serverPort", "0"), ("zookeeper.admin.serverAddress", "127.0.0.1")];

@@ -1,4 +1,4 @@
-//! The connections of an HTTP server that have a thread, and who makes room for a newcomer (no Java twin).
+//! The HTTP server's table of connections, which decides who is closed for a newcomer (no Java twin).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,25 +10,28 @@ use std::thread::JoinHandle;
 use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_thread;
 
-/// Connections at a time. For one more, one that lets the server wait is closed; when there is none, it
-/// is answered 503.
+/// The largest number of served connections. A newcomer beyond it replaces a connection that does not wait for
+/// the server's answer. If there is none, the newcomer is answered 503.
 const MAX_CONNECTIONS: usize = 64;
-/// Connections whose threads are about to end, beyond those.
+/// How many connections may additionally be closed but still have a running thread.
 const MAX_ENDING: usize = 64;
-/// Connections that have one of the last descriptors, which newcomers at other ports need, too.
+/// The largest number of served connections that use one of the last file descriptors, which other ports need,
+/// too.
 const MAX_LAST: usize = 4;
-/// Of those, the ones whose threads are about to end.
+/// How many connections with one of the last descriptors may additionally be closed but still have a running
+/// thread.
 const MAX_LAST_ENDING: usize = 16;
-/// Connections beyond all those, for who comes from where few come.
+/// Additional places for newcomers from addresses with few connections.
 const FOR_FEW: usize = 16;
-/// A connection of who comes from where fewer come than the newcomer keeps its place for so long, ms: it may be about to ask.
+/// A connection from an address with fewer connections than the newcomer's is safe for this time, in ms: its
+/// client may be about to send a request.
 const GRACE_MS: i64 = 1_000;
 
-/// The connections that are open, and the threads that have ended and are not joined.
+/// The open connections, and the threads that have ended but are not joined yet.
 #[derive(Default)]
 pub(super) struct Connections {
     next: u64,
-    /// From where connections came of late, also those that never came so far.
+    /// The addresses of recent connections, including those that did not get a place.
     pub(super) recent: RecentArrivals,
     pub(super) stopped: bool,
     pub(super) open: HashMap<u64, Connection>,
@@ -38,47 +41,47 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
     pub(super) ip: IpAddr,
-    /// Since when it is here, ms.
+    /// When the connection got its place, ms.
     pub(super) since_ms: i64,
     pub(super) activity: Arc<Activity>,
     pub(super) thread: Option<JoinHandle<()>>,
-    /// It has one of the last descriptors.
+    /// The connection uses one of the last file descriptors.
     pub(super) is_last: bool,
-    /// It was closed for a newcomer, and its thread is about to end.
+    /// The connection was closed for a newcomer, and its thread is about to end.
     pub(super) is_ending: bool,
 }
 
-/// For whom a connection waits, and since when.
+/// What a connection waits for, and since when.
 #[derive(Default)]
 pub(super) struct Activity {
     pub(super) stage: AtomicU8,
-    /// The turn that its request has.
+    /// The turn of the current request. A lower number has waited longer.
     pub(super) turn: AtomicU64,
 }
 
-/// The client has to send its request, or the rest of it.
+/// The client must send its request, or the rest of it.
 pub(super) const READING: u8 = 0;
-/// The client has to take its answer.
+/// The client must read its answer.
 pub(super) const WRITING: u8 = 1;
-/// The server has to answer.
+/// The server must answer.
 pub(super) const WORKING: u8 = 2;
 
-/// How many there may be that are served, and whose threads are about to end.
+/// The largest numbers of served connections and of those whose threads are about to end.
 #[derive(Clone, Copy)]
 struct Limits {
     serving: usize,
     ending: usize,
 }
 
-/// A newcomer in the table.
+/// The result of entering a newcomer into the table.
 pub(super) struct Registered {
     pub(super) id: u64,
-    /// Another connection was closed for it, because there were so many.
+    /// The limit that was reached, if another connection was closed for the newcomer.
     pub(super) were_full: Option<usize>,
 }
 
 impl Connections {
-    /// Enters a newcomer. None when there is no room for it.
+    /// Enters a newcomer; `None` if there is no place for it.
     pub(super) fn register(&mut self, newcomer: Connection) -> Option<Registered> {
         let mut were_full = None;
         if newcomer.is_last {
@@ -99,8 +102,8 @@ impl Connections {
         Some(Registered { id, were_full })
     }
 
-    /// Makes room for one more among those that are meant: tells whether another one was closed for it; None when there is
-    /// no room.
+    /// Makes a place among the connections that `is_meant` selects. Returns whether a connection was closed for
+    /// it, or `None` if there is no place.
     fn make_room(
         &mut self,
         newcomer: &Connection,
@@ -118,7 +121,7 @@ impl Connections {
         if meant().count() >= limits.serving + limits.ending + beyond {
             return None;
         }
-        // The newcomer is counted as one that came, and not yet as one that is present.
+        // The newcomer is among the recent arrivals but not yet among the open connections.
         let crowd_of_newcomer = crowds.of(newcomer.ip);
         let makes_room = |connection: &&mut Connection| {
             is_meant(connection)
@@ -136,7 +139,7 @@ impl Connections {
             )
         });
         let Some(longest) = longest else {
-            // All others are being answered.
+            // All other connections are being answered, or are still protected by the grace time.
             return (served < limits.serving + beyond).then_some(false);
         };
         longest.is_ending = true;
@@ -144,14 +147,13 @@ impl Connections {
         Some(true)
     }
 
-    /// Joins the threads that are gone. Those that are about to go are left for later: to wait for them would keep
-    /// newcomers waiting.
+    /// Takes the threads that have ended. Waiting for those that are about to end would delay newcomers.
     pub(super) fn take_gone(&mut self) -> Vec<JoinHandle<()>> {
         self.ended.extract_if(.., |thread| thread.is_finished()).collect()
     }
 }
 
-/// Joins threads.
+/// Joins the threads.
 pub(super) fn join_all(threads: Vec<JoinHandle<()>>) {
     threads.into_iter().for_each(zookeeper_thread::join);
 }
@@ -166,7 +168,7 @@ mod tests {
         IpAddr::from([127, 0, 0, last])
     }
 
-    /// Registers those of a stage, each of that address; how many were let in.
+    /// Registers one connection in `stage` from each address; returns how many got a place.
     fn register(
         table: &mut Connections,
         stage: u8,
@@ -197,7 +199,7 @@ mod tests {
     fn connections_have_only_some_of_the_last_descriptors() {
         let mut table = Connections::default();
         assert_eq!(register(&mut table, READING, false, [1; 10]), 10);
-        // Until threads end.
+        // New connections get a place until this many threads are about to end.
         assert_eq!(register(&mut table, READING, true, [1; 30]), MAX_LAST + MAX_LAST_ENDING);
         assert_eq!(register(&mut table, READING, true, 2..30), FOR_FEW, "each alone");
         assert_eq!(
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn a_crowd_from_many_addresses_does_not_take_the_place_of_who_comes_alone() {
         let mut table = Connections::default();
-        // A few are left of each, as in every moment of a crowd that comes back.
+        // A few connections of each address remain open, as they do at any moment of a returning crowd.
         (1..=40).for_each(|last| (0..20).for_each(|_| table.recent.enter(ip(last), 0)));
         assert_eq!(register(&mut table, READING, true, 1..=4), 4);
         assert_eq!(register(&mut table, READING, true, [50]), 1);

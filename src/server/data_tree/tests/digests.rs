@@ -1,4 +1,4 @@
-//! What is compared with what, and when.
+//! When digests are compared, and with what.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,7 +7,7 @@ use crate::digest_watcher::DigestWatcher;
 use crate::server::digest_calculator::DIGEST_VERSION;
 use crate::txn::TxnDigest;
 
-/// Keeps the zxid of the last mismatch.
+/// Records the zxid of the last mismatch.
 #[derive(Default)]
 struct Mismatches(AtomicI64);
 
@@ -25,7 +25,7 @@ fn watched(config: DataTreeConfig) -> (Server, Arc<Mismatches>) {
     (server, mismatches)
 }
 
-/// How many mismatches were counted, and at which zxid the last one was.
+/// The number of mismatches and the zxid of the last one.
 fn seen(server: &Server, mismatches: &Mismatches) -> (i64, i64) {
     let count = server.tree.parts.metrics.digest_mismatches_count.value();
     (count, mismatches.0.load(Ordering::SeqCst))
@@ -87,7 +87,7 @@ fn a_digest_that_differs_is_counted_and_told() {
     let (mut server, mismatches) = watched(extended());
     let txn = || Some(TxnBody::Delete(DeleteTxn { path: "/x".into() }));
     let header = server.header(OpCode::Delete, SESSION);
-    // What the leader expects is known only when it was done once.
+    // The expected digest is computed on another tree.
     let mut other = new_tree(extended());
     other.process_txn(&header, txn());
     let right = txn_digest(other.tree_digest());

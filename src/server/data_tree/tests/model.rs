@@ -1,8 +1,8 @@
-//! Random histories: what a tree is must not depend on how it came to be.
+//! Random histories: trees with the same contents must be equal, whatever their history.
 
 use super::*;
 
-/// Numbers that a seed decides (xorshift).
+/// Reproducible random numbers (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -18,7 +18,8 @@ impl Random {
     }
 }
 
-/// What a leader lets through: parents exist, what is deleted has no children, ephemerals have none.
+/// Generates transactions that a leader would accept: parents exist, deleted nodes have no children, and
+/// ephemeral nodes have none.
 struct Client {
     server: Server,
     random: Random,
@@ -29,7 +30,7 @@ impl Client {
         Self { server: Server::new(), random: Random(seed.wrapping_mul(0x9e37_79b9) | 1) }
     }
 
-    /// An existing node that is the clients' own, or the root.
+    /// An existing node that is not a system node, or the root.
     fn some_node(&mut self) -> String {
         let is_own = |path: &str| !path.starts_with("/zookeeper");
         let nodes = self.server.tree.all_nodes().map(|node| node.path().to_owned());
@@ -41,7 +42,8 @@ impl Client {
         path != "/" && self.server.tree.node(path).is_some_and(|node| node.child_count() == 0)
     }
 
-    /// A node that does not exist, below one that can have children. Few names, so that they come again.
+    /// A path that does not exist, below a node that can have children. There are few names, so that they are
+    /// reused.
     fn new_path(&mut self) -> Option<String> {
         let parent = self.some_node();
         let kind = self.server.tree.node(&parent)?.ephemeral_type();
@@ -75,7 +77,7 @@ impl Client {
         CreateTxn { path: path.to_owned(), data, acl, ephemeral, parent_c_version }
     }
 
-    /// One transaction, as a leader would propose it; sometimes none.
+    /// Applies a transaction that a leader could propose, or none.
     fn step(&mut self) {
         match self.random.below(12) {
             0..=2 => {
@@ -116,7 +118,7 @@ impl Client {
         }
     }
 
-    /// Deletes a leaf, puts it back, and adds another node.
+    /// Deletes a leaf, creates it again, and adds another node.
     fn multi(&mut self) {
         let mut parts = Vec::new();
         let leaf = self.some_node();
@@ -195,7 +197,7 @@ fn replaying_the_end_of_a_log_again_changes_nothing() {
     }
 }
 
-/// Takes a snapshot while transactions go on, loads it, and replays from where it began.
+/// Takes a snapshot while transactions are applied, loads it, and replays from the zxid at which it started.
 fn fuzzy(seed: u64, every: usize) {
     let mut client = history(seed, 80);
     let start = client.server.tree.last_processed_zxid();

@@ -4,7 +4,7 @@ use super::*;
 use crate::quotas::{limit_path, quota_path, stat_path};
 use crate::stats_track::StatsTrack;
 
-/// Sets a quota as the command does: the path in the quota tree, the limits, the usage.
+/// Sets a quota like the command line client: the path in the quota tree, the limits, the usage.
 fn set_quota(server: &mut Server, path: &str, limits: &str) {
     let mut walked = String::new();
     for name in quota_path(path).trim_start_matches('/').split('/') {
@@ -120,7 +120,7 @@ fn a_quota_that_cannot_be_read_stops_clients_and_no_transaction() {
     assert!(server.tree.quota_violations("/a/c", 1, 1).is_err(), "null limits");
     server.delete(&stat_path("/a"));
     assert_eq!(server.create("/a/c", b"").err, 0);
-    // A limit without a path.
+    // This limit node has no path.
     assert_eq!(server.create(&limit_path(""), b"count=1").err, 0);
     assert_eq!(server.delete(&limit_path("")).err, 0);
     assert_eq!(server.create("/zookeeper/zookeeper_limits", b"").err, 0);
@@ -165,7 +165,7 @@ fn a_delete_that_takes_children_along_counts_them_too() {
     set_quota(&mut server, "/a", "count=10");
     server.delete("/a/b");
     assert_eq!(usage(&server.tree, "/a"), (1, 2));
-    // The quota itself goes with a node above its limit.
+    // Deleting a node above the limit node removes the quota.
     server.delete(&quota_path("/a"));
     assert_eq!(server.tree.max_prefix_with_quota("/a"), None);
     check_tree(&server.tree);

@@ -1,4 +1,4 @@
-//! Trees in snapshots: whole, in pieces, broken.
+//! Complete, fuzzy and damaged snapshots.
 
 use super::*;
 
@@ -54,13 +54,13 @@ fn pieces_of_any_size_make_the_same_snapshot() {
     }
 }
 
-/// The paths in a snapshot that is read up to its end.
+/// The paths in a complete snapshot.
 fn paths(bytes: &[u8]) -> Vec<String> {
     let tree = load(bytes, extended()).unwrap();
     tree.all_nodes().map(|node| node.path().to_owned()).collect()
 }
 
-/// A snapshot that has written everything up to a node.
+/// Starts a snapshot and writes it up to and including a node.
 fn snapshot_up_to(server: &Server, path: &str, bytes: &mut Vec<u8>) -> SnapshotCursor {
     let mut cursor = SnapshotCursor::new(&server.tree);
     assert_eq!(cursor.next_chunk(&server.tree, bytes, 0), Ok(true));
@@ -105,7 +105,7 @@ fn a_snapshot_survives_the_deletion_of_the_node_where_it_stands() {
     for path in ["/2/a/b", "/2/a/c", "/2/a"] {
         server.delete(path);
     }
-    // Their places are taken by others.
+    // Other nodes reuse the slots of the deleted ones.
     for path in ["/x", "/y", "/z"] {
         server.create(path, b"");
     }
@@ -120,7 +120,8 @@ fn a_snapshot_survives_the_deletion_of_the_last_node() {
     let mut server = Server::new();
     server.create("/1", b"");
     let mut bytes = Vec::new();
-    // The oldest child of the root is the system's: it and all below it are deleted under the snapshot.
+    // The oldest child of the root is the system's node. It and all nodes below it are deleted during the
+    // snapshot.
     let mut cursor = snapshot_up_to(&server, "/zookeeper", &mut bytes);
     server.delete("/zookeeper");
     finish(&mut cursor, &server, &mut bytes);
@@ -245,7 +246,7 @@ fn nodes_may_come_in_any_order_with_parents_before_children() {
 
 #[test]
 fn of_two_nodes_with_one_path_the_later_one_counts() {
-    // In the order of snapshots, and in one where parents have to be looked for.
+    // One input has the order of snapshots; the others require a lookup of parents.
     for nodes in [
         &[("", 0), ("/a", 7), ("/a/b", 0), ("/a", i64::MIN), ("/a/b", 9), ("/a/c", 0), ("", 0)][..],
         &[("", 0), ("/a", 7), ("/a/b", 9), ("/x", 0), ("/a/c", 0), ("/a", i64::MIN), ("", 0)],

@@ -1,4 +1,4 @@
-//! Every type of transaction, and what Java does with the odd ones.
+//! Every transaction type, and Java's behavior in unusual cases.
 
 use super::*;
 use crate::audit::audit_event::AuditEvent;
@@ -59,7 +59,7 @@ fn create_makes_a_node_and_counts_for_the_parent() {
     };
     assert_eq!(stat, expected);
     let root = server.stat("/");
-    // One creation, and /zookeeper was there without one.
+    // The child version counts one creation; /zookeeper exists without one.
     assert_eq!((root.num_children, root.cversion, root.pzxid), (2, 0, Zxid(1)));
     assert_eq!(server.tree.last_processed_zxid(), Zxid(1));
     check_tree(&server.tree);
@@ -130,7 +130,7 @@ fn a_replayed_create_of_an_existing_node_raises_the_parent_and_sets_the_acl_only
         assert_eq!(*server.tree.acl("/a").unwrap().0, acl_of("x"));
         let root = server.tree.node("/").unwrap().stat_persisted();
         assert_eq!((root.cversion, root.pzxid), (7, Zxid(2)));
-        // An older one lowers nothing.
+        // An older transaction lowers nothing.
         let older = CreateTxn { parent_c_version: 3, ..txn };
         server.apply(op, SESSION, Some(TxnBody::Create(older)));
         let root = server.tree.node("/").unwrap().stat_persisted();
@@ -273,7 +273,7 @@ fn close_session_deletes_what_is_listed_and_then_what_is_left() {
     let txn = TxnBody::CloseSession(CloseSessionTxn { paths2_delete });
     let result = server.apply(OpCode::CloseSession, SESSION, Some(txn));
     assert_eq!((result.err, result.path), (0, None));
-    // As in Java, the list is believed.
+    // As in Java, the list is used without checks.
     for path in ["/d/1", "/d/2", "/3", "/d/other"] {
         assert!(server.tree.node(path).is_none(), "{path}");
     }

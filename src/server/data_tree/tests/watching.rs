@@ -1,4 +1,4 @@
-//! Who is told what, and in which order.
+//! Which watchers are notified, and in which order.
 
 use super::*;
 use crate::proto::SetWatches2;

@@ -1,28 +1,30 @@
-//! Tells a write that was interrupted from a file that was damaged later (no Java twin).
+//! Tells an interrupted write from later damage to a file (no Java twin).
 //!
-//! Java ends the file at whatever has no end mark, whatever follows, and refuses whatever has a wrong checksum, even if it
-//! is the end of a write that a power failure cut off. Here both follow from what a cut-off write looks like: writes go
-//! to the end of the log, into zeros, in units of disk sectors, and nobody was told of them before all of it was on
-//! disk. So what is left of one has nothing whole behind it, and where something is missing there are zeros or the end
-//! of the file. Anything else was on disk once, may have been acknowledged, and is never given up silently.
+//! Java ends a file at the first entry without an end mark, whatever follows it. It refuses an entry with a
+//! wrong checksum even if a power failure cut off the last write. Here both decisions follow from how an
+//! interrupted write looks. A write goes to the end of the log, over zeros, in units of disk sectors, and is
+//! acknowledged only when all of it is on disk. So no complete entry follows an interrupted write, and its
+//! missing parts are zeros or lie after the end of the file. Anything else was once on disk and may have been
+//! acknowledged, so it is never dropped silently.
 
 use super::log_reader::{END_OF_RECORD, PREFIX, checksum, prefix};
 use crate::server::persistence::txn_log::{Behind, Damage};
 
-/// What a disk writes as a whole, in bytes.
+/// The unit in which a disk writes, in bytes.
 const SECTOR: u64 = 512;
 
-/// A part of a sector that is not longer may be zeros in a good entry, in bytes: half a checksum, for example.
+/// An intact entry may contain this many zero bytes in one sector, such as half of a checksum. A longer part of
+/// a sector that is all zeros was never written.
 const TOO_SHORT_TO_TELL: usize = 16;
 
 /// No transaction is shorter than its header, in bytes.
 const SHORTEST_ENTRY: usize = 32;
 
-/// How much of a file is searched behind damaged bytes, in bytes.
+/// How far the file is searched after damaged bytes, in bytes.
 pub(super) const SEARCHED: u64 = 64 * 1024 * 1024;
 
-/// The damaged bytes are `rest[0..]`, at `offset` in the file. `None` when they are what is left of a write that was cut
-/// off.
+/// Judges damaged bytes. `rest` starts with them, at `offset` in the file. `None` if they are the rest of an
+/// interrupted write.
 pub(super) fn judge(
     rest: &[u8],
     offset: u64,
@@ -49,11 +51,12 @@ pub(super) fn judge(
     (!torn).then_some(Behind::NothingUnfinished)
 }
 
-/// The first whole entry behind the first byte.
+/// The offset of the first complete entry after the first byte.
 fn find_entry(rest: &[u8], max_length: usize) -> Option<usize> {
     (1..rest.len().saturating_sub(PREFIX + SHORTEST_ENTRY)).find(|at| {
         let bytes = &rest[*at..];
-        // Cheap to see for nearly all offsets: the checksum's upper half is 0, its lower half never.
+        // A cheap test that excludes nearly all offsets: the upper half of a checksum is always 0, the lower
+        // half never.
         if bytes[..4] != [0; 4] || bytes[4..8] == [0; 4] {
             return false;
         }
@@ -66,7 +69,8 @@ fn find_entry(rest: &[u8], max_length: usize) -> Option<usize> {
     })
 }
 
-/// Where the entry at the start of `bytes` ends by its length, if that can be and is not beyond them.
+/// The end of the entry at the start of `bytes` according to its length, if the length is plausible and the
+/// entry does not extend beyond `bytes`.
 fn entry_end(bytes: &[u8], max_length: usize) -> Option<usize> {
     if bytes.len() < PREFIX {
         return None;
@@ -75,7 +79,8 @@ fn entry_end(bytes: &[u8], max_length: usize) -> Option<usize> {
     Some(PREFIX + len + 1).filter(|end| *end <= bytes.len())
 }
 
-/// Whether the checksum is that of all that is there: then only the length is wrong, and nothing is missing.
+/// Whether the checksum matches all bytes up to the end mark. Then only the length is wrong, and nothing is
+/// missing.
 fn is_whole_but_for_its_length(rest: &[u8]) -> bool {
     let Some(end) = rest.iter().rposition(|byte| *byte != 0).filter(|end| *end > PREFIX) else {
         return false;
@@ -83,7 +88,7 @@ fn is_whole_but_for_its_length(rest: &[u8]) -> bool {
     rest[end] == END_OF_RECORD && prefix(rest).0 == i64::from(checksum(&rest[PREFIX..end]))
 }
 
-/// Whether the entry is good up to some point and zeros from there on: at least its end mark is one.
+/// Whether the entry consists of data followed by zeros up to its end, including the end mark.
 fn ends_in_zeros(rest: &[u8], max_length: usize) -> bool {
     let length_is_zero = rest.len() >= PREFIX && prefix(rest).1 == 0;
     if length_is_zero {
@@ -92,7 +97,7 @@ fn ends_in_zeros(rest: &[u8], max_length: usize) -> bool {
     entry_end(rest, max_length).is_some_and(|end| rest[end - 1..].iter().all(|byte| *byte == 0))
 }
 
-/// Whether a sector that belongs to the entry was never written.
+/// Whether a sector of the entry was never written.
 fn has_zero_sector(rest: &[u8], offset: u64, max_length: usize) -> bool {
     let last_set = rest.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     let end = entry_end(rest, max_length).unwrap_or(0).max(last_set);

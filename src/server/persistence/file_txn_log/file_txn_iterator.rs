@@ -1,8 +1,8 @@
-//! Reads the history across log files (Java: FileTxnLog.FileTxnIterator).
+//! Reads transactions across log files (Java: FileTxnLog.FileTxnIterator).
 //!
-//! The transactions' bytes are decoded when they are asked for: those that are only skipped cost a checksum.
-//! Differs from Java at damaged bytes: see `damage`. Java goes on with the next file wherever an end mark is missing and
-//! so may leave a hole in the history; here the next file must go on where the torn one ends.
+//! A transaction is decoded only when it is asked for, so a skipped one only costs its checksum. At damaged
+//! bytes it differs from Java; see `damage`. Java continues with the next file wherever an end mark is missing,
+//! which can leave a gap in the history. Here the next file must continue where the torn file ends.
 
 use std::fs;
 use std::ops::Range;
@@ -22,36 +22,36 @@ use crate::txn::TxnHeader;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 
-/// What damaged bytes at the end of the last file mean.
+/// How damaged bytes at the end of the last file are interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailCheck {
-    /// Nobody writes: a torn write is reported, anything else an error, and a last file that never got its header is
-    /// deleted. For recovery.
+    /// For recovery, when nobody writes. A torn write is reported and any other damage is an error. A last file
+    /// without a header is deleted.
     Recovery,
-    /// Somebody may be writing there just now: it is the end.
+    /// Another thread may be appending. The damaged bytes are the end of the log.
     Live,
 }
 
-/// A write at the end of the last file that was cut off.
+/// An interrupted write at the end of the last file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.
     pub path: PathBuf,
-    /// Where the good entries end, in bytes.
+    /// The end of the intact entries, in bytes.
     pub offset: u64,
-    /// How many bytes follow there.
+    /// The number of bytes after that.
     pub bytes: u64,
 }
 
-/// Stands at a transaction and moves forward.
+/// An iterator that is positioned at a transaction and moves forward.
 #[derive(Debug)]
 pub struct FileTxnIterator {
-    /// What is still to be read, the next one last.
+    /// The files that are not opened yet, in reverse order.
     files: Vec<NamedFile>,
-    /// The file that is read.
+    /// The current file.
     reader: Option<LogReader>,
     current: Option<Current>,
-    /// The zxid of the last entry that was left behind, or of the last one of all.
+    /// The zxid of the last transaction that the iterator has passed.
     last_good: Option<Zxid>,
     wanted: Zxid,
     check: TailCheck,
@@ -66,7 +66,8 @@ struct Current {
     bytes: Range<usize>,
 }
 
-/// The file that may hold the first transaction from `zxid` on, and all later ones, in order (Java: getLogFiles).
+/// The file that may contain the first transaction from `zxid` on, and all later files, in order
+/// (Java: getLogFiles).
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -79,8 +80,8 @@ pub(crate) fn log_files(directory: &Path, zxid: Zxid) -> Result<Vec<NamedFile>, 
 }
 
 impl FileTxnIterator {
-    /// Stands at the first transaction from `zxid` on; without `fast_forward` at the start of the file that may hold
-    /// it.
+    /// Opens an iterator at the first transaction from `zxid` on. Without `fast_forward`, it starts at the
+    /// beginning of the file that may contain it.
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
@@ -102,7 +103,7 @@ impl FileTxnIterator {
         Ok(iterator)
     }
 
-    /// Stands at the first transaction of one file, and knows of no other, for [`TailCheck::Recovery`].
+    /// Opens an iterator over a single file, for [`TailCheck::Recovery`].
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
@@ -133,7 +134,7 @@ impl FileTxnIterator {
         }
     }
 
-    /// The transaction's header; `None` behind the last one.
+    /// The header of the current transaction; `None` after the last one.
     #[must_use]
     pub fn header(&self) -> Option<&TxnHeader> {
         self.current.as_ref().map(|current| &current.header)
@@ -143,7 +144,8 @@ impl FileTxnIterator {
         self.header().map(|header| header.zxid)
     }
 
-    /// All of the transaction's bytes as they stand in the log: header, record and digest. Empty behind the last one.
+    /// The bytes of the current transaction as stored in the log: header, record and digest. Empty after the
+    /// last one.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match (&self.reader, &self.current) {
@@ -152,44 +154,44 @@ impl FileTxnIterator {
         }
     }
 
-    /// The transaction.
+    /// Decodes the current transaction.
     ///
     /// # Errors
-    /// When the bytes are none, or when there is none.
+    /// When the bytes are not a transaction, or there is no current transaction.
     pub fn entry(&self) -> Result<TxnLogEntry, TxnLogError> {
         deserialize_txn(self.bytes(), &self.format).map_err(|reason| self.undecodable(&reason))
     }
 
-    /// The file that is read, and where the transaction stands in it.
+    /// The current file, and the offset of the current transaction in it.
     #[must_use]
     pub fn place(&self) -> Option<(&Path, u64)> {
         let reader = self.reader.as_ref()?;
         Some((reader.path(), self.current.as_ref()?.offset))
     }
 
-    /// Where the transaction ends in its file, in bytes.
+    /// The offset where the current transaction ends in its file, in bytes.
     pub(super) fn end(&self) -> u64 {
         let current = self.current.as_ref();
         current.map_or(0, |at| at.offset + (PREFIX + at.bytes.len() + 1) as u64)
     }
 
-    /// What stands behind the last transaction, after [`advance`](Self::advance) has said that there are no more.
+    /// The interrupted write after the last transaction, once [`advance`](Self::advance) has returned false.
     #[must_use]
     pub const fn torn_tail(&self) -> Option<&TornTail> {
         self.torn_tail.as_ref()
     }
 
-    /// Size of the files that are still to be opened, in bytes; as in Java without the one that is read.
+    /// The total size of the files that are not opened yet, in bytes. As in Java, it excludes the current file.
     #[must_use]
     pub fn storage_size(&self) -> u64 {
         let sizes = self.files.iter().filter_map(|file| fs::metadata(&file.path).ok());
         sizes.map(|metadata| metadata.len()).sum()
     }
 
-    /// Goes to the next transaction; false when there is none (Java: next).
+    /// Moves to the next transaction; false if there is none (Java: next).
     ///
     /// # Errors
-    /// When a file cannot be read or is damaged.
+    /// When a file is unreadable or damaged.
     pub fn advance(&mut self) -> Result<bool, TxnLogError> {
         if let Some(current) = self.current.take() {
             self.last_good = Some(current.header.zxid);
@@ -240,7 +242,7 @@ impl FileTxnIterator {
         TxnLogError::CorruptEntry { path, offset, damage, behind, last_good }
     }
 
-    /// The file ends at damaged bytes: fails unless they are the rest of a write that was cut off.
+    /// Ends the file at damaged bytes. Fails unless they are the rest of an interrupted write.
     fn end_at_damage(&mut self, offset: u64, damage: Damage) -> Result<(), TxnLogError> {
         let Some(reader) = &self.reader else { return Ok(()) };
         let path = reader.path();
@@ -267,7 +269,8 @@ impl FileTxnIterator {
         self.check_next_file(path, offset, damage)
     }
 
-    /// The next file must go on where a torn one ends, or nothing that is wanted may lie between.
+    /// Checks that the next file continues where a torn file ends, or that no wanted transaction lies in
+    /// between.
     fn check_next_file(
         &self,
         path: PathBuf,
@@ -283,7 +286,7 @@ impl FileTxnIterator {
         Ok(())
     }
 
-    /// Opens the next file that has a header; false when there is none (Java: goToNextLog).
+    /// Opens the next file that has a header; false if there is none (Java: goToNextLog).
     fn open_next(&mut self) -> Result<bool, TxnLogError> {
         self.reader = None;
         while let Some(file) = self.files.pop() {
@@ -314,7 +317,7 @@ impl FileTxnIterator {
     }
 }
 
-/// An entry that is whole but longer than allowed is no damage: it wants another setting.
+/// Reports a complete entry that exceeds the size limit. It is not damaged; the setting must be raised.
 fn check_limit(
     reader: &LogReader,
     offset: u64,
@@ -337,7 +340,7 @@ fn is_all_zeros(reader: &LogReader) -> Result<bool, TxnLogError> {
     Ok(reader.read_from(0, damage::SEARCHED)?.iter().all(|byte| *byte == 0))
 }
 
-/// A file without a header is what is left when a server ended before its first write to it.
+/// Deletes a last file without a header, which a server leaves if it ends before its first write.
 fn delete_empty_tail(path: &Path) -> Result<(), TxnLogError> {
     fs::remove_file(path).map_err(TxnLogError::io("delete the empty tail log file", path))?;
     let name = path.display();

@@ -1,7 +1,7 @@
 //! Reads one log file entry by entry (Java: FileTxnLog.FileTxnIterator.next and Util.readTxnBytes).
 //!
-//! Says what stands in the file; what that means for the history is the iterator's and `damage`'s to say. Entries are
-//! handed out as slices of the buffer.
+//! The reader only reports what the file contains; the iterator and `damage` decide what that means for the
+//! history. Entries are returned as slices of the buffer.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,56 +17,56 @@ use crate::server::persistence::txn_log::{Damage, TxnLogError};
 /// "ZKLG" (Java: FileTxnLog.TXNLOG_MAGIC).
 pub const TXNLOG_MAGIC: i32 = 0x5a4b_4c47;
 
-/// The byte that ends an entry.
+/// The end mark of an entry.
 pub(crate) const END_OF_RECORD: u8 = b'B';
 
-/// Checksum and length, in bytes.
+/// The size of checksum and length, in bytes.
 pub(crate) const PREFIX: usize = 12;
 
-/// What is read from the file at once, in bytes.
+/// The size of a read, in bytes.
 const READ: usize = 256 * 1024;
 
-/// How far zeros after the last entry are looked at, in bytes: no group of appends is longer than that, unless it is made
-/// of single transactions of that size.
+/// How far the zeros after the last entry are searched for data, in bytes. A group of appends is longer only if
+/// it contains single transactions of that size.
 const ZEROS_LOOKED_AT: u64 = 4 * 1024 * 1024;
 
-/// What stands at an offset.
+/// The contents at an offset.
 #[derive(Debug)]
 pub(crate) enum Frame {
-    /// An entry with the right checksum; its bytes by [`LogReader::slice`].
+    /// An entry with a correct checksum. [`LogReader::slice`] returns its bytes.
     Entry { offset: u64, bytes: Range<usize> },
     /// The end of the file, or zeros.
     End { offset: u64, zeros: bool },
-    /// Something else.
+    /// Damaged bytes.
     Bad { offset: u64, damage: Damage },
 }
 
-/// What a file starts with.
+/// The start of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// A log's header.
+    /// The header of a log file.
     Header,
-    /// Fewer bytes than a header has.
+    /// Fewer bytes than a header.
     Cut,
-    /// Another magic number.
+    /// A different magic number.
     Magic(i32),
 }
 
-/// A log file that is read from its start to its end.
+/// A log file that is read from start to end.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     file: File,
     path: PathBuf,
     buffer: Vec<u8>,
-    /// What is read and not yet handed out.
+    /// The part of the buffer that is not returned yet.
     unread: Range<usize>,
-    /// Where `unread` starts in the file.
+    /// The offset of `unread` in the file.
     offset: u64,
     max_length: usize,
 }
 
 impl LogReader {
-    /// Opens the file and takes its header off.
+    /// Opens the file and reads its header.
     pub(crate) fn open(path: &Path, limits: Limits) -> Result<(Self, Start), TxnLogError> {
         let file = File::open(path).map_err(TxnLogError::io("open", path))?;
         let mut reader = Self {
@@ -92,12 +92,12 @@ impl LogReader {
         &self.path
     }
 
-    /// The longest entry that is believed, in bytes.
+    /// The longest accepted entry, in bytes.
     pub(crate) const fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// Bytes of an entry that [`next_frame`](Self::next_frame) has returned last.
+    /// The bytes of the entry that [`next_frame`](Self::next_frame) returned last.
     pub(crate) fn slice(&self, bytes: Range<usize>) -> &[u8] {
         &self.buffer[bytes]
     }
@@ -111,7 +111,7 @@ impl LogReader {
         self.offset += len as u64;
     }
 
-    /// Has at least `wanted` unread bytes in the buffer, or all that the file has: false.
+    /// Fills the buffer with at least `wanted` unread bytes. False if the file has fewer.
     fn fill(&mut self, wanted: usize) -> Result<bool, TxnLogError> {
         while self.unread.len() < wanted {
             if self.unread.end == self.buffer.len()
@@ -121,7 +121,7 @@ impl LogReader {
                 self.unread = 0..self.unread.len();
             }
             if wanted > self.buffer.len() {
-                // A length in the file costs no memory unless the file is that long.
+                // Memory is allocated only if the file is really that long, whatever the length field says.
                 let size = self.file.metadata().map_err(TxnLogError::io("read", &self.path))?.len();
                 if size.saturating_sub(self.offset) < wanted as u64 {
                     return Ok(false);
@@ -138,7 +138,7 @@ impl LogReader {
         Ok(true)
     }
 
-    /// What comes next. After anything but an entry, the same again.
+    /// Reads the next frame. If it is not an entry, the next call returns it again.
     pub(crate) fn next_frame(&mut self) -> Result<Frame, TxnLogError> {
         let offset = self.offset;
         if !self.fill(PREFIX)? {
@@ -176,19 +176,19 @@ impl LogReader {
         Ok(Frame::Entry { offset, bytes })
     }
 
-    /// Whether something stands behind the zeros at which [`next_frame`](Self::next_frame) has ended.
+    /// Whether data follows the zeros at which [`next_frame`](Self::next_frame) ended.
     pub(crate) fn something_behind_zeros(&self) -> Result<bool, TxnLogError> {
         let bytes = self.read_from(self.offset, ZEROS_LOOKED_AT)?;
         Ok(bytes.iter().any(|byte| *byte != 0))
     }
 
-    /// At most `limit` bytes from `offset` on.
+    /// Reads at most `limit` bytes from `offset` on.
     pub(crate) fn read_from(&self, offset: u64, limit: u64) -> Result<Vec<u8>, TxnLogError> {
         let mut bytes = Vec::new();
         let read = (&self.file)
             .seek(SeekFrom::Start(offset))
             .and_then(|_| (&self.file).take(limit).read_to_end(&mut bytes))
-            // Back to where the buffer ends.
+            // Restore the position to the end of the buffer.
             .and_then(|_| {
                 (&self.file).seek(SeekFrom::Start(self.offset + self.unread.len() as u64))
             });
@@ -197,14 +197,14 @@ impl LogReader {
     }
 }
 
-/// Adler-32 of an entry's bytes (Java: makeChecksumAlgorithm).
+/// The Adler-32 checksum of an entry's bytes (Java: makeChecksumAlgorithm).
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut adler = Adler32::new();
     adler.write(bytes);
     adler.finish()
 }
 
-/// Checksum and length at the start of an entry.
+/// The checksum and length at the start of an entry.
 pub(crate) fn prefix(bytes: &[u8]) -> (i64, i32) {
     let mut checksum = [0; 8];
     let mut length = [0; 4];

@@ -1,4 +1,4 @@
-//! Tests of the log as a whole: what is appended is read back, across files and after damage (Java: FileTxnLogTest).
+//! Tests of the whole log: reading appended transactions, across files and after damage (Java: FileTxnLogTest).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,7 +47,7 @@ fn log_in(dir: &TestDir) -> FileTxnLog {
     FileTxnLog::new(dir.path(), CONFIG, Arc::new(()))
 }
 
-/// Writes the zxids to one file and closes it.
+/// Writes transactions with these zxids to one file and closes it.
 fn write(dir: &TestDir, zxids: impl IntoIterator<Item = i64>, len: usize) {
     let mut log = log_in(dir);
     for zxid in zxids {
@@ -280,7 +280,7 @@ fn a_torn_file_may_be_followed_by_one_that_goes_on_there_and_by_no_other() {
             let text = read.unwrap_err().to_string();
             assert!(text.contains("starts with zxid 0x4, not with 0x3"), "{text}");
         }
-        // What is lost does not matter to one who starts behind it.
+        // A reader that starts after the lost transactions does not need them.
         assert!(super::tests::read(&dir, 4, TailCheck::Recovery).is_ok());
         fs::remove_file(dir.path().join(make_log_name(Zxid(next)))).unwrap();
     }

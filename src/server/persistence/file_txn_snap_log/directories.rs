@@ -1,4 +1,4 @@
-//! What must be true of the directories before anything is read (Java: the constructor of FileTxnSnapLog).
+//! Checks of the directories before anything is read (Java: the constructor of FileTxnSnapLog).
 
 use std::fs::{self, File};
 use std::io;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::server::persistence::util::{is_log_file_name, is_snapshot_file_name};
 
-/// A file of this name shows whether a directory can be written to. Java asks the system, which std cannot.
+/// A file that is created to test whether a directory is writable. Java asks the system, which std cannot.
 const PROBE: &str = "tmp-probe";
 
 /// Why the directories cannot be used (Java: FileTxnSnapLog.DatadirException and its two subclasses).
 #[derive(Debug, thiserror::Error)]
 pub enum DatadirError {
-    /// It is not there and may not be made.
+    /// The directory does not exist and must not be created.
     #[error(
         "Missing {kind} directory {}, automatic data directory creation is disabled (zookeeper.datadir.autocreate is \
          false). Please create this directory manually",
@@ -24,57 +24,57 @@ pub enum DatadirError {
         /// The directory.
         path: PathBuf,
     },
-    /// It cannot be made.
+    /// The directory cannot be created.
     #[error("Unable to create {kind} directory {}: {source}", path.display())]
     Uncreatable {
         /// "data" or "snap".
         kind: &'static str,
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It cannot be written to.
+    /// The directory is not writable.
     #[error("Cannot write to {kind} directory {}: {source}", path.display())]
     Unwritable {
         /// "data" or "snap".
         kind: &'static str,
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It cannot be listed.
+    /// The directory cannot be listed.
     #[error("Cannot read {kind} directory {}: {source}", path.display())]
     Unreadable {
         /// "data" or "snap".
         kind: &'static str,
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Snapshots where only the log should be (Java: LogDirContentCheckException).
+    /// The log directory contains snapshots (Java: LogDirContentCheckException).
     #[error(
         "Log directory has snapshot files. Check if dataLogDir and dataDir configuration is correct: found {}",
         file.display()
     )]
     LogDirContent {
-        /// One of them.
+        /// One of the snapshots.
         file: PathBuf,
     },
-    /// Log files where only snapshots should be (Java: SnapDirContentCheckException).
+    /// The snapshot directory contains log files (Java: SnapDirContentCheckException).
     #[error(
         "Snapshot directory has log files. Check if dataLogDir and dataDir configuration is correct: found {}",
         file.display()
     )]
     SnapDirContent {
-        /// One of them.
+        /// One of the log files.
         file: PathBuf,
     },
 }
 
-/// Makes the directories if that is allowed, and checks them.
+/// Creates the directories if that is allowed, and checks them.
 pub(super) fn prepare(
     data_dir: &Path,
     snap_dir: &Path,
@@ -113,7 +113,7 @@ fn probe(directory: &Path) -> io::Result<()> {
     let path = directory.join(PROBE);
     File::create(&path)?;
     match fs::remove_file(&path) {
-        // Another process has looked at the same time.
+        // Another process deleted the file, because it tests the directory at the same time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }

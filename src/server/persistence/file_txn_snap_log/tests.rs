@@ -1,4 +1,4 @@
-//! Tests of whole directories, those of Java servers among them (`tests/compat_data/storage`).
+//! Tests of whole data directories, including those of Java servers (`tests/compat_data/storage`).
 
 mod damaged_files;
 
@@ -34,7 +34,7 @@ fn java_dir(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat_data/storage").join(version)
 }
 
-/// A copy of what a Java server left, as `version-2` of the test's directory.
+/// Copies a Java server's data directory to `version-2` of the test's directory.
 fn copy_of(version: &str) -> TestDir {
     let dir = TestDir::new();
     let copy = dir.path().join(VERSION_DIRECTORY);
@@ -93,7 +93,7 @@ fn hex(data: Option<&[u8]>) -> String {
     data.map_or_else(|| "null".to_owned(), |data| format!("x{}", hex(data)))
 }
 
-/// The restored tree and sessions are what a client of the Java server saw.
+/// Checks that the restored tree and sessions are what a client of the Java server saw.
 fn assert_as_java_saw_it(version: &str, restored: &Restored) {
     let expected = fs::read_to_string(java_dir(version).join("expected.txt")).unwrap();
     let mut lines = expected.lines();
@@ -125,7 +125,7 @@ fn assert_as_java_saw_it(version: &str, restored: &Restored) {
             stat.mtime,
             stat.version,
             stat.aversion,
-            // A client is not told the marks of containers and TTL nodes.
+            // A client does not see the owner markers of containers and TTL nodes.
             if stat.ephemeral_owner < 0 { 0 } else { stat.ephemeral_owner },
             hex(node.data.as_deref())
         );
@@ -212,7 +212,7 @@ fn a_snapshot_that_is_read_and_written_again_has_javas_bytes() {
     }
 }
 
-/// Java keeps them in a hash table.
+/// The sessions in the order of the snapshot, which in Java is that of a hash table.
 fn sessions_in_order(snapshot: &[u8]) -> Vec<(SessionId, i32)> {
     let mut archive = BinaryInputArchive::new(&snapshot[16..], Limits::default());
     let count = archive.read_int().unwrap();

@@ -1,29 +1,31 @@
 //! snappy-java's stream format (no Java twin here; Java: org.xerial.snappy.SnappyOutputStream, SnappyInputStream).
 //!
-//! A header (magic, version 1, compatible version 1), then blocks: a length (int) and as many bytes of raw snappy, each
-//! block 32 KiB when uncompressed. Streams may follow each other in one file, each with its header.
+//! A stream is a header (magic, version 1, compatible version 1) followed by blocks. A block is a length (int)
+//! and that many bytes of raw snappy data, 32 KiB when uncompressed. A file can contain several streams, each
+//! with its own header.
 
 use std::io::{self, Read, Write};
 
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
-/// What every stream starts with.
+/// The first bytes of every stream.
 pub const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 
-/// Version and lowest compatible version, as snappy-java writes them.
+/// The version and the lowest compatible version, as snappy-java writes them.
 const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
 
-/// Uncompressed bytes in a block that is written.
+/// The uncompressed size of a block that this server writes.
 const BLOCK: usize = 32 * 1024;
 
-/// The largest block that is believed, in bytes, compressed or not: nobody makes larger ones than 32 KiB unless told to.
+/// The largest accepted block, in bytes, compressed or not. Writers use 32 KiB unless they are configured
+/// otherwise.
 const LARGEST_BLOCK: usize = 16 * 1024 * 1024;
 
-/// No block becomes larger than this many times its compressed length: three bytes copy 64 at most. What claims more costs
-/// no memory.
+/// The largest possible compression ratio: three bytes copy at most 64. A block that claims more is refused
+/// before memory is allocated.
 const LARGEST_RATIO: usize = 22;
 
-/// Takes the compression off.
+/// Decompresses a stream.
 #[derive(Debug)]
 pub struct SnappyReader<R> {
     input: R,
@@ -33,10 +35,10 @@ pub struct SnappyReader<R> {
 }
 
 impl<R: Read> SnappyReader<R> {
-    /// Reads the header.
+    /// Creates a reader and reads the header.
     ///
     /// # Errors
-    /// When the input does not start with one.
+    /// When the input does not start with a header.
     pub fn new(mut input: R) -> io::Result<Self> {
         let mut magic = [0; MAGIC.len()];
         input.read_exact(&mut magic)?;
@@ -93,7 +95,7 @@ impl<R: Read> Read for SnappyReader<R> {
     }
 }
 
-/// False when the input has ended before the first byte.
+/// Fills `bytes`. False if the input has ended before the first byte.
 fn read_exact_or_end(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     let mut read = 0;
     while read < bytes.len() {
@@ -112,7 +114,7 @@ fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-/// Puts the compression on.
+/// Compresses a stream.
 #[derive(Debug)]
 pub struct SnappyWriter<W> {
     out: W,
@@ -122,7 +124,7 @@ pub struct SnappyWriter<W> {
 }
 
 impl<W: Write> SnappyWriter<W> {
-    /// Writes the header.
+    /// Creates a writer and writes the header.
     ///
     /// # Errors
     /// When `out` fails.
@@ -133,7 +135,7 @@ impl<W: Write> SnappyWriter<W> {
         Ok(Self { out, encoder, block: Vec::with_capacity(BLOCK), compressed: Vec::new() })
     }
 
-    /// Writes all of the bytes; the last block stays here.
+    /// Writes all bytes. The last incomplete block stays in memory until [`finish`](Self::finish).
     ///
     /// # Errors
     /// When `out` fails.

@@ -1,4 +1,4 @@
-//! Tests of the tool, against what Java's prints.
+//! Tests of the tool against the output of Java's tool.
 
 use super::*;
 use crate::server::persistence::test_dir::TestDir;
@@ -19,7 +19,8 @@ fn run(args: &[&str]) -> (ExitCode, String, String) {
     run_with("", args)
 }
 
-/// Java printed in UTC: elsewhere only what follows the dates is compared.
+/// The comparable part of the lines. Java's output has dates in UTC. With another time zone, only the text
+/// after the dates is compared.
 fn comparable(text: &str) -> Vec<&str> {
     let is_utc = java_date::date_string(0) == "Thu Jan 01 00:00:00 UTC 1970";
     text.lines()
@@ -30,7 +31,8 @@ fn comparable(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// A copy of Java's log with 28 transactions, after a change; and where its 27th entry starts.
+/// Writes a changed copy of Java's log with 28 transactions. `change` gets the bytes and the offset of the 27th
+/// entry.
 fn log_with(dir: &TestDir, change: impl FnOnce(&mut Vec<u8>, usize)) -> String {
     let mut bytes = fs::read(compat_data("v3.9.5/log.1")).unwrap();
     let mut at = 16;

@@ -1,11 +1,12 @@
-//! Who watches one path (no Java twin: there a HashSet of watchers, and the modes in the watcher's own map).
+//! The watchers of one path (no Java twin: there a HashSet of watchers, and the modes in the watcher's own
+//! map).
 
 use hashbrown::HashMap;
 
 use super::watch_table::WatcherId;
 use crate::server::watch::watch_stats::WatchStats;
 
-/// Watchers of one path and their modes. Most paths have one watcher, and that needs no memory of its own.
+/// The watchers of one path with their modes. Most paths have one watcher, which is stored inline.
 #[derive(Debug, Default)]
 pub(super) enum PathWatchers {
     #[default]
@@ -28,7 +29,7 @@ impl PathWatchers {
         matches!(self, Self::None)
     }
 
-    /// The watcher's modes.
+    /// The modes of a watcher.
     pub(super) fn stats(&self, watcher: WatcherId) -> WatchStats {
         match self {
             Self::One(one, stats) if *one == watcher => *stats,
@@ -37,7 +38,7 @@ impl PathWatchers {
         }
     }
 
-    /// Sets the watcher's modes; without any it is removed. Returns those that it had.
+    /// Sets the modes of a watcher. Without any mode the watcher is removed. Returns the previous modes.
     pub(super) fn set(&mut self, watcher: WatcherId, stats: WatchStats) -> WatchStats {
         if stats == WatchStats::NONE {
             return self.remove(watcher);
@@ -70,7 +71,7 @@ impl PathWatchers {
         }
     }
 
-    /// Changes the modes of each watcher; who is left without any is removed.
+    /// Changes the modes of each watcher. A watcher without any mode is removed.
     pub(super) fn update_all(
         &mut self,
         mut change: impl FnMut(WatcherId, WatchStats) -> WatchStats,
@@ -93,7 +94,7 @@ impl PathWatchers {
         }
     }
 
-    /// Goes back to the smaller forms when few are left.
+    /// Returns to a smaller form when fewer than two watchers are left.
     fn compact(&mut self) {
         if let Self::Many(watchers) = self
             && watchers.len() < 2

@@ -1,5 +1,5 @@
-//! Tests of `WatchManager` (no Java twin): single rules by name, and all of them against a model that is too simple to
-//! be wrong.
+//! Tests of `WatchManager` (no Java twin): single rules by name, and random operations against a very simple
+//! model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -143,7 +143,7 @@ fn a_removed_watcher_is_not_kept_alive() {
     assert_eq!(Arc::strong_count(&watcher), 1);
 }
 
-/// Modes by path and watcher, and who is known.
+/// The modes by path and watcher, and the known watchers.
 #[derive(Default)]
 struct Model {
     modes: BTreeMap<(String, usize), BTreeSet<u8>>,
@@ -190,7 +190,7 @@ impl Model {
 
 const PATHS: [&str; 9] = ["/", "/a", "/a/b", "/a/b/c", "/a/bc", "/b", "/b/b", "/b/b/b", "/c"];
 
-/// Does the same to both and compares all that can be asked.
+/// Runs random operations on the manager and the model, and compares all results.
 fn agrees_with_the_model(seed: u64) {
     let mut random = Random(seed);
     let (manager, mut model) = (manager(), Model::default());

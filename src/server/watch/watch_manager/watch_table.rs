@@ -1,8 +1,8 @@
-//! The two ways through all watches: by path and by watcher (no Java twin: the maps inside WatchManager.java).
+//! All watches, indexed by path and by watcher (no Java twin: the maps inside WatchManager.java).
 //!
-//! Threads, locks: none; the manager's lock guards it. Paths and watchers have numbers here, so that each path's text is
-//! stored once, a watch costs a few bytes in either direction, and whatever is done takes time in proportion to the
-//! watches that it touches.
+//! Threads, locks: none; the manager's lock protects the table. Paths and watchers have numbers here. Each
+//! path's text is therefore stored once, a watch costs a few bytes per index, and every operation takes time in
+//! proportion to the number of watches that it touches.
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use std::hash::BuildHasher;
@@ -13,24 +13,26 @@ use crate::server::watch::path_parent_iterator::PathParentIterator;
 use crate::server::watch::watch_stats::WatchStats;
 use crate::server::watch::watcher_mode::WatcherMode;
 
-/// The number of a watcher: its place in `watchers`.
+/// The number of a watcher, which is its index in `watchers`.
 pub(super) type WatcherId = u32;
-/// The number of a path: its place in `paths`.
+/// The number of a path, which is its index in `paths`.
 type PathId = u32;
 
 #[derive(Debug)]
 struct PathEntry {
     path: Box<str>,
-    /// None only while the place is free.
+    /// `None` only while the slot is free.
     watchers: PathWatchers,
 }
 
 #[derive(Debug)]
 struct WatcherEntry {
     watcher: WatcherRef,
-    /// May be empty: whose watches have all fired is still counted as a connection, as in Java.
+    /// The watched paths. The set may be empty: as in Java, a watcher whose watches have all fired still counts
+    /// as a connection.
     paths: HashSet<PathId>,
-    /// The last round in which it was found: each is told once, on how many levels it may watch.
+    /// The last round that found this watcher. It makes sure that a watcher is notified once, even if it
+    /// watches several levels.
     found_in: u64,
 }
 
@@ -57,17 +59,17 @@ fn id_of(place: usize) -> u32 {
 }
 
 impl WatchTable {
-    /// Paths that somebody watches.
+    /// The number of watched paths.
     pub(super) fn path_count(&self) -> usize {
         self.path_ids.len()
     }
 
-    /// Watchers that have watches or had some that have fired.
+    /// The number of watchers that have watches, or had some that have fired.
     pub(super) fn watcher_count(&self) -> usize {
         self.watcher_ids.len()
     }
 
-    /// All watches.
+    /// The number of watches.
     pub(super) const fn watch_count(&self) -> usize {
         self.watches
     }
@@ -95,7 +97,7 @@ impl WatchTable {
         id
     }
 
-    /// Forgets the path if nobody watches it any more.
+    /// Removes the path if it has no watchers left.
     fn remove_path_if_unwatched(&mut self, id: PathId) {
         let entry = &mut self.paths[id as usize];
         if !entry.watchers.is_empty() {
@@ -147,7 +149,7 @@ impl WatchTable {
         }
     }
 
-    /// Adds the mode; false when it is there already.
+    /// Adds the mode; false if it already exists.
     pub(super) fn add(&mut self, path: &str, watcher: &WatcherRef, mode: WatcherMode) -> bool {
         let path_id = self.path_id_or_new(path);
         let watcher_id = self.watcher_id_or_new(watcher);
@@ -176,7 +178,7 @@ impl WatchTable {
         }
     }
 
-    /// Removes the mode or all of them; whether there was one.
+    /// Removes the mode, or with `None` all modes. Returns whether there was one.
     pub(super) fn remove(
         &mut self,
         path: &str,
@@ -208,7 +210,7 @@ impl WatchTable {
         true
     }
 
-    /// Removes all watches of the watcher. Hands it out, so that nobody drops it while a lock is held.
+    /// Removes all watches of the watcher. Returns the watcher, so that it is not dropped under a lock.
     pub(super) fn remove_watcher(&mut self, watcher: &WatcherRef) -> Option<WatcherRef> {
         let (watcher_id, entry) = self.take_watcher(watcher)?;
         for path_id in entry.paths {
@@ -220,7 +222,7 @@ impl WatchTable {
         Some(entry.watcher)
     }
 
-    /// Who is to be told of a change of the path, each once; their standard watches are removed.
+    /// The watchers to notify of a change of the path, each once. Their standard watches are removed.
     pub(super) fn fire(&mut self, path: &str) -> Vec<WatcherRef> {
         self.round += 1;
         let mut found = Vec::new();
@@ -272,12 +274,12 @@ impl WatchTable {
         }
     }
 
-    /// Every watcher, also one whose watches have all fired.
+    /// All watchers, including those whose watches have all fired.
     pub(super) fn watchers(&self) -> impl Iterator<Item = &WatcherRef> {
         self.watchers.iter().flatten().map(|entry| &entry.watcher)
     }
 
-    /// Shows so many places of paths from that one on, each path with its watchers; false at the end.
+    /// Shows `count` path slots from slot `from` on, each path with its watchers. False at the end.
     pub(super) fn show_paths(
         &self,
         from: usize,
@@ -294,7 +296,7 @@ impl WatchTable {
         rest.len() > count
     }
 
-    /// Every invariant between the two ways.
+    /// Checks all invariants between the two indexes.
     #[cfg(test)]
     pub(super) fn check(&self) {
         let mut watches = 0;

@@ -8,7 +8,7 @@ use super::*;
 use crate::common::time::now;
 use crate::server::watch::test_watcher::{Random, TestWatcher};
 
-/// Cleans up when that many are dead.
+/// A manager that cleans up when this many watchers are dead.
 fn manager(clean_threshold: usize) -> WatchManagerOptimized {
     let cleaner = WatcherCleanerConfig {
         clean_threshold,
@@ -35,7 +35,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn a_watch_fires_once_and_the_suppressed_are_not_told() {
     let (data, child) = (manager(10), manager(10));
     let [both, one] = [1, 2].map(TestWatcher::new);
-    // In the second manager the numbers are the other way round.
+    // In the second manager the watchers have each other's number.
     data.add_watch("/a", &both.as_ref());
     child.add_watch("/a", &one.as_ref());
     child.add_watch("/a", &both.as_ref());
@@ -111,7 +111,7 @@ fn reports_and_dumps_say_who_watches_what() {
     manager.shutdown();
 }
 
-/// Does the same to a manager and to sets of pairs.
+/// Runs random operations on a manager and on a set of pairs, and compares the results.
 fn agrees_with_the_model(seed: u64) {
     const PATHS: [&str; 5] = ["/", "/a", "/a/b", "/b", "/c"];
     let mut random = Random(seed);

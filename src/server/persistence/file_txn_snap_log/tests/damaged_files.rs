@@ -1,4 +1,5 @@
-//! What Java wrote, cut and changed everywhere: nothing panics, and what was acknowledged is not given up silently.
+//! Java's files with cuts and changes at all positions. Nothing may panic or drop acknowledged transactions
+//! silently.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,7 +9,7 @@ use crate::common::time::{SystemClock, TimeSource};
 use crate::server::persistence::file_txn_log::file_txn_iterator::log_files;
 use crate::server::persistence::snap_stream::decoded;
 
-/// A small generator of numbers that are random enough (xorshift).
+/// A small pseudorandom number generator (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -24,14 +25,14 @@ impl Random {
     }
 }
 
-/// A seed of this moment, printed for the case that the test fails.
+/// A seed from the current time. It is printed, so that a failure can be reproduced.
 fn new_seed() -> u64 {
     let seed = SystemClock::new().wall_ms().unsigned_abs() | 1;
     println!("seed {seed}");
     seed
 }
 
-/// A directory with one log file, whose content is replaced again and again.
+/// A directory with one log file whose contents are replaced repeatedly.
 struct LogFile {
     dir: TestDir,
     file: File,
@@ -44,7 +45,7 @@ impl LogFile {
         Self { dir, file }
     }
 
-    /// What recovery finds in a log of these bytes.
+    /// The zxids that recovery finds in a log with these bytes.
     fn zxids(&self, log: &[u8]) -> Result<Vec<i64>, TxnLogError> {
         self.file.write_all_at(log, 0).unwrap();
         self.file.set_len(log.len() as u64).unwrap();
@@ -61,7 +62,7 @@ impl LogFile {
     }
 }
 
-/// A log of Java, and where each of its entries ends.
+/// A log file of a Java server, and the offset where each entry ends.
 fn javas_log() -> (Vec<u8>, Vec<usize>) {
     let log = fs::read(java_dir("v3.9.5").join("log.1")).unwrap();
     let mut ends = vec![16];
@@ -90,7 +91,7 @@ fn a_log_that_is_cut_anywhere_holds_the_entries_before_the_cut() {
         if cut % 7 == 0 {
             let mut zeros = log[..cut].to_vec();
             zeros.resize(8000, 0);
-            // Checksum and length end in bytes that can be zero themselves: then nothing is missing.
+            // The cut entry's checksum and length may end in zero bytes. Then no byte of it is missing.
             let found = file.zxids(&zeros).unwrap();
             assert!(found == expected, "zeros from {cut} on: {found:?}");
         }
@@ -138,7 +139,7 @@ fn a_mangled_log_is_an_error_or_a_part_of_the_history(seed: u64) {
             file = LogFile::new(); // the last one had no header and was deleted
         }
         if let Ok(zxids) = file.zxids(&mangled) {
-            // Bytes that were moved may repeat entries; nothing else is invented.
+            // Moved bytes may repeat entries, but no other entries may appear.
             assert!(zxids.iter().all(|zxid| (1..=28).contains(zxid)), "{zxids:?}");
         }
     }
@@ -156,7 +157,7 @@ fn a_mangled_log_never_panics_with_known_seeds() {
     }
 }
 
-/// Tree and sessions of a snapshot with these bytes.
+/// Loads the tree and the sessions from the bytes of a snapshot.
 fn load(name: &str, bytes: &[u8]) -> Option<(TestTree, Sessions)> {
     let (mut tree, mut sessions) = (TestTree::default(), Sessions::new());
     let input = decoded(bytes, StreamMode::from_file_name(name)).ok()?;
