@@ -3,8 +3,8 @@
 //! The module tree follows the tree of Java's packages (`org.apache.zookeeper` is the root of the crate). Modules
 //! depend on each other in one direction only: [`jute`] uses no other module; the records ([`data`], [`proto`],
 //! [`txn`]) use jute; storage and the data tree use the records; [`server`] uses those; `server::quorum` uses
-//! `server`; the binary uses all of them. `ARCHITECTURE.md` has the map from Java's classes to files, the threads and
-//! the lock order.
+//! `server`; the binary uses all of them. `ARCHITECTURE.md` describes the threads, the lock order and the paths of
+//! requests; `docs/classes.md` maps Java's classes to files.
 
 pub mod jute;
 

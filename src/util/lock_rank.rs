@@ -13,19 +13,20 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWri
 /// of the same rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// The peer's state and role.
+    /// The peer's state and role. No lock has this rank today; these locks are leaves.
     QuorumPeer,
-    /// The state of a leader or learner.
+    /// A leader's agreement on the epoch; the start and shutdown of a learner.
     Role,
-    /// The start and shutdown of a server: its threads and processors.
+    /// The right to take a snapshot; the right to make a long report.
     Server,
-    /// The right to write transactions. The thread that holds it also applies what it has written.
+    /// The right to write transactions. The thread that holds it also passes on what it has written: it applies or
+    /// acknowledges it. In a read-only server, the right to answer.
     SyncProcessor,
-    /// The transaction log. Apart from the right to write, it is the only lock that is held across disk writes.
+    /// The transaction log. It is held across disk writes, like the right to write.
     TxnLog,
     /// Changes that are prepared but not applied yet.
     OutstandingChanges,
-    /// The proposals of a leader, or those that a follower has received.
+    /// The proposals of a leader, or the syncs that a learner has forwarded.
     Proposals,
     /// The queue in front of the transaction log.
     SyncQueue,
@@ -37,7 +38,7 @@ pub enum Rank {
     DataTree,
     /// The committed transactions that are kept for learners.
     CommittedLog,
-    /// Parts of the data tree: ACLs, ephemerals, quotas, digests.
+    /// The positions of running snapshots in the tree.
     DataTreeParts,
     /// The watches.
     WatchManager,
@@ -53,7 +54,7 @@ pub enum Rank {
     ConnectionQueue,
     /// The output of one connection.
     ConnectionOutput,
-    /// Metrics and statistics.
+    /// The table of metrics by name.
     Metrics,
     /// A lock that is held briefly, while no other code is called.
     Leaf,
