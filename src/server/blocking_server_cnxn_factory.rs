@@ -275,12 +275,17 @@ impl BlockingServerCnxnFactory {
             return Some(Arrival { stream, remote, stranger, last_place: None, since_ms });
         }
         let makes_room = self.strangers.who_makes_room_for(&stranger);
+        let is_last = descriptors.is_one_of_the_last(&stream);
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
+            // A crowd may come from so many addresses that each has few connections.
+            MakesRoom::Crowd(_) if descriptors.is_one_of_the_very_last(&stream) => {
+                !descriptors.is_reserved(&stream) && self.strangers.is_alone(&stranger)
+            }
             MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(&stream),
         };
-        // Several for one of the last places: the crowd has let none of its places go there yet, and comes back for all others.
-        let is_last = descriptors.is_one_of_the_last(&stream);
+        // A newcomer with one of the last places closes several connections of the crowd: their descriptors are not free
+        // yet, and the crowd comes back for all others.
         let wanted = if has_place && !is_last { 1 } else { SHED_AT_ONCE };
         if (0..wanted).take_while(|_| self.shed_one(makes_room)).count() > 0 {
             shed.rate_limit_log(

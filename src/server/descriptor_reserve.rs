@@ -27,7 +27,7 @@ const LOG: &str = "org.apache.zookeeper.server.DescriptorReserve";
 const RESERVE: u64 = 128;
 
 /// So many before the reserve begins, only strangers get one that come from where few come.
-const FOR_FEW: u64 = 64;
+const FOR_FEW: u64 = 96;
 
 /// So many before that, those who have the least right to their connection make room.
 const SHED_AHEAD: u64 = 32;
@@ -120,6 +120,12 @@ impl Descriptors {
     fn start_of_few(self) -> u64 {
         let end = self.end_of_strangers();
         end - FOR_FEW.min(end / 8)
+    }
+
+    /// Whether this one is in the upper half of those numbers, or beyond them.
+    #[must_use]
+    pub fn is_one_of_the_very_last(self, descriptor: &impl AsRawFd) -> bool {
+        number(descriptor.as_raw_fd()) >= self.end_of_strangers().midpoint(self.start_of_few())
     }
 
     /// Whether this one is for strangers that come from where few come, who have so many of theirs: as many numbers before theirs
@@ -249,11 +255,15 @@ mod tests {
         }
         let of_many = of(1_024);
         assert!(
-            of_many.is_one_of_the_last(&Number(832)) && !of_many.is_one_of_the_last(&Number(831))
+            of_many.is_one_of_the_last(&Number(800)) && !of_many.is_one_of_the_last(&Number(799))
         );
-        assert!(of_many.is_for_few(&Number(822), 10) && !of_many.is_for_few(&Number(821), 10));
-        assert!(of_many.is_scarce(&Number(800), 0) && !of_many.is_scarce(&Number(799), 0));
-        assert!(of_many.is_scarce(&Number(790), 10) && !of_many.is_scarce(&Number(789), 10));
+        assert!(
+            of_many.is_one_of_the_very_last(&Number(848))
+                && !of_many.is_one_of_the_very_last(&Number(847))
+        );
+        assert!(of_many.is_for_few(&Number(790), 10) && !of_many.is_for_few(&Number(789), 10));
+        assert!(of_many.is_scarce(&Number(768), 0) && !of_many.is_scarce(&Number(767), 0));
+        assert!(of_many.is_scarce(&Number(758), 10) && !of_many.is_scarce(&Number(757), 10));
         let unlimited = Descriptors { limit: None };
         assert!(!unlimited.is_reserved(&Number(RawFd::MAX)));
         assert!(!unlimited.is_scarce(&Number(RawFd::MAX), 0));

@@ -57,15 +57,10 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// How much waits from that address.
-    #[must_use]
-    pub fn of(&self, ip: IpAddr) -> usize {
-        self.waiting.get(&ip.to_canonical()).map_or(0, VecDeque::len)
-    }
-
-    /// The oldest of the address from which most wait, of several such the one whose turn comes last: it makes room.
-    pub fn pop_of_crowd(&mut self) -> Option<T> {
-        let ip = *self.turns.iter().max_by_key(|ip| self.of(**ip))?;
+    /// Removes the oldest item of the address with the greatest weight, of several such addresses the one whose turn comes
+    /// last.
+    pub fn pop_heaviest(&mut self, weight: impl Fn(IpAddr) -> usize) -> Option<T> {
+        let ip = *self.turns.iter().max_by_key(|ip| weight(**ip))?;
         let item = self.take_oldest(ip);
         if !self.waiting.contains_key(&ip) {
             self.turns.retain(|turn| *turn != ip);
@@ -111,14 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_the_crowd_makes_room() {
+    fn the_oldest_of_the_heaviest_address_makes_room() {
         let mut queue = queue(&[(2, 20), (1, 10), (1, 11), (3, 30)]);
-        assert_eq!((queue.of(ip(1)), queue.of(ip(4))), (2, 0));
-        assert_eq!(queue.pop_of_crowd(), Some(10));
-        // One from each address is left.
-        assert_eq!(queue.pop_of_crowd(), Some(30));
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(order, [20, 11]);
-        assert_eq!((queue.pop_of_crowd(), queue.pop(), queue.len()), (None, None, 0));
+        let weight = |heavy| move |one: IpAddr| usize::from(one == heavy);
+        assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(10));
+        assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(11));
+        assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(30), "all have the same weight");
+        assert_eq!((queue.pop(), queue.pop(), queue.len()), (Some(20), None, 0));
+        assert_eq!(queue.pop_heaviest(weight(ip(1))), None);
     }
 }

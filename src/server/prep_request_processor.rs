@@ -147,16 +147,56 @@ impl PrepRequestProcessor {
                 request.exception = Some(answer);
             }
         }
-        if let Some(hdr) = &request.hdr {
-            let bytes = &mut changes.txn_bytes;
-            bytes.clear();
-            serialize_txn(hdr, request.txn.as_ref(), request.txn_digest.as_ref(), bytes);
-            request.txn_bytes = bytes.as_slice().into();
-            if bytes.capacity() > KEPT_CAPACITY {
-                *bytes = Vec::new();
+        if let Some(zxid) = request.hdr.as_ref().map(|hdr| hdr.zxid) {
+            serialize(request, &mut changes.txn_bytes);
+            if changes.txn_bytes.len() > server.limits().max_length() {
+                shorten(request, changes, zxid);
+                serialize(request, &mut changes.txn_bytes);
+            }
+            request.txn_bytes = changes.txn_bytes.as_slice().into();
+            if changes.txn_bytes.capacity() > KEPT_CAPACITY {
+                changes.txn_bytes = Vec::new();
             }
         }
     }
+}
+
+fn serialize(request: &Request, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    if let Some(hdr) = &request.hdr {
+        serialize_txn(hdr, request.txn.as_ref(), request.txn_digest.as_ref(), bytes);
+    }
+}
+
+/// Makes a transaction short that no server can read, neither from its log nor from its leader. If it were logged, no server
+/// that has it could start again. Java logs it.
+fn shorten(request: &mut Request, changes: &mut OutstandingChanges, zxid: Zxid) {
+    let length = changes.txn_bytes.len();
+    // Without a record, readers would take the digest for it.
+    request.txn_digest = None;
+    if let Some(TxnBody::CloseSession(txn)) = &request.txn {
+        info!(
+            target: LOG,
+            "The end of session {} is logged without the names of its {} ephemeral nodes, which have {length} bytes",
+            request.session_id,
+            txn.paths2_delete.len()
+        );
+        // Each server knows the nodes itself and deletes them, as before 3.6.
+        request.txn = None;
+        return;
+    }
+    warn!(
+        target: LOG,
+        "Refusing {request}: its transaction has {length} bytes, and no server reads more than jute.maxbuffer and \
+         jute.maxbuffer.extrasize together"
+    );
+    changes.take_back(zxid);
+    let answer = KeeperError::MarshallingError;
+    if let Some(hdr) = &mut request.hdr {
+        hdr.r#type = OpCode::Error.code();
+    }
+    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
+    request.exception = Some(answer);
 }
 
 impl RequestProcessor for PrepRequestProcessor {

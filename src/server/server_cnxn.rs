@@ -277,6 +277,12 @@ impl ServerCnxn {
         self.auth_info.ids()
     }
 
+    /// The length of all ids of the connection together, in bytes.
+    #[must_use]
+    pub fn auth_info_bytes(&self) -> usize {
+        self.auth_info.bytes()
+    }
+
     /// Adds an id, unless it is there.
     pub fn add_auth_info(&self, id: Id) {
         self.auth_info.add(id);

@@ -99,7 +99,8 @@ impl Strangers {
         Arc::new(Self { by_address, last_places: AtomicU64::new(0) })
     }
 
-    /// One gets a place that is kept for who comes from where few come. Others get as many fewer for as long as it has that.
+    /// Takes one of the last places, for a connection from an address with few of them. While it is taken, as many other
+    /// places stay free.
     pub fn take_last_place(self: &Arc<Self>) -> LastPlace {
         self.last_places.fetch_add(1, Ordering::Relaxed);
         LastPlace(Arc::clone(self))
@@ -115,6 +116,12 @@ impl Strangers {
     pub fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
         self.by_address.lock().add(ip);
         StrangerSlot { strangers: Arc::clone(self), ip }
+    }
+
+    /// Whether no other connection without a session comes from the newcomer's address.
+    #[must_use]
+    pub fn is_alone(&self, newcomer: &StrangerSlot) -> bool {
+        self.by_address.lock().of(newcomer.ip) == 1
     }
 
     /// Who makes room for that newcomer, who is counted already.
@@ -144,7 +151,7 @@ impl Drop for StrangerSlot {
     }
 }
 
-/// A place that is kept for who comes from where few come.
+/// A place that is kept for addresses with few connections.
 #[must_use]
 pub struct LastPlace(Arc<Strangers>);
 
@@ -168,6 +175,7 @@ mod tests {
         let mut crowd: Vec<_> = (0..20).map(|_| strangers.enter(ip(1))).collect();
         let alone = strangers.enter(ip(2));
         assert_eq!(strangers.who_makes_room_for(&alone), MakesRoom::Crowd(ip(1)));
+        assert!(strangers.is_alone(&alone) && !strangers.is_alone(&crowd[0]));
         assert_eq!(strangers.who_makes_room_for(&crowd[19]), MakesRoom::OldestForOneOfMany);
         let others: Vec<_> = (0..6).map(|_| strangers.enter(ip(3))).collect();
         assert_eq!(strangers.who_makes_room_for(&others[5]), MakesRoom::OldestForOneOfMany);

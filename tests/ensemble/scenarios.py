@@ -426,6 +426,37 @@ def slow_disk(ensemble):
     return f"a write takes {median_ms:.0f} ms"
 
 
+def long_end(ensemble):
+    """A session ends whose ephemerals' names are longer than a transaction may be: all members go on without them, and a
+    member comes back. Java's leader logs what no member can read, and its ensemble ends."""
+    leader = ensemble.wait_leader()
+    if leader.kind.startswith("java"):
+        return f"not with {leader.kind} as leader"
+    root = unique("long")
+    session = leader.connect()
+    make(session, root)
+    for number in range(3):
+        make(session, f"{root}/{number}")
+        make(session, f"{root}/{number}/" + "x" * 900_000, flags=1)
+    close(session)
+    make(leader.connect(), f"{root}/after")
+    for member in ensemble.members:
+        reader = member.connect()
+        for number in range(3):
+            reader.ok("sync", path=root)
+            children = reader.ok("getChildren", path=f"{root}/{number}", watch=False)["children"]
+            if children:
+                raise AssertionError(f"{member} has {len(children)} nodes of the session below {root}/{number}")
+        close(reader)
+    killed_one = ensemble.followers()[0]
+    killed_one.kill()
+    make(leader.connect(), f"{root}/without")
+    killed_one.start()
+    ensemble.wait_serving()
+    compare_trees(ensemble)
+    return f"{killed_one} is back"
+
+
 def short(ensemble):
     """All at once, for ensembles of many kinds: a tree from the leader for those that come later, a
     script on every member, `kill -9` of the leader under load, its return, the script again."""
@@ -462,6 +493,7 @@ def short(ensemble):
         load.wait_answers(20)
     checked(ensemble, load)
     serves(ensemble)
+    long_end(ensemble)
     ways = ways_of(leader)
     return (f"{ensemble.wait_leader()} leads, the old leader is back by {' '.join(ways)}, "
             f"{load.answers()} answers, longest pause {load.longest_pause_s():.1f} s")
@@ -469,5 +501,5 @@ def short(ensemble):
 
 SCENARIOS = {f.__name__: f for f in (
     serves, ephemerals, diff, snap, trunc, other_history, follower_killed, leader_killed,
-    minority_refuses, all_killed, paused_leader, slow_disk, short,
+    minority_refuses, all_killed, paused_leader, slow_disk, long_end, short,
 )}

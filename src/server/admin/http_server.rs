@@ -1,9 +1,8 @@
 //! A small HTTP server for the AdminServer and for metrics (no Java twin: Jetty's place).
 //!
 //! Threads: `<name>-acceptor` accepts connections and queues them. `<name>-starter` starts a thread
-//! `<name>-<address>` for each queued connection. Locks: one for the queue and one for the table of
-//! connections, each held only briefly. The owner calls [`HttpServer::shutdown`], which returns when all
-//! threads have ended.
+//! `<name>-<address>` for each queued connection. Locks: one for the queue and the table of connections, held
+//! only briefly. The owner calls [`HttpServer::shutdown`], which returns when all threads have ended.
 //!
 //! The number of connections is limited, and so are the times for a whole request and for reading the answer.
 //! When all places are taken, a newcomer replaces the connection that has kept the server waiting longest;
@@ -24,14 +23,13 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, info, warn};
 
 use self::connections::{
-    Activity, Connection, Connections, READING, Registered, WORKING, WRITING, join_all,
+    Activity, Arrival, Connection, Connections, READING, Registered, WORKING, WRITING, join_all,
 };
 use super::http_message::{Body, Head, Request, RequestError, Response, Status};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
 use crate::common::time::Clock;
 use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
-use crate::server::fair_queue::FairQueue;
 use crate::server::first_bytes::looks_like;
 use crate::server::rate_logger::RateLogger;
 use crate::server::zookeeper_thread;
@@ -41,8 +39,6 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
 
-/// The longest queue of connections without a thread. Beyond that, connections of the largest crowd are closed.
-const MAX_ARRIVALS: usize = 128;
 /// The stack size of a connection's thread, in bytes. Commands run on that thread.
 const STACK: usize = 1 << 20;
 /// How much of a body that the handler left unread is read before the connection is closed, in bytes.
@@ -96,15 +92,11 @@ struct Running {
     starter: JoinHandle<()>,
 }
 
-/// An accepted connection and its remote address.
-type Arrival = (TcpStream, SocketAddr);
-
 struct Shared {
     name: String,
     timeouts: HttpTimeouts,
     clock: Clock,
     handler: Arc<dyn HttpHandler>,
-    arrivals: RankedMutex<FairQueue<Arrival>>,
     connections: RankedMutex<Connections>,
     /// The number of turns given out so far. The server gives a connection a turn when it starts to wait for a
     /// request.
@@ -169,7 +161,6 @@ impl HttpServer {
             full: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&clock)),
             clock,
             handler,
-            arrivals: RankedMutex::new(Rank::Leaf, "HTTP arrivals", FairQueue::default()),
             connections,
             turns: AtomicU64::new(0),
         });
@@ -269,7 +260,7 @@ fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
         loop {
             let gone = shared.connections.lock().take_gone();
             join_all(gone);
-            let Some((stream, remote)) = shared.arrivals.lock().pop() else { break };
+            let Some((stream, remote)) = shared.connections.lock().arrivals.pop() else { break };
             shared.log_error(shared.open(stream, remote), remote);
         }
     }
@@ -280,14 +271,7 @@ impl Shared {
     /// crowd.
     fn enqueue(&self, arrival: Arrival) -> Option<Arrival> {
         let is_last = Descriptors::now().is_one_of_the_last(&arrival.0);
-        let ip = arrival.1.ip();
-        self.connections.lock().recent.enter(ip, self.clock.elapsed_ms());
-        let mut arrivals = self.arrivals.lock();
-        if is_last && arrivals.of(ip) > 0 {
-            return Some(arrival);
-        }
-        arrivals.push(ip, arrival);
-        if arrivals.len() > MAX_ARRIVALS { arrivals.pop_of_crowd() } else { None }
+        self.connections.lock().enqueue(arrival, is_last, self.clock.elapsed_ms())
     }
 
     fn refuse(&self, stream: &TcpStream) -> io::Result<()> {

@@ -29,6 +29,12 @@ impl AuthInfo {
         Self { ids: RankedMutex::new(Rank::Leaf, "AuthInfo", ids.into_iter().collect()) }
     }
 
+    /// The length of all ids together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ids.lock().iter().map(|id| id.scheme.len() + id.id.len()).sum()
+    }
+
     /// All ids, in the order in which they were added.
     #[must_use]
     pub fn ids(&self) -> Arc<[Id]> {

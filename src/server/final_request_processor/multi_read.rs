@@ -22,6 +22,9 @@ use crate::zoo_defs::{OpCode, perms};
 /// What a result has beside the data or the names: a header and a stat with a length.
 const RESULT_OVERHEAD: usize = 9 + 4 + 68;
 
+/// The length of the header after the last result, in bytes.
+const END_BYTES: usize = 9;
+
 /// How many bytes the result of a read of this node has; what is beyond `limit` is not counted to the end.
 fn result_bytes(op: &Op, node: &NodeView<'_>, limit: usize) -> usize {
     let mut bytes = RESULT_OVERHEAD;
@@ -83,10 +86,10 @@ impl Read<'_> {
         Ok(())
     }
 
-    /// What these results have together, or more than any answer may have.
+    /// What these results and the end have together, or more than any answer may have.
     fn bytes_of_all(&self, ops: &[Op]) -> usize {
         let limit = self.server.memory().limits().response_bytes;
-        let mut bytes = 0;
+        let mut bytes = END_BYTES;
         for op in ops {
             let node = path_of(op).and_then(|path| self.tree.node(path));
             bytes += node.map_or(RESULT_OVERHEAD, |node| result_bytes(op, &node, limit));

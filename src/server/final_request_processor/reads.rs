@@ -9,7 +9,7 @@ use std::sync::Arc;
 use log::{debug, error, warn};
 
 use super::{LOG, PING_XID};
-use crate::data::Id;
+use crate::data::{ACL, Id};
 use crate::jute::binary_input_archive::decode_text;
 use crate::jute::{
     BinaryInputArchive, BinaryOutputArchive, InputError, Limits, OutputArchive, Record,
@@ -309,7 +309,7 @@ impl Read<'_> {
             return Err(KeeperError::MarshallingError.into());
         }
         self.take_room(more)?;
-        body.reserve(more);
+        body.reserve_exact(more);
         Ok(())
     }
 
@@ -438,6 +438,7 @@ impl Read<'_> {
     fn get_acl(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
         let (path, _) = path_and_rest(payload, self.server.limits())?;
         let (acl, stat) = self.tree.acl(&path)?;
+        self.make_room(body, acl.iter().map(acl_bytes).sum())?;
         let acl = self.server.access().visible_acl(&acl, self.auth_info, &path)?;
         GetACLResponse { acl, stat }.serialize(&mut BinaryOutputArchive::new(body));
         Ok(())
@@ -528,6 +529,11 @@ impl Read<'_> {
         WhoAmIResponse { client_info }.serialize(&mut BinaryOutputArchive::new(body));
         Ok(())
     }
+}
+
+/// The length of an ACL entry in an answer, in bytes: permissions, and two strings with their lengths.
+fn acl_bytes(entry: &ACL) -> usize {
+    3 * LENGTH_FIELD + entry.id.scheme.len() + entry.id.id.len()
 }
 
 /// The path that a payload starts with, without a copy, and what follows it.

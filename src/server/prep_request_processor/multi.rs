@@ -25,9 +25,14 @@ impl Prep<'_> {
         let mut pending = Some(pending);
         let mut failed = None;
         let mut txns = Vec::with_capacity(record.ops().len());
+        let mut bytes = 0;
         for op in record.into_ops() {
             let sub_type = op.op_code();
             let result = match failed {
+                // No server could read it. A part of a few bytes can make a long transaction: its ACL may name `auth`.
+                None if bytes > self.server.limits().max_length() => {
+                    Err(PrepError::Answer(KeeperError::MarshallingError))
+                }
                 None => self.multi_part(request, op),
                 Some(_) => Err(PrepError::Answer(KeeperError::RuntimeInconsistency)),
             };
@@ -40,6 +45,7 @@ impl Prep<'_> {
                 }
                 Ok(()) => {
                     let data = request.txn.as_ref().map(|txn| txn.to_bytes());
+                    bytes += data.as_ref().map_or(0, Vec::len);
                     Txn { r#type: sub_type.code(), data }
                 }
                 Err(PrepError::Answer(answer)) => {

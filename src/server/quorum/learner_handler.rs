@@ -17,6 +17,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use log::{debug, info, warn};
 
@@ -332,18 +333,30 @@ impl LearnerHandler {
         self.output.queued_packets()
     }
 
-    /// Queues a PING, twice a tick. A learner that has not acknowledged a proposal within `limit_ms` is disconnected.
-    /// `last_sync` is the number of the latest sync. The caller holds the leader's lock, and flushes later.
+    /// Queues a PING, twice a tick. A learner that has not acknowledged a proposal within `limit_ms`, or that does not
+    /// read what it is sent, is disconnected: its queue would grow without limit. `last_sync` is the number of the latest
+    /// sync. The caller holds the leader's lock, and flushes later.
     pub fn ping(&self, last_proposed: Zxid, last_sync: u64, now_ms: i64, limit_ms: i64) {
         if !self.is_sending.load(Ordering::Acquire) {
             return; // it is not as far yet
         }
-        if self.progress.lock().limit.check(now_ms, limit_ms) {
-            self.queue_ping(last_proposed, last_sync);
-        } else {
+        if !self.progress.lock().limit.check(now_ms, limit_ms) {
             warn!(target: LOG, "Closing connection to peer due to transaction timeout.");
-            self.disconnect();
+            return self.disconnect();
         }
+        let limit = Duration::from_millis(u64::try_from(limit_ms).unwrap_or_default());
+        if self.output.is_behind(limit) {
+            let (packets, bytes, _) = self.output.counts();
+            warn!(
+                target: LOG,
+                "Closing connection to learner {} at /{}: it does not read what it is sent; {packets} packets of {bytes} \
+                 bytes wait for it",
+                self.sid(),
+                self.remote
+            );
+            return self.disconnect();
+        }
+        self.queue_ping(last_proposed, last_sync);
     }
 
     fn queue_ping(&self, last_proposed: Zxid, last_sync: u64) {

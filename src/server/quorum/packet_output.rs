@@ -6,19 +6,22 @@
 //! while the other side keeps up. Bytes leave in the order in which they were queued.
 //!
 //! Locks: `PacketOutput`, held briefly and never while the socket is used. Bounds: The queue for a learner that does
-//! not read grows until the leader disconnects it after syncLimit ticks. What a learner queues is bounded by the
-//! globalOutstandingLimit of its clients.
+//! not read grows until the leader disconnects it after syncLimit ticks: a follower because it does not acknowledge, any
+//! learner because of [`PacketOutput::is_behind`]. What a learner queues is bounded by the globalOutstandingLimit of its
+//! clients.
 
 use std::io::{self, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use socket2::SockRef;
 
 use super::quorum_packet::QuorumPacket;
+use crate::common::time;
 use crate::jute::{BinaryOutputArchive, Record};
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
@@ -31,6 +34,20 @@ const SEND_FLAGS: i32 = 0x40 | 0x4000;
 
 /// A buffer with a larger capacity is not kept, in bytes.
 const KEPT_CAPACITY: usize = 256 * 1024;
+
+/// The sender thread writes pieces of this size, so that it sees whether the socket still takes bytes.
+const PIECE: usize = 64 * 1024;
+
+/// How much may be queued for a peer that is late, in bytes.
+const MAX_BEHIND: usize = 64 << 20;
+
+/// The socket is full, and the sender thread is sending.
+struct Full {
+    /// When the sender thread took its current batch.
+    since: Instant,
+    /// When the socket last took a piece.
+    moved: Instant,
+}
 
 #[derive(Default)]
 struct State {
@@ -47,7 +64,17 @@ struct State {
     left: Vec<u8>,
     /// The sender thread is sending, or is about to.
     handed_over: bool,
+    /// Set while the sender thread is sending.
+    full: Option<Full>,
     closed: bool,
+}
+
+impl State {
+    /// The sender thread starts to send a batch.
+    fn note_full(&mut self) {
+        let now = time::now();
+        self.full = Some(Full { since: now, moved: now });
+    }
 }
 
 /// The output of one connection.
@@ -119,6 +146,17 @@ impl PacketOutput {
         (state.packets, state.queued.len(), state.count.saturating_sub(waiting))
     }
 
+    /// Whether the peer does not keep up: its socket has taken nothing for `limit`, or the sender thread has needed
+    /// longer than `limit` for one batch while more than [`MAX_BEHIND`] is queued.
+    #[must_use]
+    pub fn is_behind(&self, limit: Duration) -> bool {
+        let state = self.state.lock();
+        state.full.as_ref().is_some_and(|full| {
+            full.moved.elapsed() >= limit
+                || full.since.elapsed() >= limit && state.queued.len() > MAX_BEHIND
+        })
+    }
+
     /// Sends what is queued, as far as the socket takes it now. Never blocks. The caller should not hold a lock of a
     /// higher rank.
     pub fn flush(&self) {
@@ -163,6 +201,7 @@ impl PacketOutput {
         state.left = left;
         state.sending = false;
         state.handed_over = true;
+        state.note_full();
         self.wake.notify_one();
     }
 
@@ -183,13 +222,20 @@ impl PacketOutput {
                     bytes = mem::take(&mut state.left);
                 } else if state.queued.is_empty() {
                     state.handed_over = false;
+                    state.full = None;
                     continue;
                 } else {
                     take_queued(&mut state, &mut bytes);
+                    state.note_full();
                 }
             }
-            if let Err(error) = (&self.stream).write_all(&bytes) {
-                return self.fail(&error.to_string());
+            for piece in bytes.chunks(PIECE) {
+                if let Err(error) = (&self.stream).write_all(piece) {
+                    return self.fail(&error.to_string());
+                }
+                if let Some(full) = &mut self.state.lock().full {
+                    full.moved = time::now();
+                }
             }
         }
     }
@@ -282,6 +328,34 @@ mod tests {
         let mut input = BufReader::new(there);
         for n in 0..PACKETS {
             assert_eq!(read_packet(&mut input, Limits::default()).unwrap().zxid, Zxid(n));
+        }
+        output.close();
+    }
+
+    #[test]
+    fn who_does_not_read_is_behind_and_who_reads_again_is_not() {
+        let (here, mut there) = pair();
+        let output = PacketOutput::new(here);
+        output.start("Sender-test").unwrap();
+        let limit = Duration::from_millis(50);
+        output.queue(&packet(1, 10));
+        output.flush();
+        assert!(!output.is_behind(Duration::ZERO), "the socket took it");
+        for n in 0..200 {
+            output.queue_bytes(&packet(n, 100_000).to_bytes());
+            output.flush();
+        }
+        assert!(!output.is_behind(Duration::from_secs(60)));
+        let deadline = time::now() + Duration::from_secs(30);
+        while !output.is_behind(limit) {
+            assert!(time::now() < deadline, "it takes nothing, and nobody notices");
+            std::thread::yield_now();
+        }
+        std::io::copy(&mut std::io::Read::take(&mut there, 20_000_000), &mut std::io::sink())
+            .unwrap();
+        while output.is_behind(Duration::ZERO) {
+            assert!(time::now() < deadline, "it has read nearly all, and is behind still");
+            std::thread::yield_now();
         }
         output.close();
     }

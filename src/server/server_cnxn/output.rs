@@ -26,6 +26,9 @@ const UNSENT_PAUSE: usize = 1 << 20;
 /// A socket that takes less than this in a second stands still, in bytes, when others need the memory.
 const TAKEN_IN_TIME: usize = 64 << 10;
 
+/// A connection that holds much memory must take at least this fraction of it in a second.
+const PART_TAKEN_IN_TIME: usize = 16;
+
 /// Where the bytes go. Never blocks.
 pub trait Transport: Send + Sync {
     /// Sends what the socket takes now and says how much that was.
@@ -104,7 +107,8 @@ impl State {
     /// The socket is full, and has taken so much since it was looked at last.
     fn note_full(&mut self, taken: usize) {
         self.taken += taken;
-        if self.full_since.is_none() || self.taken >= TAKEN_IN_TIME {
+        let enough = TAKEN_IN_TIME.max(self.counted / PART_TAKEN_IN_TIME);
+        if self.full_since.is_none() || self.taken >= enough {
             self.full_since = Some(time::now());
             self.taken = 0;
         }
@@ -288,6 +292,11 @@ impl Output {
                 if from < bytes.len() {
                     // The socket is full.
                     state.note_full(taken);
+                    if from > UNSENT_PAUSE && from >= bytes.len() / 2 {
+                        // Free the memory of the part that is sent.
+                        bytes.drain(..mem::take(&mut from));
+                        bytes.shrink_to_fit();
+                    }
                     state.unsent = bytes;
                     state.unsent_from = from;
                     self.note_unsent(&mut state);
@@ -409,6 +418,41 @@ mod tests {
         assert_eq!(output.continue_sending(), Sent::All);
         assert_eq!(&*wire.sent.lock(), b"abcdefgh");
         assert_eq!(output.unsent(), 0);
+    }
+
+    #[test]
+    fn who_keeps_much_must_take_much() {
+        let mut state = State { counted: 16 << 20, ..State::default() };
+        state.note_full(0);
+        let since = state.full_since.unwrap();
+        state.note_full(TAKEN_IN_TIME);
+        assert_eq!(state.full_since, Some(since), "a sixteenth of it is a megabyte");
+        state.note_full(1 << 20);
+        assert!(state.full_since.unwrap() > since && state.taken == 0);
+        state.counted = 1 << 20;
+        let since = state.full_since.unwrap();
+        state.note_full(TAKEN_IN_TIME);
+        assert!(state.full_since.unwrap() > since);
+    }
+
+    #[test]
+    fn what_is_sent_of_a_long_answer_is_kept_no_longer() {
+        let (output, wire) = output();
+        output.append(|bytes| bytes.resize(8 << 20, 7));
+        for taken in [3 << 20, 5 << 20, 7 << 20] {
+            wire.room.store(taken - wire.sent.lock().len(), Ordering::SeqCst);
+            let sent = if taken == 3 << 20 { output.send() } else { output.continue_sending() };
+            assert_eq!(sent, Sent::Blocked);
+            let kept = output.state.lock().kept();
+            let left = (8 << 20) - taken;
+            assert!(
+                kept >= left && kept <= (2 * left).max(left + UNSENT_PAUSE),
+                "{kept} for {left}"
+            );
+        }
+        wire.room.store(1 << 20, Ordering::SeqCst);
+        assert_eq!(output.continue_sending(), Sent::All);
+        assert_eq!(*wire.sent.lock(), vec![7; 8 << 20]);
     }
 
     #[test]

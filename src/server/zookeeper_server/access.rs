@@ -39,6 +39,10 @@ const ANYONE: &str = "anyone";
 /// In ACLs that clients set: whoever sets it.
 const AUTH: &str = "auth";
 
+/// The maximum size of an ACL in which `auth` is replaced by the client's ids, in bytes. By default no client accepts a
+/// longer ACL.
+const MAX_FIXED_BYTES: usize = 1 << 20;
+
 /// What the settings say about ACLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessConfig {
@@ -139,7 +143,7 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`KeeperError::InvalidAcl`] when it is empty or an entry is of no known scheme, has an id that its scheme does not
-    /// take, or is `auth` while the client has not authenticated.
+    /// take, or is `auth` while the client has not authenticated, or while that would make a giant of it.
     pub fn fixup_acl(
         &self,
         auth_info: &[Id],
@@ -150,6 +154,15 @@ impl AccessControl {
         remove_duplicates(&mut acls);
         if acls.iter().all(|acl| acl.id.scheme != AUTH) {
             return Ok(acls);
+        }
+        let own_bytes: usize = self
+            .authenticated_ids(auth_info)
+            .map(|id| size_of::<ACL>() + id.scheme.len() + id.id.len())
+            .sum();
+        let times = acls.iter().filter(|acl| acl.id.scheme == AUTH).count();
+        if own_bytes.saturating_mul(times) > MAX_FIXED_BYTES {
+            warn!(target: PREP_LOG, "An ACL names auth {times} times, for ids of {own_bytes} bytes: it is refused");
+            return Err(KeeperError::InvalidAcl);
         }
         let mut fixed = Vec::with_capacity(acls.len());
         for acl in acls {
@@ -430,6 +443,15 @@ mod tests {
             access().fixup_acl(&client, Some(set)),
             Ok(vec![anyone, acl(perms::ALL, "digest", BOB), acl(perms::ALL, "digest", "eve:h")])
         );
+    }
+
+    #[test]
+    fn an_acl_that_would_become_a_giant_is_refused() {
+        let client = [id("digest", &format!("bob:{}", "h".repeat(60_000)))];
+        let set = |times| (1..=times).map(|perms| acl(perms, "auth", "")).collect();
+        assert_eq!(access().fixup_acl(&client, Some(set(17))).unwrap().len(), 17);
+        let giant = access().fixup_acl(&client, Some(set(18)));
+        assert_eq!(giant, Err(KeeperError::InvalidAcl));
     }
 
     #[test]

@@ -163,6 +163,23 @@ impl OutstandingChanges {
         }
     }
 
+    /// Takes back all changes of the last transaction. It searches all outstanding changes, so it is only for rare cases.
+    pub fn take_back(&mut self, zxid: Zxid) {
+        let mut taken_back = Vec::new();
+        while self.changes.back().is_some_and(|record| record.zxid == zxid)
+            && let Some(record) = self.changes.pop_back()
+        {
+            self.for_path.remove(&record.path);
+            taken_back.push(record);
+        }
+        for record in taken_back {
+            let before = self.changes.iter().rfind(|before| before.path == record.path);
+            if let Some(before) = before {
+                self.for_path.insert(Arc::clone(&before.path), Arc::clone(before));
+            }
+        }
+    }
+
     /// Corrects a session's ephemerals, as the tree has them, by what is outstanding (Java: within pRequest2Txn,
     /// closeSession).
     pub fn correct_ephemerals(&self, session_id: SessionId, ephemerals: &mut Vec<String>) {
@@ -233,6 +250,20 @@ mod tests {
         assert_eq!(zxid_of(&changes, "/b"), None);
         assert_eq!(zxid_of(&changes, "/applied"), None, "it was applied meanwhile");
         assert_eq!(changes.len(), 1);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_what_was_before_it() {
+        let mut changes = OutstandingChanges::default();
+        for (zxid, path) in [(1, "/a"), (1, "/b"), (2, "/a"), (3, "/a"), (3, "/c"), (3, "/a")] {
+            changes.add(record(zxid, path, true));
+        }
+        changes.take_back(Zxid(3));
+        assert_eq!(changes.len(), 3);
+        let found = ["/a", "/b", "/c"].map(|path| zxid_of(&changes, path));
+        assert_eq!(found, [Some(2), Some(1), None]);
+        changes.take_back(Zxid(7));
+        assert_eq!(changes.len(), 3);
     }
 
     #[test]

@@ -16,6 +16,10 @@ use crate::server::auth::authentication_provider::{AuthConnection, AuthOutcome};
 use crate::server::auth::server_authentication_provider::{AuthServer, EnsembleAuth, ServerObjs};
 use crate::server::server_cnxn::{DisconnectReason, InputState, ServerCnxn};
 
+/// The maximum length of all ids of one connection together, in bytes. A learner sends them to the leader with each
+/// request, and they replace `auth` in an ACL.
+const MAX_ID_BYTES: usize = 64 << 10;
+
 impl ZooKeeperServer {
     /// An auth packet. Returns what to do with the connection when it is not to be read on.
     pub(in crate::server) fn process_auth(
@@ -40,6 +44,14 @@ impl ZooKeeperServer {
                 return Some(InputState::Close(DisconnectReason::IoException));
             }
         };
+        let more = packet.scheme.len() + packet.auth.as_ref().map_or(0, Vec::len);
+        if cnxn.auth_info_bytes() + more > MAX_ID_BYTES {
+            warn!(
+                target: LOG,
+                "Authentication refused of /{remote}: the ids of a connection may have {MAX_ID_BYTES} bytes together"
+            );
+            return Some(self.refuse_auth(cnxn, xid));
+        }
         let objs = ServerObjs { server: self, cnxn: &**cnxn };
         match self.parts.access.authenticate(&packet, objs) {
             AuthOutcome::Accepted => {

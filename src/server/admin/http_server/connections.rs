@@ -2,27 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::iter;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use crate::server::fair_queue::FairQueue;
 use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_thread;
 
-/// The largest number of served connections. A newcomer beyond it replaces a connection that does not wait for
-/// the server's answer. If there is none, the newcomer is answered 503.
-const MAX_CONNECTIONS: usize = 64;
-/// How many connections may additionally be closed but still have a running thread.
-const MAX_ENDING: usize = 64;
-/// The largest number of served connections that use one of the last file descriptors, which other ports need,
-/// too.
-const MAX_LAST: usize = 4;
-/// How many connections with one of the last descriptors may additionally be closed but still have a running
-/// thread.
-const MAX_LAST_ENDING: usize = 16;
-/// Additional places for newcomers from addresses with few connections.
-const FOR_FEW: usize = 16;
+/// The limits for all connections. A newcomer beyond them replaces a connection that does not wait for the server's
+/// answer. If there is none, the newcomer is answered 503.
+const OF_ALL: Limits = Limits { arrivals: 128, serving: 64, ending: 64, for_few: 16 };
+/// The limits for connections that use one of the last file descriptors. Other ports need these, too.
+const OF_LAST: Limits = Limits { arrivals: 8, serving: 4, ending: 8, for_few: 4 };
 /// A connection from an address with fewer connections than the newcomer's is safe for this time, in ms: its
 /// client may be about to send a request.
 const GRACE_MS: i64 = 1_000;
@@ -32,7 +26,9 @@ const GRACE_MS: i64 = 1_000;
 pub(super) struct Connections {
     next: u64,
     /// The addresses of recent connections, including those that did not get a place.
-    pub(super) recent: RecentArrivals,
+    recent: RecentArrivals,
+    /// The connections that have no thread yet.
+    pub(super) arrivals: FairQueue<Arrival>,
     pub(super) stopped: bool,
     pub(super) open: HashMap<u64, Connection>,
     pub(super) ended: Vec<JoinHandle<()>>,
@@ -66,12 +62,21 @@ pub(super) const WRITING: u8 = 1;
 /// The server must answer.
 pub(super) const WORKING: u8 = 2;
 
-/// The largest numbers of served connections and of those whose threads are about to end.
+/// The largest numbers of connections.
 #[derive(Clone, Copy)]
 struct Limits {
+    /// Connections without a thread.
+    arrivals: usize,
+    /// Connections that are served.
     serving: usize,
+    /// Connections that are closed, but whose thread still runs.
     ending: usize,
+    /// Additional places for newcomers from addresses with few connections.
+    for_few: usize,
 }
+
+/// A new connection, and its address.
+pub(super) type Arrival = (TcpStream, SocketAddr);
 
 /// The result of entering a newcomer into the table.
 pub(super) struct Registered {
@@ -81,20 +86,33 @@ pub(super) struct Registered {
 }
 
 impl Connections {
+    /// Queues a new connection until it gets a thread. Returns the connection that must be refused if too many wait: the
+    /// oldest from the address with the most recent arrivals.
+    pub(super) fn enqueue(
+        &mut self,
+        arrival: Arrival,
+        is_last: bool,
+        now_ms: i64,
+    ) -> Option<Arrival> {
+        let ip = arrival.1.ip();
+        self.recent.enter(ip, now_ms);
+        self.arrivals.push(ip, arrival);
+        let limits = if is_last { OF_LAST } else { OF_ALL };
+        if self.arrivals.len() <= limits.arrivals {
+            return None;
+        }
+        let crowds = self.recent.beside(iter::empty());
+        self.arrivals.pop_heaviest(|ip| crowds.of(ip))
+    }
+
     /// Enters a newcomer; `None` if there is no place for it.
     pub(super) fn register(&mut self, newcomer: Connection) -> Option<Registered> {
         let mut were_full = None;
-        if newcomer.is_last {
-            let limits = Limits { serving: MAX_LAST, ending: MAX_LAST_ENDING };
-            if self.make_room(&newcomer, limits, |one| one.is_last)? {
-                were_full = Some(MAX_LAST);
-            }
+        if newcomer.is_last && self.make_room(&newcomer, OF_LAST, |one| one.is_last)? {
+            were_full = Some(OF_LAST.serving);
         }
-        if were_full.is_none() {
-            let limits = Limits { serving: MAX_CONNECTIONS, ending: MAX_ENDING };
-            if self.make_room(&newcomer, limits, |_| true)? {
-                were_full = Some(MAX_CONNECTIONS);
-            }
+        if were_full.is_none() && self.make_room(&newcomer, OF_ALL, |_| true)? {
+            were_full = Some(OF_ALL.serving);
         }
         self.next += 1;
         let id = self.next;
@@ -117,7 +135,7 @@ impl Connections {
             return Some(false);
         }
         let crowds = self.recent.beside(serving().map(|connection| connection.ip));
-        let beyond = if crowds.is_light(newcomer.ip) { FOR_FEW } else { 0 };
+        let beyond = if crowds.is_light(newcomer.ip) { limits.for_few } else { 0 };
         if meant().count() >= limits.serving + limits.ending + beyond {
             return None;
         }
@@ -200,11 +218,11 @@ mod tests {
         let mut table = Connections::default();
         assert_eq!(register(&mut table, READING, false, [1; 10]), 10);
         // New connections get a place until this many threads are about to end.
-        assert_eq!(register(&mut table, READING, true, [1; 30]), MAX_LAST + MAX_LAST_ENDING);
-        assert_eq!(register(&mut table, READING, true, 2..30), FOR_FEW, "each alone");
+        assert_eq!(register(&mut table, READING, true, [1; 30]), OF_LAST.serving + OF_LAST.ending);
+        assert_eq!(register(&mut table, READING, true, 2..30), OF_LAST.for_few, "each alone");
         assert_eq!(
             table.open.values().filter(|one| one.is_last && !one.is_ending).count(),
-            MAX_LAST
+            OF_LAST.serving
         );
         assert_eq!(register(&mut table, READING, false, [1; 10]), 10, "others do not count");
     }
@@ -212,9 +230,10 @@ mod tests {
     #[test]
     fn while_all_others_are_answered_only_some_more_are_let_in() {
         let mut table = Connections::default();
-        assert_eq!(register(&mut table, WORKING, true, 1..100), MAX_LAST + FOR_FEW);
+        let last = OF_LAST.serving + OF_LAST.for_few;
+        assert_eq!(register(&mut table, WORKING, true, 1..100), last);
         assert_eq!(register(&mut table, WORKING, true, [1]), 0);
-        let others = MAX_CONNECTIONS + FOR_FEW - (MAX_LAST + FOR_FEW);
+        let others = OF_ALL.serving + OF_ALL.for_few - last;
         assert_eq!(register(&mut table, WORKING, false, 100..200), others);
         assert_eq!(register(&mut table, WORKING, false, [1]), 0);
     }
@@ -226,7 +245,7 @@ mod tests {
         (1..=40).for_each(|last| (0..20).for_each(|_| table.recent.enter(ip(last), 0)));
         assert_eq!(register(&mut table, READING, true, 1..=4), 4);
         assert_eq!(register(&mut table, READING, true, [50]), 1);
-        assert_eq!(register(&mut table, READING, true, 1..=10), 10);
+        assert_eq!(register(&mut table, READING, true, 1..=7), 7);
         let alone = table.open.values().find(|one| one.ip == ip(50)).unwrap();
         assert!(!alone.is_ending);
     }

@@ -20,8 +20,18 @@ const TOO_SHORT_TO_TELL: usize = 16;
 /// No transaction is shorter than its header, in bytes.
 const SHORTEST_ENTRY: usize = 32;
 
-/// How far the file is searched after damaged bytes, in bytes.
+/// The file is searched in windows of this size, in bytes.
 pub(super) const SEARCHED: u64 = 64 * 1024 * 1024;
+
+/// The size of a window if entries may be up to `max_length` bytes long.
+pub(super) fn searched(max_length: usize) -> u64 {
+    SEARCHED.max(2 * longest_entry(max_length))
+}
+
+/// The size in the file of the longest entry, in bytes.
+pub(super) const fn longest_entry(max_length: usize) -> u64 {
+    (PREFIX + max_length + 1) as u64
+}
 
 /// Judges damaged bytes. `rest` starts with them, at `offset` in the file. `None` if they are the rest of an
 /// interrupted write.
@@ -52,7 +62,7 @@ pub(super) fn judge(
 }
 
 /// The offset of the first complete entry after the first byte.
-fn find_entry(rest: &[u8], max_length: usize) -> Option<usize> {
+pub(super) fn find_entry(rest: &[u8], max_length: usize) -> Option<usize> {
     (1..rest.len().saturating_sub(PREFIX + SHORTEST_ENTRY)).find(|at| {
         let bytes = &rest[*at..];
         // A cheap test that excludes nearly all offsets: the upper half of a checksum is always 0, the lower

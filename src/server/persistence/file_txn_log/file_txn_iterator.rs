@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use log::{debug, error, warn};
 
 use super::damage;
-use super::log_reader::{Frame, LogReader, PREFIX, Start, checksum, prefix};
+use super::log_reader::{Frame, LogReader, PREFIX, Start, prefix};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, Record};
 use crate::server::persistence::txn_log::{Behind, Damage, TxnLogError};
@@ -250,9 +250,13 @@ impl FileTxnIterator {
             debug!(target: LOG, "{}: the log ends at offset {offset}", path.display());
             return Ok(());
         }
-        let rest = reader.read_from(offset, damage::SEARCHED)?;
+        let rest = reader.read_from(offset, damage::searched(reader.max_length()))?;
         check_limit(reader, offset, &damage, &rest)?;
-        if let Some(behind) = damage::judge(&rest, offset, &damage, reader.max_length()) {
+        let behind = match damage::judge(&rest, offset, &damage, reader.max_length()) {
+            None => find_far_entry(reader, offset, rest.len())?,
+            found => found,
+        };
+        if let Some(behind) = behind {
             return Err(self.corrupt(path.to_owned(), offset, damage, behind));
         }
         error!(target: LOG, "Last transaction was partial.");
@@ -317,6 +321,28 @@ impl FileTxnIterator {
     }
 }
 
+/// Searches the rest of the file for a complete entry. [`damage::judge`] has seen the first `seen` bytes from `offset` on.
+/// Entries that were acknowledged must not be cut off because the damage before them is long.
+fn find_far_entry(
+    reader: &LogReader,
+    offset: u64,
+    seen: usize,
+) -> Result<Option<Behind>, TxnLogError> {
+    let max_length = reader.max_length();
+    let mut seen = seen as u64;
+    let mut from = offset;
+    while seen == damage::searched(max_length) {
+        // An entry may start in one window and end in the next.
+        from += seen - damage::longest_entry(max_length);
+        let rest = reader.read_from(from, damage::searched(max_length))?;
+        if let Some(at) = damage::find_entry(&rest, max_length) {
+            return Ok(Some(Behind::ValidEntry { offset: from + at as u64 }));
+        }
+        seen = rest.len() as u64;
+    }
+    Ok(None)
+}
+
 /// Reports a complete entry that exceeds the size limit. It is not damaged; the setting must be raised.
 fn check_limit(
     reader: &LogReader,
@@ -326,10 +352,10 @@ fn check_limit(
 ) -> Result<(), TxnLogError> {
     let Damage::Length { length, limit } = *damage else { return Ok(()) };
     let Ok(length) = usize::try_from(length) else { return Ok(()) };
-    let Some(bytes) = PREFIX.checked_add(length).and_then(|end| rest.get(PREFIX..end)) else {
+    if length <= limit || rest.len() < PREFIX {
         return Ok(());
-    };
-    if length > limit && prefix(rest).0 == i64::from(checksum(bytes)) {
+    }
+    if reader.checksum_of(offset + PREFIX as u64, length)?.map(i64::from) == Some(prefix(rest).0) {
         let path = reader.path().to_owned();
         return Err(TxnLogError::EntryTooLong { path, offset, length, limit });
     }

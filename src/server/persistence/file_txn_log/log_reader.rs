@@ -182,6 +182,21 @@ impl LogReader {
         Ok(bytes.iter().any(|byte| *byte != 0))
     }
 
+    /// The checksum of `len` bytes from `offset` on. `None` if the file ends before.
+    pub(crate) fn checksum_of(&self, offset: u64, len: usize) -> Result<Option<u32>, TxnLogError> {
+        let (mut adler, mut from, mut left) = (Adler32::new(), offset, len);
+        while left > 0 {
+            let piece = self.read_from(from, READ.min(left) as u64)?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            adler.write(&piece);
+            from += piece.len() as u64;
+            left -= piece.len();
+        }
+        Ok(Some(adler.finish()))
+    }
+
     /// Reads at most `limit` bytes from `offset` on.
     pub(crate) fn read_from(&self, offset: u64, limit: u64) -> Result<Vec<u8>, TxnLogError> {
         let mut bytes = Vec::new();

@@ -324,6 +324,37 @@ fn an_entry_above_jute_maxbuffer_asks_for_the_setting() {
     assert!(error.to_string().contains("raise jute.maxbuffer"), "{error}");
 }
 
+/// What a server before this one may have logged: longer than what is looked at in one piece, with a sector of zeros.
+#[test]
+fn a_giant_entry_is_no_torn_write_however_far_what_follows_is() {
+    let dir = TestDir::new();
+    let mut log = log_in(&dir);
+    append(&mut log, 1, 10);
+    let giant = usize::try_from(damage::SEARCHED).unwrap() + 1_000_000;
+    let mut entry = set_data(2, giant);
+    if let Some(TxnBody::SetData(txn)) = &mut entry.txn {
+        txn.data.as_mut().unwrap()[4096..8192].fill(0);
+    }
+    let mut bytes = Vec::new();
+    serialize_txn(&entry.header, entry.txn.as_ref(), None, &mut bytes);
+    log.append(&entry.header, &bytes).unwrap();
+    append(&mut log, 3, 10);
+    log.close().unwrap();
+    let error = recover(&dir).unwrap_err();
+    assert!(matches!(error, TxnLogError::EntryTooLong { .. }), "{error}");
+    // Its length is damaged, too.
+    let at = fs::read(dir.path().join("log.1"))
+        .unwrap()
+        .windows(4)
+        .position(|length| length == i32::try_from(bytes.len()).unwrap().to_be_bytes());
+    change(&dir, "log.1", |bytes| bytes[at.unwrap()] ^= 0x40);
+    let error = recover(&dir).unwrap_err();
+    assert!(
+        matches!(error, TxnLogError::CorruptEntry { behind: Behind::ValidEntry { .. }, .. }),
+        "{error}"
+    );
+}
+
 #[test]
 fn truncating_keeps_what_is_not_above_the_zxid() {
     for (zxid, left, names) in [
