@@ -26,6 +26,8 @@ fn named_files(text: &str) -> Vec<String> {
 
 /// The files of this project that a text links to, as they are written.
 fn linked_files(text: &str) -> Vec<String> {
+    // Inline code may have brackets of its own.
+    let text: String = text.split('`').step_by(2).collect();
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let files = targets.filter(|target| !target.starts_with('#') && !target.contains("://"));
     files.filter_map(|target| target.split('#').next()).map(str::to_owned).collect()
@@ -133,7 +135,7 @@ fn the_order_of_locks_is_written_down() {
 fn files_and_ranks_are_found_in_texts() {
     let text = "`src/a.rs` and `src/b*.rs`, `a.rs`; `src/c/d.rs`";
     assert_eq!(named_files(text), ["src/a.rs", "src/c/d.rs"]);
-    let text = "[a](a.md), [b](#b) and [c](https://c.example/), [d](../d.md#e)";
+    let text = "[a](a.md), [b](#b) and [c](https://c.example/), [`d`](../d.md#e), `x[i](y)`";
     assert_eq!(linked_files(text), ["a.md", "../d.md"]);
     assert_eq!(
         documented_ranks("| rank | x |\n|---|---|\n| `A` | b |\n| `C` | d |\n\n"),

@@ -147,7 +147,7 @@ impl PacketOutput {
     }
 
     /// Whether the peer does not keep up: its socket has taken nothing for `limit`, or the sender thread has needed
-    /// longer than `limit` for one batch while more than [`MAX_BEHIND`] is queued.
+    /// longer than `limit` for one batch while more than 64 MiB is queued.
     #[must_use]
     pub fn is_behind(&self, limit: Duration) -> bool {
         let state = self.state.lock();
