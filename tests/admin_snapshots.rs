@@ -1,7 +1,8 @@
-//! Snapshots that are asked for through the admin server, and servers that are taken back to one of them, alone and in an
-//! ensemble (Java: the commands `snapshot` and `restore` of server/admin/Commands.java).
+//! Takes snapshots through the admin server and restores servers from them, standalone and in an ensemble (Java: the
+//! commands `snapshot` and `restore` of server/admin/Commands.java).
 //!
-//! Java's running server takes a snapshot in; ours says that it has to be put into the directories of a stopped one.
+//! Java restores a snapshot into a running server. Ours answers that the snapshot must be put into the directories of
+//! a stopped server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -25,22 +26,22 @@ use zookeeper_server::zoo_defs::perms;
 
 const JAVA: Program = Program::Java("3.9.5");
 
-/// Of `root:pass`.
+/// The digest of `root:pass`.
 const ROOT: &str = "root:9RIYjZZwJPEVFWoUcfcdkAlZkCo=";
 
 const GOOD: &str = "digest root:pass";
 
-/// How many nodes are made at a time.
+/// How many nodes [`populate`] creates at a time.
 const COUNT: usize = 10;
 
-/// What an HTTP server has answered.
+/// The answer of an HTTP server.
 struct Answer {
     status: u16,
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
-/// Asks the admin server; a body makes it a POST.
+/// Asks the admin server. A request with a body is a POST.
 fn ask(server: &Server, path: &str, authorization: Option<&str>, body: Option<&[u8]>) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", server.admin_port())).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -55,7 +56,7 @@ fn ask(server: &Server, path: &str, authorization: Option<&str>, body: Option<&[
         head += &format!("Content-Length: {}\r\n", body.len());
     }
     stream.write_all((head + "\r\n").as_bytes()).unwrap();
-    // Whoever is refused at once may not read all of it.
+    // A server that refuses the request at once may not read the whole body.
     let _refused = stream.write_all(body.unwrap_or_default());
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("an answer");
@@ -89,7 +90,7 @@ fn without_chunks(mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Makes that many nodes below a path, which is made if it is not there.
+/// Creates `COUNT` nodes below a path. Creates the path if it does not exist.
 fn populate(client: &Client, path: &str) {
     let _there_already = create(client, path, CreateMode::Persistent);
     for _ in 0..COUNT {
@@ -97,7 +98,7 @@ fn populate(client: &Client, path: &str) {
     }
 }
 
-/// A snapshot: up to which transaction, in the form of a file's name, and its bytes.
+/// Takes a snapshot. Returns the zxid in the form of a file name, and the bytes.
 fn snapshot(server: &Server) -> (String, Vec<u8>) {
     let answer = ask(server, "snapshot?streaming=true", Some(GOOD), None);
     assert_eq!(answer.status, 200);
@@ -109,7 +110,7 @@ fn snapshot(server: &Server) -> (String, Vec<u8>) {
     (zxid, answer.body)
 }
 
-/// Replaces all data of a stopped server by a snapshot.
+/// Replaces all data of a stopped server with a snapshot.
 fn put_in(server: &Server, zxid: &str, bytes: &[u8]) {
     fs::remove_dir_all(server.version_dir()).unwrap();
     fs::create_dir(server.version_dir()).unwrap();
@@ -125,7 +126,8 @@ fn with_admin(builder: ServerBuilder) -> ServerBuilder {
     builder.admin_server().config("admin.rateLimiterIntervalInMS=0")
 }
 
-/// The session that a client gets who asks for that client's, and has seen nothing.
+/// Asks for the client's session without having seen any transaction. Returns the id of the session that the server
+/// gives.
 fn taken_up(server: &Server, client: &Client) -> SessionId {
     let request = ConnectRequest {
         time_out: 30_000,
@@ -137,7 +139,7 @@ fn taken_up(server: &Server, client: &Client) -> SessionId {
     decode::<ConnectResponse>(&answer).0.session_id
 }
 
-/// Only `root` may do everything with the root.
+/// Gives `root` all permissions on the root node, and everybody else only some.
 fn close_the_root(client: &Client) {
     let acl = |perms, scheme: &str, id: &str| ACL {
         perms,
@@ -168,7 +170,7 @@ mod bodies {
 
         let new = server.client();
         assert_eq!(count(&new, "/restored"), COUNT);
-        // Who was there goes on; who came later has to begin anew.
+        // A session that was open at the snapshot lives on. A later session has to be opened anew.
         assert!(new.exists("/ephemeral-before", false).unwrap().is_some());
         assert_eq!(new.exists("/ephemeral-after", false).unwrap(), None);
         assert_eq!(taken_up(&server, &before), before.session_id());
@@ -191,7 +193,7 @@ mod bodies {
             ask(&server, "snapshot?streaming=true", Some("other root:pass"), None).status,
             401
         );
-        // The root is open.
+        // Everybody has all permissions on the root node.
         assert_eq!(ask(&server, "snapshot?streaming=true", Some("digest a:b"), None).status, 200);
         close_the_root(&client);
         assert_eq!(ask(&server, "snapshot?streaming=true", Some("digest a:b"), None).status, 403);
@@ -200,7 +202,7 @@ mod bodies {
         assert_eq!(kept.status, 200);
         assert!(kept.headers.contains_key("last_zxid"), "{:?}", kept.headers);
         assert_eq!(ask(&server, "restore", Some(GOOD), Some(b"Invalid snapshot")).status, 500);
-        // It serves as before.
+        // The failed restore has not disturbed the server.
         create(&client, "/after", CreateMode::Persistent).unwrap();
 
         let server = with_admin(builder)
@@ -218,7 +220,7 @@ against_both! {
     snapshots_are_for_those_who_may_do_everything_with_the_root, java_asks_who_may;
 }
 
-/// All members are taken back to a snapshot of one of them.
+/// Restores all members from a snapshot of one of them.
 fn members_go_back(program: Program) {
     let lines = ["admin.enableServer=true", "admin.rateLimiterIntervalInMS=0"];
     let mut ensemble = Ensemble::start_of(&[program; 3], 3, &lines);

@@ -11,7 +11,7 @@ use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::op::Op;
 use zookeeper_server::zoo_defs::{ids, perms};
 
-/// The lines since the server has started, each from its user on.
+/// The audit lines of a client's session since the server started, each from the user on.
 fn lines(server: &Server, client: &Client) -> Vec<String> {
     let session = format!("session={:#x}\t", client.session_id().0);
     let log = server.log();

@@ -1,4 +1,4 @@
-//! Who may do what on a real server (Java: package server/auth, and the checks of ACLs).
+//! Authentication and permissions on a real server (Java: package server/auth, and the checks of ACLs).
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -14,10 +14,10 @@ use zookeeper_server::op::Op;
 use zookeeper_server::proto::{AuthPacket, GetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
-/// Of `super:test`.
+/// The digest of `super:test`.
 const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
-/// Of `bob:pa:ss`.
+/// The digest of `bob:pa:ss`.
 const BOB: &str = "bob:ZLnpyJBWh1VZxyRoQkI2cRg/9PM=";
 
 fn acl(perms: i32, scheme: &str, id: &str) -> ACL {
@@ -80,7 +80,7 @@ mod bodies {
         ] {
             assert_eq!(refused, Some(KeeperError::NoAuth));
         }
-        // The parent decides who may delete.
+        // The ACL of the parent decides who may delete a node.
         client.delete("/bob", -1).unwrap();
     }
 

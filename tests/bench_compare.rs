@@ -1,6 +1,6 @@
-//! The comparison of `zookeeper bench`, end to end: it starts servers, loads them in turns and prints ratios. Single
-//! servers are ones that answer everything and keep nothing, so that figures mean nothing here and the path to them
-//! everything; ensembles are real.
+//! Tests the comparison of `zookeeper bench` end to end: it starts servers, loads them in turns and prints ratios.
+//! The single servers answer every request and keep nothing, because the tests check the report and not the figures.
+//! The ensembles are real.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -58,7 +58,7 @@ fn a_comparison_starts_its_servers_and_shows_the_first_against_the_others() {
     let json_text = fs::read_to_string(&json).unwrap();
     assert!(json_text.contains("\"second\""), "{json_text}");
     fs::remove_file(&json).unwrap();
-    // The data of finished rounds are gone.
+    // The data of finished rounds are deleted.
     assert_eq!(fs::read_dir(&dir).map_or(0, Iterator::count), 0);
     fs::remove_dir_all(&dir).unwrap();
 }
@@ -82,7 +82,7 @@ fn an_ensemble_is_started_loaded_robbed_of_its_leader_and_stopped() {
         "--warm-server=0",
         "--warm-up=0",
         "--setting=forceSync=no",
-        // Long enough that some of the writes are done on the slowest disk.
+        // Long enough for some of the writes even on the slowest disk.
         "--duration=3s",
         "--nodes=1000",
         "--sessions=20",
@@ -105,7 +105,7 @@ fn an_ensemble_is_started_loaded_robbed_of_its_leader_and_stopped() {
         "client of the leader, worst of a round",
     ] {
         let row = text.lines().find(|found| found.starts_with(line));
-        // Two values, a ratio and no gap.
+        // The row has two values and a ratio, and no missing value.
         let row = row.unwrap_or_else(|| panic!("no line {line:?} in\n{text}"));
         assert!(row.contains('.') && !row.trim_end_matches('-').contains(" - "), "{row}");
     }

@@ -1,7 +1,7 @@
-//! The client of this repository against real servers (no Java twin).
+//! Tests the client of this repository against real servers (no Java twin).
 //!
-//! Its tests against Java prove the client, so that other tests can use it to prove the server; those against our server
-//! ask the same of it.
+//! The tests against Java prove the client, so that other tests can use it to prove the server. The tests against our
+//! server ask the same of the server.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -39,7 +39,7 @@ mod bodies {
             client.create2("/a/s-", None, open(), CreateMode::PersistentSequential).unwrap();
         assert_eq!((path.as_str(), stat.data_length), ("/a/s-0000000000", 0));
         let (path, stat) = client.create2("/c", None, open(), CreateMode::Container).unwrap();
-        // Clients do not see the mark of a container.
+        // The server does not show clients the special owner of a container.
         assert_eq!((path.as_str(), stat.ephemeral_owner), ("/c", 0));
         client.create_ttl("/t", None, open(), CreateMode::PersistentWithTtl, 60_000).unwrap();
         client.create("/a/e", Some(b""), open(), CreateMode::Ephemeral).unwrap();
@@ -216,8 +216,9 @@ mod bodies {
     pub(crate) fn a_client_without_a_server_loses_its_operations_and_comes_back(
         server: &mut Server,
     ) {
-        // Twice the same: a Java server that is still starting may leave a connection open and not answer, and a client gives
-        // an address up after its part of the timeout. With one, its session would have ended by then.
+        // The address is listed twice. A Java server that is still starting may leave a connection open and not
+        // answer. A client gives each address its part of the timeout. With only one address, the session would end
+        // before the client tried again.
         let addresses = format!("{0},{0}", server.address());
         let client = Client::connect(&addresses, client_config());
         let session = client.session_id();

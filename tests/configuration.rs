@@ -1,6 +1,6 @@
-//! What a configuration makes of a server that really starts: addresses with zones, settings that are refused or have no
-//! effect, the copy of zoo.cfg, and which release it says it is (no Java twin). Where the question is what Java does, the
-//! same is asked of Java's server.
+//! How a real server applies its configuration: addresses with zones, settings that are refused or have no effect,
+//! the copy of zoo.cfg, and the release that it reports (no Java twin). Where a test asks what Java does, it runs
+//! against Java's server, too.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -22,10 +22,10 @@ use zookeeper_server::version;
 
 const JAVA: Program = Program::Java("3.9.5");
 
-/// The loopback address with its zone, as Java writes it.
+/// The loopback address with its zone, as Java prints it.
 const LOOPBACK: &str = "0:0:0:0:0:0:0:1%lo";
 
-/// Waits until it serves at the IPv6 loopback address and answers.
+/// Waits until the server answers a four-letter word at this address.
 #[track_caller]
 fn wait_word(server: &mut Server, host: &str, port: u16, word: &str) -> String {
     let answer = wait_for(DEADLINE, || {
@@ -70,7 +70,7 @@ fn java_listens_at_a_client_port_address_with_a_zone() {
     listens_at_a_zone(JAVA);
 }
 
-/// Two members that know each other by addresses with zones serve, and show them as Java does.
+/// Starts two members with zones in their addresses, and checks that they print the addresses as Java does.
 fn members_with_zones(programs: [Program; 2], more: &[&str]) {
     let ports: Vec<_> = (0..2).map(|_| (free_port(), free_port(), free_port())).collect();
     let line = |at: usize, host: &str, role: &str| {
@@ -88,7 +88,7 @@ fn members_with_zones(programs: [Program; 2], more: &[&str]) {
         }
         builder = more.iter().fold(builder, |builder, line| builder.config(line));
         let server = builder.prepare();
-        // The client port is that of the server's line.
+        // The `server` line sets the client port.
         let file = server.dir().join("zoo.cfg");
         let text = fs::read_to_string(&file).unwrap().replace("clientPort=0\n", "");
         fs::write(&file, text).unwrap();
@@ -191,7 +191,7 @@ fn a_server_that_is_to_be_secure_in_a_way_that_is_not_here_does_not_start() {
     assert!(log.contains(words) && !log.contains("hush"), "{log}");
 }
 
-/// Java authenticates with such a file: it is no setting that may be passed over.
+/// Java authenticates with such a file, so our server must not ignore the setting.
 #[test]
 #[ignore = "needs Java"]
 fn java_starts_with_a_login_file_and_offers_sasl() {
@@ -200,7 +200,7 @@ fn java_starts_with_a_login_file_and_offers_sasl() {
     server.set_property("java.security.auth.login.config", &file);
     server.start_again();
     assert!(server.log().contains("successfully logged in"), "{}", server.log());
-    // With a section for clients alone it offers none, and with a file that is not there it does not start.
+    // Without a `Server` section, Java offers no SASL. If the file is missing, Java does not start.
     server.kill9();
     fs::remove_file(server.dir().join("server.log")).unwrap();
     let file = jaas_file(server.dir(), "Client");
@@ -240,7 +240,8 @@ fn settings_that_secure_nothing_are_spoken_of_once_and_the_server_starts() {
     server.kill9();
 }
 
-/// The names of the files beside zoo.cfg, and the lines of zoo.cfg, after an ensemble of one with `reconfigEnabled` serves.
+/// Starts an ensemble of one member with `reconfigEnabled`. Returns the names of the files beside zoo.cfg, and the
+/// keys in zoo.cfg.
 fn files_of_an_ensemble(program: Program) -> (BTreeSet<String>, BTreeSet<String>) {
     let (quorum, election) = (free_port(), free_port());
     let mut server = ServerBuilder::new()
@@ -259,7 +260,7 @@ fn files_of_an_ensemble(program: Program) -> (BTreeSet<String>, BTreeSet<String>
         fs::read_to_string(&file).unwrap().contains("dynamicConfigFile=")
     });
     assert_eq!(fs::read_to_string(server.dir().join("zoo.cfg.bak")).unwrap(), before);
-    // What is in the name of the dynamic file is kept: later starts keep no copy.
+    // zoo.cfg now names a dynamic file, so later starts make no copy.
     fs::write(server.dir().join("zoo.cfg.bak"), "old").unwrap();
     server.kill9();
     server.start_again();
@@ -268,7 +269,7 @@ fn files_of_an_ensemble(program: Program) -> (BTreeSet<String>, BTreeSet<String>
     let entries = fs::read_dir(server.dir()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     let names = names.filter(|name| name.starts_with("zoo.cfg")).collect();
-    // Ports and directories are others each time.
+    // Ports and directories differ each time, so only the keys are compared.
     let text = fs::read_to_string(&file).unwrap();
     let lines = text.lines().map(|line| line.split('=').next().unwrap().to_owned());
     (names, lines.filter(|line| !line.starts_with('#')).collect())

@@ -1,8 +1,8 @@
-//! Servers that are killed, or have no room for their log, while clients write: what was acknowledged is there afterwards,
-//! whatever else the crash has left in the directory, and nothing is half there (no Java twin).
+//! Servers that are killed, or have no room for their log, while clients write. After a restart, every acknowledged
+//! write is there, whatever else the crash has left in the directory, and no write is half done (no Java twin).
 //!
-//! The long test is repeated with `cargo test --test crash -- --ignored kills rounds=N seed=N`. A seed repeats what is
-//! written and what is damaged, but not the moment at which the kill meets the server.
+//! `cargo test --test crash -- --ignored kills rounds=N seed=N` repeats the long test. A seed repeats the writes and
+//! the damage, but not the moment of the kill.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -30,26 +30,26 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use zookeeper_server::common::time;
 use zookeeper_server::ids::Zxid;
 
-/// How many sessions write at the same time: every second one waits for each answer.
+/// How many sessions write at the same time. Every second one waits for each answer.
 const WRITERS: u64 = 4;
 
-/// How many requests a session that does not wait has on their way.
+/// The number of requests in flight in a session that does not wait.
 const PIPELINE: usize = 32;
 
-/// The longest time that a server is let write, ms.
+/// The longest time for which clients write before a kill, ms.
 const LONGEST_LOAD_MS: usize = 150;
 
-/// The longest time that a server is let start when it is to be killed before it serves, ms.
+/// The longest time between a start and a kill before the server serves, ms.
 const LONGEST_START_MS: usize = 60;
 
-/// How large the log may become that finds no room, in bytes.
+/// The file size at which the log has no more room, in bytes.
 const ROOM: u64 = 3 << 20;
 
-/// The exit code of a server whose log cannot be written. Java's server means the same, but ends with 0 when nothing is left
-/// to be written at its end.
+/// The exit code of a server that cannot write its log. Java's server intends the same code, but exits with 0 if
+/// nothing is left to be written when it ends.
 const UNEXPECTED_ERROR: i32 = 1;
 
-/// A server, and those who know what must be in it.
+/// A server, and the clients that know what it must contain.
 struct Crashes {
     server: Server,
     writers: Vec<Writer>,
@@ -73,7 +73,7 @@ impl Crashes {
         Self { server, writers, guests, random: Random::of_part(seed, 0) }
     }
 
-    /// All write until the server is gone, for which `end` is to care.
+    /// Lets all clients write until the server is gone. `end` must make it end.
     fn load(&mut self, end: impl FnOnce(&mut Server)) {
         thread::scope(|scope| {
             for writer in &mut self.writers {
@@ -84,7 +84,7 @@ impl Crashes {
         });
     }
 
-    /// Starts the server again and looks at all that it has.
+    /// Starts the server again and checks all its data.
     fn start_again_and_check(&mut self) {
         self.server.start_again();
         let zxid = zxid_of(&self.server);
@@ -96,7 +96,8 @@ impl Crashes {
         self.guests.check(&self.server.client());
     }
 
-    /// Kills it under load, perhaps also while it starts, and damages what is left as a power failure would.
+    /// Kills the server under load, and perhaps also while it starts. Damages the files it leaves as a power failure
+    /// would.
     fn round(&mut self, number: u64) {
         let load = pause(&mut self.random, LONGEST_LOAD_MS);
         self.load(|server| {
@@ -104,7 +105,7 @@ impl Crashes {
             server.kill9();
         });
         let mut done = damage::harm(&mut self.random, &self.server.version_dir());
-        // Large and small log files, snapshots all the time or seldom.
+        // The values give large and small log files, and frequent and rare snapshots.
         for (key, values) in [
             ("zookeeper.snapCount", ["2", "10", "100", "1000"]),
             ("zookeeper.preAllocSize", ["4", "64", "1024", "65536"]),
@@ -133,7 +134,7 @@ fn pause(random: &mut Random, longest_ms: usize) -> Duration {
     Duration::from_micros(u64::try_from(random.below(longest_ms * 1000)).unwrap())
 }
 
-/// The last transaction that the server has.
+/// The last zxid of the server.
 #[track_caller]
 fn zxid_of(server: &Server) -> Zxid {
     let answer = server.wait_four_letter_word("srvr");
@@ -143,7 +144,7 @@ fn zxid_of(server: &Server) -> Zxid {
 
 fn killed_again_and_again(seed: u64, rounds: u64) {
     let start = time::now();
-    // Old logs and snapshots are purged at each start, while it serves.
+    // The server purges old logs and snapshots at each start, while it serves.
     let builder = ServerBuilder::new()
         .config("autopurge.purgeInterval=1")
         .config("autopurge.snapRetainCount=3");
@@ -173,14 +174,14 @@ fn a_hundred_kills_under_load_lose_nothing_that_was_acknowledged() {
     killed_again_and_again(random::seed("a hundred kills", None), rounds);
 }
 
-/// From now on no file of that process may be longer.
+/// From now on, no file of the process may grow beyond `bytes`.
 fn limit_files(server: &Server, bytes: u64) {
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
     let limit = Rlimit { current: Some(bytes), maximum: None };
     prlimit(Some(pid), Resource::Fsize, limit).unwrap();
 }
 
-/// Twice the log finds no room, and there is room when the server starts again.
+/// The log runs out of room twice. After each restart there is room again.
 fn no_room_for_the_log(builder: ServerBuilder, pre_alloc_kib: &str) {
     let builder = builder
         .property("zookeeper.snapCount", "1000000")
@@ -198,7 +199,7 @@ fn no_room_for_the_log(builder: ServerBuilder, pre_alloc_kib: &str) {
     let log = crashes.server.log();
     assert!(log.contains("Severe unrecoverable error"), "{log}");
     assert!(!log.contains("panic"), "{log}");
-    // It goes on where there is room.
+    // The server stops and starts normally as long as it has room.
     assert_eq!(crashes.server.stop().code().unwrap_or(0), 0);
     crashes.start_again_and_check();
 }

@@ -1,6 +1,6 @@
-//! Strangers that take their time, at every port: a whole request or greeting must come within a time, however its bytes drip,
-//! an honest newcomer is served before a dripping one is kept, and who speaks another port's protocol is told so in the log.
-//! Threads and files of the process are counted before and after.
+//! Slow clients at every port. A whole request or greeting must arrive within a time limit, however slowly its bytes
+//! drip. An honest newcomer is served before a dripping connection is kept. If a client speaks the protocol of
+//! another port, the log says so. The tests count threads and files of the process before and after.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -29,24 +29,25 @@ use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSI
 use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::zoo_defs::OpCode;
 
-/// Between two bytes of a connection.
+/// The pause between two bytes of a connection.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// What the servers are told to wait for a whole request or greeting, ms.
+/// The time limit for a whole request or greeting, ms.
 const TIMEOUT: &str = "1500";
 
-/// Within which it is over, on a slow machine; without a deadline the bytes last longer.
+/// The time within which the server must end a connection, on a slow machine. Without a limit in the server, the
+/// bytes would drip for longer.
 const OVER: Duration = Duration::from_secs(15);
 
-/// What a process may take beyond what it took before: threads that look after everything are counted in.
+/// How many threads or files more than before the process may have, because some belong to the server itself.
 const TOLERATED: u64 = 2;
 
-/// The connections that the server of HTTP has.
+/// The most connections that the HTTP server keeps.
 const HTTP_CONNECTIONS: usize = 64;
 
 const POST: &[u8] = b"POST /commands/restore HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
 
-/// Connections that send a byte now and then until the server ends them or the value is dropped.
+/// Connections that send a byte now and then, until the server closes them or this value is dropped.
 struct Drippers {
     open: crossbeam::channel::Receiver<usize>,
     stop: Option<Sender<()>>,
@@ -54,7 +55,7 @@ struct Drippers {
 }
 
 impl Drippers {
-    /// So many, each of which has said `begin`, and says `byte` again and again.
+    /// Opens `count` connections. Each sends `begin`, and then `byte` again and again.
     #[expect(clippy::disallowed_methods, reason = "a thread of a test, joined when it is dropped")]
     fn new(port: u16, count: usize, begin: &[u8], byte: u8) -> Self {
         let mut streams: Vec<TcpStream> = (0..count).map(|_| say(port, begin)).collect();
@@ -63,14 +64,14 @@ impl Drippers {
         let thread = thread::spawn(move || {
             while stopped.recv_timeout(DRIP) == Err(RecvTimeoutError::Timeout) {
                 streams.retain_mut(|stream| is_open(stream) && stream.write_all(&[byte]).is_ok());
-                // Nobody has asked meanwhile when it is full.
+                // The channel is full if nobody has asked since the last number was sent.
                 let _full = tell.try_send(streams.len());
             }
         });
         Self { open, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Waits until the server has ended so many at least that only so many are left.
+    /// Waits until the server has closed all but `left` connections.
     fn are_down_to(&self, left: usize, deadline: Duration) -> bool {
         let mut now = usize::MAX;
         let end = time::now() + deadline;
@@ -92,7 +93,7 @@ impl Drop for Drippers {
     }
 }
 
-/// Whether the other side has not closed it.
+/// Whether the other side has not closed the connection.
 fn is_open(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let read = stream.read(&mut [0; 4096]);
@@ -103,12 +104,12 @@ fn is_open(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// A connection on which that was said.
+/// Opens a connection and sends these bytes.
 fn say(port: u16, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_nodelay(true).unwrap();
-    // The other side may have closed it already.
+    // The other side may have closed the connection already.
     let _closed = stream.write_all(bytes);
     stream
 }
@@ -121,7 +122,7 @@ fn get(port: u16, path: &str) -> String {
     String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
 }
 
-/// Waits until the process takes no more than before.
+/// Waits until the process has no more threads and files than before.
 #[track_caller]
 fn gives_back(server: &Server, before: Taken) {
     let mut now = Taken::by(server.pid());
@@ -134,7 +135,8 @@ fn gives_back(server: &Server, before: Taken) {
     assert!(calm.is_some(), "{before:?} before, {now:?} after");
 }
 
-/// Waits until a thread looks after each of so many connections; a few that were there before may have ended.
+/// Waits until the server has a thread for each of these connections. The number may be a quarter lower, because some
+/// threads from before may have ended.
 #[track_caller]
 fn are_held(server: &Server, before: Taken, connections: usize) {
     let threads = u64::try_from(connections * 3 / 4).unwrap();
@@ -143,7 +145,7 @@ fn are_held(server: &Server, before: Taken, connections: usize) {
     });
 }
 
-/// Connections to that port whose requests drip are ended in time, and nothing is left of them.
+/// Checks that requests that drip to this port are ended in time and leave nothing behind.
 #[track_caller]
 fn drippers_are_ended(server: &Server, port: u16, begin: &[u8], byte: u8) {
     let before = Taken::by(server.pid());
@@ -203,7 +205,7 @@ fn a_client_whose_first_frame_or_word_drips_is_ended() {
     let server =
         ServerBuilder::new().property("zookeeper.nio.sessionlessCnxnTimeout", TIMEOUT).start();
     let before = server.monitor("sessionless_connections_expired");
-    // The longest frame, and one that is as long as a ConnectRequest.
+    // The longest possible frame, and a frame as long as a ConnectRequest.
     for begin in [[0, 0x0f, 0xff, 0xff], [0, 0, 0, 45]] {
         drippers_are_ended(&server, server.client_port(), &begin, 0);
     }
@@ -227,7 +229,7 @@ fn a_client_gets_the_place_of_one_that_has_not_said_what_it_wants() {
         sessions.push(raw);
     }
     assert!(drippers.are_down_to(0, OVER), "ten sessions have their places");
-    // Those who have a session keep it.
+    // Clients with a session keep it.
     let _refused = say(server.client_port(), &HALF_CONNECT);
     wait_until("one too many is refused", DEADLINE, || {
         server.log().contains("Too many connections")
@@ -256,7 +258,7 @@ fn a_session_ends_that_only_drips_a_frame() {
     gives_back(&server, before);
 }
 
-/// A server whose answer to `wchp` is larger than what sockets hold.
+/// A server whose answer to `wchp` is larger than the socket buffers.
 fn with_large_answers(timeout: &str) -> (Server, common::Client) {
     const WATCHES: usize = 120;
     let server = ServerBuilder::new()
@@ -278,7 +280,7 @@ fn the_answer_to_a_word_is_sent_as_a_whole_unless_nobody_takes_it() {
     let whole = server.four_letter_word("wchp").expect("an answer").len();
     assert!(whole > 6_000_000, "{whole} bytes: the end is missing");
     let before = Taken::by(server.pid());
-    // Says more and more, and reads nothing.
+    // The client sends more and more, and reads nothing.
     let mut silent = say(server.client_port(), b"wchp");
     let ended = wait_for(OVER, || {
         let taken = Taken::by(server.pid());
@@ -316,7 +318,7 @@ fn follower_info(sid: i64) -> Vec<u8> {
     info(PacketType::FollowerInfo, sid)
 }
 
-/// The head of a packet whose data take long.
+/// The start of a packet that announces much data.
 fn long_packet(packet_type: PacketType) -> Vec<u8> {
     [&packet_type.code().to_be_bytes()[..], &[0; 8], &1_000_000_i32.to_be_bytes()].concat()
 }
@@ -335,7 +337,7 @@ fn a_greeting_that_drips_at_the_ports_of_an_ensemble_is_ended() {
     let (quorum, election) = ports(&ensemble, leader);
     let server = &ensemble.members[leader].server;
     drippers_are_ended(server, quorum, &long_packet(PacketType::FollowerInfo), 0);
-    // It says who it is, and drips its answer to LEADERINFO.
+    // The learner sends its id, and then drips its answer to LEADERINFO.
     let second = [follower_info(99), long_packet(PacketType::AckEpoch)].concat();
     drippers_are_ended(server, quorum, &second, 0);
     drippers_are_ended(server, election, &greeting(99)[..3], 0xff);
@@ -349,8 +351,8 @@ fn servers_that_drip_make_room_for_others() {
     let leader = ensemble.wait_leader();
     let (quorum, election) = ports(&ensemble, leader);
     let before = Taken::by(ensemble.members[leader].server.pid());
-    // At the election port those who are no members, and say nothing more. Two threads for each; too many greetings at once
-    // would push each other out.
+    // At the election port, servers that are not members send a greeting and nothing more. Each takes two threads.
+    // They come in groups of eight, because too many greetings at once would push each other out.
     let mut held: Vec<TcpStream> = Vec::new();
     for sids in (100..100 + STRANGERS).collect::<Vec<_>>().chunks(8) {
         held.extend(sids.iter().map(|sid| say(election, &greeting(*sid))));
@@ -369,10 +371,10 @@ fn servers_that_drip_make_room_for_others() {
     });
     assert!(newcomers.iter_mut().all(is_open), "the newcomers stay");
     assert_eq!(gone, newcomers.len());
-    // At the quorum port more than may greet: a member comes back all the same.
+    // At the quorum port there are more connections than may greet at once. A member must still be able to come back.
     let follower = ensemble.wait_at(Mode::Follower);
     ensemble.members[follower].stop();
-    // They all come before a thread for any of them has begun.
+    // All connections arrive before the leader starts a thread for any of them.
     ensemble.members[leader].server.freeze();
     let drippers = Drippers::new(quorum, 120, &long_packet(PacketType::FollowerInfo), 0);
     ensemble.members[leader].server.thaw();
@@ -383,7 +385,7 @@ fn servers_that_drip_make_room_for_others() {
     gives_back(&ensemble.members[leader].server, before);
 }
 
-/// Else ten such observers would take all the places of those that get snapshots.
+/// Otherwise, ten such observers would take all the places of learners that get snapshots.
 #[test]
 fn a_learner_that_takes_its_snapshot_byte_by_byte_is_given_up() {
     let ensemble = Ensemble::start_of(
@@ -410,7 +412,7 @@ fn a_learner_that_takes_its_snapshot_byte_by_byte_is_given_up() {
     });
     let started = time::now();
     wait_until("it is given up", 2 * OVER, || {
-        // It is not read to the end within the time.
+        // At this pace, the client cannot read the whole snapshot within the time limit.
         let _taken = slow.read(&mut [0; 1]);
         server.log().contains("the connection of learner sid 99")
     });
@@ -418,9 +420,9 @@ fn a_learner_that_takes_its_snapshot_byte_by_byte_is_given_up() {
     gives_back(server, before);
 }
 
-// --- words
+// --- clients that speak the protocol of another port
 
-/// Says it, and waits for the line about that connection.
+/// Sends the bytes, and waits for the line about this connection in the log.
 #[track_caller]
 fn is_told(server: &Server, port: u16, bytes: &[u8], key_words: &str, looks_like: &str) {
     let stream = say(port, bytes);
@@ -472,7 +474,7 @@ fn who_speaks_to_the_wrong_port_of_a_member_is_told_so_in_the_log() {
     }
     is_told(server, quorum, &greeting(3), "no learner", "greeting for an election");
     is_told(server, election, &follower_info(3), "no server that takes part", "follow a leader");
-    // The ensemble goes on.
+    // The ensemble still serves.
     let client = server.client();
     create(&client, "/a", CreateMode::Persistent).unwrap();
 }

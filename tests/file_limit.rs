@@ -1,5 +1,5 @@
-//! The limit of open files: it is raised at start, and when descriptors run out, the server keeps what it needs, and
-//! sessions keep their connections.
+//! The limit of open files. The server raises it at start. When descriptors run out, the server keeps those it needs,
+//! and sessions keep their connections.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -30,13 +30,13 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::proto::{ConnectRequest, SetWatches};
 use zookeeper_server::zoo_defs::ids;
 
-/// The limit of a server whose descriptors are to run out; a quarter of it is kept back.
+/// The limit of a server whose descriptors must run out. The server keeps a quarter of them for its own files.
 const FEW: u32 = 200;
 
-/// So many connections are too many for it.
+/// More connections than that limit allows.
 const MANY: usize = 400;
 
-/// A stranger may keep its place for so long.
+/// Longer than a connection without a session is sure to keep its place.
 const GRACE: Duration = Duration::from_millis(1_100);
 
 fn raise_file_limit() {
@@ -55,17 +55,17 @@ fn cpu_ticks(server: &Server) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// For what lasts for a time.
+/// Waits while something must stay as it is.
 fn lasts(time: Duration) {
     let _always_a_timeout = never::<()>().recv_timeout(time);
 }
 
-/// Connections to that port that say nothing.
+/// Opens connections to that port that send nothing.
 fn silent(port: u16, count: usize) -> Vec<TcpStream> {
     (0..count).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect()
 }
 
-/// So many whose end the server has closed.
+/// How many of the streams the server has closed.
 fn closed(streams: &[TcpStream]) -> usize {
     let is_closed = |mut stream: &TcpStream| {
         stream.set_nonblocking(true).unwrap();
@@ -83,14 +83,14 @@ fn write(client: &Client, count: usize) {
     pending.into_iter().for_each(|one| drop(one.wait().unwrap()));
 }
 
-/// A connection with a session; none when the server closes it.
+/// A connection with a session; `None` if the server closes it.
 fn session_of(server: &Server) -> Option<RawConnection> {
     let mut raw = server.raw();
     let request =
         ConnectRequest { time_out: 30_000, passwd: Some(vec![0; 16]), ..Default::default() };
     let body = request.to_bytes();
     let len = i32::try_from(body.len()).unwrap().to_be_bytes();
-    // It may be closed before all is sent.
+    // The server may close the connection before everything is sent.
     let is_sent = raw.stream.write_all(&[&len[..], &body].concat()).is_ok();
     is_sent.then(|| raw.receive_frame()).flatten().map(|_| raw)
 }
@@ -133,14 +133,14 @@ fn silent_connections_make_room_and_take_nothing_that_the_server_needs() {
     assert_eq!(strangers.len(), MANY, "nobody is left in the queue");
     wait_until("too many are refused", DEADLINE, || closed(&strangers) > MANY - 150);
     assert!(open_files(&server) <= 152, "{} of {FEW}", open_files(&server));
-    // Nothing spins, and the log does not fill.
+    // No thread spins, and the log does not fill with lines.
     let before = cpu_ticks(&server);
     lasts(Duration::from_secs(2));
     let used = cpu_ticks(&server) - before;
     assert!(used < 30, "{used} ticks of 10 ms in 2 s");
     let lines = server.log().matches("no descriptor is left").count();
     assert!((1..4).contains(&lines), "{lines} lines");
-    // The log is rolled, snapshots are taken, and the operator is answered.
+    // The log rolls, snapshots are taken, and the AdminServer answers.
     write(&honest, 300);
     let files = |name: &str| {
         let names = fs::read_dir(server.version_dir()).unwrap().map(|e| e.unwrap().file_name());
@@ -148,8 +148,8 @@ fn silent_connections_make_room_and_take_nothing_that_the_server_needs() {
     };
     wait_until("logs and snapshots", DEADLINE, || files("log.") > 1 && files("snapshot.") > 1);
     assert!(admin_answers(&server), "the AdminServer");
-    // A newcomer who asks for a session gets it: who has been silent for longest makes room.
-    // The first one may find no room, and makes some for the next ones.
+    // A newcomer that asks for a session gets one: the server closes connections that have been silent for longest.
+    // If the first newcomer is refused, it still makes the server close some for the next ones.
     let newcomers: Vec<_> =
         (0..10).map(|_| wait_for(DEADLINE, || session_of(&server)).expect("a session")).collect();
     assert!(server.four_letter_word("srvr").is_some(), "a probe");
@@ -158,13 +158,13 @@ fn silent_connections_make_room_and_take_nothing_that_the_server_needs() {
     write(&honest, 1);
 }
 
-/// Connections to that port that say nothing, from 8 addresses.
+/// Opens connections to that port that send nothing, from 8 addresses.
 fn crowd_of(port: u16, count: usize) -> Vec<Socket> {
     let connect = |number: usize| {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let address = [127, 66, 0, u8::try_from(number % 8).unwrap() + 1];
         socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-        // The server may have no room for it.
+        // The server may refuse the connection.
         let _refused = socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into());
         socket
     };

@@ -1,8 +1,9 @@
-//! Bytes from outside that are wrong in every way, to everything that reads them: nothing panics, hangs, or reserves much
-//! more memory than there is input; and what is on disk is loaded as far as it was acknowledged, or refused.
+//! Passes malformed bytes of every kind to everything that reads bytes from outside. Nothing may panic, hang, or
+//! reserve much more memory than the input is long. Data on disk are loaded as far as they were acknowledged, or are
+//! refused.
 //!
-//! The long tests print their seed and repeat it with `cargo test --test hostile_decoders -- --ignored decoder seed=N
-//! seconds=N`. `fuzz/` has the same decoders under a fuzzer.
+//! The long tests print their seed. `cargo test --test hostile_decoders -- --ignored decoder seed=N seconds=N`
+//! repeats them. `fuzz/` runs the same decoders under a fuzzer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -35,39 +36,40 @@ use mutation::mutate;
 use random::{Random, argument};
 use zookeeper_server::common::time;
 
-/// What a decoder may reserve at once for every byte of its input: elements of vectors are larger in memory than on the
-/// wire, and vectors grow by doubling.
+/// How much a decoder may reserve at once per byte of its input. The elements of vectors are larger in memory than on
+/// the wire, and vectors grow by doubling.
 const BYTES_FOR_A_BYTE: usize = 64;
 
-/// What it may reserve at once for any input: buffers.
+/// How much a decoder may reserve at once for any input, for buffers.
 const FIXED_BYTES: usize = 1 << 20;
 
-/// What compressed input may become at once: the longest buffer that is believed, and as much again while it grows.
+/// How much a decoder may reserve at once for decompressed data: the longest buffer that it accepts, and the same
+/// again while that buffer grows.
 const DECOMPRESSED_BYTES: usize = 8 << 20;
 
-/// The longest that one input may take: the slowest takes less than a hundredth of it.
+/// The time limit for one input. The slowest input takes less than a hundredth of it.
 const TOO_LONG: Duration = Duration::from_secs(20);
 
-/// Seeds up to this length, in bytes, are cut at every byte.
+/// Seeds up to this length, in bytes, are truncated at every byte.
 const SMALL: usize = 150;
 
-/// How many changed inputs each decoder gets when there is little time.
+/// The number of changed inputs for each decoder in the short test.
 const FEW: usize = 150;
 
-/// How long each decoder is tried in the long test, in seconds.
+/// The time for each decoder in the long test, in seconds.
 const LONG_SECONDS: u64 = 2;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Panics of any thread of this process, once somebody counts them.
+/// The number of panics in threads of this process, once [`count_panics`] has installed its hook.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 fn count_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        // A test that fails does not speak of the servers of another.
+        // Only panics of servers count. The names of test threads contain `::`.
         if thread::current().name().is_none_or(|name| !name.contains("::")) {
             PANICS.fetch_add(1, Ordering::Relaxed);
         }
@@ -112,11 +114,11 @@ impl Trial {
     }
 }
 
-/// Each decoder with its seeds, the seeds cut everywhere, and changed ones as long as `enough` says no.
+/// Runs each decoder with its seeds, with truncated seeds, and with changed seeds until `enough` returns true.
 fn try_all(seed: u64, part: u64, mut enough: impl FnMut(u64, Duration) -> bool) {
     for (number, (name, decoder)) in (1..).zip(DECODERS) {
         let seeds = seeds::seeds(name, root());
-        // What is made once, for all inputs, is no answer to an input.
+        // The first call may allocate what later inputs share. That must not count against an input.
         decoder(&[]);
         let mut trial = Trial { name, decoder: *decoder, seed, runs: 0, largest: 0 };
         for good in &seeds {

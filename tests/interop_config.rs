@@ -1,5 +1,5 @@
-//! Compares what we make of configuration files with what Java 3.9.5 makes of them (no Java twin).
-//! `tests/java/ReadConfig.java` prints Java's side.
+//! Compares how this server and Java 3.9.5 read configuration files (no Java twin). `tests/java/ReadConfig.java`
+//! prints Java's side.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -15,10 +15,10 @@ use zookeeper_server::common::properties::Properties;
 use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
 
-/// How many files are compared.
+/// The number of files that are compared.
 const FILES: u64 = 4_000;
 
-/// A generator that a seed determines (splitmix64).
+/// A generator of random numbers from a seed (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -134,7 +134,7 @@ const MEMBERS: &[&str] = &[
     "127.0.0.8:2888:70000",
 ];
 
-/// Text that only the reader of the format minds.
+/// Lines that matter only to the reader of the properties format.
 const ODDITIES: &[&str] = &[
     "# comment \\",
     "! comment",
@@ -156,7 +156,7 @@ const ODDITIES: &[&str] = &[
     "x=1\\\r",
 ];
 
-/// A file, and the number in `myid` beside it.
+/// The text of a random configuration file.
 fn strange_file(seed: u64, data_dir: &Path) -> String {
     let mut random = Random(seed);
     let mut lines = vec!["tickTime=2000".to_owned()];
@@ -170,7 +170,7 @@ fn strange_file(seed: u64, data_dir: &Path) -> String {
     if random.below(2) == 0 {
         lines.extend(["initLimit=10".to_owned(), "syncLimit=5".to_owned()]);
         for id in 1..=random.below(5) {
-            // Good ones more often, so that whole ensembles come about.
+            // The first members are valid. They are chosen more often, so that valid ensembles occur.
             let choices = if random.below(3) == 0 { MEMBERS } else { &MEMBERS[..5] };
             lines.push(format!("server.{id}={}", random.of(choices)));
         }
@@ -198,7 +198,7 @@ fn hex(text: &dyn Display) -> String {
     hex
 }
 
-/// Our side, in the form of `ReadConfig.java`.
+/// This server's result, in the format of `ReadConfig.java`.
 fn ours(path: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     match Properties::load(&fs::read(path).unwrap()) {
@@ -266,7 +266,7 @@ fn settings(config: &QuorumPeerConfig, properties: &SystemProperties, lines: &mu
     }
 }
 
-/// Java's side: the lines below each file's name.
+/// Java's results: the lines for each file.
 fn javas(paths: &[PathBuf]) -> BTreeMap<PathBuf, Vec<String>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/java/read_config.sh");
     let mut java =
@@ -287,9 +287,8 @@ fn javas(paths: &[PathBuf]) -> BTreeMap<PathBuf, Vec<String>> {
     answers
 }
 
-/// What is decided otherwise here: a tick below 1 is refused, which Java takes where the timeouts
-/// are set; a path of one character is taken, on which Java fails
-/// (StringIndexOutOfBoundsException).
+/// Intended differences. This server refuses a tick below 1, which Java accepts if the timeouts are set. This server
+/// accepts a path of one character, on which Java fails (StringIndexOutOfBoundsException).
 fn differs_on_purpose(text: &str) -> bool {
     text.split(['\n', '\r']).any(|line| {
         let value = line.trim().rsplit(['=', ':', ' ', '\t']).next().unwrap_or_default();
@@ -337,7 +336,7 @@ fn a_configuration_means_what_java_takes_it_for() {
     assert!(differences.is_empty(), "{} files differ:\n{shown}", differences.len());
 }
 
-/// A line with its texts readable.
+/// A line with its hexadecimal texts decoded.
 fn decode(line: &str) -> String {
     let words = line.split(' ').map(|word| {
         let bytes = word.strip_prefix('x')?.as_bytes();

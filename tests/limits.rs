@@ -1,5 +1,5 @@
-//! Limits that keep a real server alive: connections, large requests, requests in flight (Java: ServerCnxnFactory.java,
-//! BlueThrottle.java, RequestThrottler.java, and the large requests of ZooKeeperServer.java).
+//! Limits that keep a real server alive: connections, large requests, requests in flight (Java:
+//! ServerCnxnFactory.java, BlueThrottle.java, RequestThrottler.java, and the large requests of ZooKeeperServer.java).
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -13,7 +13,7 @@ use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::proto::{ConnectRequest, GetDataRequest, SetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// A connection with a session, when the server takes it.
+/// Opens a connection with a session; `None` if the server refuses it.
 fn try_session(server: &Server) -> Option<RawConnection> {
     let mut raw = server.raw();
     let request =
@@ -27,7 +27,8 @@ fn try_session(server: &Server) -> Option<RawConnection> {
     Some(raw)
 }
 
-/// Sessions up to the limit; the words that asked whether the server serves may still count for a moment.
+/// Opens sessions up to the limit. The four-letter words that asked whether the server serves may count as
+/// connections for a moment longer.
 fn sessions(server: &Server, wanted: usize) -> Vec<RawConnection> {
     let mut held = Vec::new();
     wait_until("there are as many sessions as allowed", DEADLINE, || {
@@ -106,7 +107,8 @@ mod bodies {
         let server = builder
             .property("zookeeper.request_throttle_max_requests", "2")
             .property("zookeeper.request_throttle_stall_time", "5")
-            // Two writes at most share an fsync: a slow disk would not be done in a session's time.
+            // Only two writes at most share an fsync here. On a slow disk, the requests would take longer than a
+            // session lives.
             .property("zookeeper.forceSync", "no")
             .start();
         let clients: Vec<_> = (0..4).map(|_| server.client()).collect();
@@ -150,7 +152,7 @@ fn a_throttled_operation_is_answered_with_its_own_error() {
         .property("zookeeper.throttled_op_wait_time", "1")
         .start();
     let client = server.client();
-    // That, too, may be throttled.
+    // The server may throttle this request, too.
     let created = wait_for(DEADLINE, || {
         client.create("/a", None, ids::open_acl_unsafe(), CreateMode::Persistent).ok()
     });

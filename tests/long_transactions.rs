@@ -1,5 +1,5 @@
-//! Transactions that no server would read back are never logged: the server starts again, with all that it has acknowledged (no
-//! Java twin: Java logs them, and does not start again).
+//! The server never logs a transaction that no server could read back. So it restarts with everything that it has
+//! acknowledged (no Java twin: Java logs them, and does not start again).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -12,7 +12,7 @@ use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::zoo_defs::{ids, perms};
 
-/// Three of them are longer than a transaction may be.
+/// Three names of this length are longer than a transaction may be.
 const NAME: usize = 900_000;
 
 fn create(client: &Client, path: &str, mode: CreateMode) {
@@ -20,13 +20,13 @@ fn create(client: &Client, path: &str, mode: CreateMode) {
 }
 
 fn is_there(client: &Client, path: &str) -> bool {
-    // Not by `exists`, which asks for a right to read.
+    // Reads the parent, because `exists` needs the permission to read the node.
     let (parent, name) = path.rsplit_once('/').unwrap();
     let parent = if parent.is_empty() { "/" } else { parent };
     client.get_children(parent, false).unwrap().iter().any(|child| child == name)
 }
 
-/// What was written is there after the server was killed.
+/// Checks that a node that is created now exists after a kill and a restart.
 fn starts_again_with(server: &mut Server, path: &str) {
     let client = server.client();
     create(&client, path, CreateMode::Persistent);
@@ -76,7 +76,7 @@ fn a_multi_whose_acls_make_a_giant_of_it_is_refused_and_changes_nothing() {
     assert_eq!(refusal.keeper_error(), Some(KeeperError::MarshallingError), "{refusal}");
     assert!(!is_there(&client, "/m0"));
     client.multi(creates(10)).unwrap();
-    // The parent's state is that of one transaction.
+    // Only the accepted multi has changed the parent.
     let root = client.exists("/", false).unwrap().unwrap();
     assert_eq!((root.num_children, root.cversion), (11, 9));
     starts_again_with(&mut server, "/later");

@@ -1,6 +1,6 @@
-//! What `mntr` counts of the way of a write through the processors (no Java twin).
+//! The counters of `mntr` on the path of a write through the processors (no Java twin).
 //!
-//! The same against Java's servers tests the tests: `cargo test --test metrics -- --ignored java`.
+//! `cargo test --test metrics -- --ignored java` runs the same tests against Java's servers, to test the tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -16,11 +16,11 @@ const JAVA: Program = Program::Java("3.9.5");
 
 const WRITES: u32 = 20;
 
-/// Each of them has counted every write, and is not far above: other requests are few.
+/// Checks that each counter has counted every write and little else, because there are few other requests.
 #[track_caller]
 fn have_counted_writes(server: &Server, keys: &[&str]) {
     for key in keys {
-        // Java counts behind the answer.
+        // Java may count after it has answered.
         wait_until(key, DEADLINE, || server.monitor(key) >= f64::from(WRITES));
         let value = server.monitor(key);
         assert!(value <= f64::from(WRITES + 20), "{key} is {value}");

@@ -1,8 +1,8 @@
-//! Peers that say what no server of an ensemble says, to one that runs: it goes on serving, elects nobody anew, takes no more
-//! memory, threads and files than before, and says in few lines what was wrong.
+//! Peers that send what no server of an ensemble sends, to a running ensemble. The ensemble goes on serving and keeps
+//! its leader. It takes no more memory, threads and files than before, and logs in few lines what was wrong.
 //!
-//! The long test prints its seed and repeats it with `cargo test --release --test quorum_bad_peers -- --ignored million
-//! seed=N frames=N`.
+//! The long test prints its seed. `cargo test --release --test quorum_bad_peers -- --ignored million seed=N frames=N`
+//! repeats it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -45,22 +45,23 @@ use zookeeper_server::zoo_defs::OpCode;
 
 const MIB: u64 = 1 << 20;
 
-/// What a member may have taken in addition afterwards, in bytes: what its allocator has not given back.
+/// How much more memory than before a member may have afterwards, in bytes, because its allocator has not given it
+/// back.
 const TOLERATED_GROWTH: u64 = 64 * MIB;
 
-/// No member has this id.
+/// An id that no member has.
 const STRANGER: i64 = 99;
 
-/// Connections that attack each port at the same time.
+/// How many threads attack the election ports at the same time. As many attack the quorum port.
 const ATTACKERS: u64 = 2;
 
-/// Packets of a kind that nobody should send, on one connection.
+/// The length of a flood: packets of one kind that nobody should send, on one connection.
 const FLOOD: usize = 3000;
 
-/// Lines that one connection may bring into the log: who has come, what was wrong, and that it ends.
+/// The most lines that one connection may log: who connected, what was wrong, and that the connection ends.
 const LINES: usize = 8;
 
-/// The ensemble, and what its members took before.
+/// The ensemble, and the resources that its members used before.
 struct Target {
     ensemble: Ensemble,
     leader: usize,
@@ -76,7 +77,7 @@ impl Target {
         Self::with(&[])
     }
 
-    /// With more lines in zoo.cfg.
+    /// Starts an ensemble with more lines in zoo.cfg.
     fn with(lines: &[&str]) -> Self {
         let ensemble = Ensemble::start_of(&[Program::Ours; 3], 3, lines);
         let leader = ensemble.wait_leader();
@@ -98,7 +99,7 @@ impl Target {
             started_ms: clock.elapsed_ms(),
             clock,
         };
-        // What a member takes at its first clients is no growth.
+        // What a member takes for its first clients does not count as growth.
         Witness::new(&target).look();
         target.before = target.taken();
         target
@@ -113,7 +114,7 @@ impl Target {
         members.map(|member| member.server.log().lines().count()).collect()
     }
 
-    /// The same member leads as at the start, and has done so all the time.
+    /// Checks that the same member leads as at the start, and has led all the time.
     #[track_caller]
     fn still_serves(&self) {
         assert_eq!(self.ensemble.wait_leader(), self.leader);
@@ -128,7 +129,7 @@ impl Target {
         }
     }
 
-    /// Everything that the peers have made it take is given back.
+    /// Waits until the members have given back everything that they took for the peers.
     #[track_caller]
     fn gives_back(&self) {
         for (at, before) in self.before.iter().enumerate() {
@@ -160,7 +161,7 @@ impl Witness {
     fn new(target: &Target) -> Self {
         let follower = target.ensemble.wait_at(Mode::Follower);
         let client = target.ensemble.members[follower].server.client();
-        // It may be there from the one before.
+        // The node may exist from an earlier witness.
         let _made = create(&client, Self::PATH, CreateMode::Persistent);
         let version = client.exists(Self::PATH, false).unwrap().unwrap().version;
         Self { client, version }
@@ -181,24 +182,25 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// Sends it and nothing more, and reads until the other side ends it. Gives the address it came from, as logs show it.
+/// Sends only these bytes, and reads until the other side closes the connection. Returns the local address, as logs
+/// show it.
 fn say(port: u16, bytes: &[u8]) -> String {
     let mut stream = connect(port);
     let from = stream.local_addr().unwrap().to_string();
-    // The other side may have closed it at any point.
+    // The other side may have closed the connection at any point.
     let _closed = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut answers = [0; 4096];
     while let Ok(1..) = stream.read(&mut answers) {}
     from
 }
 
-// --- what good peers say
+// --- the messages of good peers
 
 fn packet(packet_type: PacketType, zxid: i64, data: Option<Vec<u8>>) -> Vec<u8> {
     QuorumPacket::new(packet_type, Zxid(zxid), data).to_bytes()
 }
 
-/// A learner's part of the conversation up to its first answers to PINGs, with requests of its clients.
+/// A learner's messages up to its first answers to PINGs, with requests of its clients.
 fn learner(packet_type: PacketType, sid: i64) -> Vec<Vec<u8>> {
     let info =
         LearnerInfo { serverid: Sid(sid), protocol_version: PROTOCOL_VERSION, config_version: 0 };
@@ -244,7 +246,7 @@ fn elector(sid: i64) -> Vec<Vec<u8>> {
     messages
 }
 
-// --- what bad peers make of it
+// --- what bad peers make of them
 
 #[derive(Default)]
 struct Sent {
@@ -252,7 +254,7 @@ struct Sent {
     frames: AtomicU64,
 }
 
-/// Good conversations with changes in them, one connection after the other.
+/// Sends good conversations with changes in them, one connection after the other.
 fn attack(target: &Target, seed: u64, part: u64, enough: &AtomicBool, sent: &Sent) {
     let mut random = Random::of_part(seed, part);
     let at_election = part < ATTACKERS;
@@ -288,7 +290,7 @@ fn attack(target: &Target, seed: u64, part: u64, enough: &AtomicBool, sent: &Sen
     }
 }
 
-/// Attacks all ports until so many frames were sent, while a client works.
+/// Attacks all ports until `frames` frames were sent, while a client writes.
 fn attack_all(target: &Target, seed: u64, frames: u64) {
     let lines = target.log_lines();
     let (sent, enough) = (Sent::default(), AtomicBool::new(false));
@@ -297,7 +299,7 @@ fn attack_all(target: &Target, seed: u64, frames: u64) {
             let (sent, enough) = (&sent, &enough);
             scope.spawn(move || attack(target, seed, part, enough, sent));
         }
-        // Also when the witness finds something wrong.
+        // Also ends the attack when the witness panics.
         let _stop = StopAtEnd(&enough);
         let mut witness = Witness::new(target);
         while sent.frames.load(Ordering::Relaxed) < frames {
@@ -321,12 +323,12 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Whether a line names this address, and not one that begins like it.
+/// Whether a line contains this address, and not only a longer one that begins with it.
 fn names(line: &str, address: &str) -> bool {
     line.split(address).skip(1).any(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
-/// A name, and what is said.
+/// The name of each script, and the bytes that it sends.
 fn scripts() -> Vec<(&'static str, Vec<u8>)> {
     let info = |packet_type| learner(packet_type, STRANGER).swap_remove(0);
     let follower = || info(PacketType::FollowerInfo);
@@ -427,7 +429,7 @@ fn election_scripts() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn bad_peers_leave_a_running_ensemble_alone() {
     let target = Target::new();
-    // Some say nothing, or not all, and hold their connections.
+    // Some peers send nothing or only the first bytes, and keep their connections open.
     let mut held = Vec::new();
     for number in 0..120_usize {
         let ports = [target.election_ports[number % 3], target.quorum_port];
@@ -451,14 +453,14 @@ fn bad_peers_leave_a_running_ensemble_alone() {
     for (at, name, from) in &said {
         let server = &target.ensemble.members[*at].server;
         let lines_from = || server.log().lines().filter(|line| names(line, from)).count();
-        // A thread may still be about to say how its connection ended.
+        // A thread may not have logged yet how its connection ended.
         wait_until(&format!("a line about {name} from {from}"), DEADLINE, || lines_from() > 0);
         let lines = lines_from();
         println!("{lines} lines: {name}");
         wrong.extend((lines > LINES).then(|| format!("{lines} lines: {name}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // Whatever names no address, with the connections that only wait.
+    // These are all new lines, also those without an address and those about the connections that only wait.
     let all = LINES * (said.len() + held.len());
     for (before, after) in before.iter().zip(target.log_lines()) {
         assert!(after - before < all, "{} lines of {} connections", after - before, all / LINES);
@@ -470,11 +472,11 @@ fn bad_peers_leave_a_running_ensemble_alone() {
     target.gives_back();
 }
 
-/// The leader gives such a learner up after syncLimit ticks: until then it keeps what it has to say to it.
+/// The leader gives such a learner up after syncLimit ticks. Until then, it keeps the packets for the learner.
 #[test]
 fn a_learner_that_never_reads_costs_no_more_than_is_written_until_it_is_given_up() {
     const WRITES: usize = 60;
-    // Within `DEADLINE`.
+    // Short enough for the learners to be given up within `DEADLINE`.
     let target = Target::with(&["syncLimit=20"]);
     let mut streams = Vec::new();
     for (number, kind) in [PacketType::FollowerInfo, PacketType::ObserverInfo].iter().enumerate() {

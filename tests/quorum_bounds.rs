@@ -1,6 +1,7 @@
-//! What waits in a member of an ensemble while nothing is committed has a bound (no Java twin).
+//! The bounds on what waits in a member of an ensemble while nothing is committed (no Java twin).
 //!
-//! Memory is looked at from outside, with much slack: without the bounds each of these takes several times as much.
+//! The tests read the memory of the process from outside, and allow much slack. Without the bounds, each of these
+//! cases takes several times as much.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -20,7 +21,7 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::proto::{GetDataRequest, SetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// What the tests' connections try to have the server keep.
+/// How many requests a connection tries to send.
 const REQUESTS: usize = 300;
 
 fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
@@ -32,7 +33,7 @@ fn connect(server: &Server) -> RawConnection {
     let mut raw = server.raw();
     raw.new_session();
     raw.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    // Its end is told at once, and not behind what the server does not take.
+    // The close takes effect at once, and does not wait behind bytes that the server does not read.
     SockRef::from(&raw.stream).set_linger(Some(Duration::ZERO)).unwrap();
     raw
 }
@@ -41,7 +42,8 @@ fn set_data(data: Vec<u8>) -> Vec<u8> {
     SetDataRequest { path: "/a".into(), data: Some(data), version: -1 }.to_bytes()
 }
 
-/// Sends requests until the server does not read on; how many it has taken. What the sockets keep counts as taken.
+/// Sends requests until the server stops reading. Returns how many it has taken, including those in the socket
+/// buffers.
 fn send_until_stopped(
     raw: &mut RawConnection,
     requests: usize,
@@ -55,7 +57,8 @@ fn send_until_stopped(
     taken.count()
 }
 
-/// Reads of nearly a megabyte behind a write, writes of that length, and small ones, on one member while nobody commits.
+/// Sends reads with paths of nearly a megabyte behind a write, and writes of that length, to one member while nobody
+/// commits.
 #[track_caller]
 fn check_bounds(server: &Server, name: &str) {
     let before = server.resident_mib();
@@ -76,14 +79,15 @@ fn check_bounds(server: &Server, name: &str) {
     let waiting = server.monitor("outstanding_requests");
     assert!(waiting >= 3.0, "{name}: {waiting} requests wait");
 
-    // The leader's part of the writes stays until somebody answers; reads are nobody's.
+    // The leader keeps the writes that it has received until they are committed. Reads are dropped with their
+    // connection.
     drop(reads);
     let reads_are_gone = || server.monitor("outstanding_requests") < waiting - 2.0;
     wait_until(&format!("{name}: the reads are let go"), DEADLINE, reads_are_gone);
     drop(writes);
 }
 
-/// Sessions need commits: they are opened while there are some.
+/// A connection with a session from before. A session can only be opened while transactions are committed.
 fn connect_frozen(server: &Server) -> RawConnection {
     SESSIONS.with_borrow_mut(|sessions| {
         let at = sessions.iter().position(|(port, _)| *port == server.client_port()).unwrap();
@@ -92,7 +96,7 @@ fn connect_frozen(server: &Server) -> RawConnection {
 }
 
 thread_local! {
-    /// Connections with sessions, by the member's port.
+    /// Connections with sessions, with the client port of their member.
     static SESSIONS: std::cell::RefCell<Vec<(u16, RawConnection)>> =
         const { std::cell::RefCell::new(Vec::new()) };
 }
@@ -137,8 +141,8 @@ fn what_waits_for_commits_is_bounded_on_every_role_and_let_go() {
     });
 }
 
-/// Answers of a megabyte each that are asked for behind a write that waits: they are made at once when it is committed, and
-/// nobody reads them.
+/// Clients ask for answers of a megabyte each behind a write that waits. The server makes all the answers when the
+/// write is committed, and nobody reads them.
 #[test]
 fn answers_behind_a_write_have_a_bound() {
     let ensemble = Ensemble::start_of(

@@ -1,9 +1,9 @@
-//! What clients of an ensemble's members see: local sessions that become global, writes that are refused early, watches over
-//! the restart of a member, and quorums that groups decide about (Java: QuorumZooKeeperServer.java,
+//! What clients see of the members of an ensemble: local sessions that become global, writes that are refused early,
+//! watches that survive the restart of a member, and quorums of groups (Java: QuorumZooKeeperServer.java,
 //! LeaderRequestProcessor.java, QuorumHierarchical.java).
 //!
-//! The same against Java's servers tests the tests: `cargo test --test quorum_clients -- --ignored java`. More of it with
-//! members of several versions: `tests/ensemble/sessions.py`.
+//! `cargo test --test quorum_clients -- --ignored java` runs the same tests against Java's servers, to test the
+//! tests. `tests/ensemble/sessions.py` tests more of this, with members of several versions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -36,7 +36,7 @@ fn client_at(ensemble: &Ensemble, mode: Mode) -> Client {
     ensemble.members[ensemble.wait_at(mode)].server.client()
 }
 
-/// The newest transaction that the leader has.
+/// The last zxid of the leader.
 fn newest_zxid(ensemble: &Ensemble) -> Zxid {
     let answer = ensemble.members[ensemble.wait_leader()].server.wait_four_letter_word("srvr");
     let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x")).expect("a zxid");
@@ -58,7 +58,8 @@ fn exists_everywhere(ensemble: &Ensemble, path: &str) -> Vec<bool> {
     looks.collect()
 }
 
-/// A local session costs no transaction until it makes an ephemeral node, and then one, whatever the request looks like.
+/// A local session costs no transaction until it creates an ephemeral node. Then it costs one, whatever the request
+/// looks like.
 fn local_sessions_become_global_once(program: Program) {
     let ensemble = Ensemble::start_of(&[program; 4], 3, &LOCAL_SESSIONS);
     for mode in MODES {
@@ -75,7 +76,7 @@ fn local_sessions_become_global_once(program: Program) {
         let path = format!("/{mode:?}");
         create(&client, &path, CreateMode::Persistent).unwrap();
         let made = client.exists(&path, false).unwrap().unwrap().czxid;
-        // A part of a transaction is enough; the session's own transaction goes before.
+        // One ephemeral node in a multi is enough. The session's own transaction precedes the multi.
         let ops = ["/e", "/p", "/q"].map(|name| {
             let mode = if name == "/p" { CreateMode::Persistent } else { CreateMode::Ephemeral };
             Op::create(format!("{path}{name}"), Some(b"x".to_vec()), ids::open_acl_unsafe(), mode)
@@ -93,7 +94,7 @@ fn local_sessions_become_global_once(program: Program) {
         client.close();
         assert_eq!(exists_everywhere(&ensemble, &format!("{path}/e")), [false; 4], "{mode:?}");
 
-        // Closed at once, before anybody has answered.
+        // These sessions are closed before the server has answered.
         for _ in 0..5 {
             let client = client_at(&ensemble, mode);
             let path = format!("{path}/brief");
@@ -107,7 +108,8 @@ fn local_sessions_become_global_once(program: Program) {
     ensemble.same_trees();
 }
 
-/// Who may not write is told so by the member asked, without a transaction and without a zxid, and in turn.
+/// The member that a client asks refuses a write without permission itself: without a transaction, without a zxid,
+/// and in the order of the requests.
 fn refusals_use_no_transaction(program: Program) {
     let mut ensemble = Ensemble::start_of(&[program; 4], 3, &["enableEagerACLCheck=true"]);
     ensemble.write(1);
@@ -135,7 +137,7 @@ fn refusals_use_no_transaction(program: Program) {
             assert_eq!((header.err, body.len()), (KeeperError::NoAuth.code(), 0), "{mode:?}");
             assert_eq!(raw.ask(xid, OpCode::Create, &below).0.err, KeeperError::NoAuth.code());
         }
-        // The client that has synced may have closed its session since.
+        // The client that has synced may have closed its session since, which is one transaction.
         let after = newest_zxid(&ensemble);
         assert!(after.0 <= before.0 + 1, "{mode:?}: {before:?}, {after:?}");
         let allowed = SetDataRequest { path: "/open".into(), data: None, version: -1 };
@@ -155,8 +157,8 @@ fn refusals_use_no_transaction(program: Program) {
     ensemble.same_trees();
 }
 
-/// A client whose only member goes away is told of all that its watches have missed when the member is back; the members
-/// agree on their digests.
+/// A client's only member is killed and restarted. The client then gets all events that its watches have missed, and
+/// the members agree on their digests.
 fn watches_outlive_a_member(program: Program) {
     let mut ensemble = Ensemble::start(program, 3, 0);
     let follower = ensemble.wait_at(Mode::Follower);
@@ -198,7 +200,7 @@ fn watches_outlive_a_member(program: Program) {
         (EventType::NodeChildrenChanged, "/parent"),
     ];
     assert_eq!(told, missed.map(|(event, path)| (event, path.to_owned())));
-    // Persistent ones tell of what comes from now on.
+    // Persistent watches report only what happens from now on.
     writer.set_data("/p", None, -1).unwrap();
     create(&writer, "/r/new", CreateMode::Persistent).unwrap();
     let told = [watcher.next_watch_event(), watcher.next_watch_event()];
@@ -211,8 +213,8 @@ fn watches_outlive_a_member(program: Program) {
     }
 }
 
-/// Groups decide: of {1} and {2, 3} both are needed, and 3 counts for nothing. Without a quorum nobody serves, observers
-/// neither; who counts for nothing never leads.
+/// A quorum of groups needs both {1} and {2, 3}, and server 3 has no weight. Without a quorum no member serves, not
+/// even an observer. A server without weight never leads.
 fn groups_decide_about_quorums(program: Program) {
     let lines = ["group.1=1", "group.2=2:3", "weight.1=1", "weight.2=1", "weight.3=0"];
     let mut ensemble = Ensemble::start_of(&[program; 4], 3, &lines);
@@ -240,7 +242,7 @@ fn groups_decide_about_quorums(program: Program) {
     assert!(tree.contains_key("/by-observer/later"));
 }
 
-/// What is asked behind a session's end, in the same bytes, is not done on any member.
+/// Requests that follow the end of a session in the same bytes are not executed on any member.
 fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
     for mode in MODES {
         let mut raw = ensemble.members[ensemble.wait_at(mode)].server.raw();

@@ -1,5 +1,5 @@
-//! What the configuration of an ensemble can do to its members: an oracle for two of them, and a Java leader that changes the
-//! membership (Java: QuorumOracleMaj.java, QuorumPeer.processReconfig).
+//! How the configuration of an ensemble affects its members: an oracle for two members, and a Java leader that
+//! changes the membership (Java: QuorumOracleMaj.java, QuorumPeer.processReconfig).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -19,7 +19,7 @@ use zookeeper_server::zoo_defs::OpCode;
 
 const JAVA: Program = Program::Java("3.9.5");
 
-/// The member at which the oracle says that it may go on alone does, and stops when it says no more.
+/// A member goes on alone while its oracle allows that, and stops when the oracle no longer does.
 fn goes_on_alone(program: Program) {
     let dir = TempDir::new("oracle");
     let oracle = dir.path().join("oracle");
@@ -69,7 +69,7 @@ fn ask_to_reconfigure(ensemble: &Ensemble, member: usize, joining: &str) -> (i32
     (header.err, body)
 }
 
-/// Asks the leader; the new configuration.
+/// Asks the leader to reconfigure. Returns the new configuration.
 fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
     let (err, body) = ask_to_reconfigure(ensemble, ensemble.wait_leader(), joining);
     assert_eq!(err, 0, "{joining}");
@@ -77,7 +77,8 @@ fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
     String::from_utf8(body[4..4 + usize::try_from(length).unwrap()].to_vec()).unwrap()
 }
 
-/// Our leader does not change its ensemble: it answers what an operator knows of servers on which that is disabled.
+/// Our leader cannot change its ensemble. It gives the answer that operators know from servers on which
+/// reconfiguration is disabled.
 #[test]
 fn our_leader_answers_that_reconfig_is_disabled() {
     for enabled in [true, false] {
@@ -95,12 +96,13 @@ fn our_leader_answers_that_reconfig_is_disabled() {
     }
 }
 
-/// A member that begins a role writes its own text, in the order of a map that has grown in another way (as in Java).
+/// The lines of a configuration, without their order. A member that begins a role writes its own text, in which the
+/// lines may have another order (as in Java).
 fn lines_of(config: &str) -> BTreeSet<&str> {
     config.lines().collect()
 }
 
-/// All members have that configuration, in the tree and in their files.
+/// Waits until all members have that configuration, in the tree and in their files.
 fn all_have(ensemble: &Ensemble, config: &str) {
     let version = config.lines().find_map(|line| line.strip_prefix("version=")).unwrap();
     for (at, member) in ensemble.members.iter().enumerate() {
@@ -137,7 +139,7 @@ fn a_java_leader_changes_the_membership_and_our_members_follow() {
     let config = reconfigure(&ensemble, &line(9, "observer"));
     assert!(config.contains("server.9="), "{config}");
     all_have(&ensemble, &config);
-    // An observer of ours becomes a follower, at the same addresses.
+    // One of our observers becomes a follower at the same addresses.
     let observer = config.lines().find(|line| line.starts_with("server.4=")).unwrap();
     let (addresses, _) = observer.split_once(":observer").unwrap();
     let client_port = ensemble.members[3].server.client_port();

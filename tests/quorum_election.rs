@@ -1,5 +1,5 @@
-//! Elections: servers of ours among themselves, with servers of other versions whose words are scripted, with Java's, and with
-//! programs that are no servers (Java: FastLeaderElection.java, QuorumCnxManager.java).
+//! Elections between our servers, with scripted servers of other versions, with Java's servers, and with programs
+//! that are not servers (Java: FastLeaderElection.java, QuorumCnxManager.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -29,7 +29,8 @@ use zookeeper_server::server::quorum::vote::Vote;
 
 const EPOCH: PeerEpoch = PeerEpoch(1);
 
-/// Has these look for a leader at once; what each has found. It is known when all their votes are needed.
+/// Lets these members look for a leader at the same time. Returns the leader that each has found, and its state. The
+/// result is certain only if the quorum needs all their votes.
 fn elect(members: &[&Member]) -> Vec<(Sid, ServerState)> {
     thread::scope(|scope| {
         let looking: Vec<_> =
@@ -179,7 +180,7 @@ fn a_port_that_is_taken_ends_the_process_after_some_attempts() {
     });
 }
 
-/// Programs that are no servers, all at once; an election goes on meanwhile.
+/// Programs that are not servers connect to the election port, and an election still succeeds.
 #[test]
 fn garbage_at_the_election_port_hurts_nobody() {
     let mut ensemble = Ensemble::of(&[1, 2, 3]);
@@ -192,7 +193,8 @@ fn garbage_at_the_election_port_hurts_nobody() {
     let greeting = 99_i64.to_be_bytes();
     let frame = |length: i32, body: &[u8]| [&greeting[..], &length.to_be_bytes(), body].concat();
     let length_of = |body: &[u8]| i32::try_from(body.len()).unwrap();
-    // The first of them say nothing for an hour, and are more than are awaited.
+    // These connections send nothing more within the hour of the greeting timeout. There are more of them than the
+    // server keeps waiting.
     let mut silent: Vec<TcpStream> = (0..60).map(|_| connect()).collect();
     for stream in &mut silent[..30] {
         stream.write_all(b"\0").unwrap();
@@ -227,10 +229,10 @@ fn garbage_at_the_election_port_hurts_nobody() {
     ] {
         let mut stream = connect();
         stream.write_all(&bytes).unwrap();
-        // It may be closed already, in either direction.
+        // The connection may be closed already, in either direction.
         let _closed_before = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
-        // Reset or closed: in any case it ends.
+        // The server resets or closes the connection. In any case, the connection ends.
         let _end = stream.read_to_end(&mut answer);
     }
     assert_eq!(elect(&[&one, &two])[0].0, Sid(2));
@@ -257,7 +259,7 @@ fn strangers_are_talked_to_but_only_so_many() {
     assert_eq!((answer.leader, answer.state), (Sid(1), ServerState::Looking.code()));
 }
 
-/// A server of 3.4.14 with the larger id, word for word.
+/// The messages of a server of 3.4.14 with the larger id, byte for byte.
 #[test]
 fn a_server_of_3_4_is_understood_and_understands() {
     let ensemble = Ensemble::of(&[1, 9]);
@@ -279,7 +281,8 @@ fn a_server_of_3_4_is_understood_and_understands() {
     assert_eq!(one.peer.peer_state(), ServerState::Following);
 }
 
-/// A server that was not looking yet when this one said its vote: nobody waits until this one says it again.
+/// The other server was not looking yet when this one sent its vote. This one answers it at once, long before it
+/// would repeat its vote.
 #[test]
 fn who_votes_for_somebody_worse_is_told_at_once() {
     let mut ensemble = Ensemble::of(&[1, 8, 9]);
@@ -298,13 +301,14 @@ fn who_votes_for_somebody_worse_is_told_at_once() {
     });
 }
 
-/// The larger of two servers calls back where the smaller one says it is, and says again what it has said last.
+/// The larger of two servers connects back to the address that the smaller one has sent, and repeats its last
+/// message.
 #[test]
 fn the_larger_server_calls_back_and_repeats_its_last_words() {
     let mut ensemble = Ensemble::of(&[1, 9]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let real_port = listener.local_addr().unwrap().port();
-    // The configuration is wrong: nobody is there.
+    // The configuration is wrong: nobody listens on that port.
     ensemble.set_election_port(1, free_port());
     let nine = ensemble.member(9, Zxid::new(1, 5), EPOCH);
     thread::scope(|scope| {
@@ -322,7 +326,8 @@ fn the_larger_server_calls_back_and_repeats_its_last_words() {
     });
 }
 
-/// Settled servers of the oldest and of newer formats disagree about the epoch; still there is a leader.
+/// Two settled servers, one with the oldest message format and one with a newer one, disagree about the epoch. This
+/// server still finds the leader.
 #[test]
 fn settled_servers_of_different_formats_need_only_agree_on_the_leader() {
     let ensemble = Ensemble::of(&[1, 8, 9]);
@@ -347,7 +352,7 @@ fn settled_servers_of_different_formats_need_only_agree_on_the_leader() {
         nine.send(&new.encode());
         assert_eq!(looking.join().unwrap().unwrap().id, Sid(9));
     });
-    // Of whoever was heard last.
+    // The round is that of the server that was heard last.
     assert!([77, 78].contains(&one.election.logical_clock()));
 }
 
@@ -364,7 +369,7 @@ fn a_leader_that_only_others_speak_of_is_not_followed() {
         for other in &mut others {
             other.receive();
             other.send(&notification_3_4(ServerState::Following, &vote, 5));
-            // It answers whoever looks in an older round: then it has read what was said before.
+            // The server answers a message of an older round. By then, it has read the message before.
             other.send(&notification_3_4(ServerState::Looking, &vote, 0));
             other.receive();
         }

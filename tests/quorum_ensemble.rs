@@ -1,8 +1,8 @@
-//! Ensembles of our servers: they serve together, members are killed under load, and learners catch up in every way (no
-//! Java twin).
+//! Ensembles of our servers: they serve together, members are killed under load, and learners catch up in every way
+//! (no Java twin).
 //!
-//! The same against Java's servers tests the tests: `cargo test --test quorum_ensemble -- --ignored java`. Mixed ensembles
-//! and more scenarios: `tests/ensemble/run.py`.
+//! `cargo test --test quorum_ensemble -- --ignored java` runs the same tests against Java's servers, to test the
+//! tests. `tests/ensemble/run.py` has mixed ensembles and more scenarios.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -25,7 +25,7 @@ const MORE_THAN_COMMITTED_LOG: usize = 620;
 
 const KILLS: usize = 3;
 
-/// What is written through each member is read through every other.
+/// A client of each member can read what was written through every other member.
 fn serves(program: Program, voters: usize, observers: usize) {
     let mut ensemble = Ensemble::start(program, voters, observers);
     let clients: Vec<_> = ensemble.members.iter().map(|member| member.server.client()).collect();
@@ -50,7 +50,7 @@ fn serves(program: Program, voters: usize, observers: usize) {
     assert!(tree.values().all(|(_, stat, _)| stat.ephemeral_owner == 0), "{tree:?}");
 }
 
-/// Members in that mode are killed under load, one after the other, and come back.
+/// Kills members in that mode under load, one after the other, and starts them again.
 fn killed_under_load(program: Program, voters: usize, mode: Mode) {
     let mut ensemble = Ensemble::start(program, voters, 0);
     let told = under_load(&mut ensemble, |ensemble, load| {
@@ -73,10 +73,10 @@ fn killed_under_load(program: Program, voters: usize, mode: Mode) {
     }
 }
 
-/// A follower and an observer miss so many transactions and catch up in that way.
+/// A follower and an observer miss `missed` transactions, and catch up in the given way.
 fn catches_up(program: Program, missed: usize, way: CatchUp) {
     let mut ensemble = Ensemble::start(program, 3, 1);
-    // A leader that was never written to has nothing from which a difference could be told.
+    // Without earlier transactions, the leader has nothing from which it could make a DIFF.
     ensemble.write(5);
     ensemble.same_trees();
     for mode in [Mode::Follower, Mode::Observer] {
@@ -90,10 +90,11 @@ fn catches_up(program: Program, missed: usize, way: CatchUp) {
     }
 }
 
-/// A leader that is lost with proposals that nobody else has seen has to forget them.
+/// A leader is killed with a proposal that no other member has seen. It must forget this proposal.
 fn forgets_its_own(program: Program) {
-    // The leader misses the others, and they miss it, only when it has logged.
-    // No session ends in the next epoch before the old leader is back: it could not be told to truncate, then.
+    // The long syncLimit keeps leader and followers together until the leader has logged the proposal.
+    // The long session timeouts keep sessions from ending in the next epoch before the old leader is back. After such
+    // a transaction, the new leader could not tell it to truncate.
     let lines = ["syncLimit=60", "minSessionTimeout=120000", "maxSessionTimeout=120000"];
     let mut ensemble = Ensemble::start_of(&[program; 3], 3, &lines);
     let leader = ensemble.wait_leader();
@@ -101,7 +102,7 @@ fn forgets_its_own(program: Program) {
     create(&ensemble.members[leader].server.client(), &root, CreateMode::Persistent).unwrap();
     ensemble.same_trees();
     let mut cnxn = ensemble.members[leader].server.raw();
-    // A new session would need the others.
+    // The session must exist before the other members are frozen, because a new session needs them.
     assert!(cnxn.new_session().session_id.0 != 0);
     let others: Vec<usize> = (0..3).filter(|at| *at != leader).collect();
     for other in &others {
@@ -124,7 +125,7 @@ fn forgets_its_own(program: Program) {
         })
     });
     ensemble.members[leader].kill9();
-    // They have never read what it proposed.
+    // The other members have never read the proposal.
     for other in &others {
         ensemble.members[*other].kill9();
     }

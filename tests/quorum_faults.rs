@@ -1,5 +1,5 @@
-//! Faults of the original by which a member loses transactions or differs from the others: one test for each, at the moment at
-//! which it strikes there. ARCHITECTURE.md says what Java does and what is done here.
+//! Java's faults by which a member loses transactions or differs from the others. Each has a test for the moment at
+//! which it strikes in Java. ARCHITECTURE.md says what Java does and what this server does instead.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -39,7 +39,7 @@ fn data_of(dir: &TempDir) -> PathBuf {
     dir.path().join("data/version-2")
 }
 
-/// A member that is started on what is on another one's disk now: as if that had been killed.
+/// Starts a member on a copy of the other member's disk, as if that member was killed now.
 fn killed_now(member: &Member) -> Member {
     let dir = Arc::new(TempDir::new("killed"));
     let to = data_of(&dir);
@@ -51,12 +51,12 @@ fn killed_now(member: &Member) -> Member {
     Member::over(dir, &[])
 }
 
-/// What its tree is made of, of the transactions up to that.
+/// Those of these transactions whose nodes are in the member's tree.
 fn in_tree(member: &Member, zxids: &[Zxid]) -> Vec<Zxid> {
     zxids.iter().copied().filter(|zxid| member.has(*zxid)).collect()
 }
 
-/// While it lives, no log file that begins with that transaction can be made.
+/// While this value exists, no log file can be created that begins with that transaction.
 struct NoLog(PathBuf);
 
 impl NoLog {
@@ -73,14 +73,14 @@ impl Drop for NoLog {
     }
 }
 
-/// Sends the tree of another member, as the leader's.
+/// Sends the tree of another member as the leader's snapshot.
 fn send_tree(leader: &mut Connection, zxid: Zxid, of: &Member) {
     leader.send(&bare(PacketType::Snap, zxid));
     of.peer.database().serialize_snapshot(|bytes| leader.stream.write_all(bytes)).unwrap();
     leader.stream.write_all(b"\0\0\0\x0aBenWasHere").unwrap();
 }
 
-/// The same greeting as [`Member::follow_in_epoch`]; what the member says that it has.
+/// The same greeting as [`Member::follow_in_epoch`]. Returns the last zxid that the member reports.
 fn told(member: &mut Member, epoch: i64) -> (Connection, Zxid) {
     let mut leader = member.follow(As::Follower);
     leader.expect(PacketType::FollowerInfo);
@@ -112,7 +112,8 @@ fn create(zxid: Zxid, data: usize, ephemeral: bool) -> CreateTxn {
     }
 }
 
-/// ZOOKEEPER-2845: after its role a member kept its tree, without what was logged and not committed, and voted with it.
+/// ZOOKEEPER-2845: When its role ended, a member kept its tree, which lacked transactions that were logged and not
+/// committed. The member voted with this tree.
 #[test]
 fn what_is_logged_and_not_committed_is_in_the_tree_that_the_next_role_begins_with() {
     let (mut member, mut leader) = Member::following(&history(1..=3), 2);
@@ -125,7 +126,7 @@ fn what_is_logged_and_not_committed_is_in_the_tree_that_the_next_role_begins_wit
     member.ended();
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(2, 1));
     assert!(member.has(z(2, 1)), "the vote and the tree are about the same");
-    // It was never committed: the next leader does not have it.
+    // The transaction was never committed, so the next leader does not have it.
     let mut leader = member.follow_in_epoch(As::Follower, 3);
     leader.send(&bare(PacketType::Trunc, z(1, 3)));
     leader.let_serve(3);
@@ -133,13 +134,14 @@ fn what_is_logged_and_not_committed_is_in_the_tree_that_the_next_role_begins_wit
     assert_eq!(member.log_on_disk(), history(1..=3));
 }
 
-/// ZOOKEEPER-2872: a snapshot of the leader that was not on disk was acknowledged, and a part of one was loaded.
+/// ZOOKEEPER-2872: A member acknowledged a snapshot of the leader that was not on disk, and later loaded an
+/// incomplete one.
 #[test]
 fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_loaded() {
     let other = Member::new(&[z(2, 1), z(2, 2)]);
     let (mut member, mut leader) = Member::following(&history(1..=3), 3);
     let dir = data_of(&member.dir);
-    // In the place of the snapshot, which cannot get its name.
+    // This directory has the name of the snapshot, so the snapshot cannot be saved.
     let in_the_way = dir.join("snapshot.200000002");
     fs::create_dir_all(in_the_way.join("in it")).unwrap();
     send_tree(&mut leader, z(2, 2), &other);
@@ -150,7 +152,7 @@ fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_
     fs::remove_dir_all(in_the_way).unwrap();
     assert_eq!(member.epoch_on_disk(), "1");
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3));
-    // The disk was full, or the power failed.
+    // The snapshot is incomplete, as after a full disk or a power failure.
     let whole = other.peer.database().save_snapshot().unwrap();
     let bytes = fs::read(whole).unwrap();
     fs::write(dir.join("snapshot.200000002"), &bytes[..bytes.len() / 2]).unwrap();
@@ -159,7 +161,8 @@ fn a_snapshot_that_cannot_be_saved_is_not_acknowledged_and_a_part_of_one_is_not_
     assert!(again.has(z(1, 3)) && !again.has(z(2, 1)));
 }
 
-/// ZOOKEEPER-3023: what a DIFF commits was applied some time after the epoch was acknowledged.
+/// ZOOKEEPER-3023: A learner acknowledged the epoch, and applied the transactions that the DIFF commits some time
+/// later.
 #[test]
 fn what_a_diff_commits_is_in_the_tree_when_the_epoch_is_acknowledged() {
     let (member, mut leader) = Member::following(&history(1..=3), 2);
@@ -173,8 +176,8 @@ fn what_a_diff_commits_is_in_the_tree_when_the_epoch_is_acknowledged() {
     assert_eq!(member.peer.database().last_processed_zxid(), z(1, 40));
 }
 
-/// ZOOKEEPER-3104: NEWLEADER came before what was committed while the leader's tree was sent; a tree that has some of that
-/// already was saved as one of an earlier transaction.
+/// ZOOKEEPER-3104: The leader sent NEWLEADER before the transactions that were committed while it sent its tree. The
+/// tree contained some of these already. The learner saved it as the tree of an earlier zxid.
 #[test]
 fn what_is_committed_while_a_snapshot_is_sent_comes_before_new_leader() {
     let candidate = Leading::candidate(Arc::new(TempDir::new("leader")), "snapshotSizeFactor=-1");
@@ -186,7 +189,7 @@ fn what_is_committed_while_a_snapshot_is_sent_comes_before_new_leader() {
     let mut follower = leading.with_follower(1, z(1, 16));
     let mut slow = leading.follower(3, Zxid::ZERO);
     assert_eq!(slow.expect(PacketType::Snap).zxid, z(2, 0));
-    // It does not read on: the leader is somewhere in the tree.
+    // The learner stops reading, so the leader stops somewhere in the tree.
     let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
     for session in 1..=3 {
         follower.request(session, 0, OpCode::CreateSession, &timeout);
@@ -194,7 +197,7 @@ fn what_is_committed_while_a_snapshot_is_sent_comes_before_new_leader() {
         follower.ack(z(2, session));
         assert_eq!(follower.expect(PacketType::Commit).zxid, z(2, session));
     }
-    // The signature has three of them.
+    // The signature contains the byte `e` three times.
     let mut tail = Vec::new();
     while !tail.ends_with(b"BenWasHere") {
         let old = tail.len().saturating_sub(16);
@@ -208,7 +211,8 @@ fn what_is_committed_while_a_snapshot_is_sent_comes_before_new_leader() {
     slow.acknowledge_new_leader();
 }
 
-/// ZOOKEEPER-3642: a leader's tree that was never saved stayed in memory, and the next leader's DIFF was put on top of it.
+/// ZOOKEEPER-3642: A leader's tree that was never saved stayed in memory, and the member applied the next leader's
+/// DIFF to it.
 #[test]
 fn a_diff_after_a_snapshot_that_was_not_saved_begins_with_what_is_on_disk() {
     let other = Member::new(&[z(2, 1), z(2, 2)]);
@@ -226,8 +230,8 @@ fn a_diff_after_a_snapshot_that_was_not_saved_begins_with_what_is_on_disk() {
     assert_eq!(in_tree(&killed_now(&member), &all), history(1..=4));
 }
 
-/// ZOOKEEPER-3911: NEWLEADER was acknowledged before the transactions of the DIFF were logged: when all followers ended then,
-/// the ensemble lost what its clients had been told.
+/// ZOOKEEPER-3911: A follower acknowledged NEWLEADER before it had logged the transactions of the DIFF. If all
+/// followers ended at that moment, the ensemble lost acknowledged writes.
 #[test]
 fn a_follower_that_is_killed_right_after_the_ack_of_new_leader_has_what_was_committed() {
     let (member, mut leader) = Member::following(&history(1..=3), 2);
@@ -247,7 +251,7 @@ fn a_follower_that_is_killed_right_after_the_ack_of_new_leader_has_what_was_comm
     assert_eq!(killed.peer.current_epoch(), PeerEpoch(2));
 }
 
-/// ZOOKEEPER-4394: a COMMIT behind NEWLEADER of something that was proposed before it ended the follower.
+/// ZOOKEEPER-4394: A COMMIT after NEWLEADER ended the follower if the proposal had come before NEWLEADER.
 #[test]
 fn what_is_proposed_before_new_leader_may_be_committed_after_it() {
     let (member, mut leader) = Member::following(&history(1..=3), 2);
@@ -268,8 +272,8 @@ fn what_is_proposed_before_new_leader_may_be_committed_after_it() {
     assert!(member.has(z(1, 4)) && member.has(z(1, 5)));
 }
 
-/// ZOOKEEPER-4643: `currentEpoch` was set before the history was on disk: a member without it won the next election, and had
-/// others cut off what was committed.
+/// ZOOKEEPER-4643: A member set `currentEpoch` before the history was on disk. Without this history it won the next
+/// election, and made others truncate committed transactions.
 #[test]
 fn the_epoch_is_not_entered_when_its_history_cannot_be_logged() {
     let (mut member, mut leader) = Member::following(&history(1..=3), 2);
@@ -286,7 +290,8 @@ fn the_epoch_is_not_entered_when_its_history_cannot_be_logged() {
     assert_eq!(killed.peer.last_logged_zxid().unwrap(), z(1, 3));
 }
 
-/// ZOOKEEPER-4646: the transactions were handed to the thread that logs, and NEWLEADER was acknowledged before it had.
+/// ZOOKEEPER-4646: A member queued the transactions for the thread that logs, and acknowledged NEWLEADER before they
+/// were logged.
 #[test]
 fn no_ack_leaves_before_the_log_has_what_it_promises() {
     let (member, mut leader) = Member::following(&history(1..=3), 2);
@@ -297,14 +302,14 @@ fn no_ack_leaves_before_the_log_has_what_it_promises() {
     leader.send(&new_leader(2));
     leader.expect_ack(z(2, 0));
     assert_eq!(member.log_on_disk(), history(1..=303));
-    // From the first one after UPTODATE on, too.
+    // The same is true from the first acknowledgement after UPTODATE on.
     leader.send_all(&[proposal(z(2, 1)), up_to_date()]);
     leader.expect_ack(z(2, 0));
     leader.expect_ack(z(2, 1));
     assert_eq!(member.log_on_disk().last(), Some(&z(2, 1)));
 }
 
-/// ZOOKEEPER-4712: the log's thread of an ended follower lived on, and logged behind the back of the next one.
+/// ZOOKEEPER-4712: The log thread of an ended follower lived on, and wrote to the log while the next follower ran.
 #[test]
 fn a_follower_that_has_ended_logs_nothing_more() {
     let mut member = Member::new(&history(1..=3));
@@ -322,7 +327,7 @@ fn a_follower_that_has_ended_logs_nothing_more() {
         assert_eq!(holders(&member), before, "nobody is left who could write to the log");
         let logged = member.log_on_disk();
         assert_eq!(member.peer.last_logged_zxid().unwrap(), *logged.last().unwrap());
-        // The next leader has none of it.
+        // The next leader has none of these transactions.
         let mut leader = member.follow_in_epoch(as_what, epoch + 1);
         if logged.len() > 3 {
             leader.send(&bare(PacketType::Trunc, z(1, 3)));
@@ -337,8 +342,8 @@ fn a_follower_that_has_ended_logs_nothing_more() {
     }
 }
 
-/// ZOOKEEPER-4785: between the two ACKs of an epoch a follower had it in `currentEpoch`, and transactions of the DIFF in memory
-/// alone.
+/// ZOOKEEPER-4785: Between the two ACKs of an epoch, a follower had the epoch in `currentEpoch`, but transactions of
+/// the DIFF only in memory.
 #[test]
 fn at_each_ack_of_a_diff_everything_before_it_is_on_disk() {
     let (member, mut leader) = Member::following(&history(1..=3), 2);
@@ -361,7 +366,7 @@ fn at_each_ack_of_a_diff_everything_before_it_is_on_disk() {
     assert_eq!(in_tree(&second, &history(1..=5)), history(1..=5));
 }
 
-/// ZOOKEEPER-4925: what a DIFF brought was not in the committed log: a member that led next handed the hole on.
+/// ZOOKEEPER-4925: The committed log lacked the transactions of a DIFF. If the member led next, it passed the gap on.
 #[test]
 fn the_committed_log_has_no_hole_where_a_diff_was() {
     let (mut member, mut leader) = Member::following(&history(1..=3), 2);
@@ -385,15 +390,15 @@ fn the_committed_log_has_no_hole_where_a_diff_was() {
     drop(leader);
     member.ended();
     assert_eq!(kept(&member), all);
-    // And a leader that is sent a hole does not take it.
+    // A member does not accept a DIFF with a gap, either.
     let mut leader = member.follow_in_epoch(As::Follower, 3);
     leader.send_all(&[bare(PacketType::Diff, z(2, 3)), proposal(z(2, 3)), commit(z(2, 3))]);
     leader.expect_end();
     assert!(matches!(member.ended(), LearnerError::Discontinuous { .. }));
 }
 
-/// ZOOKEEPER-4882: a disk that fails for a moment: what others had committed was in the tree and not in the log, and the next
-/// transactions went behind the hole.
+/// ZOOKEEPER-4882: A disk failed for a moment. A transaction that others had committed was in the tree but not in the
+/// log, and the next transactions were logged after this gap.
 #[test]
 fn a_follower_whose_log_has_failed_is_not_ahead_of_its_disk() {
     let (mut member, mut leader) = Member::following(&history(1..=3), 2);
@@ -404,7 +409,7 @@ fn a_follower_whose_log_has_failed_is_not_ahead_of_its_disk() {
     assert_eq!(member.wait_exit_code(), ExitCode::UnexpectedError);
     leader.send(&commit(z(2, 1)));
     wait_until("others have it", DEADLINE, || member.has(z(2, 1)));
-    // The disk is well again before the process has ended.
+    // The disk works again before the process has ended.
     drop(no_log);
     drop(leader);
     member.ended();
@@ -414,19 +419,19 @@ fn a_follower_whose_log_has_failed_is_not_ahead_of_its_disk() {
     assert_eq!(told, z(1, 3));
     leader.send(&bare(PacketType::Diff, z(2, 1)));
     leader.send_all(&[proposal(z(2, 1)), commit(z(2, 1)), new_leader(3)]);
-    // Either it has all on disk that it acknowledges, or it acknowledges nothing.
+    // The member either has everything on disk that it acknowledges, or acknowledges nothing.
     if leader.receive().is_some() {
         assert_eq!(killed_now(&member).log_on_disk(), [history(1..=3), vec![z(2, 1)]].concat());
     }
 }
 
-/// ZOOKEEPER-4882, on the leader's disk.
+/// The same fault (ZOOKEEPER-4882) with the leader's disk.
 #[test]
 fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
     let mut leading = Leading::new(1..=3);
     let mut one = leading.with_follower(1, z(1, 3));
     let mut other = leading.with_late_follower();
-    // It is taken beside what comes next.
+    // The leader takes this snapshot while it goes on. It must be complete before the log fails.
     wait_until("the epoch is in a snapshot", DEADLINE, || {
         leading.member.snapshots_on_disk().first() == Some(&z(2, 0))
     });
@@ -437,7 +442,7 @@ fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
         assert_eq!(follower.expect(PacketType::Proposal).zxid, z(2, 1));
         follower.ack(z(2, 1));
     }
-    // They are a majority without it.
+    // The two followers are a majority without the leader.
     assert_eq!(one.expect(PacketType::Commit).zxid, z(2, 1));
     assert_eq!(leading.member.wait_exit_code(), ExitCode::UnexpectedError);
     let database = Arc::clone(leading.member.peer.database());
@@ -453,12 +458,13 @@ fn a_leader_whose_log_has_failed_is_not_ahead_of_its_disk() {
     assert_eq!(database.sessions_with_timeouts().timeout_ms(SessionId(8)), None);
 }
 
-/// The log of a member that had `(0, 7)` from a leader that failed, got the tree of the next one, and followed it. With or
-/// without that snapshot.
+/// A leader with transactions of epochs 0 and 1. If `is_snapshot`, its log also has `(0, 7)` from a leader that
+/// failed. It then got the tree of the next leader as a snapshot, and followed that leader.
 fn leader_with_two_epochs(is_snapshot: bool) -> Leading {
     let candidate = Leading::candidate(Arc::new(TempDir::new("leader")), "snapshotSizeFactor=1");
     let database = Arc::clone(candidate.peer.database());
-    // In a file of its own: it makes the snapshot so large that what follows may be sent in its place.
+    // This transaction has a file of its own. It makes the snapshot so large that the leader may send the later
+    // transactions instead.
     log_txn(&candidate, z(0, 1), &create(z(0, 1), 900_000, false));
     database.fast_forward_data_base().unwrap();
     for counter in 2..=6 {
@@ -484,14 +490,14 @@ fn leader_with_two_epochs(is_snapshot: bool) -> Leading {
     Leading::of(Leading::candidate(dir, "snapshotSizeFactor=1"))
 }
 
-/// ZOOKEEPER-2846: a DIFF from the log on disk brought what was never committed.
+/// ZOOKEEPER-2846: A DIFF from the log on disk contained a transaction that was never committed.
 #[test]
 fn what_was_never_committed_at_the_end_of_an_epoch_is_not_sent_from_the_log_on_disk() {
     let leading = leader_with_two_epochs(true);
     let _quorum = leading.with_follower(1, z(1, 600));
     let mut behind = leading.follower(3, z(0, 5));
     behind.expect(PacketType::Snap);
-    // Who is in the epoch that goes on gets what it lacks.
+    // A learner whose last zxid is in epoch 1 gets the transactions that it lacks.
     let mut behind = leading.follower(3, z(1, 20));
     behind.expect(PacketType::Diff);
     assert_eq!(behind.expect(PacketType::Proposal).zxid, z(1, 21));
@@ -510,7 +516,7 @@ fn the_log_on_disk_is_sent_across_the_end_of_an_epoch_that_this_server_has_seen(
     behind.acknowledge_new_leader();
 }
 
-/// ZOOKEEPER-5010: a leader deleted the ephemeral nodes of unknown sessions in its own tree alone.
+/// ZOOKEEPER-5010: A leader deleted the ephemeral nodes of unknown sessions only in its own tree.
 #[test]
 fn a_leader_deletes_ephemeral_nodes_of_unknown_sessions_for_everybody() {
     let candidate = Leading::candidate(Arc::new(TempDir::new("leader")), "");
@@ -538,7 +544,7 @@ fn a_leader_deletes_ephemeral_nodes_of_unknown_sessions_for_everybody() {
     wait_until("it is deleted", DEADLINE, || !leading.member.has(z(1, 1)));
 }
 
-/// ZOOKEEPER-5010, with a leader that does.
+/// ZOOKEEPER-5010, when the leader deletes such nodes only in its own tree.
 #[test]
 fn a_follower_with_ephemeral_nodes_of_unknown_sessions_gets_its_leaders_tree() {
     let other = Member::new(&history(1..=3));
@@ -558,7 +564,8 @@ fn a_follower_with_ephemeral_nodes_of_unknown_sessions_gets_its_leaders_tree() {
     assert_eq!(told(&mut member, 3).1, z(1, 4));
 }
 
-/// ZOOKEEPER-4685: a follower that acknowledged a transaction before NEWLEADER was never counted, and the leader gave up.
+/// ZOOKEEPER-4685: A follower that acknowledged a transaction before NEWLEADER was never counted, so the leader gave
+/// up.
 #[test]
 fn a_follower_that_acknowledges_transactions_before_new_leader_counts() {
     let leading = Leading::new(1..=5);
@@ -573,7 +580,8 @@ fn a_follower_that_acknowledges_transactions_before_new_leader_counts() {
     let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
     follower.request(8, 0, OpCode::CreateSession, &timeout);
     assert_eq!(follower.expect(PacketType::Proposal).zxid, z(2, 1));
-    // It has that on disk before it is in the epoch: that does not count until it is.
+    // This follower has the transaction on disk before it is in the epoch. Until then, its acknowledgement does not
+    // count.
     let mut late = leading.follower(3, z(2, 0));
     late.expect(PacketType::Diff);
     assert_eq!(late.expect(PacketType::Proposal).zxid, z(2, 1));
@@ -583,7 +591,8 @@ fn a_follower_that_acknowledges_transactions_before_new_leader_counts() {
     assert_eq!(follower.expect(PacketType::Commit).zxid, z(2, 1));
 }
 
-/// A leader that cuts off what is in the only snapshot: Java loads that snapshot again, with all that was cut off.
+/// A leader truncates transactions that are in the only snapshot. Java loads that snapshot again, with all truncated
+/// transactions.
 #[test]
 fn a_truncation_below_the_only_snapshot_has_the_leader_send_its_tree() {
     let other = Member::new(&history(1..=5));

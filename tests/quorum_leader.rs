@@ -1,5 +1,5 @@
-//! Our leader and learners that a test plays: who gets what, when something is committed, when a `sync` is answered, and what a
-//! learner cannot do to it (Java: Leader.java, LearnerHandler.java).
+//! Our leader and learners that a test scripts: what each learner is sent, when a transaction is committed, when a
+//! `sync` is answered, and what a learner cannot do to the leader (Java: Leader.java, LearnerHandler.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -21,7 +21,7 @@ use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, 
 use zookeeper_server::txn::{CreateSessionTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// The transaction of that epoch and number.
+/// The zxid with that epoch and counter.
 const fn z(epoch: i64, counter: i64) -> Zxid {
     Zxid::new(epoch, counter)
 }
@@ -44,7 +44,7 @@ fn a_write_is_committed_when_a_majority_has_it_and_everybody_gets_it_in_order() 
     observer.expect(PacketType::Diff);
     observer.acknowledge_new_leader();
 
-    // A client of the follower.
+    // Requests from a client of the follower.
     let session = 0x0100_0000_0000_0007;
     let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
     follower.request(session, 0, OpCode::CreateSession, &timeout);
@@ -65,7 +65,7 @@ fn a_write_is_committed_when_a_majority_has_it_and_everybody_gets_it_in_order() 
     }
     let database = leading.member.peer.database();
     wait_until("it is applied", DEADLINE, || database.tree().read().node("/a").is_some());
-    // One that comes now gets what it lacks.
+    // A follower that joins now gets the transactions that it lacks.
     let mut late = leading.follower(3, z(1, 3));
     assert_eq!(late.expect(PacketType::Diff).zxid, z(2, 2));
     for counter in [1, 2] {
@@ -106,7 +106,7 @@ fn a_sync_is_answered_only_when_a_majority_says_that_it_still_follows() {
     follower.send(&QuorumPacket::new(PacketType::Ping, ping.zxid, Some(Vec::new())));
     assert_eq!(follower.answer_pings().packet_type(), Some(PacketType::Sync));
     assert_eq!(leading.leader.pending_syncs(), 0);
-    // A write that a majority has logged afterwards says as much, and the answer comes before its commit.
+    // A later write that a majority has logged proves the same. The sync is answered before the commit of that write.
     follower.request(7, 2, OpCode::Sync, &payload);
     let timeout = CreateSessionTxn { time_out: 40_000 }.to_bytes();
     follower.request(8, 0, OpCode::CreateSession, &timeout);
@@ -134,7 +134,7 @@ fn a_sync_of_a_client_of_the_leader_waits_for_a_majority_too() {
         while let Ok(packet) = read_packet(&mut follower.input, Limits::default()) {
             let answer = QuorumPacket::new(PacketType::Ping, packet.zxid, Some(Vec::new()));
             if packet.packet_type() == Some(PacketType::Ping) {
-                // The leader may be gone.
+                // The leader may have closed the connection.
                 let _sent = follower.stream.write_all(&answer.to_bytes());
             }
         }
@@ -149,7 +149,7 @@ fn a_sync_of_a_client_of_the_leader_waits_for_a_majority_too() {
 fn who_has_too_much_is_cut_off_and_who_has_too_little_gets_the_tree() {
     let leading = Leading::new(3..=5);
     let mut long = leading.follower(1, z(1, 7));
-    // It would have to lead: it has more than the leader.
+    // This server has more transactions than the leader, so it should lead.
     long.expect_end();
     let mut follower = leading.with_follower(3, z(1, 5));
     let mut empty = leading.follower(1, Zxid::ZERO);
@@ -171,7 +171,7 @@ fn who_has_too_much_is_cut_off_and_who_has_too_little_gets_the_tree() {
     assert!(tree.windows(path.len()).any(|window| window == path.as_bytes()));
     empty.acknowledge_new_leader();
     drop(empty);
-    // Since the epoch began something else has happened elsewhere: it never was committed.
+    // Epoch 2 has begun without transactions 6 to 9 of epoch 1, so they were never committed.
     let mut old = leading.follower(1, z(1, 9));
     assert_eq!(old.expect(PacketType::Trunc).zxid, z(1, 5));
     old.acknowledge_new_leader();
@@ -204,7 +204,7 @@ fn what_a_learner_sends_cannot_hurt_more_than_its_own_connection() {
         bad.send(&QuorumPacket::new(packet_type, Zxid::ZERO, data));
         bad.expect_end();
     }
-    // Acknowledgements of what was never proposed.
+    // Acknowledges zxids that were never proposed.
     for zxid in [z(2, 9), z(9, 9), Zxid(i64::MAX), Zxid(i64::MIN)] {
         follower.ack(zxid);
     }
@@ -278,12 +278,12 @@ fn a_leader_that_has_used_up_its_zxids_makes_room_for_a_new_epoch() {
     assert_eq!(leading.member.peer.last_logged_zxid().unwrap(), last);
 }
 
-/// With short ticks: a second is ten of them.
+/// Short ticks, ten per second.
 const SHORT_TICKS: &str = "tickTime=100\ninitLimit=600\nsyncLimit=60";
 const SYNC_LIMIT: i32 = 60;
 
 impl Leading {
-    /// The tick in which it has ended.
+    /// Waits until the leader gives up. Returns the tick.
     #[track_caller]
     fn expect_to_give_up(&self) -> i32 {
         let thread = self.thread.as_ref().unwrap();
@@ -297,13 +297,13 @@ impl Leading {
 fn a_leader_whose_majority_says_nothing_gives_up_within_sync_limit() {
     let leading = Leading::with(1..=3, SHORT_TICKS);
     let mut follower = leading.with_follower(1, z(1, 3));
-    // It leads as long as it is answered.
+    // The leader leads as long as the follower answers.
     let begin = leading.member.peer.tick();
     while leading.member.peer.tick() <= begin + SYNC_LIMIT {
         let ping = follower.expect_ping();
         follower.send(&QuorumPacket::new(PacketType::Ping, ping.zxid, Some(Vec::new())));
     }
-    // With this answer it has read all that it will ever hear.
+    // When the leader answers this request, it has read everything that the follower sends.
     follower.revalidate(9);
     let tick = leading.member.peer.tick();
     assert!(!leading.thread.as_ref().unwrap().is_finished(), "{tick}");
@@ -340,7 +340,8 @@ fn who_is_not_up_to_date_is_pinged_and_need_not_answer() {
     late.expect(PacketType::UpToDate);
     late.ack(z(2, 0));
     drop(follower);
-    // The PINGs without answers are not held against it, nor taken for later ones: it alone keeps the leader.
+    // The PINGs without answers do not count against this learner, and later answers are not taken for theirs. With
+    // this learner alone, the leader goes on leading.
     let payload = SyncRequest { path: "/".into() }.to_bytes();
     late.request(7, 1, OpCode::Sync, &payload);
     wait_until("the sync waits", DEADLINE, || leading.leader.pending_syncs() == 1);

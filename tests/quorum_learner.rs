@@ -1,5 +1,5 @@
-//! A follower and an observer of ours against a leader that a test plays: what is on their disk at every acknowledgement, what
-//! becomes of it when the connection ends between any two packets, and what a leader cannot make them do (Java:
+//! Our follower and observer with a leader that a test scripts: what is on their disk at every acknowledgement, what
+//! they keep when the connection ends between any two packets, and what a leader cannot make them do (Java:
 //! Learner.java, Follower.java, Observer.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -29,10 +29,10 @@ use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::txn::{CreateSessionTxn, CreateTxn, TxnDigest, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// The only version of digests that there is.
+/// The only version of digests.
 const DIGEST_VERSION: i32 = 2;
 
-/// The transaction of that epoch and number.
+/// The zxid with that epoch and counter.
 const fn z(epoch: i64, counter: i64) -> Zxid {
     Zxid::new(epoch, counter)
 }
@@ -41,7 +41,7 @@ fn history(counters: std::ops::RangeInclusive<i64>) -> Vec<Zxid> {
     counters.map(|counter| z(1, counter)).collect()
 }
 
-/// Sends the tree of another member, as the leader's.
+/// Sends the tree of another member as the leader's snapshot.
 fn send_tree(leader: &mut Connection, zxid: Zxid, of: &Member) {
     leader.send(&bare(PacketType::Snap, zxid));
     of.peer.database().serialize_snapshot(|bytes| leader.stream.write_all(bytes)).unwrap();
@@ -89,12 +89,12 @@ fn a_follower_whose_disk_no_quorum_needs_logs_and_acknowledges_everything() {
     let mut leader = member.follow_in_epoch(As::Follower, 2);
     leader.send(&bare(PacketType::Diff, z(1, 3)));
     leader.let_serve(2);
-    // Others do not commit it: the leader waits for this one.
+    // The other servers do not commit this transaction, so the leader waits for this member.
     leader.send(&proposal(z(2, 1)));
     leader.expect_ack(z(2, 1));
     assert!(member.log_on_disk().ends_with(&[z(2, 1)]) && !member.has(z(2, 1)));
     leader.send(&commit(z(2, 1)));
-    // They do: it may take its time, and is never ahead of its disk.
+    // The other servers commit these transactions. This member may acknowledge late, but only what is on its disk.
     for counter in 2..300 {
         leader.send_all(&[proposal(z(2, counter)), commit(z(2, counter))]);
     }
@@ -105,7 +105,7 @@ fn a_follower_whose_disk_no_quorum_needs_logs_and_acknowledges_everything() {
         }
     }
     wait_until("the commits are applied", DEADLINE, || member.has(z(2, 299)));
-    // What has come is logged, when the leader goes before it is time.
+    // The member logs what it has received when the leader goes, even if it was not yet time to log it.
     leader.send_all(&[proposal(z(2, 300)), commit(z(2, 300)), proposal(z(2, 301))]);
     drop(leader);
     assert!(matches!(member.ended(), LearnerError::Packet(_)));
@@ -221,7 +221,7 @@ fn a_truncation_to_what_is_not_here_is_refused_and_nothing_is_pretended() {
 fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
     let leaders: Vec<Zxid> = history(1..=2).into_iter().chain([z(2, 1), z(2, 2)]).collect();
     let other = Member::new(&leaders);
-    // It has transactions that the leader's history does not have, below and above.
+    // The member has transactions that are not in the leader's history.
     let (member, mut leader) = Member::following(&history(1..=7), 3);
     send_tree(&mut leader, z(2, 2), &other);
     leader.send_all(&[proposal(z(2, 3)), commit(z(2, 3)), proposal(z(2, 4)), new_leader(3)]);
@@ -237,7 +237,8 @@ fn a_snapshot_of_the_leader_is_on_disk_when_the_epoch_is_acknowledged() {
     assert!(again.has(z(2, 4)) && !again.has(z(1, 7)));
 }
 
-/// A leader streams its tree while it applies more: in what follows, digests of its tree are of the past for a while.
+/// A leader applies transactions while it sends its tree. So for a while, the digests in its proposals belong to an
+/// older tree than the learner's.
 #[test]
 fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
     let digest_of =
@@ -256,7 +257,7 @@ fn a_tree_that_holds_what_is_committed_later_is_no_mismatch_of_digests() {
     leader.let_serve(2);
     let mismatches = || member.peer.metrics().digest_mismatches_count.value();
     assert_eq!(mismatches(), 0);
-    // From then on trees are the same.
+    // From here on, both trees are the same.
     leader.send_all(&[with_digest(z(2, 1), 1), commit(z(2, 1))]);
     leader.expect_ack(z(2, 1));
     wait_until("another digest is noticed", DEADLINE, || mismatches() == 1);
@@ -282,7 +283,7 @@ fn a_leader_that_goes_before_its_snapshot_is_saved_leaves_the_old_history() {
     for sent in 0..3 {
         let (mut member, mut leader) = Member::following(&history(1..=3), 3);
         if sent == 0 {
-            // It ends within the tree.
+            // The connection ends within the tree.
             leader.send(&bare(PacketType::Snap, z(2, 2)));
             leader.stream.write_all(&[0, 0, 0, 1, 0]).unwrap();
         } else {
@@ -323,7 +324,7 @@ fn a_commit_of_another_than_the_next_proposal_ends_the_process_as_in_java() {
     assert_eq!(member.exit_code(), Some(ExitCode::UnmatchedTxnCommit));
 }
 
-/// A leader pings whoever is not up to date yet, too, and counts on no answer.
+/// A leader also pings a learner that is not up to date yet. It does not expect an answer.
 #[test]
 fn pings_before_uptodate_are_passed_over() {
     for what in [As::Follower, As::Observer] {
@@ -379,7 +380,7 @@ fn bad_leaders_end_the_connection_and_change_nothing() {
         assert_eq!(member.peer.accepted_epoch(), PeerEpoch(1));
         assert_eq!(member.exit_code(), None);
     }
-    // In the place of DIFF, SNAP or TRUNC; a proposal that is none.
+    // The leader sends a COMMIT in place of DIFF, SNAP or TRUNC, and then a proposal that cannot be read.
     let (mut member, mut leader) = Member::following(&history(1..=3), 2);
     leader.send(&commit(z(1, 3)));
     assert!(matches!(member.ended(), LearnerError::Unexpected { .. }));
@@ -451,7 +452,7 @@ fn request_of(packet: &QuorumPacket) -> (SessionId, i32, i32, &[u8]) {
     (SessionId(session), int(8), int(12), &data[16..])
 }
 
-/// What the leader makes of a request, as its proposal and its commit.
+/// The leader's answer to a request: a proposal and its commit.
 fn answer(zxid: Zxid, session: SessionId, cxid: i32, op: OpCode, txn: &[u8]) -> Vec<QuorumPacket> {
     let header = TxnHeader { client_id: session, cxid, zxid, time: 1, r#type: op.code() };
     let data = Some([header.to_bytes(), txn.to_vec()].concat());
@@ -476,7 +477,8 @@ fn a_client_of_a_follower_is_served_through_the_leader_in_its_order() {
     let response: ConnectResponse = decode(&raw.receive_frame().unwrap()).0;
     assert_eq!(response.session_id, session);
 
-    // A write, a read behind it, a sync and a read behind that: one after the other, as they came.
+    // A write, a read after it, a sync and a read after that. They must be answered one after the other, in this
+    // order.
     let create = CreateRequest {
         path: "/mine".into(),
         data: Some(vec![7]),
@@ -514,7 +516,7 @@ fn a_client_of_a_follower_is_served_through_the_leader_in_its_order() {
     assert_eq!(raw.receive_reply().unwrap().0.xid, 3);
     assert_eq!(raw.receive_reply().unwrap().0.xid, 4);
 
-    // The leader refuses, with a transaction of its own.
+    // The leader refuses the request, with an error transaction.
     raw.send_request(5, OpCode::Create.code(), &create.to_bytes());
     leader.expect(PacketType::Request);
     let error = (-110_i32).to_be_bytes();
@@ -598,7 +600,7 @@ fn a_local_session_is_the_leaders_concern_when_it_makes_an_ephemeral_node() {
     leader.send(&bare(PacketType::Ping, z(2, 2)));
     let touched = leader.expect(PacketType::Ping).data.unwrap();
     assert_eq!(touched[..8], session.0.to_be_bytes(), "it is a global session now");
-    // The leader ends it: its client is told nothing more, and its connection ends.
+    // The leader ends the session. The client is told nothing more, and its connection ends.
     leader.send_all(&answer(z(2, 3), session, 0, OpCode::CloseSession, &[0, 0, 0, 0]));
     leader.expect_ack(z(2, 3));
     assert!(raw.receive_frame().is_none());
@@ -616,14 +618,15 @@ fn an_observer_that_keeps_nothing_on_disk_is_sent_what_it_lacks_again() {
     member.ended();
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(2, 1), "it is still in memory");
     assert_eq!(member.log_on_disk(), history(1..=3));
-    // Cut back to what was never on its disk: it tells the next leader what it really has.
+    // The next leader truncates to a zxid that was never on the observer's disk. After that, the observer reports
+    // only what is on its disk.
     let mut leader = member.follow_in_epoch(As::Observer, 3);
     leader.send(&bare(PacketType::Trunc, z(1, 5)));
     assert!(matches!(member.ended(), LearnerError::TooShort { .. }));
     assert_eq!(member.peer.last_logged_zxid().unwrap(), z(1, 3));
 }
 
-/// Takes the directory of the log away, and puts it back.
+/// Moves the log directory away, and back again.
 struct NoDisk {
     dir: PathBuf,
     aside: PathBuf,
@@ -691,7 +694,7 @@ fn a_client_that_sends_more_than_the_follower_takes_waits() {
     leader.send_all(&answer(z(2, 1), session, 0, OpCode::CreateSession, &session_txn));
     leader.expect_ack(z(2, 1));
     assert!(raw.receive_frame().is_some());
-    // A half of Java's 1000 for each of two followers, and more than that at once.
+    // More than the follower takes at once. Its limit is half of Java's 1000, because there are two followers.
     const REQUESTS: i32 = 1200;
     for xid in 1..=REQUESTS {
         raw.send_request(xid, OpCode::Delete.code(), &[0, 0, 0, 2, b'/', b'x', 0, 0, 0, 0]);

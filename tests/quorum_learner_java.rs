@@ -1,7 +1,8 @@
-//! A follower and an observer of ours behind Java leaders of every line (Java: Learner.java against Leader.java and
-//! LearnerHandler.java). Elections are Java's: our member is told who leads.
+//! Our follower and observer with Java leaders of every release line (Java: Learner.java against Leader.java and
+//! LearnerHandler.java). Java's servers elect the leader, and the test tells our member who leads.
 //!
-//! Needs the Java servers that `tests/peers/install.sh` installs: `cargo test --test quorum_learner_java -- --ignored`.
+//! The tests need the Java servers that `tests/peers/install.sh` installs: `cargo test --test quorum_learner_java --
+//! --ignored`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -23,7 +24,7 @@ use zookeeper_server::ids::{Sid, Zxid};
 use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::zoo_defs::ids;
 
-/// Two Java servers, 1 and 3, that are a quorum of three.
+/// Java servers 1 and 3, which are a quorum of three.
 struct Ensemble {
     servers: [Server; 2],
     lines: String,
@@ -71,7 +72,7 @@ fn create(client: &Client, path: &str) {
     client.zk.create(path, Some(path.as_bytes()), acl, CreateMode::Persistent).unwrap();
 }
 
-/// Data and stat of all nodes that are no system's own, by path.
+/// The data and stat of all nodes except those of the system, by path.
 fn tree(client: &Client) -> Vec<String> {
     client.zk.sync("/").unwrap();
     let mut paths = vec!["/".to_owned()];
@@ -92,7 +93,7 @@ fn expect_same(java: &Client, ours: &Client) {
     assert_eq!(tree(java), tree(ours));
 }
 
-/// A member that comes with nothing, comes back behind, comes back far behind, and starts again.
+/// A member joins with no data, comes back a little behind, comes back far behind, and restarts.
 fn comes_and_goes(version: &'static str, what: As) {
     let ensemble = Ensemble::start(version);
     let (leader, sid) = ensemble.leader();
@@ -138,7 +139,7 @@ fn comes_and_goes(version: &'static str, what: As) {
     expect_same(&java, &client_of(&member));
 }
 
-/// A member that is ended again and again, wherever it is, while others write.
+/// A member is ended again and again, at any point, while a client writes.
 fn comes_and_goes_under_load(version: &'static str, what: As) {
     const ROUNDS: u32 = 40;
     let ensemble = Ensemble::start(version);
@@ -168,7 +169,7 @@ fn comes_and_goes_under_load(version: &'static str, what: As) {
         if round % 4 == 0 {
             create(&client_of(&member), &format!("/round{round}"));
         }
-        // Each time for another while, from none at all on.
+        // Each round waits for another number of writes, beginning with none.
         wait_for_writes(round * 7 % 50);
         member.role().shutdown();
         member.ended();

@@ -1,6 +1,6 @@
-//! Whatever becomes of a request that a member has forwarded or parked, it comes back, and of a connection that is closed nothing
-//! stays: descriptors, threads and requests in process are counted before and after, on every role (Java:
-//! server/quorum/FollowerRequestProcessor.java, CommitProcessor.java, server/PrepRequestProcessor.java).
+//! Every request that a member has forwarded or parked comes back, whatever happens to it, and a closed connection
+//! leaves nothing behind. The tests count descriptors, threads and requests in process before and after, on every
+//! role (Java: server/quorum/FollowerRequestProcessor.java, CommitProcessor.java, server/PrepRequestProcessor.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stderr, reason = "the numbers are what these tests are about")]
@@ -32,7 +32,7 @@ use zookeeper_server::server::quorum::quorum_packet::PacketType;
 use zookeeper_server::txn::{CreateSessionTxn, ErrorTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// What changes something and has a body.
+/// The operations that change something and have a body.
 const WRITES: [OpCode; 10] = [
     OpCode::Create,
     OpCode::Delete,
@@ -46,15 +46,15 @@ const WRITES: [OpCode; 10] = [
     OpCode::CreateTtl,
 ];
 
-/// A body that is none of any of them.
+/// A body that is not valid for any of these operations.
 const MALFORMED: [u8; 2] = [0, 0];
 
 const CLIENTS: i32 = 8;
 
-/// What the log's roll, a snapshot or the question itself may have open just now.
+/// What a roll of the log, a snapshot or the `mntr` connection itself may use at the moment.
 const SLACK: usize = 4;
 
-/// What a server holds.
+/// The resources that a server holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     descriptors: usize,
@@ -100,7 +100,7 @@ fn exists_root() -> ExistsRequest {
     ExistsRequest { path: "/".into(), watch: false }
 }
 
-/// A session of ours on another connection; `None` when the server does not want it.
+/// Resumes our session on another connection. The response is `None` if the server closes the connection.
 fn reopen(server: &Server, session: &ConnectResponse) -> (RawConnection, Option<ConnectResponse>) {
     let mut connection = server.raw();
     let request = ConnectRequest {
@@ -113,7 +113,7 @@ fn reopen(server: &Server, session: &ConnectResponse) -> (RawConnection, Option<
     (connection, answer)
 }
 
-/// So many clients send malformed writes of every kind, and are gone.
+/// Clients send malformed writes of every kind, and disconnect.
 fn send_malformed_and_go(server: &Server, connections: i32) {
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -130,7 +130,8 @@ fn send_malformed_and_go(server: &Server, connections: i32) {
     });
 }
 
-/// Every malformed write is answered, and so is what the same session asks afterwards, here and on its next connection.
+/// Checks that every malformed write is answered, and that the same session can go on, on this connection and the
+/// next one.
 #[track_caller]
 fn expect_answers(server: &Server, path: &str) {
     let mut client = server.raw();
@@ -158,7 +159,7 @@ fn expect_answers(server: &Server, path: &str) {
     assert_eq!(again.ask(2, OpCode::Create, &create(&format!("{path}/b"))).0.err, 0);
 }
 
-/// Malformed writes on a member of each role.
+/// Sends malformed writes to a member of each role.
 fn malformed_writes(ensemble: &Ensemble, connections: &[(Mode, i32)]) {
     for (mode, connections) in connections {
         let server = &ensemble.members[ensemble.wait_at(*mode)].server;
@@ -199,7 +200,8 @@ fn a_leader_answers_whatever_a_learner_forwards() {
         (header, body.to_vec())
     };
     proposed(&mut follower);
-    // `check` is no request of a client, and a read is none that is forwarded: who waits for one is told so.
+    // Clients do not send `check` on its own, and learners do not forward reads. Yet the leader answers them with an
+    // error, so that nobody waits in vain.
     let others = [OpCode::Check, OpCode::GetData, OpCode::Exists].map(|op| (op, false));
     for ((op, is_write), cxid) in WRITES.map(|op| (op, true)).into_iter().chain(others).zip(1..) {
         follower.request(SESSION, cxid, op, &MALFORMED);
@@ -210,7 +212,7 @@ fn a_leader_answers_whatever_a_learner_forwards() {
             if is_write { KeeperError::MarshallingError } else { KeeperError::Unimplemented };
         assert_eq!(decode::<ErrorTxn>(&body).0.err, wanted.code(), "{op:?}");
     }
-    // One whose session is not there, and one that is as it should be.
+    // A request of a session that does not exist, and then a valid request.
     follower.request(SESSION + 1, 1, OpCode::Create, &create("/a").to_bytes());
     let expired = proposed(&mut follower);
     assert_eq!(expired.0.r#type, OpCode::Error.code());
@@ -219,7 +221,7 @@ fn a_leader_answers_whatever_a_learner_forwards() {
     assert_eq!(proposed(&mut follower).0.r#type, OpCode::Create.code());
 }
 
-/// A client that has parked a write and reads behind it.
+/// Sends a write, which the member parks, and reads after it.
 fn park(client: &mut RawConnection) {
     client.send_request(1, OpCode::Create.code(), &create("/parked").to_bytes());
     client.send_request(2, OpCode::Sync.code(), &ExistsRequest::default().to_bytes());
@@ -256,7 +258,8 @@ fn closed_connections_are_let_go_while_their_leader_is_silent_and_when_it_is_los
     for (client, _) in &mut kept {
         park(client);
     }
-    // New sessions, and old ones that come back, for which nobody answers: they give up.
+    // Clients ask for new sessions and for the parked ones. The frozen leader does not answer, and the clients
+    // disconnect.
     for session in &sessions {
         for id in [SessionId(0), session.session_id] {
             let mut client = server.raw();
@@ -305,7 +308,8 @@ fn a_session_that_moves_or_ends_leaves_nothing_where_it_was() {
             let session = was.new_session();
             let (mut is, answer) = reopen(new, &session);
             assert_eq!(answer.unwrap().session_id, session.session_id);
-            // The one that it has left is told by its next request, which waits for nothing.
+            // The session has left this connection. The server closes it at the next write at the latest, without
+            // waiting for anything. It may still answer the malformed request.
             was.send_request(7, OpCode::SetData.code(), &MALFORMED);
             was.send_request(8, OpCode::Create.code(), &create("/moved").to_bytes());
             while let Some((reply, _)) = was.receive_reply() {
@@ -313,7 +317,7 @@ fn a_session_that_moves_or_ends_leaves_nothing_where_it_was() {
             }
             assert_eq!(is.ask(1, OpCode::Exists, &exists_root()).0.err, 0);
             if round % 2 == 0 {
-                // It ends where it is, with something behind its end.
+                // The session ends here, with a request after its end.
                 is.send_request(2, OpCode::CloseSession.code(), &[]);
                 is.send_request(3, OpCode::Create.code(), &create("/ended").to_bytes());
                 while is.receive_reply().is_some() {}
@@ -343,7 +347,7 @@ fn sessions_that_expire_take_their_connections_with_them() {
     expect_back("expired", server, before, DEADLINE / 6);
 }
 
-/// So many clients ask for much of every kind, and are gone before they are answered.
+/// Clients send many requests of every kind, and disconnect before these are answered.
 fn ask_much_and_go(server: &Server, connections: i32) {
     let ephemeral = CreateRequest { flags: 3, ..create("/much-") }.to_bytes();
     let watch = ExistsRequest { path: "/watched".into(), watch: true }.to_bytes();
@@ -372,7 +376,7 @@ fn ask_much_and_go(server: &Server, connections: i32) {
     });
 }
 
-/// Members with these lines in zoo.cfg, each of which is asked for much.
+/// Sends many requests to a member of each role, with these lines in zoo.cfg.
 fn much_on_every_role(more: &[&str]) {
     let ensemble = Ensemble::start_of(&[Program::Ours; 4], 3, more);
     for mode in [Mode::Leader, Mode::Follower, Mode::Observer] {
@@ -388,7 +392,7 @@ fn much_on_every_role(more: &[&str]) {
             let path = format!("/{mode:?}{xid}");
             let ephemeral = CreateRequest { flags: 1, ..create(&path) };
             let err = client.ask(xid, OpCode::Create, &ephemeral).0.err;
-            // What has waited too long is answered, too.
+            // A request that has waited too long is answered, too.
             assert!([0, KeeperError::ThrottledOp.code()].contains(&err), "{err}");
             let (mut again, answer) = reopen(server, &session);
             assert_eq!(answer.unwrap().session_id, session.session_id);
@@ -423,7 +427,7 @@ fn clients_whose_stale_requests_are_kept_leave_nothing() {
     ]);
 }
 
-/// A member alone, which serves reads; so its local sessions are set.
+/// A member that is cut off from the others and serves reads. `local_sessions` decides whether it has local sessions.
 fn cut_off(local_sessions: bool) -> Ensemble {
     let more = ["localSessionsEnabled=true"];
     let more = if local_sessions { &more[..] } else { &[] };
@@ -474,7 +478,7 @@ fn a_read_only_server_lets_go_of_whom_it_gives_no_session() {
     let server = &ensemble.members[0].server;
     let before = Held::by(server);
     for _ in 0..100 {
-        // As Java's: an answer to a request in the place of a session.
+        // As in Java, the server answers with a reply header in place of a session.
         let answer = server.raw().handshake(&read_only_request(), true).unwrap();
         assert_eq!(answer.len(), 16);
     }
@@ -510,7 +514,8 @@ fn who_waits_for_a_session_longer_than_it_would_live_is_let_go() {
     assert!(back.is_some(), "{before:?}, then {last:?}");
 }
 
-/// Three members of which the one of that program leads, and one that is to follow and is of the other one.
+/// An ensemble of three in which a member of the program `leader` leads. Returns it with the index of a member of the
+/// other program.
 fn mixed(programs: [Program; 3], leader: Program) -> (Ensemble, usize) {
     let mut ensemble = Ensemble::start_of(&programs, 3, &[]);
     for _ in 0..5 {
@@ -520,7 +525,8 @@ fn mixed(programs: [Program; 3], leader: Program) -> (Ensemble, usize) {
             ensemble.wait_serving();
             return (ensemble, follower);
         }
-        // The highest id of those who have the same history leads.
+        // Of members with the same history, the one with the highest id leads. So another member leads while this one
+        // is down.
         ensemble.members[at].stop();
         ensemble.wait_serving();
         ensemble.members[at].start();
@@ -544,7 +550,7 @@ fn malformed_writes_through_our_follower_do_not_reach_a_java_leader() {
     expect_answers_of_good_writes(&ensemble.members[leader].server, "/leader");
 }
 
-/// Writes still go through that server.
+/// Checks that writes through that server still succeed.
 fn expect_answers_of_good_writes(server: &Server, path: &str) {
     let mut client = server.raw();
     client.new_session();

@@ -1,5 +1,5 @@
 //! Compares the fields of our records with those that Java's generated classes write (no Java twin).
-//! `tests/java/RecordSchema.java` prints them from the jar itself.
+//! `tests/java/RecordSchema.java` prints Java's fields from the jar itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::server::quorum::{learner_info, quorum_packet};
 use zookeeper_server::{data, proto, txn};
 
-/// Records of Java's jar that are not ours: what they are for is not built, or is written by hand.
+/// Records in Java's jar that we do not have as such: their feature is missing here, or the record is written by
+/// hand.
 const NOT_OURS: [&str; 2] = ["FileHeader", "QuorumAuthPacket"];
 
 /// A field as (name without case and underscores, jute type).
@@ -59,7 +60,7 @@ fn ours() -> BTreeMap<&'static str, Vec<Field>> {
     }
 }
 
-/// Parses a line `Name { type:field; type:field; }`; nothing when it is none.
+/// Parses a line `Name { type:field; type:field; }`. Returns `None` for any other line.
 fn parse(line: &str) -> Option<(&str, Vec<Field>)> {
     let (name, rest) = line.split_once(" { ")?;
     let fields = rest

@@ -2,7 +2,7 @@
 # Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
 # every suite.
 #
-#     tests/run.sh                       all suites but soak, in less than 50 minutes on two cores
+#     tests/run.sh                       all suites, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
 #     tests/run.sh --long [SUITE...]     the same with all that takes longer, by hand: some hours
 #     tests/run.sh --list                the suites' names
@@ -15,10 +15,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
 SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
-# Only with --long, or by name.
-LONG_SUITES=(soak)
-# The second of the two runs beside the first: they only compare what is left behind, at whatever pace.
-BESIDE_FIRST=datadirs BESIDE_SECOND=crash
+# A suite runs beside the one that is named for it: each pair only compares answers and files, at whatever pace.
+declare -A BESIDE=([datadirs]=crash [clients]=kazoo)
 SUBJECT="${SUBJECT:-ours}"
 JAVA="java:3.9.5"
 LOGS="$TESTS_WORK_DIR/logs"
@@ -175,6 +173,8 @@ suite_soak() {
 
 passed=0 failed=0
 summary=() failures=()
+# The suites that run beside another one.
+declare -A has_run=()
 
 # count FILE: adds up the verdicts in a suite's output, our own and those of cargo test.
 count() {
@@ -260,14 +260,7 @@ if [ "$list" = yes ]; then
     printf '%s\n' "${SUITES[@]}"
     exit 0
 fi
-if [ ${#wanted[@]} = 0 ]; then
-    for name in "${SUITES[@]}"; do
-        case " ${LONG_SUITES[*]} " in
-        *" $name "*) [ "$LONG" = yes ] || continue ;;
-        esac
-        wanted+=("$name")
-    done
-fi
+if [ ${#wanted[@]} = 0 ]; then wanted=("${SUITES[@]}"); fi
 for name in "${wanted[@]}"; do
     case " ${SUITES[*]} " in
     *" $name "*) ;;
@@ -291,10 +284,15 @@ done
 if [ "${peers:-no}" = yes ]; then run_suite peers; fi
 if [ "${build:-no}" = yes ] && ! is_wanted build; then run_suite build; fi
 if [ "$failed" = 0 ]; then
+    for first in "${!BESIDE[@]}"; do
+        if is_wanted "$first"; then has_run[${BESIDE[$first]}]=yes; fi
+    done
     for name in "${wanted[@]}"; do
-        if [ "$name" = "$BESIDE_SECOND" ] && is_wanted "$BESIDE_FIRST"; then continue; fi
-        if [ "$name" = "$BESIDE_FIRST" ] && is_wanted "$BESIDE_SECOND"; then
-            run_beside "$name" "$BESIDE_SECOND"
+        second="${BESIDE[$name]:-}"
+        if [ "${has_run[$name]:-no}" = yes ]; then
+            continue # beside another one
+        elif [ -n "$second" ] && is_wanted "$second"; then
+            run_beside "$name" "$second"
         else
             run_suite "$name"
         fi

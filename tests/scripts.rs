@@ -1,8 +1,7 @@
 //! The scripts in `bin/` (no Java twin: Java's scripts have no tests of their own).
 //!
-//! Most tests run them with a stand-in for the binary that notes its arguments, because what is
-//! tested is what the scripts make of files and variables. The tests of the last group run the real
-//! server.
+//! Most tests run the scripts with a stand-in for the binary that records its arguments, because they test what the
+//! scripts make of files and variables. The last group of tests runs the real server.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -17,8 +16,7 @@ use std::process::{Command, Output};
 
 use common::{DEADLINE, free_port, wait_for, wait_until};
 
-/// An installation of its own: configuration, data and a stand-in for the binary; removed at the
-/// end.
+/// An installation with its own configuration, data and stand-in for the binary. It is removed at the end.
 struct Installation {
     root: PathBuf,
 }
@@ -29,8 +27,7 @@ impl Installation {
         let _left_over = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("conf")).unwrap();
         let installation = Self { root };
-        // Links, not copies: a program that was just written may still be open in another test's
-        // child.
+        // Links instead of copies, because a child of another test may still have a newly written program open.
         symlink(repository("tests/zookeeper_stand_in.sh"), installation.path("zookeeper")).unwrap();
         installation
     }
@@ -45,7 +42,7 @@ impl Installation {
         path
     }
 
-    /// conf/zoo.cfg with its data in `data`, and more lines.
+    /// Writes conf/zoo.cfg with `data` as the data directory, and more lines.
     fn config(&self, more: &str) {
         let data = self.path("data");
         self.write("conf/zoo.cfg", &format!("dataDir={}\n{more}\n", data.display()));
@@ -55,7 +52,7 @@ impl Installation {
         self.path("data")
     }
 
-    /// A script of `bin/` with the configuration directory of this installation.
+    /// A command that runs a script of `bin/` with the configuration directory of this installation.
     fn command(&self, script: &str, args: &[&str]) -> Command {
         let mut command = Command::new(repository("bin").join(script));
         command
@@ -73,13 +70,13 @@ impl Installation {
         self.command(script, args).output().unwrap()
     }
 
-    /// The arguments that the stand-in has noted.
+    /// The arguments that the stand-in has recorded.
     fn noted(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("args")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until the stand-in, which the script does not wait for, has noted its arguments.
+    /// Waits until the stand-in has recorded its arguments. The script does not wait for it.
     fn wait_noted(&self, last: &str) -> Vec<String> {
         wait_until("the server has begun", DEADLINE, || {
             self.noted().last().is_some_and(|noted| noted.ends_with(last))
@@ -149,7 +146,7 @@ fn a_server_that_ends_at_once_has_failed_to_start() {
     let here = Installation::new("fails");
     here.config("");
     here.write("broken", "");
-    // The script looks once, after a second: a server may not have ended by then.
+    // The script looks only once, after a second. A server may not have ended by then.
     let failed = wait_for(DEADLINE, || {
         let output = here.run("zkServer.sh", &["start"]);
         out(&output).contains("FAILED TO START").then_some(output)
@@ -372,7 +369,8 @@ fn one_binary_beside_the_scripts_is_a_whole_installation() {
         }
     }
     let copied = |word: &str| {
-        // Read, not executed: what was just written may still be open in another test's child.
+        // Bash reads the script, because a child of another test may still have the new file open, so that it cannot
+        // be executed.
         let mut command = Command::new("bash");
         command
             .arg(here.path("bin/zkServer.sh"))
@@ -387,7 +385,7 @@ fn one_binary_beside_the_scripts_is_a_whole_installation() {
     assert_ends(&copied("version"), 0, "Apache ZooKeeper, version 3.9.5 ");
 }
 
-/// Every script with a word that has it call the binary, and what the binary is told.
+/// Every script, with arguments that make it call the binary, and the arguments of the binary.
 const SCRIPTS: &[(&str, &[&str], &str)] = &[
     ("zkServer.sh", &["version"], "version"),
     ("zkCli.sh", &["ls", "/"], "cli ls /"),
@@ -403,7 +401,7 @@ fn every_script_works_through_links_from_anywhere() {
     let here = Installation::new("links");
     here.config("");
     fs::create_dir_all(here.path("links/far")).unwrap();
-    // A directory that is a link itself: `..` in it is not where it seems to be.
+    // This directory is itself a link, so `..` in it leads elsewhere.
     symlink("links/far", here.path("seems")).unwrap();
     let names: Vec<_> =
         fs::read_dir(repository("bin")).unwrap().map(|e| e.unwrap().path()).collect();
@@ -440,7 +438,7 @@ fn every_script_works_through_links_from_anywhere() {
                 assert!(text.contains(&format!("--configfile={real}")), "{text}");
                 continue;
             }
-            // Without ZOOCFGDIR it is the directory beside the script's own.
+            // Without ZOOCFGDIR, a script uses the configuration directory beside its own directory.
             let direct = command.env_remove("ZOOCFGDIR").output().unwrap();
             assert_eq!(output.status.code(), direct.status.code(), "{text}");
             if output.status.success() {
@@ -471,7 +469,7 @@ fn flags_of_a_jvm_are_named_in_one_line_of_the_log() {
 }
 
 impl Installation {
-    /// A script with the real binary.
+    /// A command that runs a script with the real binary.
     fn real(&self, script: &str, args: &[&str]) -> Command {
         let mut command = self.command(script, args);
         command.env("ZOOKEEPER_BIN", env!("CARGO_BIN_EXE_zookeeper"));
@@ -487,7 +485,7 @@ impl Installation {
         serves.unwrap_or_else(|| panic!("the server does not serve: {}", self.log()))
     }
 
-    /// What the server has written.
+    /// Everything that the server has logged.
     fn log(&self) -> String {
         let files = fs::read_dir(self.path("logs")).unwrap();
         let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
@@ -510,7 +508,7 @@ fn the_real_server_starts_tells_its_mode_and_stops() {
     assert_ends(&status, 0, &format!("Client port found: {port}. Client address: 127.0.0.1."));
     assert!(here.log().contains("Reading configuration from: "), "{}", here.log());
 
-    // What started it is gone with its terminal, and it goes on: the script has it ignore that.
+    // The terminal that started the server is closed. The server goes on, because the script makes it ignore SIGHUP.
     let pid = fs::read_to_string(here.data_dir().join("zookeeper_server.pid")).unwrap();
     Command::new("kill").args(["-HUP", pid.trim()]).output().unwrap();
     assert_ends(&here.real("zkServer.sh", &["status"]).output().unwrap(), 0, "Mode: standalone\n");
@@ -523,7 +521,7 @@ fn the_real_server_starts_tells_its_mode_and_stops() {
 
 #[test]
 fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
-    // As an init system, the keyboard and a closed terminal do it.
+    // The signals of an init system, the keyboard and a closed terminal.
     for signal in ["-TERM", "-INT", "-HUP"] {
         let here = Installation::new("foreground");
         here.config(&format!("clientPort={}\nadmin.enableServer=false", free_port()));
@@ -532,7 +530,7 @@ fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
         let mut server =
             here.real("zkServer.sh", &["start-foreground"]).stdout(log).spawn().unwrap();
         here.wait_until_it_serves();
-        // The script has become the server: the signal needs no detour.
+        // The process of the script has become the server, so the signal reaches the server directly.
         Command::new("kill").args([signal, &server.id().to_string()]).output().unwrap();
         assert_eq!(server.wait().unwrap().code(), Some(0), "{signal}: {}", here.log());
     }

@@ -1,8 +1,8 @@
-//! Clients that say what no client says, to a real server: it goes on serving the others, and takes no more memory, threads
-//! and files than before.
+//! Clients that send what no client sends, to a real server. The server goes on serving the others, and takes no more
+//! memory, threads and files than before.
 //!
-//! The long test prints its seed and repeats it with `cargo test --test standalone_bad_input -- --ignored million
-//! seed=N frames=N`.
+//! The long test prints its seed. `cargo test --test standalone_bad_input -- --ignored million seed=N frames=N`
+//! repeats it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -39,18 +39,20 @@ use zookeeper_server::proto::{ConnectRequest, CreateTTLRequest, GetDataRequest, 
 use zookeeper_server::txn::CreateSessionTxn;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
-/// Of `super:secret`: who has it may delete what mutated ACLs have closed.
+/// The digest of `super:secret`. This user may delete nodes whose ACLs the mutated requests have closed.
 const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
-/// Connections that attack at the same time.
+/// How many connections attack at the same time.
 const ATTACKERS: u64 = 4;
 
 const MIB: u64 = 1 << 20;
 
-/// What a connection's unread answers may occupy, in MiB: the server's limit for one connection, and some room.
+/// How much memory the unread answers of one connection may take, in MiB: the server's limit for one connection, and
+/// some slack.
 const UNREAD_LIMIT_MIB: u64 = 300;
 
-/// What the server may have taken in addition after all that, in bytes: what its allocator has not given back.
+/// How much more memory than before the server may have afterwards, in bytes, because its allocator has not given it
+/// back.
 const TOLERATED_GROWTH: u64 = 48 * MIB;
 
 /// A server on which sessions can end soon.
@@ -69,7 +71,7 @@ fn builder() -> ServerBuilder {
         .property("zookeeper.root.logger", "WARN,CONSOLE")
 }
 
-/// A client with a node of its own that nobody else may touch.
+/// A client with its own node, which nobody else may change.
 struct Witness {
     client: Client,
     version: i32,
@@ -87,7 +89,7 @@ impl Witness {
         Self { client, version: 0 }
     }
 
-    /// Writes and reads its node as if it were alone.
+    /// Writes and reads its node, and checks that nobody else has changed it.
     #[track_caller]
     fn look(&mut self) {
         let data = self.version.to_be_bytes();
@@ -99,7 +101,8 @@ impl Witness {
     }
 }
 
-/// Sends frames from several connections at once, until the server has received so many, while the witness looks on.
+/// Sends frames from several connections at once until the server has received `frames` packets. The witness writes
+/// meanwhile.
 fn attack(server: &Server, witness: &mut Witness, seed: u64, frames: f64) -> Sent {
     let (attack, sent) = (Attack::new(server.client_port(), seed), Sent::default());
     let (attack, sent_so_far, enough) = (&attack, &sent, AtomicBool::new(false));
@@ -109,7 +112,7 @@ fn attack(server: &Server, witness: &mut Witness, seed: u64, frames: f64) -> Sen
             let enough = &enough;
             scope.spawn(move || attack.run(part, enough, sent_so_far));
         }
-        // Also when the witness finds something wrong.
+        // Also ends the attack when the witness panics.
         let _stop = StopAtEnd(&enough);
         while server.monitor("packets_received") < wanted {
             witness.look();
@@ -126,7 +129,7 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Deletes what the attack has left: nothing but the system's own nodes and the witness remains.
+/// Deletes everything that the attack has left. Only the system's own nodes and the witness remain.
 fn clean(server: &Server) {
     let client = server.client();
     client.add_auth_info("digest", b"super:secret").unwrap();
@@ -149,24 +152,24 @@ fn delete_below(client: &Client, path: &str, itself: bool) {
     if itself {
         match client.delete(path, -1) {
             Ok(()) => {}
-            // It was a container, or a session's that has ended.
+            // The node was a container, or belonged to a session that has ended.
             Err(error) if error.keeper_error() == Some(KeeperError::NoNode) => {}
             Err(error) => panic!("{path}: {error}"),
         }
     }
 }
 
-/// All connections but the witness's are gone, with their watches.
+/// Waits until all connections but the witness's are gone, with their watches.
 #[track_caller]
 fn wait_until_quiet(server: &Server) {
     wait_until("the attackers' connections are gone", common::DEADLINE, || {
-        // The witness, and the four-letter word itself.
+        // The connections of the witness and of the four-letter word itself.
         server.monitor("num_alive_connections") <= 2.0
     });
     wait_until("their watches are gone", common::DEADLINE, || server.monitor("watch_count") <= 1.0);
 }
 
-/// All sessions but the witness's have ended, and left nothing.
+/// Waits until all sessions but the witness's have ended, and have left nothing.
 #[track_caller]
 fn wait_until_sessions_end(server: &Server) {
     let ended =
@@ -182,7 +185,7 @@ fn assert_no_panic(server: &Server) {
     assert!(panics.is_empty(), "{} panics, the first: {}", panics.len(), panics[0]);
 }
 
-/// Attacks twice, and compares what the server takes after the first part and at the end.
+/// Attacks twice, and compares the server's resources after the first attack and at the end.
 fn mutated_frames_disturb_nobody(seed: u64, frames: f64, until_sessions_end: bool) {
     let server = server();
     let mut witness = Witness::new(&server);
@@ -206,7 +209,7 @@ fn mutated_frames_disturb_nobody(seed: u64, frames: f64, until_sessions_end: boo
     let [first, mut last] = taken[..] else { panic!("{taken:?}") };
     let given_back = wait_for(common::DEADLINE, || {
         last = Taken::by(server.pid());
-        // One or two for a connection that is just ending.
+        // One or two may belong to a connection that is just ending.
         let is_as_before = last.resident_bytes < first.resident_bytes + TOLERATED_GROWTH
             && last.threads <= first.threads + 2
             && last.open_files <= first.open_files + 2;
@@ -247,14 +250,14 @@ fn what_is_no_session_is_closed_without_an_answer_or_with_the_one_that_java_give
         raw.send_bytes(&bytes);
         assert_eq!(raw.receive_frame(), None, "{name}");
     }
-    // Java answers an unknown operation, and closes.
+    // As in Java, the server answers an unknown operation and then closes the connection.
     let mut raw = server.raw();
     raw.new_session();
     raw.send_request(1, 999, &[]);
     let (header, _) = raw.receive_reply().unwrap();
     assert_eq!(header.err, KeeperError::Unimplemented.code());
     assert_eq!(raw.receive_frame(), None);
-    // A second ConnectRequest is a request like any other: of type 0.
+    // The server takes a second ConnectRequest for a request of type 0.
     let mut raw = server.raw();
     raw.new_session();
     raw.send_frame(
@@ -296,7 +299,7 @@ fn a_frame_may_come_byte_by_byte_and_many_at_once() {
 #[test]
 fn a_length_that_is_only_claimed_takes_no_memory() {
     const CONNECTIONS: u64 = 300;
-    // Nothing more comes of the sessions: the first one must outlive the last one's beginning.
+    // The sessions send nothing more, so the first one must live until the last one has begun.
     const TIMEOUT_MS: i32 = 600_000;
     let server = builder().config(&format!("maxSessionTimeout={TIMEOUT_MS}")).start();
     let before = Taken::by(server.pid());
@@ -312,7 +315,8 @@ fn a_length_that_is_only_claimed_takes_no_memory() {
         server.monitor("num_alive_connections") >= CONNECTIONS as f64
     });
     let after = Taken::by(server.pid());
-    // A claim alone would be 300 MiB; a thread and its buffers are what is left of it.
+    // A buffer for each announced frame would take 300 MiB. Only a thread and its buffers may remain for each
+    // connection.
     let each = (after.resident_bytes - before.resident_bytes) / CONNECTIONS;
     println!("{each} bytes for each connection");
     assert!(each < MIB / 4, "{each} bytes each: {before:?} {after:?}");
@@ -333,7 +337,7 @@ fn who_asks_and_does_not_read_waits_and_takes_no_memory_without_end() {
     let received = server.monitor("packets_received");
     // Every answer is longer than what the server keeps for a client that does not read.
     (1..=ANSWERS).for_each(|xid| raw.send_request(xid, OpCode::GetData.code(), &read.to_bytes()));
-    // Whatever is read of them at once is read by now.
+    // By the end of these reads, the server has read all requests that it reads at once.
     for _ in 0..20 {
         client.get_data("/large", false).unwrap();
     }
@@ -342,7 +346,7 @@ fn who_asks_and_does_not_read_waits_and_takes_no_memory_without_end() {
     let grown = after.resident_bytes.saturating_sub(before.resident_bytes) / MIB;
     println!("{received} packets were received; resident memory grew by {grown} MiB");
     assert!(grown < UNREAD_LIMIT_MIB, "{received} packets received, grown by {grown} MiB");
-    // Who reads at last gets all of it.
+    // A client that reads at last gets all answers.
     for xid in 1..=ANSWERS {
         let (header, _) = raw.receive_reply().expect("the connection is not dropped");
         assert_eq!((header.xid, header.err), (xid, 0));
@@ -357,7 +361,7 @@ fn who_takes_an_answer_slowly_keeps_the_session() {
     let large = vec![7; 1_000_000];
     client.create("/large", Some(&large), ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
     let mut raw = server.raw();
-    // Long enough that a machine that stands still for some seconds does not end it.
+    // The timeout is so long that the session survives if the machine stands still for some seconds.
     let session = raw.new_session_for(20_000);
     // 20 MB in one answer.
     let reads = MultiOperationRecord::new(vec![Op::get_data("/large"); 20]).unwrap();
@@ -398,7 +402,8 @@ fn a_request_that_cannot_be_decoded_takes_no_zxid_and_no_place_in_the_log() {
     client.cnxn().abandon();
     let mut zxid = client.last_zxid();
     for version in 0..3 {
-        // A log file that begins with the last transaction: a second one of that zxid would be its namesake.
+        // The last log file begins with the last transaction and is named after it. If the refused request were
+        // logged under that zxid, the new log file would get the same name.
         server.kill9();
         server.start_again();
         let mut raw = server.raw();

@@ -1,8 +1,8 @@
-//! What clients can make a server keep in memory has a bound: answers that a few bytes ask for or that nobody reads, and
-//! requests that are half here (no Java twin: a Java server's heap is its bound, and a full heap its end).
+//! The bounds on what clients can make a server keep in memory: answers for which a few bytes ask, answers that
+//! nobody reads, and incomplete requests (no Java twin: a Java server's heap is its bound, and a full heap its end).
 //!
-//! Memory is looked at from outside, and with so much slack that neither the allocator nor a slow machine makes a
-//! difference: without the bounds each of these takes several times as much.
+//! The tests read the memory of the process from outside. They allow so much slack that neither the allocator nor a
+//! slow machine makes a difference. Without the bounds, each of these cases takes several times as much.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -30,10 +30,10 @@ use zookeeper_server::zoo_defs::{OpCode, ids};
 
 const MIB: usize = 1 << 20;
 
-/// How late an honest client's request may be on a machine on which much else runs.
+/// How late the answer to an honest client may be on a busy machine.
 const LATE: Duration = Duration::from_secs(5);
 
-/// A node of nearly a megabyte.
+/// Creates a node of nearly a megabyte.
 fn create_large(client: &Client) -> Vec<u8> {
     let data = vec![b'x'; 1_000_000];
     client.create("/large", Some(&data), ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
@@ -48,7 +48,7 @@ fn multi_read(reads: usize) -> MultiOperationRecord {
     MultiOperationRecord::new((0..reads).map(|_| Op::get_data("/large")).collect()).unwrap()
 }
 
-/// A connection with a session whose client's system takes next to nothing until it is read.
+/// A connection with a session whose socket buffers almost nothing until it is read.
 fn slow_reader(server: &Server) -> RawConnection {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -60,7 +60,7 @@ fn slow_reader(server: &Server) -> RawConnection {
     raw
 }
 
-/// Sends what the server takes; false when it has closed the connection or takes no more for a moment.
+/// Sends bytes; false if the server has closed the connection, or does not read for a moment.
 fn try_send(raw: &mut RawConnection, bytes: &[u8]) -> bool {
     raw.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     raw.stream.write_all(bytes).is_ok()
@@ -71,7 +71,7 @@ fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), &xid.to_be_bytes(), &op.code().to_be_bytes(), payload].concat()
 }
 
-/// Runs `attack` while a client writes; the longest that one of its writes took.
+/// Runs `attack` while a client writes. Returns the time of the slowest write.
 fn longest_write_during(server: &Server, attack: impl FnOnce()) -> Duration {
     let client = server.client();
     client.create("/w", None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
@@ -93,7 +93,7 @@ fn longest_write_during(server: &Server, attack: impl FnOnce()) -> Duration {
     })
 }
 
-/// Says so when it is dropped, also when the test fails.
+/// Stops the writer when it is dropped, also when the test fails.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -102,7 +102,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// A connection whose session outlives a slow test.
+/// A connection with a session that outlives a slow test.
 fn patient(server: &Server) -> RawConnection {
     let mut raw = server.raw();
     raw.new_session_for(600_000);
@@ -135,7 +135,7 @@ fn a_multi_read_of_gigabytes_is_refused_and_writes_go_on() {
     wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 64);
 }
 
-/// With room for 16 MiB of answers, 200 clients ask for 800 MB and read nothing.
+/// The limit for answers is 16 MiB. 200 clients ask for 800 MB and read nothing.
 #[test]
 fn answers_that_nobody_reads_have_a_bound_and_who_reads_gets_his() {
     let server = ServerBuilder::new()
@@ -168,7 +168,7 @@ fn answers_that_nobody_reads_have_a_bound_and_who_reads_gets_his() {
     wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
 }
 
-/// A client that takes its time gets all of a long answer, however many others there are.
+/// A client that reads slowly gets all of a long answer.
 #[test]
 fn a_long_answer_that_is_read_slowly_arrives_whole() {
     let server = Server::start();
@@ -190,7 +190,7 @@ fn a_long_answer_that_is_read_slowly_arrives_whole() {
     assert!(len == wanted && wanted > 10_000_000, "{len} of {wanted}");
 }
 
-/// With room for 16 MiB of requests, 100 clients send 90 MB of requests whose ends never come.
+/// The limit for requests is 16 MiB. 100 clients send 90 MB of requests and never complete them.
 #[test]
 fn requests_that_are_half_here_have_a_bound_and_whole_ones_get_in() {
     let server = ServerBuilder::new()
@@ -221,7 +221,7 @@ fn requests_that_are_half_here_have_a_bound_and_whole_ones_get_in() {
     wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
 }
 
-/// A connection that has sent one long request keeps no buffer for another one.
+/// After a long request, a connection keeps no long buffer.
 #[test]
 fn a_long_request_leaves_nothing_behind() {
     let server = ServerBuilder::new().config("maxClientCnxns=0").start();
@@ -240,7 +240,7 @@ fn a_long_request_leaves_nothing_behind() {
     drop(raws);
 }
 
-/// Persistent watches cost one request each; everybody's writes make the events.
+/// A persistent watch costs one request. After that, everybody's writes cause events.
 #[test]
 fn events_that_nobody_reads_have_a_bound() {
     let server = ServerBuilder::new()
@@ -257,7 +257,7 @@ fn events_that_nobody_reads_have_a_bound() {
         assert_eq!(raw.ask(1, OpCode::AddWatch, &watch).0.err, 0);
     }
     let before = server.resident_mib();
-    // 200 MB of events.
+    // These writes cause 200 MB of events.
     for _ in 0..200 {
         client.set_data(&path, None, -1).unwrap();
     }
@@ -266,7 +266,7 @@ fn events_that_nobody_reads_have_a_bound() {
     drop(slow);
 }
 
-/// Four-letter words and the admin server's commands about many watches, asked for by many at once.
+/// Many clients ask at once for four-letter words and admin commands about many watches.
 #[test]
 fn reports_for_many_at_once_cost_as_much_as_one_and_writes_go_on() {
     const WATCHES: usize = 10_000;
@@ -310,7 +310,7 @@ fn reports_for_many_at_once_cost_as_much_as_one_and_writes_go_on() {
     assert!(grown < 150, "{grown} MiB for reports");
 }
 
-/// Reports that nobody reads do not keep others from theirs.
+/// Reports that nobody reads do not keep others from getting theirs.
 #[test]
 fn reports_that_nobody_reads_have_a_bound() {
     let server = ServerBuilder::new()
@@ -327,7 +327,7 @@ fn reports_that_nobody_reads_have_a_bound() {
         assert_eq!(raw.ask(-8, OpCode::SetWatches, &watches).0.err, 0);
     }
     let before = server.resident_mib();
-    // Each of 8 MB.
+    // Each report has 8 MB.
     let slow: Vec<TcpStream> = (0..60)
         .map(|_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -1,5 +1,5 @@
-//! Who may connect to a server that runs alone, and for how long without a session (Java: NIOServerCnxnFactory.java,
-//! BlueThrottle.java, and the client port of QuorumPeerConfig.java). `limits.rs` tries the limits in number.
+//! Who may connect to a standalone server, and for how long without a session (Java: NIOServerCnxnFactory.java,
+//! BlueThrottle.java, and the client port of QuorumPeerConfig.java). `limits.rs` tests the limits on numbers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -16,7 +16,7 @@ use zookeeper_server::jute::Record;
 use zookeeper_server::proto::{ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// Asks for a session, a new one or one to take up again; `None` when the server closes the connection.
+/// Asks for a new session, or resumes a known one. Returns `None` if the server closes the connection.
 fn ask_for_session(
     server: &Server,
     known: Option<&ConnectResponse>,
@@ -54,7 +54,7 @@ mod bodies {
         let took = start.elapsed();
         assert!(took >= Duration::from_millis(900), "{took:?}");
         assert!(server.monitor("sessionless_connections_expired") >= 2.0);
-        // A word still comes in time.
+        // A four-letter word still comes in time.
         assert_eq!(server.four_letter_word("ruok").unwrap().trim_end(), "imok");
         let request = GetDataRequest { path: "/".into(), watch: false };
         assert_eq!(with_session.ask(1, OpCode::GetData, &request).0.err, 0);
@@ -62,7 +62,7 @@ mod bodies {
 
     pub(crate) fn new_sessions_weigh_more_than_those_that_come_back(builder: ServerBuilder) {
         let throttle = |key: &str| format!("zookeeper.connection_throttle_{key}");
-        // Weights: 3 for a new session and 2 for one that comes back; so many tokens are there as four new ones need.
+        // A new session costs 3 tokens, and a resumed one 2. There are as many tokens as four new sessions need.
         let server = builder
             .property(&throttle("weight_enabled"), "true")
             .property(&throttle("tokens"), "4")

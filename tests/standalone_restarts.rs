@@ -1,5 +1,5 @@
-//! What a server that runs alone keeps over restarts, and in which files (Java: SyncRequestProcessor.java, FileTxnSnapLog.java,
-//! and the quotas of DataTree.java).
+//! What a standalone server keeps over restarts, and in which files (Java: SyncRequestProcessor.java,
+//! FileTxnSnapLog.java, and the quotas of DataTree.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -23,7 +23,7 @@ fn make(client: &Client, path: &str, data: Option<&[u8]>) -> Option<KeeperError>
     made.err().map(|error| error.keeper_error().unwrap())
 }
 
-/// The logs or snapshots of a server, the newest last.
+/// The logs or snapshots of a server, oldest first.
 fn files(server: &Server, kind: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(server.version_dir()).unwrap().map(|entry| entry.unwrap().path());
     let zxid = |path: &PathBuf| {
@@ -34,7 +34,8 @@ fn files(server: &Server, kind: &str) -> Vec<PathBuf> {
     by_zxid.into_values().collect()
 }
 
-/// A log ends between half of the limit and all of it; then a snapshot is taken, unless one is under way.
+/// Checks that each log ends between half of the limit and the whole limit. Then the server takes a snapshot, unless
+/// one is under way.
 #[track_caller]
 fn logs_end_in_time(server: &Server, fewest: usize) {
     let (logs, snapshots) = (files(server, "log"), files(server, "snapshot"));
@@ -42,7 +43,7 @@ fn logs_end_in_time(server: &Server, fewest: usize) {
     assert!((2..=logs.len() + 1).contains(&snapshots.len()), "{snapshots:?}");
 }
 
-/// The end of a short name: all below it are as long.
+/// The beginning of long node names.
 const LONG: &str = "0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789";
 
 mod bodies {
@@ -88,7 +89,7 @@ mod bodies {
         client.close();
         server.stop();
         logs_end_in_time(&server, 8);
-        // Of the newest, only the beginning has reached the disk.
+        // Only the beginning of the newest snapshot has reached the disk.
         let newest = files(&server, "snapshot").pop().unwrap();
         File::options().write(true).open(newest).unwrap().set_len(3).unwrap();
         server.start_again();
@@ -102,7 +103,7 @@ mod bodies {
         const PER_LOG: usize = 128;
         let mut server = builder
             .property("zookeeper.snapSizeLimitInKb", "512")
-            // Java counts what is reserved, too.
+            // Java also counts the bytes that are only reserved.
             .property("zookeeper.preAllocSize", "50")
             .property("zookeeper.forceSync", "no")
             .start();
@@ -123,7 +124,7 @@ mod bodies {
             client.close();
             server.stop();
             if is_in_snapshot {
-                // One more start: it takes the node into a snapshot.
+                // One more start writes the node to a snapshot.
                 server.start_again();
                 wait_until("there is a snapshot with it", DEADLINE, || {
                     let newest = files(&server, "snapshot").pop().unwrap();
@@ -144,7 +145,7 @@ mod bodies {
         let mut server = builder.start();
         for (round, is_on) in [true, false, true, false, true].into_iter().enumerate() {
             if round > 0 {
-                // One without the other leaves snapshots that Java does not read.
+                // With only one of the two settings, the server writes snapshots that Java cannot read.
                 for key in ["digest.enabled", "serializeLastProcessedZxid.enabled"] {
                     server.set_property(&format!("zookeeper.{key}"), &is_on.to_string());
                 }
@@ -179,7 +180,7 @@ mod bodies {
         assert!(server.client().exists("/before", false).unwrap().is_some());
     }
 
-    /// So many long paths that no single request can hold them; their names.
+    /// Creates so many nodes with long paths that no single request can contain them. Returns their names.
     fn make_kids(client: &Client, count: usize) -> Vec<String> {
         let names: Vec<String> = (0..count).map(|n| format!("{LONG}-{n}")).collect();
         let submit = |name: &String| {

@@ -1,5 +1,5 @@
-//! Sessions of a real server: when they end, who may take them up, what outlives the server, and many at once (Java:
-//! SessionTrackerImpl.java, ExpiryQueue.java, and the connects of ZooKeeperServer.java).
+//! Sessions of a real server: when they end, who can resume them, what survives the server, and many sessions at once
+//! (Java: SessionTrackerImpl.java, ExpiryQueue.java, and the connects of ZooKeeperServer.java).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -23,18 +23,18 @@ use zookeeper_server::proto::{
 use zookeeper_server::watcher::EventType;
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
-/// The server's tick, in which sessions end together, ms.
+/// The server's tick, ms. Sessions end together at a tick.
 const TICK_MS: u64 = 500;
 
-/// What a busy machine may add, ms.
+/// How much longer a busy machine may take, ms.
 const SLACK_MS: u64 = 30_000;
 
-/// Numbers of packets that are no requests of the session's own.
+/// The xids of packets that are not requests of the session.
 const NOTIFICATION: i32 = -1;
 const PING: i32 = -2;
 const SET_WATCHES: i32 = -8;
 
-/// A session, as its client must know it.
+/// What a client must know about its session.
 #[derive(Clone, Debug)]
 struct Session {
     id: SessionId,
@@ -68,13 +68,13 @@ fn new_session(server: &Server, timeout_ms: u64) -> (RawConnection, Session) {
     (raw, Session { id: answer.session_id, passwd: answer.passwd.unwrap(), timeout_ms })
 }
 
-/// So many connections with new sessions.
+/// Opens many connections with new sessions.
 #[track_caller]
 fn new_sessions(server: &Server, timeout_ms: u64, count: usize) -> Vec<RawConnection> {
     let connect = connect_request(timeout_ms, SessionId(0), &[0; 16]).to_bytes();
     let mut sessions = Vec::with_capacity(count);
     while sessions.len() < count {
-        // Some at once, or the server's queue of connections is too short.
+        // Opens only some connections at once, because the server's backlog is limited.
         let at_once = (count - sessions.len()).min(40);
         let mut new: Vec<_> = (0..at_once).map(|_| server.raw()).collect();
         new.iter_mut().for_each(|raw| raw.send_frame(&connect));
@@ -87,7 +87,7 @@ fn new_sessions(server: &Server, timeout_ms: u64, count: usize) -> Vec<RawConnec
     sessions
 }
 
-/// Asks for a session that is there; false when the server says that it is none, and closes.
+/// Resumes a session. Returns false if the server refuses the session and closes the connection.
 #[track_caller]
 fn take_up(server: &Server, session: &Session) -> (RawConnection, bool) {
     let mut raw = server.raw();
@@ -111,7 +111,7 @@ fn create_ephemeral(raw: &mut RawConnection, path: &str) {
     assert_eq!(header.err, 0, "{path}");
 }
 
-/// Whether the session is served.
+/// Whether a node exists. Proves that the session is served.
 #[track_caller]
 fn exists(raw: &mut RawConnection, path: &str) -> bool {
     let (header, _) =
@@ -120,7 +120,7 @@ fn exists(raw: &mut RawConnection, path: &str) -> bool {
     header.err == 0
 }
 
-/// The event of a watch.
+/// Receives the event of a watch.
 #[track_caller]
 fn receive_event(raw: &mut RawConnection) -> (EventType, String) {
     let (header, body) = raw.receive_reply().expect("the connection stays");
@@ -129,7 +129,8 @@ fn receive_event(raw: &mut RawConnection) -> (EventType, String) {
     (EventType::from_code(event.r#type).unwrap(), event.path)
 }
 
-/// As many files as the system lets this process and the servers that it starts have; whether it is that many.
+/// Raises the limit of open files of this process, and of servers that it starts, to the maximum. Returns whether
+/// `wanted` files are allowed.
 fn allow_open_files(wanted: u64) -> bool {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
@@ -155,7 +156,7 @@ mod bodies {
             silent.push((raw, session, path, asked, time::now()));
             assert!(watcher.exists(&silent[number].2, true).unwrap().is_some());
         }
-        // Those that end in the same tick end in any order.
+        // Sessions that end at the same tick end in any order.
         while !silent.is_empty() {
             let event = watcher.next_watch_event();
             assert_eq!(event.event_type, EventType::NodeDeleted);
@@ -174,7 +175,7 @@ mod bodies {
 
     pub(crate) fn a_session_that_pings_does_not_end(builder: ServerBuilder) {
         let server = with_short_ticks(builder).start();
-        // Long enough that a machine that stands still for some seconds does not end it.
+        // The timeout is so long that the session survives if the machine stands still for some seconds.
         let (mut raw, session) = new_session(&server, 20_000);
         create_ephemeral(&mut raw, "/e");
         let first = server.session_end(session.id).expect("the session is there");
@@ -199,7 +200,8 @@ mod bodies {
         assert_eq!(stat.ephemeral_owner, session.id.0);
     }
 
-    /// Who knows no more than the session's number does not get it, but ends the connection that has it, as in Java.
+    /// A client that knows only the session's id does not get the session. It ends the connection of the client that
+    /// has the session, as in Java.
     pub(crate) fn a_wrong_password_does_not_give_the_session(builder: ServerBuilder) {
         let server = with_short_ticks(builder).start();
         let (mut first, session) = new_session(&server, 30_000);
@@ -242,7 +244,7 @@ mod bodies {
 
     pub(crate) fn a_session_that_nobody_takes_up_ends_after_the_restart(builder: ServerBuilder) {
         let mut server = with_short_ticks(builder).start();
-        // Long enough that a slow start does not come too late to see it.
+        // The timeout is so long that the test sees the session end even after a slow start.
         let (mut raw, session) = new_session(&server, 20_000);
         create_ephemeral(&mut raw, "/e");
         server.kill9();
@@ -295,7 +297,7 @@ mod bodies {
                 ]
                 .map(|(event, path)| (event, path.to_owned()))
             });
-            // What has not changed is watched.
+            // The server watches what has not changed.
             server.client().set_data("/same", None, -1).unwrap();
             assert_eq!(receive_event(&mut raw), (EventType::NodeDataChanged, "/same".to_owned()));
             server.client().set_data("/late", None, -1).unwrap();
@@ -303,10 +305,10 @@ mod bodies {
         }
     }
 
-    /// Sets watches as one that has seen that transaction; the events of what came later.
+    /// Sets watches as a client that has seen `seen`. Returns the events of later changes.
     fn missed(raw: &mut RawConnection, seen: Zxid) -> Vec<(EventType, String)> {
         let paths = |paths: &[&str]| paths.iter().map(|&path| path.to_owned()).collect();
-        // Not /same, which the second time has changed, too.
+        // `/same` is not among them, because it has changed, too, when this runs again.
         let request = SetWatches {
             relative_zxid: seen,
             data_watches: paths(&["/data", "/gone"]),
@@ -324,7 +326,7 @@ mod bodies {
 
     pub(crate) fn a_thousand_connections_that_watch_one_node_are_all_told(builder: ServerBuilder) {
         assert!(allow_open_files(3000), "this test needs more open files");
-        // None of them pings.
+        // None of these clients pings.
         const TIMEOUT_MS: u64 = 600_000;
         let server =
             with_short_ticks(builder).config(&format!("maxSessionTimeout={TIMEOUT_MS}")).start();
@@ -339,7 +341,7 @@ mod bodies {
         client.set_data("/w", Some(b"2"), -1).unwrap();
         for raw in &mut watchers {
             assert_eq!(receive_event(raw), (EventType::NodeDataChanged, "/w".to_owned()));
-            // The second change is told to nobody.
+            // The watch has fired, so nobody is told of the second change.
             assert!(exists(raw, "/w"));
         }
     }
@@ -361,7 +363,7 @@ mod bodies {
             does_not_read.send_request(xid, OpCode::GetData.code(), &read.to_bytes());
         }
         let status = server.stop();
-        // A JVM ends with the number of the signal.
+        // A JVM exits with 128 and the number of the signal.
         assert!([Some(0), Some(128 + 15)].contains(&status.code()), "{status}");
         for raw in [&mut idle, &mut halfway, &mut nobody] {
             assert_eq!(raw.receive_frame(), None);
@@ -413,13 +415,13 @@ fn five_thousand_idle_sessions_are_all_kept() {
     let pace = crossbeam::channel::tick(PING_INTERVAL);
     let mut sessions: Vec<RawConnection> = Vec::with_capacity(SESSIONS);
     while sessions.len() < SESSIONS {
-        // On a slow machine the first ones would end before the last ones begin.
+        // Pings meanwhile, because on a slow machine the first sessions would end before the last ones begin.
         if pace.try_recv().is_ok() {
             ping_all(&mut sessions);
         }
         sessions.append(&mut new_sessions(&server, TIMEOUT_MS, 40));
     }
-    // For longer than a timeout.
+    // Pings for longer than a session timeout.
     let (start, pace) = (time::now(), crossbeam::channel::tick(PING_INTERVAL));
     while start.elapsed() <= Duration::from_millis(TIMEOUT_MS) {
         ping_all(&mut sessions);
@@ -427,14 +429,14 @@ fn five_thousand_idle_sessions_are_all_kept() {
     }
     assert_eq!(server.monitor("global_sessions"), SESSIONS as f64);
     assert_eq!(server.monitor("stale_sessions_expired"), 0.0);
-    // They all go, and the server is as before.
+    // All clients disconnect, and the server must then be as before.
     let groups_before = server.monitor("cnt_sync_processor_batch_size");
     drop(sessions);
     wait_until("the connections are gone", DEADLINE, || {
         server.monitor("num_alive_connections") <= 1.0
     });
     wait_until("the sessions end", DEADLINE, || server.monitor("global_sessions") == 0.0);
-    // Many at once, and not one write to the disk after the other.
+    // Many sessions end with one write to the disk.
     let groups = server.monitor("cnt_sync_processor_batch_size") - groups_before;
     assert!(groups > 0.0 && groups < SESSIONS as f64 / 10.0, "{groups} writes to the disk");
     wait_until("it serves", DEADLINE, || server.serves());

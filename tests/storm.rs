@@ -1,9 +1,9 @@
-//! When everybody comes back at once the server takes them in: ten thousand clients with a hundred watches each, at one
-//! server, and at an ensemble whose leader was killed (no Java twin).
+//! All clients come back at once, and the server accepts them: ten thousand clients with a hundred watches each, at
+//! one server, and at an ensemble whose leader was killed (no Java twin).
 //!
-//! `cargo test --release --test storm -- --ignored --nocapture --test-threads=1` tries the binary that `ZOOKEEPER_BIN`
-//! names, or `target/release/zookeeper`; with `SUBJECT=java:3.9.5` Java's server (`JVMFLAGS=-Xmx2g`). The process and the
-//! servers need 20,000 files each.
+//! `cargo test --release --test storm -- --ignored --nocapture --test-threads=1` tests the binary `ZOOKEEPER_BIN` or
+//! `target/release/zookeeper`. With `SUBJECT=java:3.9.5` it tests Java's server (`JVMFLAGS=-Xmx2g`). The test process
+//! and each server need 20,000 open files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stderr, reason = "the times are what one wants to know")]
@@ -32,13 +32,13 @@ const CLIENTS: usize = 10_000;
 
 const WATCHES: usize = 100;
 
-/// Nodes that are watched: each by a tenth of the clients.
+/// The number of watched nodes. A tenth of the clients watches each node.
 const NODES: usize = 1_000;
 
-/// How long the last one may take.
+/// The longest time until the last client is served.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// When the test gives up.
+/// The time after which the test gives up.
 const GIVE_UP: Duration = Duration::from_secs(120);
 
 #[expect(clippy::disallowed_methods, reason = "as all suites that compare servers")]
@@ -50,7 +50,7 @@ fn program() -> Program {
     }
 }
 
-/// This process has a socket for each client.
+/// Raises the limit of open files, because this process has a socket for each client.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
@@ -60,7 +60,7 @@ fn path(node: usize) -> String {
     format!("/storm/config-{node:04}")
 }
 
-/// What client `number` watches.
+/// The watches of client `number`.
 fn watches(number: usize, relative_zxid: Zxid) -> SetWatches {
     SetWatches {
         relative_zxid,
@@ -70,7 +70,7 @@ fn watches(number: usize, relative_zxid: Zxid) -> SetWatches {
     }
 }
 
-/// The nodes that are watched; the last transaction.
+/// Creates the watched nodes. Returns the last zxid.
 fn make_nodes(client: &Client) -> Zxid {
     let mode = CreateMode::Persistent;
     client.create("/storm", None, ids::open_acl_unsafe(), mode).unwrap();
@@ -89,7 +89,7 @@ fn address(server: &Server) -> SocketAddr {
     ([127, 0, 0, 1], server.client_port()).into()
 }
 
-/// All in time, nobody cut off, every session kept.
+/// Checks that all clients were served in time, no connection was cut off, and every session was kept.
 #[track_caller]
 fn check(what: &str, report: &Report) {
     eprintln!("{what}: {report}");
@@ -112,7 +112,7 @@ fn ten_thousand_clients_that_come_at_once_to_one_server_are_served_in_time() {
     check("one server", &report);
     assert_eq!(report.turned_away, 0, "{report}");
     assert!(server.monitor("watch_count") >= (CLIENTS * WATCHES) as f64);
-    // All of them again, with their sessions, after a crash.
+    // After a crash, all clients connect again with their sessions.
     server.kill9();
     let start = time::now();
     server.spawn();
@@ -141,14 +141,14 @@ fn ten_thousand_sessions_come_back_in_time_when_their_leader_is_killed() {
     let report = crowd.come_back(time::now(), GIVE_UP);
     check("three members, their leader killed", &report);
     assert_eq!(crowd.sessions(), sessions, "every session is kept");
-    // Both stayed in the quorum since.
+    // The two other members have stayed in the quorum since.
     for (at, member) in ensemble.members.iter().enumerate().filter(|(at, _)| *at != leader) {
         let elections = member.server.log().matches("LEADER ELECTION TOOK").count();
         assert_eq!(elections, 2, "elections of member {}", at + 1);
     }
 }
 
-/// With Java's backlog of 50 the 52nd connection waits for an answer for as long as nobody accepts.
+/// While nobody accepts, a backlog of 50, as Java has, lets the 52nd connection wait.
 #[track_caller]
 fn takes_a_hundred(what: &str, port: u16) {
     let address = ([127, 0, 0, 1], port).into();
@@ -180,7 +180,7 @@ fn all_ports_keep_many_who_wait_to_be_accepted() {
     takes_a_hundred("the election port", election);
 }
 
-/// The crowd finds what it is there to find.
+/// Checks that the crowd notices a lost session.
 #[test]
 fn a_session_that_is_not_kept_is_seen() {
     let server = Server::start();

@@ -1,8 +1,7 @@
-//! The rules of the house that a machine can check (no Java twin).
+//! The rules of this repository that a machine can check (no Java twin).
 //!
-//! Each rule is a function from one source to what is wrong with it, and is tried on a bad sample.
-//! A rule that has to be broken is broken with a reason beside the place: `// tidy: <rule>:
-//! <reason>` on the line above, or on the same line.
+//! Each rule is a function that returns what is wrong with a source file. Each is tested with a bad sample. Code that
+//! must break a rule gives a reason on the same line or the line above: `// tidy: <rule>: <reason>`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -22,12 +21,12 @@ const MAX_LINES: usize = 800;
 const MAX_FUNCTION_LINES: usize = 70;
 const MAX_WIDTH: usize = 100;
 
-/// What is wrong: the line, counted from 1, and why.
+/// What is wrong: the line, counted from 1, and the reason.
 type Faults = Vec<(usize, String)>;
 
 type Rule = fn(&Source) -> Faults;
 
-/// A rule's name, as in `// tidy: <name>: <reason>`, and the rule.
+/// The name of each rule, as in `// tidy: <name>: <reason>`, and the rule.
 const RUST_RULES: &[(&str, Rule)] = &[
     ("header", header),
     ("file length", file_length),
@@ -40,8 +39,7 @@ const RUST_RULES: &[(&str, Rule)] = &[
     ("ignore", ignore),
 ];
 
-/// The first lines say which Java class this is, or that there is none; of tests, what they are
-/// about.
+/// The first lines must name the Java class, or say that there is none. In a test file they say what it tests.
 fn header(source: &Source) -> Faults {
     let head: String =
         source.text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join(
@@ -97,7 +95,7 @@ fn width(source: &Source) -> Faults {
     .collect()
 }
 
-/// Snake case, and ZooKeeper is one word.
+/// File names are in snake case, and "zookeeper" is one word.
 fn file_name(source: &Source) -> Faults {
     let name = source.path.file_stem().unwrap_or_default().to_string_lossy();
     let snake = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -110,7 +108,7 @@ fn file_name(source: &Source) -> Faults {
     Vec::new()
 }
 
-/// Threads have an owner and a name: they start through the two helpers.
+/// Every thread has an owner and a name, because only two helpers start threads.
 fn threads(source: &Source) -> Faults {
     let helpers = ["src/server/zookeeper_thread.rs", "src/server/zookeeper_critical_thread.rs"];
     if source.is_test_file() || helpers.iter().any(|helper| source.path == Path::new(helper)) {
@@ -124,7 +122,7 @@ fn threads(source: &Source) -> Faults {
     )
 }
 
-/// Nobody waits for time to pass.
+/// Code waits for a condition, and never for time to pass.
 fn sleep(source: &Source) -> Faults {
     source.find(
         &["thread::sleep"],
@@ -133,7 +131,7 @@ fn sleep(source: &Source) -> Faults {
     )
 }
 
-/// A test that does not run says why.
+/// A test that does not run must say why.
 fn ignore(source: &Source) -> Faults {
     let line_of = |(at, line): (usize, &str)| {
         let line = line.trim();
@@ -143,12 +141,12 @@ fn ignore(source: &Source) -> Faults {
     source.text.lines().enumerate().filter_map(line_of).collect()
 }
 
-/// No file knows the machine on which it was written.
+/// No file contains a path of the machine on which it was written.
 fn private_paths(text: &str) -> Faults {
     let private = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
     let mut faults = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        // At the start of a word: `$PEERS_DIR` and more in front make another path of it.
+        // Only at the start of a word: with `$PEERS_DIR` or more in front, it is another path.
         let mut words = line.split(|c: char| c.is_whitespace() || "\"'`(=:,".contains(c));
         if words.any(|word| private.iter().any(|path| word.starts_with(path))) {
             faults.push((at + 1, "a path of one machine".to_owned()));
@@ -157,13 +155,13 @@ fn private_paths(text: &str) -> Faults {
     faults
 }
 
-/// The faults without those that give a reason.
+/// The faults for which the source gives no reason.
 fn without_reasons(rule: &str, text: &str, faults: Faults) -> Faults {
     let marker = format!("// tidy: {rule}: ");
     let lines: Vec<&str> = text.lines().collect();
     let has_reason = |line: usize| {
         let marked = |at: usize| lines.get(at).is_some_and(|text| text.contains(&marker));
-        // Attributes and docs may stand between the reason and a function.
+        // Attributes and doc comments may stand between the reason and a function.
         let above = (0..line.saturating_sub(1)).rev().take_while(|at| {
             let text = lines.get(*at).map_or("", |text| text.trim());
             text.starts_with("//") || text.starts_with("#[")
@@ -183,7 +181,7 @@ fn check(source: &Source) -> Vec<String> {
     complaints
 }
 
-/// The files of the project below a directory, without what was built or downloaded.
+/// The files of the project below a directory, except what was built or downloaded.
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
@@ -228,7 +226,7 @@ fn the_house_is_tidy() {
 mod samples {
     use super::*;
 
-    /// The names of the rules that the text breaks, each once.
+    /// The names of the rules that the text breaks. Repeated names are removed.
     pub(super) fn broken(path: &str, text: &str) -> Vec<String> {
         let source = Source::new(Path::new(path), text.to_owned());
         let mut names: Vec<String> = check(&source)

@@ -1,8 +1,8 @@
 //! The shell prints what Java's shell prints (Java: ZooKeeperMain.java and package cli).
 //!
-//! `compat_data/zkcli_3.9.5.txt` was made by Java's shell on Java's server, both of 3.9.5, with
-//! zookeeper.extendedTypesEnabled: lines with `$` were typed, those with two blanks are the standard output, those with
-//! `!` the standard error. Times are left out.
+//! Java's shell made `compat_data/zkcli_3.9.5.txt` on Java's server, both of 3.9.5, with
+//! zookeeper.extendedTypesEnabled. Lines with `$` were typed, lines with two spaces are standard output, and lines
+//! with `!` are standard error. Times are left out.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -19,7 +19,7 @@ use zookeeper_server::zookeeper_main::{Input, ZooKeeperMain, main};
 
 const TRANSCRIPT: &str = include_str!("compat_data/zkcli_3.9.5.txt");
 
-/// What was printed, by line, with the mark of its stream.
+/// Collects what is printed to a stream. `mark` marks its lines.
 #[derive(Clone)]
 struct Stream {
     mark: &'static str,
@@ -31,7 +31,7 @@ impl Stream {
         Self { mark, text: Arc::new(RankedMutex::new(Rank::Leaf, "Stream", String::new())) }
     }
 
-    /// What was printed since it was asked last.
+    /// The lines that were printed since the last call.
     fn take(&self) -> Vec<String> {
         let text = std::mem::take(&mut *self.text.lock());
         text.lines().map(|line| without_time(&format!("{} {line}", self.mark))).collect()
@@ -70,7 +70,7 @@ fn strings(words: &[&str]) -> Vec<String> {
 fn the_shell_prints_what_java_prints_on(server: &Server) {
     let (out, err) = (Stream::new(" "), Stream::new("!"));
     let (mut shell_out, mut shell_err) = (out.clone(), err.clone());
-    // So that the first event comes before the first command.
+    // With this option, the first event comes before the first command.
     let args = strings(&["-waitforconnection", "-server", &server.address()]);
     let properties = SystemProperties::new();
     let mut shell = ZooKeeperMain::new(&args, &properties, &mut shell_out, &mut shell_err).unwrap();
@@ -85,7 +85,7 @@ fn the_shell_prints_what_java_prints_on(server: &Server) {
         while let Some(line) = expected.next_if(|line| !line.starts_with('$')) {
             printed.push(line.to_owned());
         }
-        // One command of the test's own came before them.
+        // The test has executed one command before those of the transcript.
         shell.execute_line(&with_other_number(command));
         let shown: Vec<String> =
             out.take().into_iter().chain(err.take()).map(|line| other_number(&line)).collect();
@@ -95,7 +95,7 @@ fn the_shell_prints_what_java_prints_on(server: &Server) {
     assert!(commands > 150, "{commands} commands in the transcript");
 }
 
-/// `redo` counts from the first command.
+/// The numbers of `redo` also count the test's own first command.
 fn with_other_number(command: &str) -> String {
     match command.strip_prefix("redo ").and_then(|number| number.parse::<u32>().ok()) {
         Some(number) => format!("redo {}", number + 1),
@@ -103,7 +103,7 @@ fn with_other_number(command: &str) -> String {
     }
 }
 
-/// `history` counts from the first command.
+/// The numbers of `history` also count the test's own first command.
 fn other_number(line: &str) -> String {
     let parts = line.trim_start().split_once(" - ");
     match parts.and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest))) {

@@ -1,4 +1,4 @@
-//! Writes good inputs for every group of decoders to `corpus/GROUP/`, for the fuzzers to begin with (no Java twin).
+//! Writes good inputs for every group of decoders to `corpus/GROUP/`. The fuzzers start from them (no Java twin).
 
 #[path = "../../tests/hostile/decoders.rs"]
 mod decoders;

@@ -1,7 +1,8 @@
-//! Thousands of clients in a few threads, each as Java's client behaves: it connects, gets its session (back), sets its
-//! watches, and after a loss pauses for up to a second and tries another server (no Java twin).
+//! Drives thousands of clients in a few threads (no Java twin). Each client behaves like Java's client: it connects,
+//! opens or resumes its session and sets its watches. After a loss, it pauses for up to a second and tries another
+//! server.
 //!
-//! Says how long each took until it was served, and who was cut off.
+//! Reports how long it took until each client was served, and how many were cut off.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -27,53 +28,53 @@ use zookeeper_server::zoo_defs::OpCode;
 
 use super::common::decode;
 
-/// Threads that drive the clients.
+/// The number of threads that drive the clients.
 const SHARDS: usize = 2;
 
 /// The xid of the request that sets watches.
 const SET_WATCHES_XID: i32 = -8;
 
-/// What a client asks for, ms.
+/// The session timeout that a client asks for, ms.
 const SESSION_TIMEOUT_MS: i32 = 30_000;
 
-/// How long an attempt may take, as in Java's client with three servers.
+/// The longest time for one attempt, as in Java's client with three servers.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// A connection that takes longer has waited for a SYN that was sent again.
+/// A connect that takes longer has waited for a repeated SYN.
 const SLOW_CONNECT: Duration = Duration::from_millis(900);
 
 /// The longest pause of a client that has lost its server, ms.
 const MAX_PAUSE_MS: u64 = 1_000;
 
-/// After all are served, how long each has to keep its connection.
+/// How long every client must keep its connection after all are served.
 const AFTERWARDS: Duration = Duration::from_millis(1_500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Waits before its next attempt.
+    /// The client waits before its next attempt.
     Pausing,
     Connecting,
-    /// Has asked for its session.
+    /// The client has asked for its session.
     Greeting,
-    /// Has its session and sets its watches.
+    /// The client has its session and sets its watches.
     Watching,
     Served,
 }
 
-/// What happened since a moment.
+/// What has happened since the start of a measurement.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Until each was served, ms, sorted.
+    /// The time until each client was served, ms, sorted.
     pub served_ms: Vec<u128>,
-    /// Who never was.
+    /// The number of clients that were never served.
     pub unserved: usize,
-    /// Connections that ended although their session was there, except those that were there at the beginning.
+    /// Connections that ended after their session was open. Connections from before the measurement are not counted.
     pub cut_off: usize,
-    /// Attempts that ended before there was a session: nobody listened, or the server did not serve.
+    /// Attempts that ended before a session was open: nobody listened, or the server did not serve.
     pub turned_away: usize,
-    /// Attempts that took longer than one SYN.
+    /// Attempts for which one SYN was not enough.
     pub slow_connects: usize,
-    /// Sessions that were not given back.
+    /// Sessions that the server did not resume.
     pub lost_sessions: usize,
 }
 
@@ -88,7 +89,7 @@ impl Report {
         self.lost_sessions += other.lost_sessions;
     }
 
-    /// The time in which that part of them, of a hundred, was served, ms.
+    /// The time after which this percentage of the clients was served, ms.
     pub fn percentile_ms(&self, percent: usize) -> u128 {
         let at = (self.served_ms.len() * percent).div_ceil(100).max(1) - 1;
         self.served_ms.get(at).copied().unwrap_or_default()
@@ -114,7 +115,7 @@ struct Member {
     number: usize,
     stream: Option<TcpStream>,
     state: State,
-    /// When the attempt began, or when the next one does.
+    /// The start of the current attempt or of the next one.
     since: Instant,
     attempts: u64,
     session_id: SessionId,
@@ -122,7 +123,7 @@ struct Member {
     last_zxid: Zxid,
     input: Vec<u8>,
     served_at: Option<Instant>,
-    /// It has had its session on this connection before the moment from which is counted.
+    /// The client got its session on this connection before the measurement.
     is_old: bool,
 }
 
@@ -135,14 +136,14 @@ struct Shard {
     report: Report,
 }
 
-/// All of them.
+/// All clients.
 pub struct Crowd {
     shards: Vec<Shard>,
 }
 
 impl Crowd {
-    /// So many clients, which do nothing yet. `set_watches` says what each watches, with the last transaction that it
-    /// has seen.
+    /// Creates the clients without connecting them. `set_watches` returns the watches of a client; its arguments are
+    /// the client's number and the last zxid that the client has seen.
     pub fn new(
         count: usize,
         servers: &[SocketAddr],
@@ -177,7 +178,7 @@ impl Crowd {
         Self { shards: (0..SHARDS).map(shard).collect() }
     }
 
-    /// All connect at once; until all are served, and a moment longer.
+    /// Connects all clients at once. Returns a moment after all are served.
     pub fn connect(&mut self, at_most: Duration) -> Report {
         let start = time::now();
         for shard in &mut self.shards {
@@ -186,7 +187,7 @@ impl Crowd {
         self.drive(start, at_most)
     }
 
-    /// After all have lost their servers at `start`: until all are served again, and a moment longer.
+    /// All clients have lost their servers at `start`. Returns a moment after all are served again.
     pub fn come_back(&mut self, start: Instant, at_most: Duration) -> Report {
         for member in self.members() {
             member.served_at = None;
@@ -194,7 +195,7 @@ impl Crowd {
         self.come_back_one(start, at_most)
     }
 
-    /// The same where only some have lost their server.
+    /// The same, if only some clients have lost their server.
     pub fn come_back_one(&mut self, start: Instant, at_most: Duration) -> Report {
         for member in self.members() {
             member.is_old = true;
@@ -217,7 +218,7 @@ impl Crowd {
         report
     }
 
-    /// The session of each, with its password.
+    /// The session id and the password of each client.
     pub fn sessions(&self) -> Vec<(SessionId, Vec<u8>)> {
         let mut members: Vec<_> = self.shards.iter().flat_map(|shard| &shard.members).collect();
         members.sort_unstable_by_key(|member| member.number);
@@ -237,7 +238,7 @@ impl Shard {
             if is_late || all_served.is_some_and(|since| now >= since + AFTERWARDS) {
                 break;
             }
-            // A few at a time: the answers to those before are taken meanwhile.
+            // Starts only some at a time, so that the answers to earlier ones are read in between.
             for _ in 0..256 {
                 match self.due.peek() {
                     Some(Reverse((due, _))) if *due <= now => {}
@@ -300,7 +301,7 @@ impl Shard {
         }
     }
 
-    /// The connection is over, or there is none.
+    /// The connection has ended, or could not be opened.
     fn lost(&mut self, at: usize) {
         let member = &mut self.members[at];
         if let Some(mut stream) = member.stream.take() {
@@ -314,7 +315,7 @@ impl Shard {
         member.is_old = false;
         member.served_at = None;
         member.state = State::Pausing;
-        // As random as it need be, and the same in every run.
+        // Random enough, and the same in every run.
         let number = u64::try_from(member.number).unwrap();
         let pause_ms = (number * 7_919 + member.attempts * 104_729) % MAX_PAUSE_MS;
         self.due.push(Reverse((time::now() + Duration::from_millis(pause_ms), at)));
@@ -396,7 +397,7 @@ impl Shard {
     }
 }
 
-/// What is sent here fits into a socket's buffer.
+/// A write never blocks: everything that is sent here fits into the socket's buffer.
 fn send(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
     let len = i32::try_from(body.len()).unwrap().to_be_bytes();
     stream.write_all(&[&len[..], body].concat())

@@ -1,6 +1,6 @@
-//! Ensembles of servers in processes of their own, and whether all members show the same tree (no Java twin).
+//! Starts ensembles of server processes, and compares the trees of their members (no Java twin).
 //!
-//! `tests/harness/ensemble.py` does the same for the suites that need foreign peers.
+//! `tests/harness/ensemble.py` does the same for the suites that need other servers and clients.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -28,10 +28,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 const WRITERS: usize = 3;
 
-/// What each writer is told before and after a fault.
+/// How many acknowledgements each writer gets before and after a fault.
 const WRITES_BETWEEN_FAULTS: usize = 20;
 
-/// How a learner is brought up to date, and what it logs then.
+/// How a learner is brought up to date, and the line that it logs then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUp {
     Diff,
@@ -47,7 +47,7 @@ impl CatchUp {
     ];
 }
 
-/// What `srvr` says of a member.
+/// The mode of a member in its answer to `srvr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Leader,
@@ -55,7 +55,7 @@ pub enum Mode {
     Observer,
 }
 
-/// A member's server, whose id counts from 1.
+/// A member of an ensemble. Member ids count from 1.
 #[derive(Debug)]
 pub struct Member {
     pub server: Server,
@@ -65,7 +65,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// `None` when it does not serve.
+    /// The mode; `None` if the member does not serve.
     pub fn mode(&self) -> Option<Mode> {
         let answer = self.is_up.then(|| self.server.four_letter_word("srvr"))??;
         let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
@@ -77,7 +77,7 @@ impl Member {
         }
     }
 
-    /// Starts it without waiting. The log begins anew; the old ones stay beside it.
+    /// Starts the member without waiting. It writes to a new log file; the old ones are kept beside it.
     pub fn start(&mut self) {
         let log = self.server.dir().join("server.log");
         if log.exists() {
@@ -94,13 +94,13 @@ impl Member {
         self.is_up = false;
     }
 
-    /// All its threads stand still afterwards, and its connections stay open.
+    /// Stops all threads of the member. Its connections stay open.
     #[track_caller]
     pub fn freeze(&self) {
         self.server.freeze();
     }
 
-    /// Its threads go on.
+    /// Lets the threads of the member continue.
     #[track_caller]
     pub fn thaw(&self) {
         self.server.thaw();
@@ -111,7 +111,7 @@ impl Member {
         self.is_up = false;
     }
 
-    /// How it has caught up since its last start.
+    /// How the member has caught up with the leader since its last start.
     pub fn caught_up_by(&self) -> Vec<CatchUp> {
         let log = self.server.log();
         let has = |(way, words): &(CatchUp, &str)| log.contains(*words).then_some(*way);
@@ -119,7 +119,7 @@ impl Member {
     }
 }
 
-/// All of them.
+/// All members of an ensemble.
 #[derive(Debug)]
 pub struct Ensemble {
     pub members: Vec<Member>,
@@ -127,13 +127,14 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// Starts so many voters and observers of one program, and waits until all serve.
+    /// Starts voters and observers of one program, and waits until all serve.
     #[track_caller]
     pub fn start(program: Program, voters: usize, observers: usize) -> Self {
         Self::start_of(&vec![program; voters + observers], voters, &[])
     }
 
-    /// Starts a member of each program, the first so many as voters, with more lines in zoo.cfg, and waits until all serve.
+    /// Starts one member for each program and waits until all serve. The first `voters` members are voters. `more`
+    /// are lines for zoo.cfg.
     #[track_caller]
     pub fn start_of(programs: &[Program], voters: usize, more: &[&str]) -> Self {
         let observers = programs.len() - voters;
@@ -147,11 +148,12 @@ impl Ensemble {
             let mut builder = ServerBuilder::new()
                 .program(programs[at])
                 .config("tickTime=1000")
-                // Nobody is given up on a slow machine; who leads alone after an election ends before `DEADLINE`.
+                // The limits are long enough for a slow machine. A leader that nobody follows still gives up before
+                // `DEADLINE`.
                 .config("initLimit=30")
                 .config("syncLimit=40")
                 .config("maxClientCnxns=0")
-                // Leaders that never read their log for a learner: it is known then who gets a snapshot.
+                // Leaders never read their log for a learner. So the test knows which learners get a snapshot.
                 .property("zookeeper.snapshotSizeFactor", "-1")
                 .property("zookeeper.commitLogCount", "500");
             builder = lines.iter().fold(builder, |builder, line| builder.config(line));
@@ -171,7 +173,7 @@ impl Ensemble {
         ensemble
     }
 
-    /// Waits until all that were started serve as what they are, voters or observers, and one leads.
+    /// Waits until all running members serve in their role, and one leads.
     #[track_caller]
     pub fn wait_serving(&mut self) {
         let members = self.members.iter_mut().enumerate();
@@ -188,37 +190,37 @@ impl Ensemble {
         self.wait_leader();
     }
 
-    /// Where the leader is in the list.
+    /// Waits for a leader. Returns its index.
     #[track_caller]
     pub fn wait_leader(&self) -> usize {
         self.wait_at(Mode::Leader)
     }
 
-    /// The first member that is in that mode, when there is one.
+    /// Waits for a member in that mode. Returns the index of the first one.
     #[track_caller]
     pub fn wait_at(&self, mode: Mode) -> usize {
         let member = wait_for(DEADLINE, || self.at(mode));
         member.unwrap_or_else(|| panic!("nobody is a {mode:?}"))
     }
 
-    /// The first member that is in that mode.
+    /// The index of the first member in that mode.
     pub fn at(&self, mode: Mode) -> Option<usize> {
         self.members.iter().position(|member| member.mode() == Some(mode))
     }
 
-    /// `host:port,host:port` for clients.
+    /// `host:port,host:port`, for clients.
     pub fn addresses(&self) -> String {
         let addresses: Vec<_> = self.members.iter().map(|member| member.server.address()).collect();
         addresses.join(",")
     }
 
-    /// A path that nobody has used.
+    /// A path that no test has used yet.
     pub fn new_root(&mut self, name: &str) -> String {
         self.roots += 1;
         format!("/{name}{}", self.roots)
     }
 
-    /// Writes so many nodes through the leader.
+    /// Creates `count` nodes through the leader.
     #[track_caller]
     pub fn write(&mut self, count: usize) {
         let root = self.new_root("some");
@@ -236,12 +238,12 @@ impl Ensemble {
         client.close();
     }
 
-    /// Compares what all members show that are up; the tree.
+    /// Checks that all running members show the same tree. Returns the tree.
     #[track_caller]
     pub fn same_trees(&self) -> Tree {
         let up: Vec<_> = self.members.iter().enumerate().filter(|(_, m)| m.is_up).collect();
         let mut difference = None;
-        // A session may expire between two looks: differences count when they last.
+        // A session may expire between two reads, so a difference counts only if it lasts.
         let same = wait_for(DEADLINE, || {
             let trees: Vec<Tree> =
                 up.iter().map(|(_, member)| tree_of(&member.server.client())).collect();
@@ -255,10 +257,10 @@ impl Ensemble {
     }
 }
 
-/// Path, data, stat and ACL of all nodes of clients.
+/// The data, stat and ACL of every node of clients, by path.
 pub type Tree = BTreeMap<String, (Option<Vec<u8>>, Stat, Vec<ACL>)>;
 
-/// What the client's server has, after a sync.
+/// The tree of the client's server, after a sync.
 #[track_caller]
 pub fn tree_of(client: &Client) -> Tree {
     client.sync("/").unwrap();
@@ -269,7 +271,7 @@ pub fn tree_of(client: &Client) -> Tree {
         let children = client.submit_get_children(&path, false);
         let acl = client.get_acl(&path);
         let (Ok(data), Ok(children), Ok((acl, _))) = (data.wait(), children.wait(), acl) else {
-            // It may have gone meanwhile.
+            // The node may have been deleted meanwhile.
             assert_eq!(client.exists(&path, false).unwrap(), None, "{path}");
             continue;
         };
@@ -295,7 +297,7 @@ pub fn create(client: &ZooKeeper, path: &str, mode: CreateMode) -> Result<String
     made.map_err(|error| error.keeper_error().expect("an answer of the server or of the client"))
 }
 
-/// What one writer was told.
+/// The answers that one writer got.
 #[derive(Debug, Default)]
 pub struct Told {
     acknowledged: Vec<String>,
@@ -308,7 +310,7 @@ impl Told {
         self.acknowledged.len()
     }
 
-    /// All that was acknowledged is there.
+    /// Checks that every acknowledged node exists.
     #[track_caller]
     pub fn check(&self, tree: &Tree) {
         for path in &self.acknowledged {
@@ -317,14 +319,14 @@ impl Told {
     }
 }
 
-/// What the writers have been told so far.
+/// How many writes each writer has got acknowledged so far.
 #[derive(Debug, Default)]
 pub struct Load {
     acknowledged: [AtomicUsize; WRITERS],
 }
 
 impl Load {
-    /// Waits until every writer has been told some more.
+    /// Waits until every writer has got some more acknowledgements.
     #[track_caller]
     pub fn goes_on(&self) {
         let told = || self.acknowledged.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -335,7 +337,7 @@ impl Load {
     }
 }
 
-/// Makes where a writer writes; an attempt without an answer may have made it.
+/// Creates a writer's root node. An earlier attempt without an answer may have created it.
 fn make_root(client: &Client, root: &str) {
     let made = wait_for(DEADLINE, || match create(client, root, CreateMode::Persistent) {
         Ok(_) | Err(KeeperError::NodeExists) => Some(()),
@@ -369,7 +371,7 @@ fn write_until(client: &Client, root: &str, acknowledged: &AtomicUsize, stop: &A
     told
 }
 
-/// Some clients write, on any members, while `trouble` happens. What they were told.
+/// Lets some clients write through any members while `trouble` happens. Returns the answers that they got.
 #[track_caller]
 pub fn under_load(
     ensemble: &mut Ensemble,
@@ -392,10 +394,10 @@ pub fn under_load(
             })
         });
         let writers: Vec<_> = writers.collect();
-        // The writers end also when the trouble is more than expected.
+        // Also stops the writers when `trouble` panics.
         let ends = StopAtEnd(&stop);
         drop(ready);
-        // Each of them writes in time, or panics.
+        // Each writer gets ready in time, or panics.
         assert_eq!(are_ready.iter().count(), WRITERS, "writers that write");
         trouble(ensemble, &load);
         drop(ends);
@@ -411,7 +413,7 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Each test for members of this repository and, to test the tests, of Java.
+/// Runs each test for members of this repository and, to test the test itself, for Java's members.
 #[allow(unused_macros, reason = "not every file with an ensemble has such tests")]
 macro_rules! on_both {
     ($($name:ident: $call:expr;)*) => {

@@ -1,7 +1,7 @@
-//! What integration tests share (no Java twin): real servers in processes of their own, on free ports and in directories of
-//! their own, and waiting with a deadline.
+//! Helpers of integration tests (no Java twin): servers in processes of their own, with free ports and their own
+//! directories, and waiting with a deadline.
 //!
-//! When a test fails, each of its servers prints the end of its log and where its data are.
+//! When a test fails, each of its servers prints the end of its log and the path of its data.
 
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -28,16 +28,16 @@ use zookeeper_server::proto::{ConnectRequest, ConnectResponse, ReplyHeader, Requ
 use zookeeper_server::zoo_defs::OpCode;
 use zookeeper_server::zookeeper::ZooKeeper;
 
-/// How long things may take that take much less: the machine may be busy.
+/// A deadline for steps that normally take much less; the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long to wait between two looks.
+/// The pause between two checks of a condition.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How much of a log a failing test prints, in bytes.
+/// How much of its log a server prints when a test fails, in bytes.
 const LOG_TAIL: usize = 16 * 1024;
 
-/// Tests with one body (in a module `bodies`) for our server and for Java's.
+/// Declares tests whose body (in a module `bodies`) runs against our server and against Java's.
 #[allow(unused_macros, reason = "not every test crate has such tests")]
 macro_rules! against_both {
     ($ours:expr, $java:expr; $( $body:ident, $of_java:ident; )*) => {$(
@@ -57,14 +57,14 @@ macro_rules! against_both {
 /// Waits until the condition holds.
 ///
 /// # Panics
-/// When it does not in time, with what was awaited.
+/// When the condition does not hold in time. The message says what was awaited.
 #[track_caller]
 pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
     let value = wait_for(deadline, || condition().then_some(()));
     assert!(value.is_some(), "waited {deadline:?} in vain until {what}");
 }
 
-/// Waits until there is a value; `None` when there is none in time.
+/// Waits until `look` returns a value. Returns `None` if there is none in time.
 pub fn wait_for<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = time::now() + deadline;
     loop {
@@ -78,10 +78,12 @@ pub fn wait_for<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> O
     }
 }
 
-/// Below the ports that systems give to outgoing connections: none of those takes one while its server is down.
+/// These ports are below those that systems give to outgoing connections, so none of those takes the port of a server
+/// that is down.
 const PORTS: std::ops::Range<u32> = 10_240..32_768;
 
-/// A port that nobody listens on. Each is given once in a process; processes begin at different places.
+/// A port on which nobody listens. A process gets each port only once, and different processes start at different
+/// ports.
 pub fn free_port() -> u16 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id().wrapping_mul(331);
@@ -94,7 +96,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A directory that is removed at the end, but kept when the test fails.
+/// A directory that is removed at the end, but kept if the test fails.
 #[derive(Debug)]
 pub struct TempDir {
     path: PathBuf,
@@ -124,18 +126,18 @@ impl Drop for TempDir {
     }
 }
 
-/// Which program a server is.
+/// The program of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// The binary of this repository.
+    /// The binary of this repository, as cargo builds it for the tests.
     Ours,
-    /// The same, optimised: what `ZOOKEEPER_BIN` names, or `target/release/zookeeper`.
+    /// The optimised binary: `ZOOKEEPER_BIN`, or `target/release/zookeeper`.
     Release,
-    /// Java's server of that version, as `tests/peers/install.sh` has installed it.
+    /// Java's server of this version, installed by `tests/peers/install.sh`.
     Java(&'static str),
 }
 
-/// What a server is to be.
+/// The settings of a server to be started.
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
     program: Program,
@@ -146,7 +148,7 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// A standalone server of this repository with all four-letter words, and without admin server.
+    /// A standalone server of this repository that allows all four-letter words and has no admin server.
     pub fn new() -> Self {
         Self {
             program: Program::Ours,
@@ -157,47 +159,47 @@ impl ServerBuilder {
         }
     }
 
-    /// The same of Java's, of the release whose behaviour is ours.
+    /// The same for Java's server, of the release that ours follows.
     pub fn java() -> Self {
         Self::new().program(Program::Java("3.9.5"))
     }
 
-    /// Another program.
+    /// Uses another program.
     #[must_use]
     pub fn program(mut self, program: Program) -> Self {
         self.program = program;
         self
     }
 
-    /// A line of zoo.cfg.
+    /// Adds a line to zoo.cfg.
     #[must_use]
     pub fn config(mut self, line: &str) -> Self {
         self.config.push(line.to_owned());
         self
     }
 
-    /// A `-Dkey=value`.
+    /// Adds a `-Dkey=value`.
     #[must_use]
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// With an admin server on a free port.
+    /// Adds an admin server on a free port.
     #[must_use]
     pub fn admin_server(mut self) -> Self {
         self.admin_server = true;
         self
     }
 
-    /// With soft and hard limits of open files.
+    /// Sets the soft and hard limits of open files.
     #[must_use]
     pub fn files(mut self, soft: u32, hard: u32) -> Self {
         self.files = Some((soft, hard));
         self
     }
 
-    /// Starts it in a directory of its own, and waits until it serves.
+    /// Starts the server in a directory of its own, and waits until it serves.
     #[track_caller]
     pub fn start(self) -> Server {
         let mut server = self.prepare();
@@ -205,7 +207,7 @@ impl ServerBuilder {
         server
     }
 
-    /// Makes directory and zoo.cfg without starting it.
+    /// Creates the directory and zoo.cfg, but does not start the server.
     pub fn prepare(self) -> Server {
         let dir = TempDir::new("server");
         let (client_port, admin_port) = (free_port(), free_port());
@@ -219,7 +221,7 @@ impl ServerBuilder {
             format!("admin.enableServer={}", self.admin_server),
             format!("admin.serverPort={admin_port}"),
         ];
-        // A later line replaces an earlier one of its key.
+        // A later line replaces an earlier one with the same key.
         for line in self.config {
             let key = line.split('=').next().unwrap_or_default().to_owned();
             lines.retain(|other| other.split('=').next() != Some(key.as_str()));
@@ -251,7 +253,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A standalone server of this repository with nothing special.
+    /// Starts a standalone server of this repository with default settings.
     #[track_caller]
     pub fn start() -> Self {
         ServerBuilder::new().start()
@@ -265,7 +267,7 @@ impl Server {
         self.admin_port
     }
 
-    /// The process.
+    /// The id of the process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the server runs").id()
     }
@@ -275,12 +277,12 @@ impl Server {
         format!("127.0.0.1:{}", self.client_port)
     }
 
-    /// The directory with zoo.cfg, log and data.
+    /// The directory with zoo.cfg, the log and the data.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Where snapshots and transaction logs are.
+    /// The directory of snapshots and transaction logs.
     pub fn version_dir(&self) -> PathBuf {
         self.dir().join("data").join("version-2")
     }
@@ -316,7 +318,7 @@ impl Server {
         }
     }
 
-    /// A command, under the limits of open files that it is to have.
+    /// A command that runs under the server's limits of open files.
     fn limited(&self, program: OsString) -> Command {
         let Some((soft, hard)) = self.files else { return Command::new(program) };
         let mut command = Command::new("sh");
@@ -329,18 +331,18 @@ impl Server {
         self.dir().join("server.log")
     }
 
-    /// Another value of a `-Dkey=value`, from the next start on.
+    /// Changes a `-Dkey=value` for later starts.
     pub fn set_property(&mut self, key: &str, value: &str) {
         self.properties.retain(|(other, _)| other != key);
         self.properties.push((key.to_owned(), value.to_owned()));
     }
 
-    /// Other soft and hard limits of open files, from the next start on.
+    /// Changes the soft and hard limits of open files for later starts.
     pub fn set_files(&mut self, soft: u32, hard: u32) {
         self.files = Some((soft, hard));
     }
 
-    /// Starts the process without waiting.
+    /// Starts the process without waiting for it to serve.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
@@ -354,7 +356,7 @@ impl Server {
         self.child = Some(child);
     }
 
-    /// Starts it (again) with what is in its directory, and waits until it serves.
+    /// Starts the server (again) with the data in its directory, and waits until it serves.
     #[track_caller]
     pub fn start_again(&mut self) {
         self.spawn();
@@ -366,17 +368,17 @@ impl Server {
         assert!(serves.is_some(), "the server does not serve after {DEADLINE:?}");
     }
 
-    /// Whether it answers to `srvr` as one that serves.
+    /// Whether the answer to `srvr` shows that the server serves.
     pub fn serves(&self) -> bool {
         self.four_letter_word("srvr").is_some_and(|answer| answer.contains("Mode: "))
     }
 
-    /// The answer to a four-letter word; `None` when there is no answer.
+    /// The answer to a four-letter word; `None` if there is none.
     pub fn four_letter_word(&self, word: &str) -> Option<String> {
         send_4_letter_word("127.0.0.1", self.client_port, word).ok()
     }
 
-    /// The same, asked again until there is an answer.
+    /// The same, but asks again until there is an answer.
     #[track_caller]
     pub fn wait_four_letter_word(&self, word: &str) -> String {
         let answer = wait_for(DEADLINE, || self.four_letter_word(word));
@@ -386,7 +388,8 @@ impl Server {
     /// A value of `mntr`, without the leading `zk_` in its name.
     #[track_caller]
     pub fn monitor(&self, key: &str) -> f64 {
-        // Asked again: a Java server that starts may leave a connection without an answer, and a member may begin a role.
+        // Asks again, because a Java server that is starting may leave a connection without an answer, and a member
+        // may be changing its role.
         let answer = wait_for(DEADLINE, || {
             let answer = self.four_letter_word("mntr")?;
             (!answer.contains("not currently serving")).then_some(answer)
@@ -398,7 +401,8 @@ impl Server {
         value.parse().unwrap_or_else(|_| panic!("{key} is {value}"))
     }
 
-    /// When a session ends if nothing more comes of it, as `dump` shows it; `None` when there is no such session.
+    /// The time, as `dump` shows it, at which a session expires if its client sends nothing more. `None` if there is
+    /// no such session.
     #[track_caller]
     pub fn session_end(&self, id: SessionId) -> Option<SessionEnd> {
         let dump = self.wait_four_letter_word("dump");
@@ -415,25 +419,25 @@ impl Server {
         None
     }
 
-    /// A client that is connected.
+    /// A connected client.
     #[track_caller]
     pub fn client(&self) -> Client {
         self.client_with(client_config())
     }
 
-    /// A client that is connected, with settings of its own.
+    /// A connected client with its own settings.
     #[track_caller]
     pub fn client_with(&self, config: ClientConfig) -> Client {
         self.client_below("", config)
     }
 
-    /// The same below a chroot.
+    /// A connected client below a chroot.
     #[track_caller]
     pub fn client_below(&self, chroot: &str, config: ClientConfig) -> Client {
         Client::connect(&format!("{}{chroot}", self.address()), config)
     }
 
-    /// A connection that speaks the protocol by hand.
+    /// A connection for hand-written packets.
     #[track_caller]
     pub fn raw(&self) -> RawConnection {
         RawConnection::open(self.client_port)
@@ -449,7 +453,7 @@ impl Server {
         config.lines().filter(|line| line.starts_with("server.")).filter_map(ports).collect()
     }
 
-    /// All its threads stand still afterwards, and its connections stay open.
+    /// Stops all threads of the server. Its connections stay open.
     #[track_caller]
     pub fn freeze(&self) {
         let pid = self.process();
@@ -458,7 +462,7 @@ impl Server {
         assert!(status.stopped(), "{status:?}");
     }
 
-    /// Its threads go on.
+    /// Lets the threads of the server continue.
     #[track_caller]
     pub fn thaw(&self) {
         kill_process(self.process(), Signal::CONT).unwrap();
@@ -484,12 +488,12 @@ impl Server {
         self.wait_ended()
     }
 
-    /// Whether the process was started and has ended by itself.
+    /// Whether the process was started and has ended on its own.
     pub fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// Waits until the process has ended by itself.
+    /// Waits until the process ends on its own.
     #[track_caller]
     pub fn wait_ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server was started");
@@ -501,13 +505,13 @@ impl Server {
         status.unwrap_or_else(|| panic!("the server has not ended after {DEADLINE:?}"))
     }
 
-    /// What the process keeps in memory now, in MiB.
+    /// The process's resident memory, in MiB.
     #[track_caller]
     pub fn resident_mib(&self) -> u64 {
         self.memory_mib("VmRSS:")
     }
 
-    /// The most that it has kept in memory so far, in MiB.
+    /// The peak of the process's resident memory, in MiB.
     #[track_caller]
     pub fn peak_mib(&self) -> u64 {
         self.memory_mib("VmHWM:")
@@ -521,7 +525,7 @@ impl Server {
         kib.parse::<u64>().unwrap() / 1024
     }
 
-    /// All that it has logged.
+    /// Everything that the server has logged.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
     }
@@ -554,7 +558,8 @@ impl Drop for Server {
     }
 }
 
-/// The end of a session in a `dump`: the second of its hour, of a date such as `Thu Jan 01 00:00:16 UTC 1970:`.
+/// The end of a session in a `dump`: the seconds since the full hour, from a date such as `Thu Jan 01 00:00:16 UTC
+/// 1970:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionEnd(u64);
 
@@ -569,14 +574,15 @@ impl SessionEnd {
         Self(minutes * 60 + seconds)
     }
 
-    /// Whether it is later than another one by at least so many seconds, and by less than half an hour. Two readings of
-    /// the same end may be a second apart: the clocks of which it is calculated are read one after the other.
+    /// Whether this end is at least `seconds` and less than half an hour later than the other one. Two readings of
+    /// the same end may differ by a second, because the server computes it from two clocks that it reads one after
+    /// the other.
     pub fn is_later_by(self, seconds: u64, other: Self) -> bool {
         (seconds..1800).contains(&((self.0 + 3600 - other.0) % 3600))
     }
 }
 
-/// The settings of a client in a test: nothing waits for ever.
+/// The settings of a client in a test, with a timeout for every request.
 pub fn client_config() -> ClientConfig {
     ClientConfig {
         request_timeout: Some(DEADLINE),
@@ -585,7 +591,7 @@ pub fn client_config() -> ClientConfig {
     }
 }
 
-/// A client and what it is told.
+/// A client and its events.
 #[derive(Debug)]
 pub struct Client {
     pub zk: ZooKeeper,
@@ -593,7 +599,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// One that is connected to any of the servers.
+    /// A client that is connected to one of the servers.
     #[track_caller]
     pub fn connect(servers: &str, config: ClientConfig) -> Self {
         let (zk, events) = ZooKeeper::connect(servers, config).expect("a client");
@@ -601,7 +607,7 @@ impl Client {
         Self { zk, events }
     }
 
-    /// The next event of a watch; changes of the client's own state are skipped.
+    /// The next event of a watch. Skips changes of the client's own state.
     #[track_caller]
     pub fn next_watch_event(&self) -> ClientEvent {
         let event =
@@ -609,7 +615,7 @@ impl Client {
         event.expect("a watch fires")
     }
 
-    /// The events of watches that have come so far; to be asked after an operation that was answered later than they.
+    /// The watch events that have arrived so far. Call it after an operation whose answer comes after these events.
     pub fn watch_events(&self) -> Vec<ClientEvent> {
         self.events.try_iter().filter(|event| event.path.is_some()).collect()
     }
@@ -622,7 +628,7 @@ impl std::ops::Deref for Client {
     }
 }
 
-/// A connection on which a test says exactly what it wants.
+/// A connection on which a test sends hand-written packets.
 #[derive(Debug)]
 pub struct RawConnection {
     pub stream: TcpStream,
@@ -637,18 +643,18 @@ impl RawConnection {
         Self { stream }
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Sends a frame with its length.
+    /// Sends a frame, preceded by its length.
     pub fn send_frame(&mut self, body: &[u8]) {
         let len = i32::try_from(body.len()).unwrap().to_be_bytes();
         self.send_bytes(&[&len[..], body].concat());
     }
 
-    /// The next frame; `None` when the server has closed the connection.
+    /// The next frame; `None` if the server has closed the connection.
     #[track_caller]
     pub fn receive_frame(&mut self) -> Option<Vec<u8>> {
         let mut len = [0; 4];
@@ -669,7 +675,7 @@ impl RawConnection {
         Some(body)
     }
 
-    /// Asks for a session; the answer as it came.
+    /// Asks for a session. Returns the raw answer.
     #[track_caller]
     pub fn handshake(&mut self, request: &ConnectRequest, with_read_only: bool) -> Option<Vec<u8>> {
         let mut bytes = request.to_bytes();
@@ -680,13 +686,13 @@ impl RawConnection {
         self.receive_frame()
     }
 
-    /// Asks for a new session.
+    /// Opens a new session.
     #[track_caller]
     pub fn new_session(&mut self) -> ConnectResponse {
         self.new_session_for(30_000)
     }
 
-    /// The same with another timeout, ms.
+    /// Opens a new session with this timeout, ms.
     #[track_caller]
     pub fn new_session_for(&mut self, time_out: i32) -> ConnectResponse {
         let request =
@@ -701,14 +707,14 @@ impl RawConnection {
         self.send_frame(&[header, payload.to_vec()].concat());
     }
 
-    /// Sends a request and gives the header and the body of the next frame.
+    /// Sends a request. Returns the header and the body of the next frame.
     #[track_caller]
     pub fn ask(&mut self, xid: i32, op: OpCode, request: &impl Record) -> (ReplyHeader, Vec<u8>) {
         self.send_request(xid, op.code(), &request.to_bytes());
         self.receive_reply().expect("an answer")
     }
 
-    /// The header and the body of the next frame; `None` when the server has closed the connection.
+    /// The header and the body of the next frame; `None` if the server has closed the connection.
     #[track_caller]
     pub fn receive_reply(&mut self) -> Option<(ReplyHeader, Vec<u8>)> {
         self.receive_frame().map(|frame| {
@@ -718,7 +724,7 @@ impl RawConnection {
     }
 }
 
-/// A record at the start of some bytes, and the bytes behind it.
+/// Decodes a record at the start of `bytes`. Returns it and the remaining bytes.
 #[track_caller]
 pub fn decode<T: Record>(bytes: &[u8]) -> (T, &[u8]) {
     let mut archive = BinaryInputArchive::new(bytes, Limits::default());

@@ -1,8 +1,8 @@
-//! What a power failure leaves in a data directory in addition (no Java twin).
+//! Damages a data directory as a power failure would, in addition to the kill (no Java twin).
 //!
-//! A process that is killed loses nothing that it has written. A machine that fails while the log is appended to leaves a
-//! part of the write that nobody was told of: its beginning, or all but a sector of it, and zeros otherwise. While a
-//! snapshot is written it leaves a file that is not whole.
+//! A killed process loses nothing that it has written. If a machine fails during an append to the log, a part of that
+//! write remains: its beginning, or all but one sector, with zeros in place of the rest. Nobody was told that this
+//! write succeeded. If the machine fails during a snapshot, an incomplete file remains.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of a test crate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 
 use super::random::Random;
 
-/// Magic number, version and database of a log file, in bytes.
+/// The magic number, version and database id of a log file, in bytes.
 const LOG_HEADER: usize = 16;
 
-/// Checksum and length of an entry, in bytes.
+/// The checksum and length of an entry, in bytes.
 const PREFIX: usize = 12;
 
 const SECTOR: usize = 512;
 
-/// Does some of it; what was done.
+/// Does some damage. Returns a description of it.
 pub fn harm(random: &mut Random, version_dir: &Path) -> String {
     let mut done = Vec::new();
     if let Some(log) = newest(version_dir, "log.").filter(|_| random.one_in(2)) {
@@ -42,7 +42,7 @@ fn newest(directory: &Path, prefix: &str) -> Option<PathBuf> {
     paths.filter_map(|path| Some((zxid(&path)?, path))).max().map(|(_, path)| path)
 }
 
-/// Where each whole entry of a log starts, and where the last one ends.
+/// The start of each whole entry of a log, and the end of the last one.
 fn entries(log: &[u8]) -> Vec<usize> {
     let mut at = LOG_HEADER;
     let mut starts = vec![at];
@@ -58,7 +58,7 @@ fn entries(log: &[u8]) -> Vec<usize> {
     starts
 }
 
-/// The next write to the log was cut off.
+/// Damages the end of the log as if the next write was cut off.
 fn tear(random: &mut Random, path: &Path) -> String {
     let mut log = fs::read(path).unwrap();
     if log.len() < LOG_HEADER {
@@ -94,7 +94,7 @@ fn tear(random: &mut Random, path: &Path) -> String {
     format!("{what} {} from {end} on", path.file_name().unwrap().display())
 }
 
-/// An entry as the next one could be: one that is there already, or one that is larger.
+/// A possible next entry: a copy of an existing entry, or random bytes that may be longer.
 fn next_write(random: &mut Random, log: &[u8], starts: &[usize]) -> Vec<u8> {
     let of = random.below(starts.len());
     match starts.get(of..of + 2) {
@@ -103,7 +103,7 @@ fn next_write(random: &mut Random, log: &[u8], starts: &[usize]) -> Vec<u8> {
             let len = 1 + random.below(5000);
             let mut bytes = [0, 0, 0, 0, 9, 9, 9, 9].to_vec();
             bytes.extend(i32::try_from(len).unwrap().to_be_bytes());
-            // No zeros by chance: those are what was not written.
+            // The bytes are never zero by chance, because zeros stand for bytes that were not written.
             bytes.extend((0..len).map(|_| random.byte() | 1));
             bytes.push(b'B');
             bytes
@@ -111,18 +111,18 @@ fn next_write(random: &mut Random, log: &[u8], starts: &[usize]) -> Vec<u8> {
     }
 }
 
-/// The beginning of it.
+/// The beginning of the write.
 fn half_of(random: &mut Random, mut write: Vec<u8>) -> Vec<u8> {
     write.truncate(1 + random.below(write.len() - 1));
     write
 }
 
-/// All but one sector of it. What lies in one sector only is not there at all then.
+/// The write without one sector. A write that lies within one sector is lost completely.
 fn holed(random: &mut Random, mut write: Vec<u8>, offset: usize) -> Vec<u8> {
     let sector = (offset / SECTOR + random.below(write.len() / SECTOR + 1)) * SECTOR;
     let start = sector.saturating_sub(offset).min(write.len());
     let end = (sector + SECTOR - offset).min(write.len());
-    // Less than that may as well be zeros of a good entry.
+    // A shorter run of zeros might be part of a valid entry.
     if end - start > 16 {
         write[start..end].fill(0);
     } else {
@@ -131,7 +131,8 @@ fn holed(random: &mut Random, mut write: Vec<u8>, offset: usize) -> Vec<u8> {
     write
 }
 
-/// A snapshot that is not whole, under the name that it has while it is written, or under its own.
+/// Writes an incomplete snapshot, under one of the names that a snapshot has while it is written, or under its final
+/// name.
 fn half_a_snapshot(random: &mut Random, newest: &Path) -> String {
     let mut bytes = fs::read(newest).unwrap();
     bytes.truncate(random.below(bytes.len()));

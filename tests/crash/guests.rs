@@ -1,4 +1,4 @@
-//! Sessions that come, leave an ephemeral node, and go (no Java twin).
+//! Sessions that open, create an ephemeral node, and end (no Java twin).
 
 #![allow(dead_code, unreachable_pub, reason = "a module of a test crate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -16,19 +16,19 @@ use zookeeper_server::zoo_defs::{OpCode, ids};
 
 use super::common::{Client, DEADLINE, decode};
 
-/// A session timeout that no test reaches, ms.
+/// A session timeout that is longer than any test, ms.
 const TIMEOUT_MS: i32 = 40_000;
 
-/// How far a guest has come, as it was told.
+/// The progress of a guest, according to the answers it got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stay {
-    /// The node may be there or not.
+    /// The node may exist or not.
     Coming,
-    /// The node is there.
+    /// The node exists.
     There,
-    /// The node may be there or not.
+    /// The node may exist or not.
     Leaving,
-    /// The node is gone.
+    /// The node does not exist.
     Gone,
 }
 
@@ -57,7 +57,7 @@ impl Guests {
         self.count
     }
 
-    /// One after the other, until the connection is lost.
+    /// Runs guests one after the other until the connection is lost.
     pub fn run(&mut self) {
         while self.receive().is_ok() {}
     }
@@ -73,7 +73,7 @@ impl Guests {
         cnxn.ask(1, OpCode::Create, &CreateRequest { path, data: None, acl, flags }.to_bytes())?;
         guest.stay = Stay::There;
         if self.count.is_multiple_of(3) {
-            // Leaves without a word: the session goes on.
+            // Disconnects without closing the session, so the session lives on.
             return Ok(());
         }
         guest.stay = Stay::Leaving;
@@ -82,7 +82,8 @@ impl Guests {
         Ok(())
     }
 
-    /// After a crash: who is there is there, who has gone is gone. Then all take up their sessions and go.
+    /// Checks after a crash that the nodes of present guests exist, and those of guests that left do not. Then closes
+    /// the sessions of all guests whose nodes exist.
     pub fn check(&mut self, client: &Client) {
         let names = client.get_children("/", false).unwrap();
         for guest in std::mem::take(&mut self.guests) {
@@ -145,7 +146,7 @@ impl Connection {
         Ok(body)
     }
 
-    /// Waits for the answer, which is to be a good one.
+    /// Sends a request and waits for its answer, which must not be an error.
     fn ask(&mut self, xid: i32, op: OpCode, payload: &[u8]) -> io::Result<()> {
         let header = RequestHeader { xid, r#type: op.code() }.to_bytes();
         self.send(&[&header, payload].concat())?;

@@ -1,7 +1,8 @@
-//! Writers that know what was acknowledged to them, and what was not (no Java twin).
+//! Writers that know which of their writes were acknowledged (no Java twin).
 //!
-//! A server does the requests of a session in their order. So what a writer finds after a crash must be what comes of all
-//! its acknowledged writes and of none, some or all of those that were on their way, from the first one on without a gap.
+//! A server processes the requests of a session in order. So after a crash, a writer must find the result of all its
+//! acknowledged writes, followed by none, some or all of the writes in flight, from the first one on and without a
+//! gap.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of a test crate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -21,12 +22,12 @@ use super::common::{Client, DEADLINE, wait_for};
 use super::random::Random;
 use super::tree::{Outcome, Shown, Tree, Write};
 
-/// How many nodes a writer has; then it deletes some.
+/// The number of nodes above which a writer deletes some.
 const MANY_NODES: usize = 70;
 
 type Outcomes = Result<Vec<Outcome>, KeeperError>;
 
-/// An answer that is still to come.
+/// An answer that has not arrived yet.
 enum Answer {
     Create(Pending<CreateResponse>),
     Set(Pending<SetDataResponse>),
@@ -35,7 +36,7 @@ enum Answer {
 }
 
 impl Answer {
-    /// What the server says, and the zxid of what it has done.
+    /// The outcome of each write, and the zxid of the transaction.
     fn wait(self) -> Result<(Outcomes, Option<Zxid>), ClientError> {
         let one = |outcome| Ok(vec![outcome]);
         let answered = match self {
@@ -93,25 +94,25 @@ pub struct Writer {
     session: SessionId,
     root: String,
     random: Random,
-    /// How many requests it has on their way.
+    /// How many requests it keeps in flight.
     depth: usize,
-    /// The largest data, in bytes, but for few that are larger.
+    /// The usual maximum of the data, in bytes. A few nodes get more.
     usual_bytes: usize,
     count: u64,
-    /// After all that was acknowledged.
+    /// The nodes after all acknowledged writes.
     acknowledged: Tree,
-    /// After all that was sent.
+    /// The nodes after all writes that were sent.
     sent: Tree,
     in_flight: VecDeque<InFlight>,
-    /// Sent, and never answered.
+    /// Writes that were sent and never answered.
     unanswered: VecDeque<Vec<Write>>,
-    /// The last transaction that was acknowledged to it, or that it knows the server to have.
+    /// The last zxid that was acknowledged to this writer, or that it knows the server to have.
     last_zxid: Zxid,
     acknowledgements: u64,
 }
 
 impl Writer {
-    /// A writer below a new node.
+    /// Creates a writer and its root node.
     pub fn new(client: Client, root: &str, random: Random, depth: usize, bytes: usize) -> Self {
         let session = client.session_id();
         let mut writer = Self {
@@ -138,7 +139,7 @@ impl Writer {
         writer
     }
 
-    /// How many writes were acknowledged in all.
+    /// The number of acknowledged writes in total.
     pub const fn acknowledgements(&self) -> u64 {
         self.acknowledgements
     }
@@ -160,7 +161,7 @@ impl Writer {
                 break;
             }
         }
-        // Nothing that was sent later can have been answered.
+        // Requests that were sent later cannot have been answered.
         for InFlight { writes, answer, .. } in self.in_flight.drain(..) {
             let error = answer.wait().expect_err("an answer behind one that was lost");
             assert_eq!(error.keeper_error(), Some(KeeperError::ConnectionLoss), "{error}");
@@ -168,11 +169,11 @@ impl Writer {
         }
     }
 
-    /// Connected again to a server that has that zxid: its nodes are as they must be.
+    /// Checks the writer's nodes on a restarted server whose last zxid is `server_zxid`.
     pub fn check(&mut self, server_zxid: Zxid) {
-        // A client that has seen more than the server is not let in.
+        // A server refuses a client that has seen a later zxid than the server has.
         assert!(self.last_zxid <= server_zxid, "{} is forgotten", self.last_zxid);
-        // It may not have noticed yet that a server that it had reached was killed while that started.
+        // The client may have reached a server that was killed during its start, and may not have noticed that yet.
         let is_served = wait_for(DEADLINE, || {
             let is_connected = self.client.wait_connected(DEADLINE);
             (is_connected && self.client.exists(&self.root, false).is_ok()).then_some(())
@@ -193,7 +194,7 @@ impl Writer {
                     differences.join("; ")
                 );
             };
-            // It may be one that fails.
+            // This write may be one that the server refuses.
             let _outcomes = tree.apply(&writes, None);
         }
         for (path, (_, stat)) in &shown {
@@ -243,7 +244,7 @@ impl Writer {
         self.in_flight.push_back(InFlight { writes, expected, answer });
     }
 
-    /// The oldest answer that is still to come; the writes when the connection is lost.
+    /// Waits for the oldest outstanding answer. Returns the writes if the connection is lost.
     fn take_answer(&mut self) -> Result<(), (Vec<Write>, ClientError)> {
         let InFlight { writes, expected, answer } = self.in_flight.pop_front().expect("one");
         let (outcomes, zxid) = match answer.wait() {
@@ -265,7 +266,7 @@ impl Writer {
         Write::Create { path: format!("{}{name}", self.root), data, mode }
     }
 
-    /// Data that are different every time.
+    /// Data that differ every time.
     fn data(&mut self) -> Vec<u8> {
         self.count += 1;
         let mut data = format!("{} of {}", self.count, self.root).into_bytes();
@@ -275,7 +276,7 @@ impl Writer {
         data
     }
 
-    /// A node that may be there or not, with its version.
+    /// A path whose node may or may not exist, and the version of the node.
     fn some_node(&mut self) -> (String, i32) {
         let paths = self.sent.paths("/n");
         let path = if paths.is_empty() {
@@ -293,7 +294,7 @@ impl Writer {
         Write::Set { path, data: data.to_vec(), version }
     }
 
-    /// The next request: one write, or several that belong together.
+    /// The next request: a single write, or a multi.
     fn invent(&mut self) -> Vec<Write> {
         if self.sent.len() > MANY_NODES {
             let parts = ["/seq/", "/n"];
@@ -338,7 +339,7 @@ impl Writer {
             18 => (0..3)
                 .map(|_| self.create("/seq/m-", CreateMode::PersistentSequential, data.clone()))
                 .collect(),
-            // The last part fails, so nothing is done.
+            // The last part fails, so the multi changes nothing.
             _ => {
                 let (one, two) = (self.set("/one", &data), self.set("/two", &data));
                 let path = format!("{}/three", self.root);

@@ -1,4 +1,4 @@
-//! What a writer's nodes must be, computed beside the server (no Java twin).
+//! Computes what a writer's nodes must be, independently of the server (no Java twin).
 
 #![allow(dead_code, unreachable_pub, reason = "a module of a test crate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -12,7 +12,7 @@ use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::zoo_defs::ids;
 
-/// One write, alone or as a part of a multi.
+/// One write, alone or as part of a multi.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
     Create { path: String, data: Vec<u8>, mode: CreateMode },
@@ -22,7 +22,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// The same as a part of a multi.
+    /// The write as part of a multi.
     pub fn op(&self) -> Op {
         match self.clone() {
             Self::Create { path, data, mode } => {
@@ -35,7 +35,7 @@ impl Write {
     }
 }
 
-/// What the server answers to one write.
+/// The server's answer to one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The path of the new node.
@@ -46,12 +46,12 @@ pub enum Outcome {
     Checked,
 }
 
-/// A node as its writer knows it. Transactions that were never answered have no known zxid.
+/// A node as its writer knows it. The zxid of a transaction that was never answered is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Node {
     data: Vec<u8>,
     version: i32,
-    /// How many children were ever created: the next sequence number.
+    /// How many children were ever created, which is the next sequence number.
     creates: i32,
     children: i32,
     ephemeral: bool,
@@ -74,17 +74,17 @@ impl Tree {
         self.nodes.len()
     }
 
-    /// The version of a node's data; -1 when there is no such node.
+    /// The version of a node's data; -1 if there is no such node.
     pub fn version(&self, path: &str) -> i32 {
         self.nodes.get(path).map_or(-1, |node| node.version)
     }
 
-    /// The paths that contain that text.
+    /// The paths that contain this text.
     pub fn paths(&self, with: &str) -> Vec<&String> {
         self.nodes.keys().filter(|path| path.contains(with)).collect()
     }
 
-    /// Does all the writes or none.
+    /// Applies all the writes, or none if one fails.
     pub fn apply(
         &mut self,
         writes: &[Write],
@@ -174,7 +174,7 @@ impl Tree {
         Ok(node)
     }
 
-    /// The first thing in which the server's nodes are others; `None` when they are the same.
+    /// The first difference from the server's nodes; `None` if there is none.
     pub fn difference(&self, shown: &Shown, session: SessionId) -> Option<String> {
         if let Some(path) = self.nodes.keys().find(|path| !shown.contains_key(*path)) {
             return Some(format!("{path} is missing"));
@@ -188,7 +188,7 @@ impl Tree {
         })
     }
 
-    /// Takes the zxids that were not known from the server.
+    /// Takes the zxids from the server's nodes, because those of unanswered writes are unknown.
     pub fn learn(&mut self, shown: &Shown) {
         for (path, node) in &mut self.nodes {
             let stat = &shown[path].1;

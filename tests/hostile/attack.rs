@@ -1,4 +1,4 @@
-//! Connections that say what no client says (no Java twin).
+//! Connections that send what no client sends (no Java twin).
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -15,20 +15,20 @@ use super::random::Random;
 /// The most requests that one connection sends.
 const REQUESTS_AT_ONCE: usize = 48;
 
-/// How long a server may take to close a connection whose end it has seen.
+/// How long a server may take to close a connection after the client's end of stream.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The timeout that sessions are asked for, ms: they are to end soon, with what they have left.
+/// The timeout of the sessions, ms. It is short, so that the sessions end soon and their ephemeral nodes go.
 const SESSION_TIMEOUT: i32 = 500;
 
-/// What was sent. A connection often ends before all of it was read.
+/// What was sent. Often, the connection ended before the server had read all of it.
 #[derive(Debug, Default)]
 pub struct Sent {
     pub connections: AtomicU64,
     pub frames: AtomicU64,
 }
 
-/// What connections are made of.
+/// The material for connections.
 #[derive(Debug)]
 pub struct Attack {
     port: u16,
@@ -42,7 +42,7 @@ impl Attack {
         Self { port, seed, requests: frames::requests(), connects: frames::connects() }
     }
 
-    /// Connections one after the other, until it is enough.
+    /// Opens connections one after the other until `enough` is set.
     pub fn run(&self, part: u64, enough: &AtomicBool, sent: &Sent) {
         let mut random = Random::of_part(self.seed, part);
         while !enough.load(Ordering::Relaxed) {
@@ -53,7 +53,7 @@ impl Attack {
         }
     }
 
-    /// All that a connection says, and how many frames that is.
+    /// All bytes that a connection sends, and the number of frames in them.
     fn connection(&self, random: &mut Random) -> (Vec<u8>, u64) {
         let mut bytes = Vec::new();
         match random.below(24) {
@@ -72,7 +72,7 @@ impl Attack {
         for _ in 0..random.below(REQUESTS_AT_ONCE) {
             frames += 1;
             match random.below(200) {
-                // From here on the server reads something else than was meant.
+                // The server misreads everything after this frame.
                 0 => {
                     let frame = bad_request(random, &self.requests);
                     bytes.extend(misframed(random, &frame));
@@ -88,7 +88,8 @@ impl Attack {
         (bytes, frames)
     }
 
-    /// Sends it in pieces, then ends the connection in one way or another. The server may have closed it at any point.
+    /// Sends the bytes in pieces, and ends the connection in one of several ways. The server may close it at any
+    /// point.
     fn send(&self, random: &mut Random, bytes: &[u8]) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts");
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -103,7 +104,7 @@ impl Attack {
             rest = behind;
         }
         if random.one_in(4) {
-            return; // gone without reading what was answered
+            return; // disconnects without reading the answers
         }
         let _closed_by_the_server = stream.shutdown(Shutdown::Write);
         let mut answers = [0; 4096];

@@ -1,4 +1,4 @@
-//! Bytes of a client into the connection core of a real server that has no sockets for them (no Java twin).
+//! Feeds a client's bytes into the connection core of a real server, without a socket (no Java twin).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -25,21 +25,23 @@ use zookeeper_server::server::zookeeper_server_main::StandaloneServer;
 
 use super::temporary::TempDir;
 
-/// How long a server may take to answer what it was asked.
+/// How long a server may take to answer its requests.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server whose tree has grown beyond this makes room for a new one: its answers are to be short.
+/// When the tree has more nodes than this, a new server replaces this one, so that answers stay short.
 const MAX_NODES: usize = 2_000;
 
-/// And so does one that had so many connections: its sockets' table keeps the sessions of those without sockets.
+/// After this many connections, a new server replaces this one, because its connection table keeps the sessions of
+/// connections without sockets.
 const MAX_CONNECTIONS: usize = 10_000;
 
 thread_local! {
-    /// Ended by [`finish`], and not with the thread, when its locks have nothing left to check their order with.
+    /// [`finish`] ends this server. It must not end in the thread's destructors, because the data that check the lock
+    /// order may be gone by then.
     static SERVER: RefCell<Option<ManuallyDrop<Hosted>>> = const { RefCell::new(None) };
 }
 
-/// Takes everything at once and throws it away.
+/// A transport that accepts all bytes at once and discards them.
 struct Nowhere;
 
 impl Transport for Nowhere {
@@ -52,7 +54,7 @@ impl Transport for Nowhere {
     fn close(&self) {}
 }
 
-/// The real one, but that it knows of no sockets.
+/// The real factory, except that it knows no sockets.
 struct Factory {
     real: Arc<dyn ServerCnxnFactory>,
 }
@@ -94,7 +96,7 @@ impl ServerCnxnFactory for Factory {
         self.real.add_session(session_id, cnxn);
     }
 
-    /// It was known, so that the server forgets its watches.
+    /// Always answers that the connection was known, so that the server removes its watches.
     fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) -> bool {
         self.real.remove_cnxn(cnxn);
         true
@@ -156,7 +158,7 @@ impl Hosted {
         self.standalone.server()
     }
 
-    /// All that a connection does that brings these bytes and then ends.
+    /// Runs a connection that receives these bytes and then ends.
     fn connection(&self, pieces: &[&[u8]]) {
         let server = Arc::clone(self.server());
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -179,7 +181,7 @@ impl Hosted {
     }
 }
 
-/// False when the connection is to be closed.
+/// Returns false when the connection must be closed.
 fn feed(cnxn: &Arc<ServerCnxn>, input: &mut CnxnInput, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let space = input.space();
@@ -217,17 +219,17 @@ fn end(slot: &mut Option<ManuallyDrop<Hosted>>) {
     }
 }
 
-/// Ends what this thread has started for its connections.
+/// Ends the server that this thread has started for its connections.
 pub fn finish() {
     SERVER.with_borrow_mut(end);
 }
 
-/// All bytes of a connection.
+/// The whole input of a connection.
 pub fn connection(bytes: &[u8]) {
     on_server(&[bytes]);
 }
 
-/// All that a connection sends behind a handshake.
+/// The input of a connection after the handshake.
 pub fn handshaken(bytes: &[u8]) {
     let connect =
         ConnectRequest { time_out: 500, passwd: Some(vec![0; 16]), ..ConnectRequest::default() }

@@ -1,7 +1,7 @@
-//! Everything that makes sense of bytes from outside, each as one function of these bytes (no Java twin).
+//! Every decoder of bytes from outside, as a function of these bytes (no Java twin).
 //!
-//! None may panic, loop, or reserve much more memory than its input has, whatever the input. The tests of
-//! `tests/hostile_decoders.rs` and the fuzzers of `fuzz/` share this list.
+//! No decoder may panic, loop, or reserve much more memory than the length of its input, whatever the input is. The
+//! tests of `tests/hostile_decoders.rs` and the fuzzers of `fuzz/` share this list.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -62,22 +62,22 @@ pub use texts::{
     my_id, paths, properties, quota_texts, settings, zoo_cfg,
 };
 
-/// What reads bytes from outside.
+/// A function that reads bytes from outside.
 pub type Decoder = fn(&[u8]);
 
-/// All of them, each with its name.
+/// All decoders with their names.
 pub const DECODERS: &[(&str, Decoder)] = &[
-    // Over a client's connection.
+    // From a client's connection.
     ("connection", connection),
     ("handshaken", handshaken),
     ("requests", requests),
-    // Over a server's connection, by our client.
+    // From a server, read by our client.
     ("replies", replies),
-    // Over the connections between servers.
+    // From other servers.
     ("election", election),
     ("quorum", quorum),
     ("members_text", members_text),
-    // In files.
+    // From files.
     ("stored_records", stored_records),
     ("transaction", transaction),
     ("log_file", log_file),
@@ -95,17 +95,17 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("zoo_cfg", zoo_cfg),
     ("dynamic_config", dynamic_config),
     ("my_id", my_id),
-    // Texts in requests and nodes.
+    // From texts in requests and nodes.
     ("paths", paths),
     ("quota_texts", quota_texts),
     ("auth_ids", auth_ids),
     ("http_request", http_request),
-    // What somebody types.
+    // From what a user types.
     ("connect_strings", connect_strings),
     ("cli_lines", cli_lines),
 ];
 
-/// What is fuzzed together: the first byte of an input says which of these decoders gets the rest.
+/// The decoders that are fuzzed together. The first byte of an input selects the decoder for the rest.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("connection", &["connection"]),
     ("handshaken", &["handshaken"]),
@@ -120,20 +120,20 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("quorum", &["quorum", "members_text"]),
 ];
 
-/// Gives an input to the decoder of a group that it is meant for.
+/// Passes an input to the decoder of the group that its first byte selects.
 pub fn fuzz_group(name: &str, input: &[u8]) {
     let (_, names) = GROUPS.iter().find(|(known, _)| *known == name).expect("a group");
     let Some((choice, bytes)) = input.split_first() else { return };
     decoder(names[usize::from(*choice) % names.len()])(bytes);
 }
 
-/// The decoder of that name.
+/// The decoder with that name.
 pub fn decoder(name: &str) -> Decoder {
     let found = DECODERS.iter().find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("there is no decoder {name}")).1
 }
 
-/// Reads one record. What was read is written as it is read again, and can be printed.
+/// Reads one record. If it can be read, it must also survive writing and reading again, and printing.
 fn record<T: Record + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     let limits = Limits::default();
     let Ok(record) = T::deserialize(&mut BinaryInputArchive::new(bytes, limits)) else { return };
@@ -147,7 +147,7 @@ macro_rules! each_record {
     ($bytes:ident: $($record:ident),* $(,)?) => { $( record::<$record>($bytes); )* };
 }
 
-/// What clients send, one record after the other in place of the opcode's own.
+/// The requests of clients. Reads every kind of record, because the opcode is not part of the input.
 pub fn requests(bytes: &[u8]) {
     each_record!(bytes:
         ConnectRequest, RequestHeader, MultiHeader, AuthPacket, GetDataRequest, SetDataRequest,
@@ -158,7 +158,8 @@ pub fn requests(bytes: &[u8]) {
         RemoveWatchesRequest, GetEphemeralsRequest, SetWatches, SetWatches2,
         DeleteContainerRequest,
     );
-    // A part with a flag that is no mode is read as another operation, as Java does, and is not to be read again.
+    // A part whose flag is no valid mode is read as another operation, as in Java. So what was written is not read
+    // again.
     let mut archive = BinaryInputArchive::new(bytes, Limits::default());
     if let Ok(multi) = MultiOperationRecord::deserialize(&mut archive) {
         black_box(multi.to_bytes());
@@ -166,7 +167,7 @@ pub fn requests(bytes: &[u8]) {
     }
 }
 
-/// What servers answer.
+/// The answers of servers.
 pub fn replies(bytes: &[u8]) {
     each_record!(bytes:
         ConnectResponse, ReplyHeader, SetDataResponse, SetSASLResponse, GetMaxChildrenResponse,
@@ -176,7 +177,7 @@ pub fn replies(bytes: &[u8]) {
     );
 }
 
-/// What servers say on the election port: first a greeting, then notifications.
+/// What servers send on the election port: a greeting, and then notifications.
 pub fn election(bytes: &[u8]) {
     if let Ok(frame) = NotificationFrame::decode(bytes) {
         black_box(frame.config_version());
@@ -191,14 +192,14 @@ pub fn election(bytes: &[u8]) {
     let addresses = MultipleAddresses::new(greeting.election_addresses.clone(), DEFAULT_TIMEOUT);
     if !addresses.is_empty() {
         let written = initial_message::greeting(greeting.sid, &addresses, true);
-        // An address that is written in full may be too long for what it was read from.
+        // An address that is written in full may be longer than a greeting may contain.
         if let Ok(again) = InitialMessage::read(&mut &*written, &|_| None) {
             assert_eq!((again.sid, &again.election_addresses[..]), (greeting.sid, addresses.all()));
         }
     }
 }
 
-/// What servers say on the quorum port: packets one after the other, with what is in them by their type.
+/// What servers send on the quorum port: packets, whose data are read by their type.
 pub fn quorum(bytes: &[u8]) {
     let mut input = bytes;
     while let Ok(packet) = read_packet(&mut input, Limits::default()) {
@@ -214,7 +215,7 @@ pub fn quorum(bytes: &[u8]) {
     }
 }
 
-/// A configuration as servers write it to each other: in NEWLEADER, in notifications, in transactions.
+/// A configuration as servers send it in NEWLEADER, in notifications and in transactions.
 pub fn members_text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let resolve = |_: &str| None;
@@ -228,7 +229,7 @@ pub fn members_text(bytes: &[u8]) {
     }
 }
 
-/// What logs and snapshots are made of.
+/// The records in logs and snapshots.
 pub fn stored_records(bytes: &[u8]) {
     each_record!(bytes:
         ACL, Stat, StatPersisted, ClientInfo, FileHeader, TxnDigest, TxnHeader, CreateTxnV0,
@@ -237,7 +238,7 @@ pub fn stored_records(bytes: &[u8]) {
     );
 }
 
-/// A transaction as it stands in a log and in a proposal, in all formats that there are.
+/// A transaction as it stands in a log and in a proposal, in all formats.
 pub fn transaction(bytes: &[u8]) {
     for (digest_enabled, close_session_txn_enabled) in
         [(true, true), (true, false), (false, true), (false, false)]

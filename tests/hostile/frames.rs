@@ -1,4 +1,4 @@
-//! Good requests of every operation (no Java twin): what the tests of bad input begin with.
+//! Valid requests of every operation (no Java twin). The tests of bad input start from them.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -19,10 +19,10 @@ use zookeeper_server::proto::{
 };
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
-/// Below it are all nodes that these requests are about.
+/// The parent of all nodes in these requests.
 pub const HOME: &str = "/h";
 
-/// The xids that mean something.
+/// The xids that have a special meaning, and some others.
 pub const XIDS: &[i32] = &[0, -1, -2, -4, -8, 1, i32::MAX, i32::MIN];
 
 /// The frame, without its length, of a ConnectRequest for a new session.
@@ -34,7 +34,7 @@ fn connect_request(time_out: i32) -> ConnectRequest {
     ConnectRequest { time_out, passwd: Some(vec![0; 16]), ..ConnectRequest::default() }
 }
 
-/// ConnectRequests, good ones and such as nobody sends.
+/// ConnectRequests, both valid ones and some that no client sends.
 pub fn connects() -> Vec<Vec<u8>> {
     let good = connect_request(500);
     let unknown = SessionId(0x0123_4567_89ab_cdef);
@@ -49,7 +49,7 @@ pub fn connects() -> Vec<Vec<u8>> {
     .iter()
     .map(Record::to_bytes)
     .collect();
-    // As clients before 3.4 say it: without the last byte.
+    // A client before 3.4 sends no last byte.
     let mut old = frames[0].clone();
     old.pop();
     frames.push(old);
@@ -114,7 +114,7 @@ fn creates() -> Vec<(OpCode, Vec<u8>)> {
         ttl: 50,
     };
     requests.push((OpCode::CreateTtl, ttl.to_bytes()));
-    // Limits below /zookeeper/quota are read by the tree.
+    // The tree reads the limits below /zookeeper/quota.
     for (name, data) in
         [("", None), (HOME, None), ("/h/zookeeper_limits", Some("count=9,bytes=99"))]
     {

@@ -1,4 +1,4 @@
-//! How good bytes become bad ones (no Java twin).
+//! Turns valid bytes into invalid ones (no Java twin).
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -7,7 +7,7 @@ use super::frames::XIDS;
 use super::random::Random;
 use zookeeper_server::zoo_defs::OpCode;
 
-/// Lengths, counts and versions that readers like to forget.
+/// Lengths, counts and versions that readers tend to mishandle.
 const ODD_INTS: &[i32] = &[
     0,
     1,
@@ -29,10 +29,10 @@ const ODD_INTS: &[i32] = &[
     i32::MIN + 1,
 ];
 
-/// Bytes that end texts, paths and encodings.
+/// Bytes that end or break texts, paths and encodings.
 const ODD_BYTES: &[u8] = &[0, 1, 0x0a, 0x1f, b'.', b'/', b'=', b',', 0x7f, 0x80, 0xed, 0xf0, 0xff];
 
-/// How many bytes a mutation may add at most.
+/// The most bytes that one mutation adds.
 const MAX_INSERT: usize = 64;
 
 fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
@@ -41,7 +41,7 @@ fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
     }
 }
 
-/// Changes the bytes a little, once; `others` are more of their kind.
+/// Makes one small change to the bytes. `others` are more inputs of the same kind.
 pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     let at = random.below(bytes.len());
     match random.below(12) {
@@ -56,7 +56,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         3 => bytes.truncate(at),
         4 | 5 => overwrite(bytes, at, &random.pick(ODD_INTS).to_be_bytes()),
         6 => {
-            // Near to what stands there: a length that is a bit too long or too short.
+            // A value near the old one: a length that is slightly too long or too short.
             if let Some(field) = bytes[at..].first_chunk::<4>() {
                 let field = i32::from_be_bytes(*field);
                 let near = field.wrapping_add(*random.pick(&[-2, -1, 1, 2, 100]));
@@ -87,7 +87,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     }
 }
 
-/// A request, changed: its header, its body, or all of it.
+/// A request with a changed header, a changed body, or both.
 pub fn bad_request(random: &mut Random, requests: &[Vec<u8>]) -> Vec<u8> {
     let mut frame = random.pick(requests).clone();
     match random.below(64) {
@@ -98,7 +98,7 @@ pub fn bad_request(random: &mut Random, requests: &[Vec<u8>]) -> Vec<u8> {
             let len = random.below(200);
             frame = random.bytes(len);
         }
-        // Mostly behind the header, so that the operation's own reader gets to see it.
+        // Usually only the body is changed, so that the operation's own reader gets it.
         choice => {
             let keep = if choice == 10 { 0 } else { 8.min(frame.len()) };
             let mut body = frame.split_off(keep);
@@ -111,14 +111,14 @@ pub fn bad_request(random: &mut Random, requests: &[Vec<u8>]) -> Vec<u8> {
     frame
 }
 
-/// A frame with its length.
+/// A frame, preceded by its length.
 pub fn framed(frame: impl AsRef<[u8]>) -> Vec<u8> {
     let frame = frame.as_ref();
     let len = u32::try_from(frame.len()).unwrap().to_be_bytes();
     [&len[..], frame].concat()
 }
 
-/// A frame with a length that is not its own.
+/// A frame, preceded by a wrong length.
 pub fn misframed(random: &mut Random, frame: &[u8]) -> Vec<u8> {
     let own = i32::try_from(frame.len()).unwrap();
     let len = match random.below(4) {

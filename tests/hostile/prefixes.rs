@@ -1,5 +1,5 @@
-//! Data directories that were cut or changed (no Java twin): what is loaded is what was acknowledged, or a part of it that
-//! is known to be one, or nothing.
+//! Data directories that were truncated or changed (no Java twin). The server must load exactly what was
+//! acknowledged, a prefix of it where that is permitted, or nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown when it fails")]
@@ -12,19 +12,19 @@ use super::decoders::{DatabaseState, TestDatabase};
 use super::random::{self, Random};
 use super::seeds::javas_file;
 
-/// Every so many bytes are looked at when there is little time. Odd, so that all parts of numbers have their turn.
+/// The step for quick tests: every seventh byte. An odd step reaches all bytes of a number.
 const FEW: usize = 7;
 
-/// Every byte.
+/// The step for complete tests: every byte.
 const ALL: usize = 1;
 
-/// The bytes of a log's header.
+/// The length of a log's header, in bytes.
 const HEADER: usize = 16;
 
-/// The bytes before an entry (checksum and length) and behind it.
+/// The bytes before an entry (checksum and length) and after it.
 const FRAME: usize = 13;
 
-/// A directory of a Java server: two snapshots, and a log behind each.
+/// The data directory of a Java server: two snapshots, each followed by a log.
 struct History {
     database: TestDatabase,
     first_snapshot: Vec<u8>,
@@ -61,22 +61,22 @@ impl History {
         }
     }
 
-    /// With the older snapshot and this as the only log.
+    /// Loads the older snapshot, with `log` as the only log.
     fn with_first_log(&self, log: &[u8]) -> Option<DatabaseState> {
         self.load(&[("snapshot.0", &self.first_snapshot), ("log.1", log)])
     }
 
-    /// With the newer snapshot and this as the log behind it.
+    /// Loads the newer snapshot, with `log` as the log after it.
     fn with_last_log(&self, log: &[u8]) -> Option<DatabaseState> {
         self.load(&[("snapshot.1c", &self.snapshot), ("log.1d", log)])
     }
 
-    /// With the older snapshot, this as the log behind it, and the other log.
+    /// Loads the older snapshot, with `log` after it, followed by the other log.
     fn with_log_in_the_middle(&self, log: &[u8]) -> Option<DatabaseState> {
         self.load(&[("snapshot.0", &self.first_snapshot), ("log.1", log), ("log.1d", &self.log)])
     }
 
-    /// With everything, and this as the newer snapshot.
+    /// Loads all files, with `snapshot` as the newer snapshot.
     fn with_snapshot(&self, snapshot: &[u8]) -> Option<DatabaseState> {
         self.load(&[
             ("snapshot.0", &self.first_snapshot),
@@ -87,7 +87,7 @@ impl History {
     }
 }
 
-/// Where the header and each entry of a log end.
+/// The end of the header and of each entry of a log.
 fn ends(log: &[u8]) -> Vec<usize> {
     let mut ends = vec![HEADER];
     loop {
@@ -100,7 +100,7 @@ fn ends(log: &[u8]) -> Vec<usize> {
     }
 }
 
-/// A log that is cut anywhere leaves what its whole entries make; zeros behind the cut change nothing.
+/// A log that is cut at any byte loads as the entries before the cut. Zeros after the cut make no difference.
 fn cut_everywhere(
     log: &[u8],
     first_zxid: i64,
@@ -127,7 +127,7 @@ fn cut_everywhere(
         if cut % 5 == 0 {
             padded.resize(log.len(), 0);
             let with_zeros = load(&padded).expect("zeros are what a log is padded with");
-            // The last bytes of an entry can be zeros themselves: then nothing is missing.
+            // The last bytes of an entry may be zeros. Then nothing is missing.
             let next = states.get(whole);
             let is_prefix = with_zeros == states[whole - 1] || Some(&with_zeros) == next;
             assert!(is_prefix, "zeros from {cut} on");
@@ -179,7 +179,7 @@ fn a_log_that_is_cut_at_every_byte_before_another_log_is_refused() {
     cut_a_log_before_another(ALL);
 }
 
-/// Changes bytes up to `end`, and has each result looked at.
+/// Changes each byte up to `end`, one at a time, and passes each result to `look`.
 fn change_bytes(
     good: &[u8],
     end: usize,
@@ -211,7 +211,7 @@ fn change_logs(step: usize, seed: u64) {
             }
             None => true,
         };
-        // Of the header only the magic number is looked at.
+        // In the header, only the magic number is checked.
         assert_eq!(is_refused, !(4..HEADER).contains(&at), "byte {at} is {:#x}", changed[at]);
     });
     let ends_of_last = ends(&history.log);
@@ -237,7 +237,7 @@ fn no_byte_of_a_log_can_be_changed_without_being_noticed() {
     change_logs(ALL, random::seed("logs", Some(8)));
 }
 
-/// The snapshot before and the logs have it all.
+/// The older snapshot and the logs contain the same data, so the server can do without the newer snapshot.
 fn cut_and_change_a_snapshot(step: usize, seed: u64) {
     let history = History::new();
     let whole = history.with_snapshot(&history.snapshot).expect("nothing is wrong");

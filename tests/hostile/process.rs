@@ -1,11 +1,11 @@
-//! What a server's process takes of the system (no Java twin).
+//! The resources of a server's process (no Java twin).
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
 use std::fs;
 
-/// A value of `/proc/PID/status`, such as `VmRSS` in KiB or `Threads`.
+/// A value from `/proc/PID/status`, such as `VmRSS` in KiB or `Threads`.
 #[track_caller]
 fn status(pid: u32, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
@@ -14,24 +14,24 @@ fn status(pid: u32, key: &str) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {key} in {text}"))
 }
 
-/// The memory that it occupies, in bytes.
+/// The resident memory of the process, in bytes.
 #[track_caller]
 pub fn resident_bytes(pid: u32) -> u64 {
     status(pid, "VmRSS") * 1024
 }
 
-/// Its threads.
+/// The number of its threads.
 #[track_caller]
 pub fn threads(pid: u32) -> u64 {
     status(pid, "Threads")
 }
 
-/// Its open files and sockets.
+/// The number of its open files and sockets.
 pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
 }
 
-/// All three.
+/// The memory, threads and open files of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub resident_bytes: u64,
@@ -40,7 +40,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// What the process takes now.
+    /// The resources that the process uses now.
     #[track_caller]
     pub fn by(pid: u32) -> Self {
         Self {

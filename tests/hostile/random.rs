@@ -1,4 +1,4 @@
-//! Chance that can be repeated (no Java twin): the same numbers for the same seed, everywhere.
+//! Repeatable random numbers (no Java twin): the same seed gives the same numbers everywhere.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -6,19 +6,19 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Numbers that look random (SplitMix64).
+/// A generator of pseudorandom numbers (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
 }
 
 impl Random {
-    /// The row of numbers of that seed.
+    /// The sequence of that seed.
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// A row of its own for each part of a test, which does not depend on how far the others are.
+    /// A separate sequence for each part of a test. It does not depend on how far the other parts are.
     pub fn of_part(seed: u64, part: u64) -> Self {
         let mut random = Self::new(seed ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93));
         random.next();
@@ -34,18 +34,18 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 when there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap();
         usize::try_from(self.next().checked_rem(end).unwrap_or(0)).unwrap()
     }
 
-    /// True once in so many times.
+    /// True with a probability of one in `times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of them.
+    /// One of the elements.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
@@ -55,20 +55,20 @@ impl Random {
         self.next().to_le_bytes()[0]
     }
 
-    /// So many of any bytes.
+    /// `len` random bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.byte()).collect()
     }
 
-    /// Any int.
+    /// Any 32-bit integer.
     pub fn int(&mut self) -> i32 {
         let [a, b, c, d, ..] = self.next().to_le_bytes();
         i32::from_le_bytes([a, b, c, d])
     }
 }
 
-/// What `name=number` among the words behind `--` of `cargo test` says. To the test harness such a word is one more
-/// filter, which fits no test; it must not stand alone, or no test runs.
+/// The value of `name=number` among the words after `--` of `cargo test`. The test harness takes such a word as one
+/// more filter that matches no test. So another filter must stand beside it, or no test runs.
 pub fn argument(name: &str) -> Option<u64> {
     let value = |word: String| {
         let text = word.strip_prefix(name)?.strip_prefix('=')?.to_owned();
@@ -77,7 +77,7 @@ pub fn argument(name: &str) -> Option<u64> {
     std::env::args().skip(1).find_map(value)
 }
 
-/// The seed of a random test: from `seed=N` on the command line, else `fixed`, else a new one. It is printed, so that a
+/// The seed of a random test: `seed=N` from the command line, or `fixed`, or a new one. It is printed, so that a
 /// failure can be repeated.
 pub fn seed(test: &str, fixed: Option<u64>) -> u64 {
     let seed = argument("seed").or(fixed).unwrap_or_else(|| RandomState::new().hash_one(test));

@@ -1,16 +1,17 @@
-//! Makes checksums right again in files that were changed (no Java twin): what stands behind a checksum is to be read, too.
+//! Corrects the checksums of files that were changed (no Java twin), so that the server also reads what a checksum
+//! protects.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
-/// The bytes of a log's header.
+/// The length of a log's header, in bytes.
 const LOG_HEADER: usize = 16;
 
-/// The bytes before an entry: checksum and length.
+/// The length of the fields for checksum and length before an entry, in bytes.
 const PREFIX: usize = 12;
 
 const END_OF_RECORD: u8 = b'B';
 
-/// What ends a sealed part of a snapshot: the text `/`.
+/// The end of a sealed part of a snapshot: the text `/`.
 const SEAL_END: [u8; 5] = [0, 0, 0, 1, b'/'];
 
 /// Adler-32, as in Java's java.util.zip.Adler32.
@@ -23,7 +24,7 @@ pub(super) fn adler32(bytes: &[u8]) -> u32 {
     high << 16 | low
 }
 
-/// Gives every entry of a log the checksum and the end that it should have.
+/// Gives every entry of a log the correct checksum and end mark.
 pub(super) fn seal_log(log: &mut [u8]) {
     let mut at = LOG_HEADER;
     while let Some(field) = log.get(at + 8..).and_then(|rest| rest.first_chunk::<4>()) {
@@ -39,7 +40,7 @@ pub(super) fn seal_log(log: &mut [u8]) {
     }
 }
 
-/// Gives every sealed part of a snapshot its checksum.
+/// Gives every sealed part of a snapshot the correct checksum.
 pub(super) fn seal_snapshot(snapshot: &mut [u8]) {
     let mut at = 8;
     while at + SEAL_END.len() <= snapshot.len() {

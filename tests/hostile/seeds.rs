@@ -1,4 +1,4 @@
-//! Good bytes for every decoder (no Java twin): what our own writers write, and what Java has written.
+//! Valid inputs for every decoder (no Java twin), from our own writers and from Java.
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several crates")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
@@ -29,16 +29,16 @@ use super::decoders::multi_part;
 use super::frames;
 use super::mutation::framed;
 
-/// Where files of Java servers are, below the repository's root.
+/// The directory with files of Java servers, below the repository's root.
 const JAVA_FILES: &str = "tests/compat_data/storage";
 
-/// A file that a Java server has written.
+/// A file that a Java server wrote.
 pub fn javas_file(root: &Path, name: &str) -> Vec<u8> {
     let path = root.join(JAVA_FILES).join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files of a directory of a Java server of that prefix, with their names.
+/// The files with that prefix in a directory of a Java server, with their names.
 fn javas_files(root: &Path, directory: &str, prefix: &str) -> Vec<(String, Vec<u8>)> {
     let directory = root.join(JAVA_FILES).join(directory);
     let mut names: Vec<String> = fs::read_dir(&directory)
@@ -50,7 +50,7 @@ fn javas_files(root: &Path, directory: &str, prefix: &str) -> Vec<(String, Vec<u
     names.into_iter().map(|name| (name.clone(), fs::read(directory.join(name)).unwrap())).collect()
 }
 
-/// The input of a decoder that reads several files.
+/// The input for a decoder that reads several files.
 fn directory(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join("\n").into_bytes();
@@ -58,7 +58,7 @@ fn directory(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     multi_part(&std::iter::once(names).chain(contents).collect::<Vec<_>>())
 }
 
-/// Most of a log file is zeros, in which nothing can go wrong.
+/// A log file without most of its zeros, because a change among them shows nothing.
 fn without_padding(bytes: &[u8]) -> Vec<u8> {
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     bytes[..bytes.len().min(end + 24)].to_vec()
@@ -185,7 +185,7 @@ fn replies() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Connections with requests of every operation, and with a word.
+/// Connections with requests of every operation, and one with a four-letter word.
 fn connections(behind_handshake: bool) -> Vec<Vec<u8>> {
     let connect = if behind_handshake { Vec::new() } else { framed(frames::connect(500)) };
     let requests = frames::requests();
@@ -281,7 +281,7 @@ fn text_seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// Greetings and notifications of all forms.
+/// Greetings and notifications in all formats.
 fn election() -> Vec<Vec<u8>> {
     let config = "server.1=127.0.0.1:1:2:participant\nversion=100000000";
     let length = u8::try_from(config.len()).unwrap();
@@ -304,7 +304,7 @@ const MEMBERS: &[&str] = &[
     "server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1:2\nweight.1=1\nweight.2=3\nversion=7f",
 ];
 
-/// Conversations of learners and of leaders.
+/// The conversations of learners and leaders.
 fn quorum() -> Vec<Vec<u8>> {
     let packet = |packet_type: PacketType, data: Option<Vec<u8>>| {
         QuorumPacket::new(packet_type, Zxid(0x1_0000_0007), data).to_bytes()
@@ -342,7 +342,7 @@ fn quorum() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Good input for the decoder of that name; `root` is the repository's.
+/// Valid inputs for the decoder with that name. `root` is the repository's root.
 pub fn seeds(name: &str, root: &Path) -> Vec<Vec<u8>> {
     match name {
         "connection" => connections(false),

@@ -1,4 +1,4 @@
-//! What a server finds in its directories: logs, snapshots, both (no Java twin).
+//! What a server reads from its directories: logs, snapshots, or both (no Java twin).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -34,7 +34,7 @@ thread_local! {
     static DATABASE: TestDatabase = TestDatabase::new();
 }
 
-/// All that a database has in memory.
+/// Everything that a database has in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseState {
     pub zxid: Zxid,
@@ -42,7 +42,7 @@ pub struct DatabaseState {
     pub sessions: BTreeMap<SessionId, i32>,
 }
 
-/// A directory for data, which is filled, loaded, and filled with something else.
+/// A data directory that can be filled, loaded, and filled again.
 pub struct TestDatabase {
     dir: TempDir,
     version: PathBuf,
@@ -73,12 +73,12 @@ impl TestDatabase {
         Self { dir, version, properties, settings, reports }
     }
 
-    /// Where the files are.
+    /// The directory of the files.
     pub fn version_dir(&self) -> &Path {
         &self.version
     }
 
-    /// These files are all that there is.
+    /// Replaces all files in the directory with these.
     pub fn fill<'a>(&self, files: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
         for entry in fs::read_dir(&self.version).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
@@ -88,21 +88,21 @@ impl TestDatabase {
         }
     }
 
-    /// What a server has in memory once it has loaded the files.
+    /// Loads the files. Returns what a server then has in memory.
     pub fn load(&self) -> Result<DatabaseState, RestoreError> {
         let dir = self.dir.path();
         let database =
             ZKDatabase::open(dir, dir, &self.properties, &self.settings, &self.reports).unwrap();
         let zxid = database.load_data_base()?;
         let sessions = database.sessions_with_timeouts().to_map();
-        // As a server does that starts.
+        // A server does the same when it starts.
         database.kill_dead_sessions();
         let tree = database.tree().read().contents();
         Ok(DatabaseState { zxid, tree, sessions })
     }
 }
 
-/// Loads, and says what is wrong with what is loaded or refused.
+/// Loads the files. Panics if the loaded tree is inconsistent, or if a refusal has no message.
 fn load(database: &TestDatabase) {
     match database.load() {
         Ok(state) => {
@@ -132,7 +132,7 @@ pub fn multi_part<T: AsRef<[u8]>>(parts: &[T]) -> Vec<u8> {
     bytes
 }
 
-/// The parts of an input; a length that is too large means all that is left.
+/// The parts of an input. A length that is too large stands for the rest of the input.
 pub fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
@@ -165,7 +165,8 @@ fn read_log(log: &FileTxnLog, zxid: Zxid, check: TailCheck) -> Result<usize, Txn
     Ok(entries)
 }
 
-/// `is_alone`: there is one file, and what was not looked at before it was cut is nowhere.
+/// `is_alone`: the directory has only one log file. With several files, the truncation may reach files that were not
+/// read before, and they may be broken.
 fn read_logs(directory: &Path, is_alone: bool) {
     let config = FileTxnLogConfig { force_sync: false, ..FileTxnLogConfig::default() };
     let mut log = FileTxnLog::new(directory, config, Arc::new(NoMetrics));
@@ -193,7 +194,7 @@ pub fn log_file(bytes: &[u8]) {
     });
 }
 
-/// A file's name in a directory, or one that can be.
+/// The lines that can be names of files in a directory.
 fn file_names(names: &[u8]) -> Vec<String> {
     let names = String::from_utf8_lossy(names);
     let is_name = |name: &&str| {
@@ -205,7 +206,8 @@ fn file_names(names: &[u8]) -> Vec<String> {
     names.lines().filter(is_name).take(8).map(str::to_owned).collect()
 }
 
-/// The first part has names of files, a line each; their contents follow.
+/// Fills the database's directory. The first part of the input has the names of the files, one per line. The contents
+/// follow.
 fn fill_with_parts(database: &TestDatabase, bytes: &[u8], change: fn(&str, &mut [u8])) {
     let parts = split(bytes);
     let Some((names, contents)) = parts.split_first() else {
@@ -234,7 +236,7 @@ fn words(words: &[&str], path: &Path) -> Vec<String> {
     words.chain([path.display().to_string()]).collect()
 }
 
-/// What the toolkit for logs does with a file: prints it, repairs it, cuts it.
+/// Runs the log toolkit on a file: it prints, repairs and truncates the log.
 pub fn log_tools(bytes: &[u8]) {
     DATABASE.with(|database| {
         for arguments in [&["-d"][..], &["-r", "-y", "-v"], &["-c", "-z", "0x9"]] {
@@ -263,17 +265,17 @@ pub fn snapshot_plain(bytes: &[u8]) {
     snapshot("snapshot.1c", &sealed);
 }
 
-/// A snapshot with gzip's compression.
+/// A snapshot that is compressed with gzip.
 pub fn snapshot_gz(bytes: &[u8]) {
     snapshot("snapshot.1c.gz", bytes);
 }
 
-/// A snapshot with snappy's compression.
+/// A snapshot that is compressed with snappy.
 pub fn snapshot_snappy(bytes: &[u8]) {
     snapshot("snapshot.1c.snappy", bytes);
 }
 
-/// What the tool for snapshots prints.
+/// Runs the snapshot toolkit, which prints a snapshot.
 pub fn snapshot_tools(bytes: &[u8]) {
     DATABASE.with(|database| {
         database.fill([("snapshot.1c", bytes)]);
@@ -294,7 +296,7 @@ pub fn data_directory(bytes: &[u8]) {
     });
 }
 
-/// Snapshots and logs whose checksums are right, whatever is in them.
+/// Snapshots and logs with arbitrary contents, but correct checksums.
 pub fn sealed_data_directory(bytes: &[u8]) {
     DATABASE.with(|database| {
         fill_with_parts(database, bytes, |name, bytes| {

@@ -1,4 +1,4 @@
-//! Directories for a moment (no Java twin).
+//! Temporary directories (no Java twin).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory in memory if there is such a thing here: nobody waits for a disk.
+/// A directory in memory, if the system has one, so that no test waits for a disk.
 const IN_MEMORY: &str = "/dev/shm";
 
-/// A directory that goes with this value.
+/// A directory that is removed when this value is dropped.
 #[derive(Debug)]
 pub struct TempDir {
     path: PathBuf,
@@ -31,7 +31,7 @@ impl TempDir {
         &self.path
     }
 
-    /// Takes everything out of it.
+    /// Removes everything from the directory.
     pub fn clear(&self) {
         for entry in fs::read_dir(&self.path).unwrap() {
             let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Texts from files, requests, nodes and keyboards (no Java twin).
+//! Text from files, requests, nodes and keyboards (no Java twin).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -51,14 +51,14 @@ thread_local! {
     static DIR: TempDir = TempDir::new();
 }
 
-/// What comes of it does not matter here.
+/// Uses a result whose value does not matter here.
 fn only_read<T>(_value: T) {}
 
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// Knows addresses and no names: nobody is asked.
+/// Resolves addresses but no names, so no name server is asked.
 fn resolve(host: &str) -> Option<IpAddr> {
     host.parse().ok()
 }
@@ -76,7 +76,7 @@ pub fn data_directory_names(bytes: &[u8]) {
     }
 }
 
-/// A file of properties.
+/// A properties file.
 pub fn properties(bytes: &[u8]) {
     match Properties::load(bytes) {
         Ok(properties) => {
@@ -88,7 +88,7 @@ pub fn properties(bytes: &[u8]) {
     }
 }
 
-/// What the system properties set.
+/// Settings from system properties.
 pub fn settings(bytes: &[u8]) {
     let Ok(file) = Properties::load(bytes) else { return };
     let pairs = file.iter().map(|property| (property.key.as_str(), property.value.as_str()));
@@ -101,7 +101,7 @@ pub fn settings(bytes: &[u8]) {
     take_settings(&settings, &properties);
 }
 
-/// All that is made of settings before a server starts.
+/// Creates every configuration that a server creates from its settings before it starts.
 fn take_settings(settings: &ServerSettings, properties: &SystemProperties) {
     assert!(settings.limits.max_length() <= i32::MAX as usize);
     only_read(DataTreeConfig::from_properties(properties, Limits::default()));
@@ -116,7 +116,7 @@ fn take_settings(settings: &ServerSettings, properties: &SystemProperties) {
     let _refused = ProviderRegistry::from_properties(properties, &SystemClock::shared());
 }
 
-/// zoo.cfg.
+/// The file zoo.cfg.
 pub fn zoo_cfg(bytes: &[u8]) {
     DIR.with(|dir| {
         dir.clear();
@@ -135,7 +135,7 @@ pub fn zoo_cfg(bytes: &[u8]) {
     });
 }
 
-/// The file that zoo.cfg names for the members of the ensemble, and the next one.
+/// The dynamic configuration file that zoo.cfg names, and the `.next` file beside it.
 pub fn dynamic_config(bytes: &[u8]) {
     DIR.with(|dir| {
         dir.clear();
@@ -162,7 +162,7 @@ pub fn dynamic_config(bytes: &[u8]) {
     }
 }
 
-/// myid.
+/// The file myid.
 pub fn my_id(bytes: &[u8]) {
     DIR.with(|dir| {
         dir.clear();
@@ -181,7 +181,7 @@ pub fn my_id(bytes: &[u8]) {
     });
 }
 
-/// Paths of nodes.
+/// The paths of nodes.
 pub fn paths(bytes: &[u8]) {
     let text = text(bytes);
     let mut trie = PathTrie::new();
@@ -209,7 +209,7 @@ pub fn paths(bytes: &[u8]) {
     }
 }
 
-/// Limits and usages in nodes.
+/// The texts of limits and usages in nodes.
 pub fn quota_texts(bytes: &[u8]) {
     match StatsTrack::from_data(Some(bytes)) {
         Ok(stats) => {
@@ -258,7 +258,7 @@ pub fn auth_ids(bytes: &[u8]) {
     }
 }
 
-/// Requests to the admin server, one behind the other as on a connection that is kept.
+/// Requests to the admin server, one after the other as on a persistent connection.
 pub fn http_request(bytes: &[u8]) {
     let mut input = bytes;
     while !input.is_empty() {
@@ -293,7 +293,7 @@ pub fn http_request(bytes: &[u8]) {
     }
 }
 
-/// What names servers to a client.
+/// The connect string of a client.
 pub fn connect_strings(bytes: &[u8]) {
     match ConnectStringParser::new(&text(bytes)) {
         Ok(parsed) => assert!(!parsed.server_addresses.is_empty()),
@@ -304,7 +304,7 @@ pub fn connect_strings(bytes: &[u8]) {
     let _refused = ServerConfig::parse_args(&words);
 }
 
-/// Lines that are typed into the shell, as far as no server is needed.
+/// Lines that a user types into the shell, as far as they need no server.
 pub fn cli_lines(bytes: &[u8]) {
     for line in text(bytes).lines() {
         let words = words::split(line);

@@ -1,4 +1,5 @@
-//! A member of ours that follows a leader which a test plays: what is on its disk, and what it says, at every step.
+//! One of our members follows a leader that the test scripts. Tests check what the member has on disk and what it
+//! sends at every step.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
@@ -55,12 +56,12 @@ use crate::common::{DEADLINE, TempDir, free_port};
 /// The session of all scripted transactions.
 pub const SESSION: SessionId = SessionId(0x1_0000_0001);
 
-/// Where a transaction makes its node.
+/// The path of the node that a transaction creates.
 pub fn path_of(zxid: Zxid) -> String {
     format!("/n{}-{}", zxid.epoch(), zxid.counter())
 }
 
-/// A transaction that makes a node, as it stands in a log and in proposals.
+/// A transaction that creates a node, as it stands in a log and in proposals.
 pub fn txn_bytes(zxid: Zxid) -> (TxnHeader, Vec<u8>) {
     let header =
         TxnHeader { client_id: SESSION, cxid: 1, zxid, time: 1, r#type: OpCode::Create.code() };
@@ -75,14 +76,14 @@ pub fn txn_bytes(zxid: Zxid) -> (TxnHeader, Vec<u8>) {
     (header, bytes)
 }
 
-/// What a member follows as.
+/// The role in which a member follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum As {
     Follower,
     Observer,
 }
 
-/// The learner that runs.
+/// The running learner.
 pub enum Role {
     Follower(Arc<Follower>),
     Observer(Arc<Observer>),
@@ -97,7 +98,7 @@ impl Role {
     }
 }
 
-/// A member that is no more than what a learner needs: elections are the test's.
+/// A member with only the parts that a learner needs. The test decides the elections.
 pub struct Member {
     pub dir: Arc<TempDir>,
     pub peer: Arc<QuorumPeer>,
@@ -111,19 +112,19 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member whose log has these transactions, and whose epochs are that of the last.
+    /// A member whose log has these transactions, and whose epochs are that of the last transaction.
     pub fn new(history: &[Zxid]) -> Self {
         Self::over(Arc::new(TempDir::new("learner")), history)
     }
 
-    /// The same, and a leader that has been told what it has, in a new epoch.
+    /// The same, with a leader in a new epoch to which the member has already sent its last zxid.
     pub fn following(history: &[Zxid], epoch: i64) -> (Self, Connection) {
         let mut member = Self::new(history);
         let leader = member.follow_in_epoch(As::Follower, epoch);
         (member, leader)
     }
 
-    /// A member with what is in the directory already, and more.
+    /// A member with the data in this directory, and more transactions.
     pub fn over(dir: Arc<TempDir>, history: &[Zxid]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let leader_port = listener.local_addr().unwrap().port();
@@ -133,7 +134,7 @@ impl Member {
         Self::of(dir, &servers, listener, history)
     }
 
-    /// The same, with more lines in its configuration.
+    /// The same as `new`, with more lines in the configuration.
     pub fn configured(lines: &str, history: &[Zxid]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -143,7 +144,7 @@ impl Member {
         Self::of(Arc::new(TempDir::new("learner")), &servers, listener, history)
     }
 
-    /// A member without which its leader and a third server are a quorum.
+    /// A member without which its leader and a server with a smaller id are a quorum.
     pub fn spare(history: &[Zxid]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -152,7 +153,7 @@ impl Member {
         Self::of(Arc::new(TempDir::new("learner")), &servers, listener, history)
     }
 
-    /// Server 2 of an ensemble of others, which has voted for that leader.
+    /// Server 2 of an ensemble with other servers. It has voted for that leader.
     pub fn among(dir: Arc<TempDir>, servers: &str, leader: Sid) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let member = Self::of(dir, servers, listener, &[]);
@@ -201,7 +202,7 @@ impl Member {
         member
     }
 
-    /// What a new process finds on its disk, after its leader has gone.
+    /// Ends the member after its leader has gone, and starts a new member on the same disk.
     #[must_use]
     pub fn restarted_after(mut self, leader: Connection) -> Self {
         drop(leader);
@@ -211,18 +212,18 @@ impl Member {
         Self::over(dir, &[])
     }
 
-    /// It votes for that server.
+    /// Makes the member vote for that server.
     pub fn elect(&self, leader: Sid) {
         self.peer.set_current_vote(Vote::new(leader, Zxid::ZERO, PeerEpoch(0)));
     }
 
-    /// Lets it follow; gives the leader's end of the connection.
+    /// Lets the member follow. Returns the leader's end of the connection.
     pub fn follow(&mut self, what: As) -> Connection {
         self.start(what);
         Connection::new(self.listener.accept().unwrap().0)
     }
 
-    /// Lets it follow whom it votes for.
+    /// Lets the member follow the server for which it votes.
     pub fn start(&mut self, what: As) {
         let (sender, ended) = bounded(1);
         let role = Arc::new(match what {
@@ -243,7 +244,7 @@ impl Member {
         self.role = Some(role);
     }
 
-    /// Lets it follow, and leads it to where its history is looked at.
+    /// Lets the member follow, and plays the leader up to the point where a leader looks at the learner's history.
     pub fn follow_in_epoch(&mut self, what: As, epoch: i64) -> Connection {
         let mut leader = self.follow(what);
         let hello =
@@ -259,7 +260,7 @@ impl Member {
         leader
     }
 
-    /// How the role that runs has ended; by then nothing of it is left.
+    /// Waits until the running role ends. Returns the reason. By then, nothing of the role is left.
     pub fn ended(&mut self) -> LearnerError {
         let result = self.ended.take().unwrap().recv_timeout(DEADLINE);
         zookeeper_thread::join(self.thread.take().unwrap());
@@ -267,23 +268,23 @@ impl Member {
         result.expect("the learner ends in time").expect_err("it never ends well")
     }
 
-    /// The role that runs.
+    /// The running role.
     pub fn role(&self) -> Arc<Role> {
         Arc::clone(self.role.as_ref().unwrap())
     }
 
-    /// What the process was to end with.
+    /// The code with which the process was to exit.
     pub fn exit_code(&self) -> Option<ExitCode> {
         self.exits.try_recv().ok()
     }
 
-    /// The same, once there is one.
+    /// The same, but waits until there is one.
     #[track_caller]
     pub fn wait_exit_code(&self) -> ExitCode {
         self.exits.recv_timeout(DEADLINE).expect("the process is to end")
     }
 
-    /// The transactions that a reader of its log finds on disk now.
+    /// The transactions that a reader finds in the member's log on disk now.
     pub fn log_on_disk(&self) -> Vec<Zxid> {
         let dir = self.dir.path().join("data");
         let mut config = FileTxnSnapLogConfig::from_properties(&SystemProperties::new());
@@ -299,13 +300,13 @@ impl Member {
         zxids
     }
 
-    /// The snapshots on its disk, newest first.
+    /// The snapshots on the member's disk, newest first.
     pub fn snapshots_on_disk(&self) -> Vec<Zxid> {
         let found = self.peer.database().snap_log().find_n_valid_snapshots(9).unwrap();
         found.into_iter().map(|file| file.zxid).collect()
     }
 
-    /// `currentEpoch` as it stands on disk.
+    /// The content of `currentEpoch` on disk.
     pub fn epoch_on_disk(&self) -> String {
         fs::read_to_string(self.dir.path().join("data/version-2/currentEpoch")).unwrap()
     }
@@ -399,7 +400,7 @@ impl Connection {
         self.send_all(std::slice::from_ref(packet));
     }
 
-    /// Sends packets as one piece.
+    /// Sends packets in one write.
     pub fn send_all(&mut self, packets: &[QuorumPacket]) {
         let bytes: Vec<u8> = packets.iter().flat_map(Record::to_bytes).collect();
         self.stream.write_all(&bytes).unwrap();
@@ -418,19 +419,19 @@ impl Connection {
         packet
     }
 
-    /// The learner acknowledges that next.
+    /// Receives the next packet, which must acknowledge that zxid.
     #[track_caller]
     pub fn expect_ack(&mut self, zxid: Zxid) {
         assert_eq!(self.expect(PacketType::Ack).zxid, zxid);
     }
 
-    /// The learner says nothing more.
+    /// Waits for the end of the connection. The learner must not send another packet.
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.receive(), None);
     }
 
-    /// Leads the learner from NEWLEADER, which follows nothing more, to where it serves.
+    /// Leads the learner from NEWLEADER to where it serves. No other packets come between.
     #[track_caller]
     pub fn let_serve(&mut self, epoch: i64) {
         let start = Zxid::start_of(PeerEpoch(epoch));
@@ -438,7 +439,7 @@ impl Connection {
         self.expect_ack(start);
         self.send(&up_to_date());
         self.expect_ack(start);
-        // It acknowledges before it has started; a PING is answered after that.
+        // The learner acknowledges before it has started. It answers a PING after that.
         self.send(&bare(PacketType::Ping, start));
         self.expect(PacketType::Ping);
     }

@@ -1,4 +1,4 @@
-//! A leader of ours, and the learners that a test plays.
+//! Our leader, with learners that the test scripts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
@@ -32,7 +32,7 @@ pub struct Leading {
 }
 
 impl Leading {
-    /// With a history of epoch 1.
+    /// A leader with these transactions of epoch 1.
     pub fn new(counters: std::ops::RangeInclusive<i64>) -> Self {
         Self::with(counters, "")
     }
@@ -49,7 +49,7 @@ impl Leading {
         Self::of(member)
     }
 
-    /// What is to lead, with what is in the directory.
+    /// A member that can lead, with the data in this directory.
     pub fn candidate(dir: Arc<TempDir>, line: &str) -> Member {
         let servers = format!(
             "{line}\nserver.1=127.0.0.1:2:3\nserver.2=127.0.0.1:{}:{}\nserver.3=127.0.0.1:4:5",
@@ -59,7 +59,7 @@ impl Leading {
         Member::among(dir, &servers, Sid(2))
     }
 
-    /// Lets it lead; it was in epoch 1.
+    /// Lets the member lead. Its epochs are 1 before that.
     pub fn of(member: Member) -> Self {
         member.peer.set_accepted_epoch(PeerEpoch(1)).unwrap();
         member.peer.set_current_epoch(PeerEpoch(1)).unwrap();
@@ -67,14 +67,14 @@ impl Leading {
         let address = leader.local_addresses()[0];
         let leads = Arc::clone(&leader);
         let thread = std::thread::Builder::new().spawn(move || {
-            // How it ends is what the tests ask the leader for.
+            // Tests ask the leader itself how it has ended.
             let _ended = leads.lead();
             leads.shutdown("end of the test");
         });
         Self { leader, thread: Some(thread.unwrap()), member, address }
     }
 
-    /// A follower that has everything up to `last`, as far as the leader asks; the epoch that it was offered.
+    /// A follower that tells the leader that it has everything up to `last`.
     pub fn follower(&self, sid: i64, last: Zxid) -> Learner {
         let mut learner = Learner::connect(self.address);
         learner.greet(PacketType::FollowerInfo, sid);
@@ -82,7 +82,7 @@ impl Leading {
         learner
     }
 
-    /// Epoch 2 with that follower, which has everything.
+    /// Begins epoch 2 with this follower, which has all transactions.
     pub fn with_follower(&self, sid: i64, last: Zxid) -> Learner {
         let mut learner = self.follower(sid, last);
         assert_eq!(learner.expect(PacketType::Diff).zxid, last);
@@ -97,7 +97,7 @@ impl Leading {
 }
 
 impl Leading {
-    /// Ends it, with all that it has started.
+    /// Ends the leader and everything that it has started.
     pub fn end(&mut self) {
         self.leader.shutdown("the test is over");
         if let Some(thread) = self.thread.take() {
@@ -112,7 +112,7 @@ impl Drop for Leading {
     }
 }
 
-/// A learner that the test plays.
+/// A learner that the test scripts.
 pub struct Learner {
     pub stream: TcpStream,
     pub input: BufReader<TcpStream>,
@@ -130,7 +130,7 @@ impl Learner {
         self.stream.write_all(&packet.to_bytes()).unwrap();
     }
 
-    /// The next packet that is no PING; those are not answered.
+    /// The next packet that is not a PING. PINGs are skipped without an answer.
     pub fn receive(&mut self) -> Option<QuorumPacket> {
         loop {
             let packet = read_packet(&mut self.input, Limits::default()).ok()?;
@@ -190,7 +190,7 @@ impl Learner {
         self.send(&bare(PacketType::Ack, zxid));
     }
 
-    /// Asks whether that session lives; the answer. PINGs before it are not answered.
+    /// Asks whether that session lives. Returns the answer. Skips PINGs without answering them.
     #[track_caller]
     pub fn revalidate(&mut self, session: i64) -> Vec<u8> {
         let data = [&session.to_be_bytes()[..], &40_000_i32.to_be_bytes()].concat();
@@ -198,7 +198,7 @@ impl Learner {
         self.expect(PacketType::Revalidate).data.unwrap()
     }
 
-    /// Answers PINGs until something else comes.
+    /// Answers PINGs until another packet comes.
     pub fn answer_pings(&mut self) -> QuorumPacket {
         loop {
             let packet = read_packet(&mut self.input, Limits::default()).unwrap();
@@ -220,7 +220,7 @@ impl Learner {
 }
 
 impl Leading {
-    /// Server 3, which comes when the epoch has begun.
+    /// Server 3, which joins after the epoch has begun.
     pub fn with_late_follower(&self) -> Learner {
         let mut learner = Learner::connect(self.address);
         learner.greet(PacketType::FollowerInfo, 3);

@@ -1,4 +1,4 @@
-//! Servers that elect and do nothing else, in this process.
+//! Servers in this process that only take part in elections.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
@@ -28,24 +28,24 @@ use zookeeper_server::util::lock_rank::{Rank, RankedMutex};
 
 use crate::common::free_port;
 
-/// The line of a server.
+/// Parses the line of a server.
 fn parse(sid: Sid, text: &str) -> QuorumServer {
     QuorumServer::parse(sid, text, true, &|_| None).unwrap()
 }
 
-/// Who belongs together.
+/// The servers of an ensemble.
 pub(crate) struct Ensemble {
     pub(crate) members: QuorumMembers,
     pub(crate) settings: ElectionSettings,
 }
 
 impl Ensemble {
-    /// Servers that vote, on free ports.
+    /// An ensemble of voters, on free ports.
     pub(crate) fn of(voters: &[i64]) -> Self {
         Self::with_observers(voters, &[])
     }
 
-    /// Servers that vote, and servers that do not.
+    /// An ensemble of voters and observers, on free ports.
     pub(crate) fn with_observers(voters: &[i64], observers: &[i64]) -> Self {
         let settings = ElectionSettings::from_properties(&SystemProperties::new(), 10_000);
         let mut ensemble = Self {
@@ -72,7 +72,7 @@ impl Ensemble {
         self.members.servers.get_mut(&Sid(sid)).unwrap().election_addresses[0].port = port;
     }
 
-    /// The text of another version, with these voters.
+    /// The text of the configuration with this version, and with these voters added.
     pub(crate) fn text_with(&self, voters: &[i64], version: i64) -> String {
         let mut members = self.members.clone();
         members.version = version;
@@ -82,7 +82,7 @@ impl Ensemble {
         from_members(members, None).to_text()
     }
 
-    /// A member with that history, which answers others from now on.
+    /// A member with that history. It answers other servers from now on.
     pub(crate) fn member(&self, sid: i64, last_zxid: Zxid, epoch: PeerEpoch) -> Member {
         let learner_type = self.members.servers[&Sid(sid)].learner_type;
         let peer = Arc::new(Peer {
@@ -115,7 +115,7 @@ impl Ensemble {
     }
 }
 
-/// One server.
+/// A server of the ensemble.
 pub(crate) struct Member {
     pub(crate) peer: Arc<Peer>,
     pub(crate) manager: Arc<QuorumCnxManager>,
@@ -123,7 +123,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// As the peer does it: looks, and has what it finds as its vote.
+    /// Looks for a leader and takes the result as its vote, as the peer does.
     pub(crate) fn look_for_leader(&self) -> Option<Vote> {
         self.peer.set_peer_state(ServerState::Looking);
         let vote = self.election.look_for_leader()?;
@@ -149,7 +149,7 @@ struct State {
     is_data_lost: bool,
 }
 
-/// What an election asks of a server.
+/// The part of a server that an election uses.
 pub(crate) struct Peer {
     my_id: Sid,
     settings: ElectionSettings,

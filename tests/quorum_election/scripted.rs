@@ -1,4 +1,4 @@
-//! A server whose words are written down here, byte for byte.
+//! A server whose messages are scripted, byte for byte.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
@@ -35,14 +35,15 @@ impl Scripted {
         Self { stream }
     }
 
-    /// A server of 3.4 says its id.
+    /// Connects as a server of 3.4 does, which sends only its id.
     pub(crate) fn connect_as_3_4(port: u16, sid: i64) -> Self {
         let mut stream = open(port);
         stream.write_all(&sid.to_be_bytes()).unwrap();
         Self::new(stream)
     }
 
-    /// A smaller server of 3.5 says who and where it is, and is sent away.
+    /// Connects as a server of 3.5 with a smaller id, which sends its id and address. The server under test closes
+    /// this connection.
     pub(crate) fn greet_as_3_5(port: u16, sid: i64, own_port: u16) {
         let mut stream = open(port);
         let address = format!("127.0.0.1:{own_port}");
@@ -54,7 +55,7 @@ impl Scripted {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it hangs up");
     }
 
-    /// The server under test calls.
+    /// Waits until the server under test connects.
     pub(crate) fn accept(listener: &TcpListener) -> Self {
         listener.set_nonblocking(true).unwrap();
         let stream = wait_for(DEADLINE, || listener.accept().ok()).expect("it calls").0;
@@ -76,7 +77,7 @@ impl Scripted {
         bytes
     }
 
-    /// Version and id of the server under test; where it is, is read over.
+    /// The version and id of the server under test. Its address is skipped.
     pub(crate) fn receive_greeting(&mut self) -> (i64, i64) {
         let greeting = (self.long(), self.long());
         self.block();
@@ -88,13 +89,13 @@ impl Scripted {
         self.block()
     }
 
-    /// Says something.
+    /// Sends a message.
     pub(crate) fn send(&mut self, message: &[u8]) {
         let length = i32::try_from(message.len()).unwrap();
         self.stream.write_all(&[&length.to_be_bytes()[..], message].concat()).unwrap();
     }
 
-    /// Whether the server under test has hung up; it must not say anything meanwhile.
+    /// Whether the server under test has closed the connection. It must not send anything meanwhile.
     pub(crate) fn is_gone(&self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let read = self.stream.peek(&mut [0]);

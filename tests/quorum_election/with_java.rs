@@ -1,6 +1,6 @@
-//! Elections with Java's servers: they tell ours whom they follow, and follow ours.
+//! Elections with Java's servers. They tell our server whom they follow, or follow our server.
 //!
-//! `PEERS_DIR` names an installation of them; without it, it is `tests/.peers`.
+//! `PEERS_DIR` is the directory with the Java servers. The default is `tests/.peers`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -18,7 +18,7 @@ use zookeeper_server::server::quorum::quorum_peer::ServerState;
 use crate::common::{DEADLINE, TempDir, free_port, wait_for, wait_until};
 use crate::member::Ensemble;
 
-/// A server of Java.
+/// A Java server.
 struct Java {
     process: Child,
     log: PathBuf,
@@ -74,7 +74,7 @@ impl Drop for Java {
     }
 }
 
-/// Two of Java are an ensemble; ours comes with more history, and is told to follow.
+/// Two Java servers form an ensemble. Our server comes later with a longer history, and learns whom to follow.
 fn ours_comes_late(versions: [&str; 2]) {
     let ensemble = Ensemble::of(&[1, 2, 3]);
     let dir = TempDir::new("election-late");
@@ -95,8 +95,8 @@ fn ours_comes_late(versions: [&str; 2]) {
     assert_eq!(three.peer.peer_state(), ServerState::Following);
 }
 
-/// One of Java and ours, which has more history: ours leads, and Java follows it; whichever of the two has the larger id, and
-/// so keeps the connection.
+/// Our server has a longer history than the one Java server. Our server leads and Java follows, whichever of the two
+/// has the larger id and so keeps the connection.
 fn ours_leads(version: &str, java_sid: i64) {
     let ensemble = Ensemble::of(&[1, 2, 3]);
     let dir = TempDir::new("election-lead");

@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md and docs/classes.md say what the sources say (no Java twin).
+//! Checks that ARCHITECTURE.md and docs/classes.md agree with the sources (no Java twin).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,16 +24,16 @@ fn named_files(text: &str) -> Vec<String> {
     files.filter(|name| !name.contains('*')).map(str::to_owned).collect()
 }
 
-/// The files of this project that a text links to, as they are written.
+/// The files of this project to which a text links, as written.
 fn linked_files(text: &str) -> Vec<String> {
-    // Inline code may have brackets of its own.
+    // Inline code may contain brackets.
     let text: String = text.split('`').step_by(2).collect();
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let files = targets.filter(|target| !target.starts_with('#') && !target.contains("://"));
     files.filter_map(|target| target.split('#').next()).map(str::to_owned).collect()
 }
 
-/// What a document names or links to and what does not exist below that directory.
+/// The files that a document names or links to and that do not exist below `directory`.
 fn missing_files(directory: &Path, document: &str, text: &str) -> Vec<PathBuf> {
     let linked = linked_files(text).into_iter();
     let linked = linked.map(|file| Path::new(document).with_file_name(file));
@@ -41,10 +41,10 @@ fn missing_files(directory: &Path, document: &str, text: &str) -> Vec<PathBuf> {
     files.filter(|file| !directory.join(file).exists()).collect()
 }
 
-/// The classes that the page lists: in the first column of a table, or before the colon of an
-/// item. Of `version/Info` only `Info`.
+/// The classes that the page lists in the first column of a table, or before the colon of a list item. `version/Info`
+/// counts as `Info`.
 fn listed_classes(text: &str) -> BTreeSet<String> {
-    // An item may go on in the next lines.
+    // A list item may continue on the next lines.
     let text = text.replace("\n  ", " ");
     let names = text.lines().filter_map(|line| {
         let row = line.strip_prefix("| ").and_then(|row| row.split_once(" |"));
@@ -54,7 +54,7 @@ fn listed_classes(text: &str) -> BTreeSet<String> {
     names.flat_map(|names| names.split(", ")).map(without_package).collect()
 }
 
-/// The Java classes that the first lines of a source name: `server/DataTree.java` is `DataTree`.
+/// The Java classes that the header of a source names: `server/DataTree.java` is `DataTree`.
 fn classes_of_header(source: &str) -> BTreeSet<String> {
     let head: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
     let head = head.join(" ");
@@ -67,12 +67,12 @@ fn without_package(class: &str) -> String {
     class.rsplit('/').next().unwrap_or(class).to_owned()
 }
 
-/// The classes of a source's header that are not in the list.
+/// The classes in a source's header that are missing in the list.
 fn unlisted_classes(source: &str, listed: &BTreeSet<String>) -> Vec<String> {
     classes_of_header(source).difference(listed).cloned().collect()
 }
 
-/// The ranks in the table of locks, in its order.
+/// The ranks in the table of locks, in their order.
 fn documented_ranks(text: &str) -> Vec<String> {
     let table = text.lines().skip_while(|line| !line.starts_with("| rank |")).skip(2);
     let rows = table.take_while(|line| line.starts_with('|'));

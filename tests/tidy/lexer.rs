@@ -1,15 +1,14 @@
-//! As much of Rust's lexical structure as the rules need (no Java twin): what is code, where
-//! functions begin and end.
+//! The part of Rust's lexical structure that the rules need (no Java twin): what is code, and where functions begin
+//! and end.
 
 use std::path::{Path, PathBuf};
 
-/// One file.
+/// A source file.
 pub(crate) struct Source {
-    /// Below the project's directory.
+    /// Relative to the project's directory.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// The text with comments and the insides of strings and characters blanked out; lines stay
-    /// where they are.
+    /// The text with comments, strings and characters blanked out. Line numbers stay the same.
     pub(crate) code: String,
 }
 
@@ -33,7 +32,7 @@ impl Source {
         Self { path: path.to_owned(), text, code }
     }
 
-    /// A file with nothing but tests.
+    /// Whether the file contains only tests.
     pub(crate) fn is_test_file(&self) -> bool {
         self.path.starts_with("tests")
             || self.path.file_stem().is_some_and(|name| name == "tests" || name == "test_dir")
@@ -53,12 +52,12 @@ impl Source {
         find(&self.code, words, fault)
     }
 
-    /// As [`find`](Self::find), outside of tests.
+    /// Like [`find`](Self::find), but without tests.
     pub(crate) fn find_in_product_code(&self, words: &[&str], fault: &str) -> Vec<(usize, String)> {
         find(self.product_code(), words, fault)
     }
 
-    /// All functions that have a body, inner ones, too.
+    /// All functions with a body, including inner functions.
     pub(crate) fn functions(&self) -> Vec<Function> {
         let mut functions = Vec::new();
         let code: Vec<char> = self.code.chars().collect();
@@ -69,8 +68,8 @@ impl Source {
             at = start + 3;
             let name: String =
                 code[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').collect();
-            // The body opens with the first brace before a semicolon; `fn` in a type has neither
-            // name nor body.
+            // A function has a body if a brace comes before a semicolon. A function type (`fn` in a type) has neither
+            // a name nor a body.
             let opening = (at..code.len()).find(|i| matches!(code[*i], '{' | ';'));
             let Some(opening) = opening.filter(|i| code[*i] == '{' && !name.is_empty()) else {
                 continue;
@@ -88,7 +87,7 @@ fn find(code: &str, words: &[&str], fault: &str) -> Vec<(usize, String)> {
     found.map(|(at, _)| (at + 1, fault.to_owned())).collect()
 }
 
-/// Whether the line has the word, not as the end of a longer name.
+/// Whether the line contains the word, and not only a longer name that ends with it.
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -118,7 +117,7 @@ fn closing(code: &[char], opening: usize) -> usize {
     code.len() - 1
 }
 
-/// Blanks comments, strings and characters out.
+/// Replaces comments, strings and characters with blanks.
 fn blank(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut code: Vec<char> = Vec::with_capacity(chars.len());
@@ -136,7 +135,7 @@ fn blank(text: &str) -> String {
     code.into_iter().collect()
 }
 
-/// Where the comment, string or character at `at` ends; `at` itself when there is none.
+/// The end of the comment, string or character at `at`; `at` itself if there is none.
 fn skip(chars: &[char], at: usize) -> usize {
     let rest = &chars[at..];
     let after_word = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
@@ -147,7 +146,7 @@ fn skip(chars: &[char], at: usize) -> usize {
         ['b', '"', ..] if !after_word => at + 1 + quoted(&rest[1..]),
         ['r', '"' | '#', ..] if !after_word => at + raw(rest, 1),
         ['b', 'r', '"' | '#', ..] if !after_word => at + raw(rest, 2),
-        // The character behind the backslash may be the quote itself.
+        // The character after the backslash may be the quote itself.
         ['\'', '\\', _, rest @ ..] => {
             at + 3 + rest.iter().position(|c| *c == '\'').map_or(0, |i| i + 1)
         }
@@ -188,7 +187,7 @@ fn quoted(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// `r"..."`, `r#"..."#`; an identifier such as `r#type` is no string.
+/// The length of `r"..."` or `r#"..."#`. An identifier such as `r#type` is not a string.
 fn raw(rest: &[char], prefix: usize) -> usize {
     let hashes = rest[prefix..].iter().take_while(|c| **c == '#').count();
     if rest.get(prefix + hashes) != Some(&'"') {

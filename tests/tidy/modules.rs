@@ -1,12 +1,10 @@
-//! Who may use whom (no Java twin): jute < records < persistence and tree < server < quorum < the
-//! binary.
+//! Which modules may use which (no Java twin): jute < records < persistence and tree < server < quorum < the binary.
 
 use std::path::Path;
 
 use super::lexer::Source;
 
-/// Modules of `server` that storage and the tree are made of; they know nothing of requests and
-/// connections.
+/// The modules of `server` that belong to storage and the tree. They know nothing of requests and connections.
 const STORAGE: &[&str] = &[
     "persistence",
     "data_tree",
@@ -27,7 +25,7 @@ const STORAGE: &[&str] = &[
     "zookeeper_server_listener",
 ];
 
-/// Modules of `server::util` that serve the server, not storage.
+/// The modules of `server::util` that belong to the server and not to storage.
 const SERVER_UTIL: &[&str] = &[
     "auth_util",
     "message_tracker",
@@ -36,11 +34,11 @@ const SERVER_UTIL: &[&str] = &[
     "request_path_metrics_collector",
 ];
 
-/// Modules at the top that know everything.
+/// The modules at the top, which may use everything.
 const TOP: &[&str] =
     &["main", "zookeeper_main", "cli", "bench", "lib", "client", "client_cnxn", "zookeeper"];
 
-/// Who is below whom: a module may use those of its own level and below.
+/// The levels, lowest first. A module may use modules of its own level and below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Jute,
@@ -56,24 +54,24 @@ fn level(module: &[String]) -> Level {
     match names.as_slice() {
         ["jute", ..] => Level::Jute,
         ["server", "quorum", ..] => Level::Quorum,
-        // Counters know nothing; the providers of `metrics` hand them out, as in Java.
+        // Counters use nothing else. The providers in `metrics` publish them, as in Java.
         ["server", "metric", ..] => Level::Records,
-        // Providers that serve or know all providers stand above the server, as in Java, where they
-        // are packages apart.
+        // Providers that serve metrics, or that know all providers, are above the server. In Java they are separate
+        // packages.
         ["metrics", "prometheus", ..] | ["metrics", "impls", "metrics_provider_bootstrap", ..] => {
             Level::Server
         }
         ["server", "util", name, ..] if SERVER_UTIL.contains(name) => Level::Server,
         ["server", name, ..] if STORAGE.contains(name) => Level::Storage,
         ["server", _, ..] => Level::Server,
-        // Alone it is the package, which everybody above names on the way to a module.
+        // Alone, this is the package itself. Every module above names it in paths.
         ["server"] => Level::Records,
         [name, ..] if TOP.contains(name) => Level::Top,
         _ => Level::Records,
     }
 }
 
-/// `src/server/data_tree/digest.rs` is `server::data_tree::digest`.
+/// The module of a file: `src/server/data_tree/digest.rs` is `server::data_tree::digest`.
 fn module_of(path: &Path) -> Option<Vec<String>> {
     let below = path.strip_prefix("src").ok()?.with_extension("");
     let mut names: Vec<String> =
@@ -87,7 +85,7 @@ fn module_of(path: &Path) -> Option<Vec<String>> {
 pub(crate) fn direction(source: &Source) -> Vec<(usize, String)> {
     let Some(own) = module_of(&source.path) else { return Vec::new() };
     let own_level = level(&own);
-    // The list of modules of the crate or of a package.
+    // This file only lists the modules of the crate or of a package.
     if own.is_empty() || own == ["lib"] || source.path.ends_with("mod.rs") {
         return Vec::new();
     }
@@ -103,7 +101,7 @@ pub(crate) fn direction(source: &Source) -> Vec<(usize, String)> {
     faults
 }
 
-/// The module or item from the crate's root.
+/// The module or item, as a path from the crate's root.
 fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
     let mut base = own.to_vec();
     let mut rest = path;
@@ -125,7 +123,7 @@ fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
     Some(base)
 }
 
-/// All paths that begin with `crate`, `super` or `self`, braces expanded, with their lines.
+/// All paths that begin with `crate`, `super` or `self`, with braces expanded, and their lines.
 fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut offset = 0;
@@ -151,7 +149,7 @@ fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Takes one tree of a `use` apart; returns how much of the text it was.
+/// Expands one tree of a `use` into paths. Returns how many bytes of the text it used.
 fn expand(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
     let mut path = prefix.to_vec();
     let mut at = 0;
@@ -188,11 +186,11 @@ fn expand(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize 
     }
 }
 
-/// Files of the server whose names are known to operators, and commands that show an ensemble.
+/// Files of the server with names that operators know from Java, and the commands that report on an ensemble.
 const NAMES_OF_JAVA: [&str; 3] =
     ["src/server/exit_code.rs", "src/server/server_metrics.rs", "src/server/admin"];
 
-/// What differs by role enters the server through traits.
+/// Checks that the server does not mention quorums. Whatever differs by role enters the server through traits.
 pub(crate) fn server_never_says_quorum(source: &Source) -> Vec<(usize, String)> {
     let is_server =
         source.path.starts_with("src/server") && !source.path.starts_with("src/server/quorum");
