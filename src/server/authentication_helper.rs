@@ -1,6 +1,6 @@
 //! Clients that must authenticate before anything else (Java: server/AuthenticationHelper.java).
 //!
-//! Decides; who has the connection answers and closes it.
+//! This module only decides. The owner of the connection sends the answer and closes the connection.
 
 use log::{error, info};
 
@@ -17,7 +17,7 @@ const ENFORCE_AUTH_SCHEMES: &str = "zookeeper.enforce.auth.schemes";
 const SESSION_REQUIRE_CLIENT_SASL_AUTH: &str = "zookeeper.sessionRequireClientSASLAuth";
 const SASL_AUTH_SCHEME: &str = "sasl";
 
-/// Which schemes, if any, a client must have used.
+/// The schemes of which a client must have used one, if authentication is enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthenticationHelper {
     enforced: bool,
@@ -25,10 +25,10 @@ pub struct AuthenticationHelper {
 }
 
 impl AuthenticationHelper {
-    /// The settings `zookeeper.enforce.auth.*` and `zookeeper.sessionRequireClientSASLAuth`.
+    /// Reads the settings `zookeeper.enforce.auth.*` and `zookeeper.sessionRequireClientSASLAuth`.
     ///
     /// # Errors
-    /// When authentication is enforced without a scheme, or by one that is not there.
+    /// When authentication is enforced but no scheme is configured, or a configured scheme has no provider.
     pub fn from_properties(
         properties: &SystemProperties,
         registry: &ProviderRegistry,
@@ -74,10 +74,11 @@ impl AuthenticationHelper {
         self.enforced && self.schemes.iter().any(|scheme| scheme == SASL_AUTH_SCHEME)
     }
 
-    /// Whether a client with these ids may do anything but authenticate (Java: enforceAuthentication).
+    /// Checks that a client with these ids has used an enforced scheme (Java: enforceAuthentication).
     ///
     /// # Errors
-    /// [`KeeperError::SessionClosedRequireSaslAuth`]: the answer, after which the connection is to be closed.
+    /// [`KeeperError::SessionClosedRequireSaslAuth`], which is the answer. The caller closes the connection after
+    /// it.
     pub fn enforce_authentication(&self, auth_info: &[Id]) -> Result<(), KeeperError> {
         if !self.enforced || auth_info.iter().any(|id| self.schemes.contains(&id.scheme)) {
             return Ok(());

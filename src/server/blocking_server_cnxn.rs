@@ -1,10 +1,11 @@
 //! The socket of a client's connection, and the thread that reads it (no Java twin; in the place of
 //! server/NIOServerCnxn.java).
 //!
-//! Threads: one reader a connection, named after the client's address. It blocks in `read`; sends never block, because
-//! they are asked not to, one by one, on the same socket. A client that says nothing for longer than its session's
-//! timeout is found by the read's own timeout. The first frame must be there as a whole within the time that a connection may
-//! be without a session, however its bytes come; and who does not take his last answer has no longer.
+//! Threads: each connection has one reader thread, which blocks in `read` and is named after the client's address.
+//! Sends never block: each send asks for a non-blocking call on the same socket. The read timeout detects a client
+//! that is silent for longer than its session's timeout. The first frame must be complete within the time that a
+//! connection may be without a session, no matter in how many pieces it arrives. Of its last answer, a client must
+//! take a minimum number of bytes in each period of this length.
 
 use std::io::{self, Read};
 use std::mem;
@@ -25,13 +26,13 @@ use crate::common::deadline::Deadline;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
-/// Send what there is room for, do not wait (Linux: MSG_DONTWAIT) and raise no signal (MSG_NOSIGNAL).
+/// Send what fits, without waiting (Linux: MSG_DONTWAIT) and without raising a signal (MSG_NOSIGNAL).
 const SEND_FLAGS: i32 = 0x40 | 0x4000;
 
-/// Who is sent his last answer takes as many bytes in the time that a connection may be without a session, or all.
+/// The bytes of its last answer that a client must take within the sessionless timeout, unless it takes all of them.
 const LEAST_TAKEN: usize = 64 << 10;
 
-/// How often it is looked whether the last answer has left, once the client says nothing more.
+/// How often the reader checks whether the last answer is sent, after the client has closed its sending side.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A client's socket, as the connection sees it.
@@ -47,7 +48,7 @@ impl SocketTransport {
         Self { stream, slow_writer, cnxn: OnceLock::new() }
     }
 
-    /// Its socket, which is open for as long as it is there.
+    /// The socket's descriptor. It stays open as long as this transport exists.
     pub(super) fn fd(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
@@ -65,29 +66,30 @@ impl Transport for Arc<SocketTransport> {
     }
 
     fn is_hung_up(&self) -> bool {
-        // Anything else than what was asked for (an error, no connection) comes unasked.
+        // `poll` reports errors and a lost connection even though they are not requested.
         let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
         let at_once = Timespec::default();
         matches!(poll(&mut fds, Some(&at_once)), Ok(1..))
     }
 
     fn close(&self) {
-        // Already closed by the client is as good.
+        // The client may have closed the socket already, which is fine.
         if let Err(error) = self.stream.shutdown(Shutdown::Both) {
             debug!(target: LOG, "ignoring error during shutdown of a socket: {error}");
         }
     }
 }
 
-/// So many readers at a time process the first of what their clients have to say: more of them, when thousands come at once,
-/// only stand in each other's way, and in that of the thread that sets up their sessions, before the same few locks.
+/// The number of readers that may process the first requests of their clients at the same time. When thousands of
+/// clients connect at once, more readers would only compete for the same few locks, with each other and with the
+/// thread that sets up their sessions.
 const MAX_FIRST_TURNS: usize = 32;
 
-/// The first things that a client says: its ConnectRequest, what waited behind it, and what it says when it has its
-/// session, such as setWatches.
+/// The number of a connection's first inputs that need a turn: the ConnectRequest, what was queued behind it, and
+/// the first requests after the session is set up, such as setWatches.
 const FIRST_TURNS: u32 = 3;
 
-/// Whose turn it is. All readers of a port share it.
+/// Hands out the turns. All readers of a port share it.
 #[derive(Clone)]
 pub(super) struct FirstTurns(Sender<()>, Receiver<()>);
 
@@ -99,9 +101,9 @@ impl Default for FirstTurns {
 }
 
 impl FirstTurns {
-    /// Waits until there is room; it is, until the turn is dropped, somebody else's.
+    /// Waits for a free turn. Dropping the result frees the turn.
     fn take(&self) -> Turn<'_> {
-        // Both ends are here: the channel does not break.
+        // This struct owns both ends, so the channel never disconnects.
         let _room = self.0.send(());
         Turn(&self.1)
     }
@@ -121,13 +123,13 @@ pub(super) struct Reader {
     cnxn: Arc<ServerCnxn>,
     timeout_ms: i32,
     sessionless_timeout_ms: i32,
-    /// Until when the first frame must be there.
+    /// When the first frame must be complete.
     greeting: Deadline,
     first_turns: FirstTurns,
 }
 
 impl Reader {
-    /// Ties connection and socket together.
+    /// Links the connection and its socket.
     pub(super) fn new(
         transport: Arc<SocketTransport>,
         cnxn: Arc<ServerCnxn>,
@@ -171,7 +173,7 @@ impl Reader {
                 if self.cnxn.is_ending() {
                     return self.wait_for_the_end();
                 }
-                // An answer to a word may take long, and nobody's session waits for it.
+                // A four-letter word takes no turn: its answer may take long, and no session depends on it.
                 let has_turn = turns < FIRST_TURNS && !input.begins_with_word();
                 let turn = has_turn.then(|| self.first_turns.take());
                 turns = turns.saturating_add(1);
@@ -191,7 +193,7 @@ impl Reader {
         }
     }
 
-    /// Allows for what is left of the time for the first frame; false when that is over.
+    /// Sets the read timeout to what is left of the time for the first frame. Returns false if no time is left.
     fn set_greeting_timeout(&self) -> bool {
         let Ok(left) = self.greeting.left() else { return false };
         if let Err(error) = self.transport.stream.set_read_timeout(left) {
@@ -200,11 +202,12 @@ impl Reader {
         true
     }
 
-    /// The session's timeout is known after the first requests: the read's timeout follows it.
+    /// Adapts the read timeout to the session's timeout, which is known only after the first requests.
     fn set_read_timeout(&mut self) {
         let mut timeout_ms = self.cnxn.session_timeout_ms();
         if self.cnxn.session().is_some() {
-            // The session expires first: Java's connections expire at steps of this length.
+            // The session must expire before its connection. Java rounds the expiry of connections up to steps of
+            // this length.
             timeout_ms = timeout_ms.saturating_add(self.sessionless_timeout_ms);
         }
         if timeout_ms == self.timeout_ms {
@@ -218,8 +221,8 @@ impl Reader {
         }
     }
 
-    /// The last answer is on its way: what the client still says is not read, its end is awaited, and that it takes the
-    /// answer.
+    /// Waits until the client has taken the last answer or has closed the connection. Reads and drops what the
+    /// client still sends.
     fn wait_for_the_end(&self) -> DisconnectReason {
         let mut unsent = self.cnxn.unsent();
         let mut deadline = Deadline::after_ms(self.sessionless_timeout_ms);
@@ -241,7 +244,7 @@ impl Reader {
                 warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
             }
             match (&self.transport.stream).read(&mut [0; 512]) {
-                // It may have closed its side only, to say that its question is over.
+                // The client may have closed only its sending side, to mark the end of its request.
                 Ok(0) if self.cnxn.unsent() > 0 => says_nothing_more = true,
                 Ok(0) => break,
                 Ok(_) => {}

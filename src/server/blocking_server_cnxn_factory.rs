@@ -1,12 +1,13 @@
-//! Accepts clients, a reader thread for each (no Java twin; in the place of server/NIOServerCnxnFactory.java).
+//! Accepts clients and starts a reader thread for each (no Java twin; in the place of
+//! server/NIOServerCnxnFactory.java).
 //!
-//! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR`, which takes connections from the system's queue and no
-//! more, so that thousands that come at once find room there; `NIOServerCxnFactory.SelectorThread-0`, which starts a reader
-//! for each; `SlowWriter`, which goes on sending where a socket was full. All are joined at shutdown.
-//! Locks: the table of connections, for a moment.
+//! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
+//! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.SelectorThread-0` starts
+//! a reader for each connection. `SlowWriter` continues sends to sockets that were full. Shutdown joins all of them.
+//! Locks: the table of connections, for short operations.
 //!
-//! When descriptors run out, connections without a session make room, those of a crowd and the oldest first; a session's never
-//! does.
+//! When descriptors run out, the factory closes connections without a session: those from a crowded address first,
+//! otherwise the oldest ones. It never closes a connection with a session for this reason.
 
 mod newcomers;
 
@@ -48,42 +49,42 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 
-/// Stack of a reader, in bytes: what it needs at most, with the deepest decoding and logging, several times over. Only
-/// what is used of it takes memory.
+/// The stack of a reader, in bytes: several times what the deepest decoding and logging need. Only the used part
+/// takes memory.
 const READER_STACK: usize = 256 << 10;
 
-/// A connection without a session keeps its place for so long, also when descriptors are scarce, unless it is one of a crowd: its
-/// client may be about to ask, ms.
+/// When descriptors are scarce, a connection without a session is not closed before it is this old, because its
+/// client may be about to send a request, ms. Connections from a crowded address have no such grace period.
 const GRACE_MS: i64 = 1_000;
 
-/// How many of them make room when one could not be taken, or has one of the last places.
+/// The number of connections to close when a newcomer gets no place, or one of the last places.
 const SHED_AT_ONCE: usize = 16;
 
-/// How often is looked whether those who wait for a server still have to.
+/// How often the factory checks the connections that wait for a running server, ms.
 const LOOK_INTERVAL_MS: i64 = 10;
 
 /// How often the log repeats why connections are closed, ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// What the factory is told once.
+/// The settings of the factory.
 #[derive(Clone, Debug)]
 pub struct CnxnFactoryConfig {
-    /// Where to listen.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// Connections that one address may have; 0 for any number.
+    /// The limit of connections from one address; 0 is no limit.
     pub max_client_cnxns: i32,
-    /// Connections in all; 0 for any number.
+    /// The limit of connections in total; 0 is no limit.
     pub max_cnxns: usize,
-    /// Clients that may wait to be accepted; -1 is as many as the system allows (Java: 50).
+    /// The number of clients that may wait to be accepted; -1 is as many as the system allows (Java: 50).
     pub listen_backlog: i32,
     /// How long a connection without a session may be silent, ms.
     pub sessionless_timeout_ms: i32,
-    /// Whether the system looks after dead connections (`zookeeper.clientTcpKeepAlive`).
+    /// Whether the system probes for dead connections (`zookeeper.clientTcpKeepAlive`).
     pub tcp_keep_alive: bool,
 }
 
 impl CnxnFactoryConfig {
-    /// Listens at `address` with what the properties say besides.
+    /// Listens on `address`. The remaining settings come from the properties.
     #[must_use]
     pub fn new(
         address: SocketAddr,
@@ -103,13 +104,13 @@ impl CnxnFactoryConfig {
     }
 }
 
-/// A connection that has come.
+/// An accepted connection that has no reader yet.
 struct Arrival {
     stream: TcpStream,
     remote: SocketAddr,
     stranger: StrangerSlot,
     last_place: Option<LastPlace>,
-    /// Since when it is here, ms.
+    /// When it was accepted, in elapsed time, ms.
     since_ms: i64,
 }
 
@@ -117,32 +118,32 @@ struct Arrival {
 struct Sessionless {
     cnxn: Arc<ServerCnxn>,
     since_ms: i64,
-    /// Counts it for as long as it has none.
+    /// Counts the connection as long as it has no session.
     _slot: StrangerSlot,
 }
 
-/// A connection that is there, and its number.
+/// A connection in the table, and the number of its reader.
 struct Entry {
     cnxn: Arc<ServerCnxn>,
     number: u64,
-    /// Count it for as long as it is here.
+    /// Count the connection as long as it is in the table.
     _slot: ConnectionSlot,
     _last_place: Option<LastPlace>,
 }
 
 #[derive(Default)]
 struct Table {
-    /// By the address of the connection, which is its own for as long as it is here.
+    /// By the connection's address in memory, which is unique as long as the connection is in the table.
     cnxns: HashMap<usize, Entry>,
-    /// Those without a session, the oldest first.
+    /// The connections without a session, oldest first.
     sessionless: BTreeMap<u64, Sessionless>,
     sessions: HashMap<SessionId, Arc<ServerCnxn>>,
     readers: HashMap<u64, JoinHandle<()>>,
-    /// Readers that have ended before their handle was here.
+    /// Readers that ended before their handles were stored in `readers`.
     ended: HashSet<u64>,
 }
 
-/// The factory.
+/// Accepts clients and owns their connections.
 pub struct BlockingServerCnxnFactory {
     me: Weak<Self>,
     config: CnxnFactoryConfig,
@@ -165,7 +166,7 @@ pub struct BlockingServerCnxnFactory {
 }
 
 impl BlockingServerCnxnFactory {
-    /// Binds the port. Clients are accepted from [`start`](Self::start) on.
+    /// Binds the port. Clients are accepted after [`start`](Self::start).
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -178,7 +179,7 @@ impl BlockingServerCnxnFactory {
         let backlog =
             if config.listen_backlog > 0 { config.listen_backlog } else { LARGEST_BACKLOG };
         let listener = listening_socket::listen(config.address, backlog)?;
-        // What is accepted has its options from here.
+        // Accepted sockets inherit these options.
         let options = SockRef::from(&listener);
         options.set_tcp_nodelay(true)?;
         options.set_keepalive(config.tcp_keep_alive)?;
@@ -210,10 +211,10 @@ impl BlockingServerCnxnFactory {
         }))
     }
 
-    /// Accepts clients.
+    /// Starts to accept clients.
     ///
     /// # Errors
-    /// When the system has no room for the threads.
+    /// When a thread cannot be started.
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
         #[expect(clippy::disallowed_methods, reason = "a socket each: the limit of open files")]
         let (sender, accepted) = unbounded();
@@ -248,15 +249,15 @@ impl BlockingServerCnxnFactory {
                         acceptor.complain(&remote);
                         continue;
                     };
-                    // Who starts readers ends after this thread.
+                    // Sending fails only during shutdown, when the connection is to be closed anyway.
                     let _sent = to_reader.send(arrival);
                 }
                 Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) if self.stopped.load(Ordering::Acquire) => break,
                 Err(error) => {
-                    // The client was gone before it was greeted, or not even the spare descriptor is there. What has ended
-                    // meanwhile makes room; trying again at once would only burn the processor.
+                    // The client is gone already, or even the spare descriptor is missing. Descriptors may become
+                    // free during the pause; an immediate retry would only use processor time.
                     shed.rate_limit_log(&format!("Error accepting new connection: {error}"), None);
                     self.slow_writer.pause();
                 }
@@ -265,7 +266,8 @@ impl BlockingServerCnxnFactory {
         info!(target: LOG, "accept thread exitted run method");
     }
 
-    /// The newcomer, when there is a descriptor for it; where they are scarce, others make room for the next ones.
+    /// Decides whether a newcomer gets a place. When descriptors are scarce, closes other connections for later
+    /// newcomers.
     fn place(&self, stream: TcpStream, remote: SocketAddr, shed: &RateLogger) -> Option<Arrival> {
         let stranger = self.strangers.enter(remote.ip());
         let since_ms = self.clock.elapsed_ms();
@@ -278,14 +280,14 @@ impl BlockingServerCnxnFactory {
         let is_last = descriptors.is_one_of_the_last(&stream);
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
-            // A crowd may come from so many addresses that each has few connections.
+            // A crowd may use so many addresses that each has few connections.
             MakesRoom::Crowd(_) if descriptors.is_one_of_the_very_last(&stream) => {
                 !descriptors.is_reserved(&stream) && self.strangers.is_alone(&stranger)
             }
             MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(&stream),
         };
-        // A newcomer with one of the last places closes several connections of the crowd: their descriptors are not free
-        // yet, and the crowd comes back for all others.
+        // For a newcomer that gets one of the last places, or none, several connections of the crowd are closed:
+        // their descriptors are not free at once, and reconnecting clients of the crowd take all others.
         let wanted = if has_place && !is_last { 1 } else { SHED_AT_ONCE };
         if (0..wanted).take_while(|_| self.shed_one(makes_room)).count() > 0 {
             shed.rate_limit_log(
@@ -299,8 +301,8 @@ impl BlockingServerCnxnFactory {
         })
     }
 
-    /// The connection's place. Where there are too many, one makes room that has not said yet what it wants: a whole
-    /// ConnectRequest, or a word.
+    /// Counts the connection against the limits. At a limit, closes the oldest connection that has not sent a
+    /// complete ConnectRequest or a four-letter word yet, to make room.
     fn admit(&self, arrival: Arrival) -> Option<Accepted> {
         let remote = arrival.remote;
         let mut admitted = self.limits.admit(remote.ip());
@@ -329,7 +331,8 @@ impl BlockingServerCnxnFactory {
         }
     }
 
-    /// Closes the connection that makes room; false when there is none, or when it has just come and may be about to ask.
+    /// Closes one connection to make room. Returns false if there is none to close, or only new ones that may be
+    /// about to send a request.
     fn shed_one(&self, makes_room: MakesRoom) -> bool {
         let came_before_ms = self.clock.elapsed_ms() - GRACE_MS;
         self.close_oldest(|since_ms, cnxn| match makes_room {
@@ -340,7 +343,7 @@ impl BlockingServerCnxnFactory {
         })
     }
 
-    /// Closes the oldest of the connections without a session that are meant, for a newcomer. False when there is none.
+    /// Closes the oldest connection without a session for which `is_meant` is true. Returns false if there is none.
     fn close_oldest(&self, is_meant: impl Fn(i64, &ServerCnxn) -> bool) -> bool {
         let oldest = {
             let table = self.table.lock();
@@ -443,8 +446,7 @@ impl BlockingServerCnxnFactory {
             this.reader_ended(number);
             Ok::<(), io::Error>(())
         };
-        // Readers prepare, write and apply requests: a panic of theirs may leave a change half made, and the server must
-        // not go on.
+        // Readers prepare, log and apply requests. A panic may leave a change half applied, so the server must stop.
         let thread = match listener {
             Some(listener) => zookeeper_critical_thread::spawn_with_stack(
                 &name,
@@ -470,7 +472,7 @@ impl BlockingServerCnxnFactory {
         }
     }
 
-    /// A reader has ended: its handle is let go, unless it is being joined.
+    /// Drops the handle of a reader that has ended, unless shutdown has taken it to join the reader.
     fn reader_ended(&self, number: u64) {
         let mut table = self.table.lock();
         let ended = table.readers.remove(&number);
@@ -515,7 +517,7 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
         }
         let is_lost = server.is_none();
         let before = std::mem::replace(&mut *self.server.lock(), server);
-        // A server that has none all the time has not lost it now.
+        // If there was no server before, the start of the time without one does not change.
         if is_lost && before.is_some() {
             self.unserved_since_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
         }
@@ -547,7 +549,7 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
 
     fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
         let mut table = self.table.lock();
-        // Nobody would take out one that was closed meanwhile.
+        // A connection that was closed in the meantime is not added, because nobody would remove it.
         if let Some(number) = table.cnxns.get(&key(cnxn)).map(|entry| entry.number) {
             table.sessionless.remove(&number);
             table.sessions.insert(session_id, Arc::clone(cnxn));
@@ -588,7 +590,7 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     }
 }
 
-/// The connections by when they expire if they stay silent (Java: ExpiryQueue.dump).
+/// Writes the connections, grouped by when they expire if they stay silent (Java: ExpiryQueue.dump).
 fn dump_connections(
     cnxns: &[Arc<ServerCnxn>],
     interval_ms: i64,
@@ -613,16 +615,16 @@ fn dump_connections(
     }
 }
 
-/// Whether the connection comes from that address; from any one, where none is given.
+/// Whether the connection comes from this address. Without an address, every connection matches.
 fn is_from(cnxn: &ServerCnxn, address: Option<IpAddr>) -> bool {
     let ip = cnxn.remote_socket_address().ip().to_canonical();
     address.is_none_or(|address| address == ip)
 }
 
-/// A connection that waits for its socket.
+/// A connection whose socket is full, and this socket.
 type Slow = (Arc<ServerCnxn>, Arc<SocketTransport>);
 
-/// Goes on sending to sockets that were full, when they take bytes again.
+/// Continues sends to sockets that were full, when they accept bytes again.
 pub(super) struct SlowWriter {
     poll: RankedMutex<Poll>,
     registry: Registry,
@@ -635,7 +637,7 @@ pub(super) struct SlowWriter {
 /// The token of the waker.
 const WAKE: Token = Token(usize::MAX);
 
-/// Events that are taken at once.
+/// The number of events to handle per poll.
 const EVENTS: usize = 64;
 
 impl SlowWriter {
@@ -653,7 +655,7 @@ impl SlowWriter {
         })
     }
 
-    /// Waits for the socket of the connection, which stays open for as long as it waits here.
+    /// Waits until the connection's socket is writable. The socket stays open in the meantime.
     pub(super) fn add(&self, cnxn: Arc<ServerCnxn>, socket: Arc<SocketTransport>) {
         let fd = socket.fd();
         let number = self.next_token.fetch_add(1, Ordering::Relaxed);
@@ -688,7 +690,7 @@ impl SlowWriter {
         Ok(())
     }
 
-    /// Lets a moment pass.
+    /// Waits for a moment.
     fn pause(&self) {
         let (_never, wait) = crossbeam::channel::bounded::<()>(0);
         let moment = Duration::from_millis(50);

@@ -1,10 +1,11 @@
-//! How many clients may connect in a while (Java: server/BlueThrottle.java).
+//! Limits how many clients may connect in a period (Java: server/BlueThrottle.java).
 //!
-//! A bucket of tokens that fills with time, and in front of it, when it is switched on, the BLUE algorithm: once the bucket
-//! has run dry, connections are turned away at random, so that not always the same clients come too late. Off by default.
+//! A bucket of tokens fills with time, and each connection takes tokens from it. In front of the bucket, if switched
+//! on, is the BLUE algorithm: after the bucket has run dry, it rejects connections at random, so that it is not
+//! always the same clients that come too late. Both are off by default.
 //!
-//! Threads: every connection's, once. Locks: its own (`Rank::Leaf`); none while it is off. Differs from Java: a fill time
-//! that is not positive, by which Java divides, is taken as 1.
+//! Threads: each connection's reader, once. Locks: its own (`Rank::Leaf`); none while the throttle is off. Differs
+//! from Java: a fill time that is not positive counts as 1; Java divides by it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -29,30 +30,30 @@ const GLOBAL_SESSION_WEIGHT: &str = "zookeeper.connection_throttle_global_sessio
 const LOCAL_SESSION_WEIGHT: &str = "zookeeper.connection_throttle_local_session_weight";
 const RENEW_SESSION_WEIGHT: &str = "zookeeper.connection_throttle_renew_session_weight";
 
-/// What the settings `zookeeper.connection_throttle_*` say.
+/// The settings `zookeeper.connection_throttle_*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlueThrottleConfig {
-    /// How many tokens the bucket holds; 0 switches the throttle off.
+    /// The size of the bucket, in tokens; 0 switches the throttle off.
     pub max_tokens: i32,
-    /// How long it takes to fill up `fill_count` tokens, ms.
+    /// The time in which `fill_count` tokens are added, ms.
     pub fill_time_ms: i32,
-    /// How many tokens come in that time.
+    /// The number of tokens added in this time.
     pub fill_count: i32,
-    /// How long the chance of being turned away stays as it is, ms; -1 switches that part off.
+    /// The interval between changes of the chance of rejection, ms; -1 switches random rejection off.
     pub freeze_time_ms: i32,
-    /// What is added to that chance while the bucket is empty.
+    /// What is added to the chance while the bucket is empty.
     pub drop_increase: f64,
-    /// What is taken off it when the bucket has filled up.
+    /// What is subtracted from the chance when the bucket is full enough.
     pub drop_decrease: f64,
-    /// Which part of the bucket may be missing for that.
+    /// The share of the bucket that may be missing for the chance to decrease.
     pub decrease_ratio: f64,
-    /// Whether the kinds of sessions need different numbers of tokens.
+    /// Whether the number of tokens depends on the kind of session.
     pub weight_enabled: bool,
-    /// What a new global session needs.
+    /// The tokens for a new global session.
     pub global_session_weight: i32,
-    /// What a new local session needs.
+    /// The tokens for a new local session.
     pub local_session_weight: i32,
-    /// What a session that comes back needs.
+    /// The tokens for a client that reconnects to its session.
     pub renew_session_weight: i32,
 }
 
@@ -74,7 +75,7 @@ impl Default for BlueThrottleConfig {
     }
 }
 
-/// A weight that is positive and not below that of local sessions.
+/// Returns a weight that is positive and not below that of local sessions.
 fn weight(kind: &str, configured: i32, local: i32, default: i32) -> i32 {
     if configured <= 0 {
         warn!(target: LOG, "Invalid {kind} session weight {configured}. It should be larger than 0");
@@ -92,7 +93,8 @@ fn weight(kind: &str, configured: i32, local: i32, default: i32) -> i32 {
 }
 
 impl BlueThrottleConfig {
-    /// The settings; tokens are meant for global sessions and multiplied by their weight when weights count.
+    /// Reads the settings. If weights are enabled, token counts mean global sessions and are multiplied by their
+    /// weight.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let default = Self::default();
@@ -151,14 +153,14 @@ impl BlueThrottleConfig {
     }
 }
 
-/// The bucket, and the chance of being turned away. Pure.
+/// The bucket, and the chance of a random rejection. Pure.
 #[derive(Debug)]
 struct Bucket {
     tokens: i32,
     last_time_ms: i64,
     last_freeze_ms: i64,
     drop: f64,
-    /// State of the random numbers.
+    /// The state of the random number generator.
     random: u64,
 }
 
@@ -184,7 +186,7 @@ impl Bucket {
         let refill = refill.map(|refill| refill / i64::from(config.fill_time_ms));
         let tokens = refill.and_then(|refill| i64::from(self.tokens).checked_add(refill));
         self.tokens = match tokens.map(|tokens| tokens.min(config.max_tokens.into())) {
-            // Not above max_tokens, so it fits.
+            // At most max_tokens, so it fits.
             Some(tokens) if tokens >= 0 => i32::try_from(tokens).unwrap_or(config.max_tokens),
             _ => {
                 error!(
@@ -213,7 +215,7 @@ impl Bucket {
         self.next_random() >= self.drop
     }
 
-    /// A fraction from 0 to below 1, by xorshift: fairness needs no better.
+    /// A number from 0 to below 1, by xorshift, which is good enough for fairness.
     fn next_random(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -223,7 +225,7 @@ impl Bucket {
     }
 }
 
-/// Lets clients connect, or not.
+/// Decides whether clients may connect.
 #[derive(Debug)]
 pub struct BlueThrottle {
     config: BlueThrottleConfig,
@@ -232,7 +234,7 @@ pub struct BlueThrottle {
 }
 
 impl BlueThrottle {
-    /// A full bucket.
+    /// Creates a throttle with a full bucket.
     #[must_use]
     pub fn new(config: BlueThrottleConfig, clock: Clock) -> Self {
         let now_ms = clock.elapsed_ms();
@@ -241,7 +243,7 @@ impl BlueThrottle {
             last_time_ms: now_ms,
             last_freeze_ms: now_ms,
             drop: 0.0,
-            // What std seeds its hash maps with; xorshift must not start at 0.
+            // The random seed that std uses for its hash maps. Xorshift must not start at 0.
             random: RandomState::new().build_hasher().finish() | 1,
         };
         Self { config, clock, bucket: RankedMutex::new(Rank::Leaf, "BlueThrottle", bucket) }
@@ -253,7 +255,7 @@ impl BlueThrottle {
         &self.config
     }
 
-    /// Takes that many tokens; false when the client is to be turned away.
+    /// Takes this many tokens. Returns false if the client must be rejected.
     #[must_use]
     pub fn check_limit(&self, need: i32) -> bool {
         if self.config.max_tokens == 0 {
@@ -272,7 +274,7 @@ impl BlueThrottle {
         self.config.max_tokens.saturating_sub(self.bucket.lock().tokens)
     }
 
-    /// The chance of being turned away at random (Java: getDropChance).
+    /// The chance of a random rejection (Java: getDropChance).
     #[must_use]
     pub fn drop_chance(&self) -> f64 {
         self.bucket.lock().drop
@@ -335,7 +337,7 @@ mod tests {
             drop_decrease: 0.25,
             ..config(1, 1, 1)
         };
-        // The bucket stays empty: no token ever comes.
+        // No token is ever added, so the bucket stays empty.
         let (empty, clock) = throttle(BlueThrottleConfig { fill_count: 0, ..settings.clone() });
         assert!(empty.check_limit(1));
         for chance in [0.5, 1.0, 1.0] {
@@ -343,7 +345,7 @@ mod tests {
             assert!(!empty.check_limit(1));
             assert!((empty.drop_chance() - chance).abs() < 1e-9, "{}", empty.drop_chance());
         }
-        // With a chance of 1 nobody gets through, although there are tokens; then it goes down.
+        // With a chance of 1 all clients are rejected, although there are tokens. Then the chance decreases.
         let (full, clock) = throttle(settings);
         full.bucket.lock().drop = 1.0;
         assert!(!full.check_limit(1));

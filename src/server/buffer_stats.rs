@@ -1,7 +1,7 @@
 //! Last, smallest and largest size of something (Java: server/quorum/BufferStats.java).
 //!
-//! Java keeps it with the quorum because the leader has one for its proposals; but every server has
-//! one for its replies, and the server must not name the quorum, so it lives here.
+//! In Java this class is part of the quorum package, because the leader has one for its proposals. But every server
+//! has one for its replies, and the server must not depend on the quorum, so it is here.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -14,13 +14,13 @@ pub struct BufferStats {
     max: AtomicI32,
 }
 
-// All accesses are relaxed: nothing follows from a statistic's value. Looking before writing keeps
-// the cache line shared between cores while sizes repeat.
+// All accesses are relaxed: no other data depends on these values. Reading before writing keeps the cache line
+// shared between cores while sizes repeat.
 impl BufferStats {
-    /// What is shown before the first buffer.
+    /// The value before the first buffer.
     pub const INIT_VALUE: i32 = -1;
 
-    /// No buffer yet.
+    /// Creates statistics without a buffer.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -30,7 +30,7 @@ impl BufferStats {
         }
     }
 
-    /// Notes the size of a buffer.
+    /// Records the size of a buffer.
     pub fn set_last_buffer_size(&self, size: i32) {
         if self.last.load(Ordering::Relaxed) != size {
             self.last.store(size, Ordering::Relaxed);
@@ -39,7 +39,7 @@ impl BufferStats {
         if min == Self::INIT_VALUE || size < min {
             // Compared as unsigned, the initial -1 is larger than any size.
             let smaller = |min: i32| (min.cast_unsigned() > size.cast_unsigned()).then_some(size);
-            // An error means that another thread noted a smaller one.
+            // An error means that another thread has recorded a smaller size.
             let _noted = self.min.fetch_update(Ordering::Relaxed, Ordering::Relaxed, smaller);
         }
         if size > self.max.load(Ordering::Relaxed) {
@@ -65,7 +65,7 @@ impl BufferStats {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// Forgets all sizes.
+    /// Resets all sizes.
     pub fn reset(&self) {
         self.last.store(Self::INIT_VALUE, Ordering::Relaxed);
         self.min.store(Self::INIT_VALUE, Ordering::Relaxed);

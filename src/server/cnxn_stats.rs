@@ -1,10 +1,10 @@
-//! What `cons` and `stat` show of a connection (Java: the statistics of server/ServerCnxn.java,
+//! The statistics of a connection, as `cons` and `stat` show them (Java: the statistics of server/ServerCnxn.java,
 //! server/Stats.java).
 //!
-//! Java takes the connection's monitor for each reply. Here these are atomics: replies of one
-//! connection come one after the other, so they are rarely contended, and who reads them meanwhile
-//! may see a part of a reply's changes. The smallest latency is the smallest there was; Java starts
-//! it at 0, where it stays until the statistics are reset.
+//! Java takes the connection's monitor for each reply. Here the counters are atomics. The replies of one connection
+//! are made one after the other, so contention is rare. A concurrent reader may see only a part of a reply's
+//! changes. The minimum latency is the smallest measured one; Java starts it at 0, where it stays until the
+//! statistics are reset.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub struct CnxnStats {
     last_cxid: AtomicI64,
     last_zxid: AtomicI64,
     last_response_time_ms: AtomicI64,
-    /// The newest sign of life of before the last reply: the connection's start, or what a reset has forgotten.
+    /// The newest sign of life except the last reply: the connection's start, or the last reply before a reset.
     alive_before_ms: AtomicI64,
     last_latency_ms: AtomicI64,
     min_latency_ms: AtomicI64,
@@ -32,9 +32,9 @@ pub struct CnxnStats {
     total_latency_ms: AtomicI64,
 }
 
-// All accesses are relaxed: nothing follows from a statistic's value.
+// All accesses are relaxed: no other data depends on these values.
 impl CnxnStats {
-    /// A connection of this moment, by the wall clock and in elapsed time.
+    /// Creates the statistics of a connection that starts now, as wall clock time and as elapsed time.
     #[must_use]
     pub const fn new(now_wall_ms: i64, now_ms: i64) -> Self {
         Self {
@@ -54,20 +54,19 @@ impl CnxnStats {
         }
     }
 
-    /// Notes a packet from the client.
+    /// Counts a packet from the client.
     pub fn packet_received(&self) {
         self.packets_received.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes packets to the client.
+    /// Counts packets to the client.
     pub fn packets_were_sent(&self, packets: i64) {
         self.packets_sent.fetch_add(packets, Ordering::Relaxed);
     }
 
-    /// Notes `times` replies of the same latency (Java: updateStatsForResponse, for each of them).
-    /// `cxid`, `zxid` and `operation` are those of the last one: the client's number, what the
-    /// reply says, and the short name, of at most eight letters. `now_ms` is elapsed time, not the
-    /// wall clock.
+    /// Records `times` replies with the same latency (Java: updateStatsForResponse, for each of them). `cxid`,
+    /// `zxid` and `operation` are those of the last reply: the client's request number, the zxid in the reply, and
+    /// the operation's short name of at most eight letters. `now_ms` is elapsed time, not wall clock time.
     pub fn update_for_response(
         &self,
         cxid: i32,
@@ -78,7 +77,7 @@ impl CnxnStats {
         times: u32,
     ) {
         let times = i64::from(times);
-        // Negative ones are not the client's own operations.
+        // A negative cxid marks a special request, such as a ping, which the client did not number.
         if cxid >= 0 {
             self.last_cxid.store(cxid.into(), Ordering::Relaxed);
         }
@@ -96,7 +95,7 @@ impl CnxnStats {
         self.total_latency_ms.fetch_add(latency_ms.wrapping_mul(times), Ordering::Relaxed);
     }
 
-    /// Begins anew (`crst`; Java: resetStats).
+    /// Resets the statistics (`crst`; Java: resetStats).
     pub fn reset(&self) {
         self.alive_before_ms.store(self.last_alive_ms(), Ordering::Relaxed);
         self.packets_received.store(0, Ordering::Relaxed);
@@ -139,7 +138,7 @@ impl CnxnStats {
         (!name.is_empty()).then_some(name)
     }
 
-    /// The client's number of its last operation; -1 after a reset.
+    /// The cxid of the last operation; -1 after a reset.
     #[must_use]
     pub fn last_cxid(&self) -> i64 {
         self.last_cxid.load(Ordering::Relaxed)
@@ -157,7 +156,7 @@ impl CnxnStats {
         self.last_response_time_ms.load(Ordering::Relaxed)
     }
 
-    /// When the connection has last shown that it lives, elapsed time in ms: its start, or its last reply.
+    /// When the connection last showed a sign of life, elapsed time in ms: its start or its last reply.
     #[must_use]
     pub fn last_alive_ms(&self) -> i64 {
         self.last_response_time_ms().max(self.alive_before_ms.load(Ordering::Relaxed))
@@ -192,7 +191,7 @@ impl CnxnStats {
     }
 }
 
-/// A short name as a number, so that it can be kept in an atomic.
+/// Packs a short name into a number, so that an atomic can hold it.
 fn packed(name: &str) -> u64 {
     debug_assert!(name.len() <= 8, "{name} is too long for the name of an operation");
     name.bytes().take(8).fold(0, |packed, byte| (packed << 8) | u64::from(byte))
@@ -203,11 +202,10 @@ fn packed(name: &str) -> u64 {
 pub struct ConnectionInfo<'a> {
     /// The client's address.
     pub remote: SocketAddr,
-    /// What the connection waits for: 1 for the client's bytes, 4 for room to send, 5 for both, 0
-    /// for neither, as while a four-letter word is answered (Java: getInterestOps, of the
-    /// selector).
+    /// What the connection waits for: 1 for bytes from the client, 4 for space to send, 5 for both, 0 for neither,
+    /// for example while a four-letter word is answered (Java: getInterestOps, of the selector).
     pub interest_ops: i32,
-    /// Requests of the client that are not answered.
+    /// Requests of the client that are not answered yet.
     pub outstanding_requests: i64,
     /// The session, 0 before there is one.
     pub session_id: SessionId,
@@ -222,7 +220,7 @@ impl ConnectionInfo<'_> {
     /// dumpConnectionInfo).
     pub fn dump(&self, out: &mut String, brief: bool) {
         let stats = self.stats;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _written = write!(
             out,
             " {}[{:x}](queued={},recved={},sent={}",

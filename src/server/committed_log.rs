@@ -1,8 +1,8 @@
-//! The transactions that were committed last, for learners that lack only some of them (Java: committedLog, minCommittedLog,
-//! maxCommittedLog and addCommittedProposal of server/ZKDatabase.java).
+//! The most recently committed transactions, for learners that lack only some of them (Java: committedLog,
+//! minCommittedLog, maxCommittedLog and addCommittedProposal of server/ZKDatabase.java).
 //!
-//! Pure: the lock is the database's. There is never a hole in it, but for the start of an epoch: a learner that got one would
-//! hand it on.
+//! Pure: the database has the lock. The log has no gap, except before the start of an epoch: a learner that received
+//! a gap would pass it on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ids::Zxid;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
 
-/// Java's default of `zookeeper.commitLogCount`, and the least that is taken.
+/// Java's default of `zookeeper.commitLogCount`, and the smallest accepted value.
 const DEFAULT_COMMIT_LOG_COUNT: i32 = 500;
 
 /// A committed transaction.
@@ -24,17 +24,17 @@ const DEFAULT_COMMIT_LOG_COUNT: i32 = 500;
 pub struct CommittedProposal {
     /// Its zxid.
     pub zxid: Zxid,
-    /// Header, record and digest, as they stand in the log and in proposals.
+    /// Header, record and digest, as in the transaction log and in proposals.
     pub bytes: Arc<[u8]>,
 }
 
-/// A transaction that is not the next one.
+/// The transaction does not follow the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("Committed proposal cached out of order: {zxid} is not the next proposal of {last}")]
 pub struct OutOfOrder {
     /// The transaction.
     pub zxid: Zxid,
-    /// The last one before it.
+    /// The last transaction in the log.
     pub last: Zxid,
 }
 
@@ -46,7 +46,7 @@ pub struct CommittedLog {
 }
 
 impl CommittedLog {
-    /// An empty log of as many transactions as `zookeeper.commitLogCount` says.
+    /// Creates an empty log that keeps `zookeeper.commitLogCount` transactions.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let mut count =
@@ -63,7 +63,7 @@ impl CommittedLog {
         Self { limit: usize::try_from(count).unwrap_or_default(), proposals: VecDeque::new() }
     }
 
-    /// How many it keeps.
+    /// How many transactions the log keeps.
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
@@ -81,15 +81,16 @@ impl CommittedLog {
         self.proposals.back().map(|proposal| proposal.zxid)
     }
 
-    /// All of them, in order.
+    /// All transactions, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &CommittedProposal> + DoubleEndedIterator {
         self.proposals.iter()
     }
 
-    /// Adds a transaction; one that is not after the last is passed over, as when the history is read again.
+    /// Adds a transaction. A transaction that is not newer than the last one is ignored; this happens when the
+    /// history is read again.
     ///
     /// # Errors
-    /// [`OutOfOrder`] when it leaves out one of its epoch.
+    /// [`OutOfOrder`] when a transaction of the same epoch is missing before it.
     pub fn add(&mut self, proposal: CommittedProposal) -> Result<(), OutOfOrder> {
         let zxid = proposal.zxid;
         if let Some(last) = self.max() {

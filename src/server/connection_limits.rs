@@ -1,9 +1,9 @@
-//! How many connections there may be, in all and from one address (no Java twin: NIOServerCnxnFactory's ipMap and
+//! Limits the number of connections, in total and per address (no Java twin: NIOServerCnxnFactory's ipMap and
 //! ServerCnxnFactory.limitTotalNumberOfCnxns).
 //!
-//! Threads: whoever accepts and whoever closes. Locks: its own (`Rank::Leaf`), for a few instructions. Differs from Java in
-//! that a connection is counted in the moment in which it is allowed: Java counts later, and several that come at once can
-//! pass the limit together.
+//! Threads: those that accept and close connections. Locks: its own (`Rank::Leaf`), for a few instructions. Differs
+//! from Java: a connection is counted when it is admitted. Java counts it later, so several connections that arrive
+//! at once can exceed the limit together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub enum TooManyConnections {
     },
 }
 
-/// The limit in all, from `zookeeper.maxCnxns`; 0 is none (Java: initMaxCnxns).
+/// Reads the limit of all connections from `zookeeper.maxCnxns`; 0 is no limit (Java: initMaxCnxns).
 #[must_use]
 pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
     let configured = properties.number_or::<i32>(MAX_CNXNS, 0);
@@ -53,17 +53,17 @@ pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
     max
 }
 
-/// How many come from each address. An IPv4 address is the same however it is written.
+/// A count for each address. An IPv4 address and its IPv6 form are the same address.
 #[derive(Debug, Default)]
 pub struct AddressCounts(HashMap<IpAddr, usize>);
 
 impl AddressCounts {
-    /// Counts one more.
+    /// Increments the count of the address.
     pub fn add(&mut self, ip: IpAddr) {
         *self.0.entry(ip.to_canonical()).or_default() += 1;
     }
 
-    /// One is gone.
+    /// Decrements the count of the address.
     pub fn remove(&mut self, ip: IpAddr) {
         let ip = ip.to_canonical();
         if let Some(count) = self.0.get_mut(&ip) {
@@ -74,25 +74,25 @@ impl AddressCounts {
         }
     }
 
-    /// How many come from that address.
+    /// The count of the address.
     #[must_use]
     pub fn of(&self, ip: IpAddr) -> usize {
         self.0.get(&ip.to_canonical()).copied().unwrap_or(0)
     }
 
-    /// The address from which most come, and how many.
+    /// The address with the highest count, and this count.
     #[must_use]
     pub fn busiest(&self) -> Option<(IpAddr, usize)> {
         self.0.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))
     }
 
-    /// How many addresses there are.
+    /// The number of addresses with a count.
     #[must_use]
     pub fn addresses(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nobody is counted.
+    /// Whether no address has a count.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -114,7 +114,7 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Allows `max_cnxns` in all and `max_client_cnxns` from one address; 0 is no limit.
+    /// Allows `max_cnxns` connections in total and `max_client_cnxns` from one address; 0 is no limit.
     #[must_use]
     pub fn new(max_cnxns: usize, max_client_cnxns: usize) -> Arc<Self> {
         let counts = RankedMutex::new(Rank::Leaf, "ConnectionLimits", Counts::default());
@@ -127,16 +127,16 @@ impl ConnectionLimits {
         self.max_client_cnxns
     }
 
-    /// The limit in all (Java: getMaxCnxns).
+    /// The limit of all connections (Java: getMaxCnxns).
     #[must_use]
     pub const fn max_cnxns(&self) -> usize {
         self.max_cnxns
     }
 
-    /// Counts a connection; it is counted for as long as the slot lives.
+    /// Counts a connection as long as the returned slot lives.
     ///
     /// # Errors
-    /// When it is one too many. Whoever accepts logs that (`Error accepting new connection: `), counts
+    /// When a limit is reached. The caller logs this (`Error accepting new connection: `), counts
     /// `connection_rejected` and closes the socket.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionSlot, TooManyConnections> {
         let ip = ip.to_canonical();

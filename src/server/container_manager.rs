@@ -1,13 +1,14 @@
 //! Deletes containers that have become empty, and nodes whose time to live is over (Java: server/ContainerManager.java).
 //!
-//! Threads: `ContainerManagerTask` looks at the candidates from time to time; [`ContainerManager::stop`] joins it. Locks:
+//! Threads: `ContainerManagerTask` checks the candidates at intervals; [`ContainerManager::stop`] joins it. Locks:
 //! `Leaf`, for the thread's handle.
 //!
-//! Left to others: the nodes, and the request that deletes one ([`ContainerHost`]). Whether that still is right shows when
-//! the request is processed; here nothing depends on its outcome. Meant for a standalone server or a leader.
+//! The [`ContainerHost`] provides the nodes and submits the delete requests. Whether a node may still be deleted is
+//! checked when its request is processed; the outcome does not matter here. Only a standalone server or a leader
+//! runs this task.
 //!
-//! Differs from Java: a check that takes longer than the interval is not made up for by several in a row; after a stop it
-//! can be started again.
+//! Differs from Java: if a check takes longer than the interval, the missed checks are not repeated in a row. The
+//! manager can be started again after a stop.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,15 +32,16 @@ const MAX_NEVER_USED_INTERVAL_MS: &str = "znode.container.maxNeverUsedIntervalMs
 
 const MINUTE_MS: i64 = 60_000;
 
-/// How often to look, and what to delete.
+/// The interval of the checks, and what they delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerManagerConfig {
     /// Time between two checks (`znode.container.checkIntervalMs`).
     pub check_interval_ms: i32,
-    /// Nodes to delete in a minute at most, so that deleting many does not hold up the clients; below 0 there is no limit
-    /// (`znode.container.maxPerMinute`).
+    /// The maximum number of deletions per minute, so that many deletions do not delay the clients; a negative value
+    /// is no limit (`znode.container.maxPerMinute`).
     pub max_per_minute: i32,
-    /// For so long a container is kept that has never had a child; 0: for ever (`znode.container.maxNeverUsedIntervalMs`).
+    /// How long a container is kept that has never had a child; 0 is forever
+    /// (`znode.container.maxNeverUsedIntervalMs`).
     pub max_never_used_interval_ms: i64,
 }
 
@@ -54,8 +56,8 @@ impl ContainerManagerConfig {
         }
     }
 
-    /// Whether a container without children is to be deleted. One that was never used is kept for a while: it may have
-    /// been created a moment ago.
+    /// Whether a container without children is to be deleted. A container that never had a child is kept for a
+    /// while, because it may be new.
     const fn is_unused_container(&self, cversion: i32, age_ms: i64) -> bool {
         let max_ms = self.max_never_used_interval_ms;
         cversion > 0 || (max_ms != 0 && age_ms > max_ms)
@@ -68,10 +70,10 @@ impl Default for ContainerManagerConfig {
     }
 }
 
-/// Why nothing is deleted.
+/// Why the manager cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerManagerError {
-    /// The interval is no time.
+    /// The interval is not positive.
     #[error("{CHECK_INTERVAL_MS}={0} must be above 0")]
     CheckInterval(i32),
     /// The thread cannot be started.
@@ -79,20 +81,20 @@ pub enum ContainerManagerError {
     NoThread(#[source] io::Error),
 }
 
-/// What decides whether a node is a candidate.
+/// The properties that decide whether a node is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerCandidate {
     /// Whether it has children.
     pub has_children: bool,
-    /// Its stat's cversion: above 0, it had children once.
+    /// Its stat's cversion, which is above 0 if it ever had children.
     pub cversion: i32,
     /// Its stat's mtime, on the wall clock.
     pub mtime_ms: i64,
-    /// Its time to live; `None` when its ephemeral owner is none of that kind.
+    /// Its time to live; `None` if its ephemeral owner does not mark one.
     pub ttl_ms: Option<i64>,
 }
 
-/// The server whose nodes are looked at.
+/// The server that has the nodes.
 pub trait ContainerHost: Send + Sync {
     /// Paths of all containers.
     fn containers(&self) -> Vec<String>;
@@ -100,7 +102,7 @@ pub trait ContainerHost: Send + Sync {
     /// Paths of all nodes with a time to live.
     fn ttls(&self) -> Vec<String>;
 
-    /// The node as it is now, if it is there.
+    /// The current state of the node, if the node exists.
     fn candidate(&self, path: &str) -> Option<ContainerCandidate>;
 
     /// Submits a `deleteContainer` request with session 0 and cxid 0.
@@ -110,7 +112,7 @@ pub trait ContainerHost: Send + Sync {
     fn delete_container(&self, path: &str) -> Result<(), String>;
 }
 
-/// Checks the candidates from time to time.
+/// Checks the candidates at intervals.
 pub struct ContainerManager {
     task: Arc<Task>,
     running: RankedMutex<Option<Running>>,
@@ -128,7 +130,7 @@ struct Task {
 }
 
 impl ContainerManager {
-    /// Checks nothing before it is started.
+    /// Creates a manager, which checks nothing until it is started.
     #[must_use]
     pub fn new(config: ContainerManagerConfig, host: Arc<dyn ContainerHost>, clock: Clock) -> Self {
         info!(
@@ -142,10 +144,10 @@ impl ContainerManager {
         Self { task: Arc::new(Task { config, host, clock }), running }
     }
 
-    /// Starts the checks, the first of them after an interval. A second call finds it running.
+    /// Starts the checks, the first one after one interval. Does nothing if they are running.
     ///
     /// # Errors
-    /// When the interval is not positive, and when the system has no room for the thread.
+    /// When the interval is not positive, or the thread cannot be started.
     pub fn start(&self) -> Result<(), ContainerManagerError> {
         let check_interval_ms = self.task.config.check_interval_ms;
         if check_interval_ms <= 0 {
@@ -167,7 +169,7 @@ impl ContainerManager {
         Ok(())
     }
 
-    /// Ends the checks, also one that is under way. A second call finds nothing to do.
+    /// Ends the checks, including a running one. A second call does nothing.
     pub fn stop(&self) {
         let running = self.running.lock().take();
         if let Some(Running { sleeper, thread }) = running {
@@ -178,7 +180,7 @@ impl ContainerManager {
 }
 
 impl Drop for ContainerManager {
-    /// The thread ends; nobody waits for it.
+    /// Tells the thread to end, without waiting for it.
     fn drop(&mut self) {
         let running = self.running.lock().take();
         if let Some(running) = running {
@@ -196,7 +198,7 @@ impl Task {
         }
     }
 
-    /// Time between two deletions; `None` when none are allowed, where Java divides by 0.
+    /// The time between two deletions; `None` if the limit is 0, where Java divides by 0.
     fn min_interval_ms(&self) -> Option<i64> {
         MINUTE_MS.checked_div(self.config.max_per_minute.into())
     }
@@ -246,7 +248,7 @@ mod tests {
 
     const NOW_MS: i64 = 1_000_000;
 
-    /// Nodes, and the deletions that were asked for with their times.
+    /// Nodes, and the requested deletions with their times.
     struct Host {
         clock: Arc<ManualClock>,
         containers: BTreeMap<&'static str, ContainerCandidate>,
@@ -359,7 +361,7 @@ mod tests {
             manager.start().unwrap();
             for check in 1..=2 {
                 host.clock.advance(60_000);
-                // Two are due; the second after its pause.
+                // Two nodes are due; the second one is deleted after a pause.
                 let so_far = (round - 1) * 4 + (check - 1) * 2;
                 wait_until_deleted(&host, so_far + 1);
                 host.clock.advance(6);

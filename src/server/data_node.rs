@@ -1,8 +1,9 @@
 //! A node of the tree (Java: server/DataNode.java).
 //!
-//! Differs from Java, to be small: data and path are in one piece, which has neighbours of its length ([`ByteStore`]); what
-//! a node that was created and never changed has no need of is not there; the children are not a set of names but a chain
-//! through the nodes themselves; neighbours are known by number ([`NodeId`]). Its owner guards it.
+//! Differs from Java, to save memory: data and path are one piece of bytes, stored among pieces of the same length
+//! ([`ByteStore`]). Fields that a node needs only after it has changed take no memory before. The children are not a
+//! set of names but a chain through the nodes themselves. Nodes refer to each other by number ([`NodeId`]). The
+//! owner of the nodes guards them.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -16,8 +17,8 @@ use super::ephemeral_type::EphemeralTypes;
 use super::node_hash_map::byte_store::{ByteStore, Place};
 use super::reference_counted_acl_cache::AclKey;
 
-/// The number of a node: its place in the [`NodeHashMap`](super::node_hash_map::NodeHashMap). Used again when the node is
-/// deleted.
+/// The number of a node: its place in the [`NodeHashMap`](super::node_hash_map::NodeHashMap). The number is reused
+/// after the node is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NodeId(pub(super) u32);
 
@@ -36,27 +37,27 @@ impl NodeId {
 /// Set in `path_len` when the data is null.
 const NULL_DATA: u32 = 1 << 31;
 
-/// State and neighbours of a node, and where its data and its path are.
+/// The state of a node, its links to other nodes, and where its data and path are.
 #[derive(Debug)]
 pub(super) struct DataNode {
     /// Where its data and path are.
     pub(super) content: Content,
     pub(super) acl: AclKey,
-    /// Of path, data and state, as it is in the tree's digest now.
+    /// The digest of path, data and state that is currently included in the tree's digest.
     pub(super) digest: u32,
     pub(super) parent: NodeId,
     czxid: Zxid,
     ctime: i64,
-    /// What most nodes have no need of. `None`: all is as [`Rest::of_new_node`] says.
+    /// The fields that most nodes do not need. `None`: all of them are as in [`Rest::of_new_node`].
     rest: Option<Box<Rest>>,
     pub(super) next_sibling: NodeId,
     pub(super) previous_sibling: NodeId,
 }
 
-// A million nodes are the measure of memory: what is added here is added a million times.
+// A tree may have millions of nodes, so every byte here counts.
 const _: () = assert!(size_of::<DataNode>() == 56);
 
-/// What differs between a node and one that was just created, not as an ephemeral.
+/// The fields that can differ from those of a new persistent node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rest {
     mzxid: Zxid,
@@ -71,7 +72,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// Of a node that was created then, and nothing has happened to it since.
+    /// The fields of a node that has not changed since it was created.
     const fn of_new_node(czxid: Zxid, ctime: i64) -> Self {
         Self {
             mzxid: czxid,
@@ -115,7 +116,7 @@ impl DataNode {
         node
     }
 
-    /// Lets go of the memory behind a node whose place is free now.
+    /// Frees the memory of a node whose place becomes free.
     pub(super) fn release(&mut self) {
         self.content = Content::EMPTY;
         self.rest = None;
@@ -166,7 +167,7 @@ impl DataNode {
         self.rest.as_ref().map_or(NodeId::NONE, |rest| rest.first_child)
     }
 
-    /// Another first child, and so many children in all.
+    /// Sets the first child and the number of children.
     pub(super) fn set_children(&mut self, first_child: NodeId, child_count: u32) {
         let rest = self.rest_mut();
         rest.first_child = first_child;
@@ -219,8 +220,8 @@ impl DataNode {
         }
     }
 
-    /// The state as a client sees it (Java: copyStat). `cversion` is kept as the number of creations; clients see the
-    /// number of changes: every child that is gone was a change, too.
+    /// The state as a client sees it (Java: copyStat). The stored `cversion` counts created children. Clients see
+    /// the number of changes, in which every deleted child counts, too.
     pub(super) fn stat(&self, types: EphemeralTypes) -> Stat {
         let rest = self.rest();
         let num_children = rest.child_count.cast_signed();
@@ -233,7 +234,7 @@ impl DataNode {
             cversion: rest.cversion.wrapping_mul(2).wrapping_sub(num_children),
             aversion: rest.aversion,
             ephemeral_owner: types.client_ephemeral_owner(rest.ephemeral_owner),
-            // What does not fit Java's int could not come in.
+            // Longer data than Java's int allows is never accepted.
             data_length: i32::try_from(self.data_len()).unwrap_or(i32::MAX),
             num_children,
             pzxid: rest.pzxid,
@@ -244,22 +245,22 @@ impl DataNode {
 /// Where data and path of a node are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Content {
-    /// Of the data, and behind it the path.
+    /// The place of the data, which the path follows.
     place: Place,
-    /// Of the data, in bytes.
+    /// The length of the data, in bytes.
     data_len: u32,
-    /// Of the path, in bytes; and [`NULL_DATA`].
+    /// The length of the path, in bytes; and [`NULL_DATA`].
     path_len: u32,
 }
 
 impl Content {
-    /// Of the root, without data.
+    /// No path and no data, as for the root.
     const EMPTY: Self = Self { place: Place::EMPTY, data_len: 0, path_len: NULL_DATA };
 
-    /// What is at that place.
+    /// The content at this place.
     ///
     /// # Panics
-    /// When data or path have two gigabytes.
+    /// When the data or the path is two gigabytes or longer.
     #[expect(clippy::expect_used, reason = "no limit of jute lets such a path or such data in")]
     pub(super) fn new(place: Place, data_len: Option<usize>, path_len: usize) -> Self {
         let fits = |len: usize| u32::try_from(len).ok().filter(|len| len & NULL_DATA == 0);
@@ -280,7 +281,7 @@ impl Content {
         self.path_len & NULL_DATA != 0
     }
 
-    /// Of data and path, in bytes.
+    /// The length of data and path together, in bytes.
     pub(super) const fn len(self) -> usize {
         self.data_len as usize + (self.path_len & !NULL_DATA) as usize
     }
@@ -294,7 +295,7 @@ pub(super) struct NodeRef<'a> {
 }
 
 impl<'a> NodeRef<'a> {
-    /// A node, and where its bytes are.
+    /// Creates a reference to a node, with the store that has its bytes.
     #[inline]
     pub(super) const fn new(node: &'a DataNode, bytes: &'a ByteStore) -> Self {
         Self { node, bytes }
@@ -324,7 +325,7 @@ impl<'a> NodeRef<'a> {
         (!self.node.content.is_null()).then(|| &self.bytes()[..self.node.data_len()])
     }
 
-    /// The node's part in the tree's digest, computed anew.
+    /// Computes the node's part of the tree's digest.
     pub(super) fn calculate_digest(self) -> u32 {
         let (data, path) = self.bytes().split_at(self.node.data_len());
         if path.starts_with(ZOOKEEPER_NODE_SUBTREE.as_bytes()) {

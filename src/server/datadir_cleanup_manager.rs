@@ -22,10 +22,10 @@ const LOG: &str = "org.apache.zookeeper.server.DatadirCleanupManager";
 /// The unit of the interval.
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What the manager does (Java: PurgeTaskStatus).
+/// The state of the manager (Java: PurgeTaskStatus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeTaskStatus {
-    /// Nothing yet, or it was never asked to.
+    /// It was not started, or no interval is configured.
     NotStarted,
     /// It purges at intervals.
     Started,
@@ -39,7 +39,7 @@ pub struct DatadirCleanupManager {
     task: PurgeTask,
     purge_interval: Duration,
     purge_task_status: PurgeTaskStatus,
-    /// The thread, and the only sender to it: it ends when that is gone.
+    /// The thread, and the only sender of its channel. The thread ends when the sender is dropped.
     timer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -52,8 +52,8 @@ struct PurgeTask {
 }
 
 impl DatadirCleanupManager {
-    /// Purges `snap_dir` and `data_log_dir` every so many hours (`autopurge.purgeInterval`, 0 or less is never), and keeps
-    /// so many snapshots (`autopurge.snapRetainCount`).
+    /// Purges `snap_dir` and `data_log_dir` at this interval (`autopurge.purgeInterval`, 0 or less is never), and
+    /// keeps this number of snapshots (`autopurge.snapRetainCount`).
     #[must_use]
     pub fn new(
         snap_dir: &Path,
@@ -68,7 +68,7 @@ impl DatadirCleanupManager {
         Self::with_interval(snap_dir, data_log_dir, snap_retain_count, purge_interval, config)
     }
 
-    /// The same with any interval; zero is never.
+    /// As [`new`](Self::new), with any interval; zero is never.
     #[must_use]
     pub fn with_interval(
         snap_dir: &Path,
@@ -87,7 +87,7 @@ impl DatadirCleanupManager {
         Self { task, purge_interval, purge_task_status, timer: None }
     }
 
-    /// Purges now and then at intervals, unless there is no interval or that was started before.
+    /// Purges at once and then at intervals, unless there is no interval or the task is running already.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -111,7 +111,7 @@ impl DatadirCleanupManager {
         Ok(())
     }
 
-    /// Ends it; waits for a purge that runs.
+    /// Ends the task. Waits for a running purge.
     pub fn shutdown(&mut self) {
         let Some((stop, thread)) = self.timer.take() else {
             warn!(target: LOG, "Purge task not started. Ignoring shutdown!");
@@ -123,7 +123,7 @@ impl DatadirCleanupManager {
         self.purge_task_status = PurgeTaskStatus::Completed;
     }
 
-    /// What it does.
+    /// The state of the manager.
     #[must_use]
     pub const fn purge_task_status(&self) -> PurgeTaskStatus {
         self.purge_task_status
@@ -136,7 +136,7 @@ impl PurgeTask {
         loop {
             self.run();
             next += interval;
-            // A purge that took longer than the interval is followed by the next one at once.
+            // If a purge takes longer than the interval, the next one follows at once.
             let wait = next.saturating_duration_since(time::now());
             match stopped.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}

@@ -1,12 +1,12 @@
-//! How many files and sockets there may be, and who may have the last ones (no Java twin: the JVM raises the limit,
+//! Decides who may use the last file descriptors of the process (no Java twin: the JVM raises the limit,
 //! -XX:+MaxFDLimit, and keeps nothing back).
 //!
-//! Threads: those that accept. No locks.
+//! Threads: those that accept connections. No locks.
 //!
-//! The system gives the lowest free number to what is opened. A socket with the number `n` was therefore accepted when all
-//! numbers below `n` were taken: whoever accepts knows from it how much is left, without an account of everything that is
-//! open anywhere. Strangers, who are clients and everybody else who can reach a port, get no number of the reserve: it is
-//! left to the log, snapshots, files of epochs, and members of the ensemble.
+//! The system gives the lowest free number to each new file or socket. So a socket gets the number `n` only if all
+//! numbers below `n` are taken. The accepting thread learns from `n` how many descriptors are left, without counting
+//! everything that is open. Strangers, which are clients and everybody else who can reach a port, get no number of
+//! the reserve. It is left for the log, snapshots, epoch files, and members of the ensemble.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,24 +26,24 @@ const LOG: &str = "org.apache.zookeeper.server.DescriptorReserve";
 /// Descriptors that strangers do not get.
 const RESERVE: u64 = 128;
 
-/// So many before the reserve begins, only strangers get one that come from where few come.
+/// The number of descriptors before the reserve that are only for strangers from addresses with few connections.
 const FOR_FEW: u64 = 96;
 
-/// So many before that, those who have the least right to their connection make room.
+/// When fewer than this number are left before those, the least important connections are closed.
 const SHED_AHEAD: u64 = 32;
 
-/// Of these, what is kept for everything but readers.
+/// The memory mappings that are kept for everything except readers.
 const RESERVED_MAPS: u64 = 8_192;
 
 const MAPS_OF_A_THREAD: u64 = 4;
 
-/// Linux's.
+/// The default of Linux.
 const DEFAULT_MAX_MAP_COUNT: u64 = 65_530;
 
 /// How often the log repeats that descriptors are used up, ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// Has the process have as many files as the system lets it, and says what that allows.
+/// Raises the limit of open files to the maximum that the system allows, and logs the result.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -74,8 +74,8 @@ pub fn raise_file_limit() {
     }
 }
 
-/// How many connections may have a thread. A thread takes four of the pieces of memory that the system counts (its stack and
-/// that of its signals, each with a guard page), and a process that gets no more of them is at its end.
+/// How many connections may have a thread. A thread takes four of the memory mappings that the system counts (its
+/// stack and its signal stack, each with a guard page), and a process that gets no more of them cannot go on.
 #[must_use]
 pub fn max_readers() -> u64 {
     let max = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
@@ -86,20 +86,20 @@ fn readers_for(max_map_count: u64) -> u64 {
     max_map_count.saturating_sub(RESERVED_MAPS.min(max_map_count / 2)) / MAPS_OF_A_THREAD
 }
 
-/// What the system allows.
+/// The limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
     limit: Option<u64>,
 }
 
 impl Descriptors {
-    /// As it is now.
+    /// The current limit.
     #[must_use]
     pub fn now() -> Self {
         Self { limit: getrlimit(Resource::Nofile).current }
     }
 
-    /// How many are kept for what the server cannot do without: of a small limit a quarter.
+    /// How many descriptors are kept for what the server cannot do without: at most a quarter of the limit.
     #[must_use]
     pub fn reserve(self) -> u64 {
         self.limit.map_or(RESERVE, |limit| RESERVE.min(limit / 4))
@@ -110,46 +110,47 @@ impl Descriptors {
         self.limit.map_or(u64::MAX, |limit| limit - self.reserve())
     }
 
-    /// Whether this one is the server's own.
+    /// Whether this descriptor belongs to the reserve.
     #[must_use]
     pub fn is_reserved(self, descriptor: &impl AsRawFd) -> bool {
         number(descriptor.as_raw_fd()) >= self.end_of_strangers()
     }
 
-    /// Where the numbers begin that only strangers get that come from where few come.
+    /// The first number that is only for strangers from addresses with few connections.
     fn start_of_few(self) -> u64 {
         let end = self.end_of_strangers();
         end - FOR_FEW.min(end / 8)
     }
 
-    /// Whether this one is in the upper half of those numbers, or beyond them.
+    /// Whether this descriptor is in the upper half of those numbers, or above them.
     #[must_use]
     pub fn is_one_of_the_very_last(self, descriptor: &impl AsRawFd) -> bool {
         number(descriptor.as_raw_fd()) >= self.end_of_strangers().midpoint(self.start_of_few())
     }
 
-    /// Whether this one is for strangers that come from where few come, who have so many of theirs: as many numbers before theirs
-    /// are kept free, since a number that is let go goes to whoever comes next.
+    /// Whether this descriptor is only for strangers from addresses with few connections, which have `taken` of
+    /// their numbers. The range then begins `taken` numbers earlier, because a freed number goes to whoever comes
+    /// next.
     #[must_use]
     pub fn is_for_few(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
         number(descriptor.as_raw_fd()) >= self.start_of_few().saturating_sub(taken)
     }
 
-    /// Whether this one is among those.
+    /// Whether this descriptor is in that range when none of its numbers is taken.
     #[must_use]
     pub fn is_one_of_the_last(self, descriptor: &impl AsRawFd) -> bool {
         self.is_for_few(descriptor, 0)
     }
 
-    /// Whether strangers will soon be refused.
+    /// Whether descriptors are so scarce that connections must be closed, before strangers are refused.
     #[must_use]
     pub fn is_scarce(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
         let start = self.start_of_few().saturating_sub(taken);
         number(descriptor.as_raw_fd()) >= start - SHED_AHEAD.min(start / 8)
     }
 
-    /// How many connections may be open at one port of other servers before they have said whose they are: each costs up to
-    /// three of the reserve.
+    /// How many connections may be open at one port for other servers before the servers have identified themselves.
+    /// Each costs up to three descriptors of the reserve.
     #[must_use]
     pub fn greetings(self) -> usize {
         usize::try_from(self.reserve() / 8).unwrap_or(usize::MAX).max(1)
@@ -160,26 +161,27 @@ fn number(descriptor: RawFd) -> u64 {
     u64::try_from(descriptor).unwrap_or_default()
 }
 
-/// Accepts at a port, also when no descriptor is left: then the connection is closed, so that its client goes elsewhere and
-/// others get their turn. Belongs to the thread that accepts.
+/// Accepts connections at a port, even when no descriptor is left: it then closes the connection, so that the client
+/// tries another server and other clients get their turn. Belongs to the accepting thread.
 pub struct PatientAcceptor {
-    /// Let go for the connection that is to be closed.
+    /// Freed in order to accept and close a connection.
     spare: Option<File>,
     complaints: RateLogger,
 }
 
 impl PatientAcceptor {
-    /// For the port of that logger.
+    /// Creates an acceptor that complains to this logger.
     #[must_use]
     pub fn new(logger: &'static str, clock: Clock) -> Self {
         let complaints = RateLogger::with_interval(logger, LOG_INTERVAL_MS, clock);
         Self { spare: spare(), complaints }
     }
 
-    /// The next connection. None when it was closed, because no descriptor was left for it; the log says so once a while.
+    /// The next connection. None when it was closed because no descriptor was left for it; the log says so from time
+    /// to time.
     ///
     /// # Errors
-    /// Of the port, and when not even the spare descriptor is there: then the caller waits a moment.
+    /// Errors of the port, and when even the spare descriptor is missing. The caller then waits a moment.
     pub fn accept(
         &mut self,
         listener: &TcpListener,
@@ -189,7 +191,7 @@ impl PatientAcceptor {
                 if self.spare.is_none() {
                     self.spare = spare();
                 }
-                // An IPv4 client that came by a socket of both families.
+                // The address of an IPv4 client at a socket of both families.
                 remote.set_ip(remote.ip().to_canonical());
                 Ok(Some((stream, remote)))
             }
@@ -203,7 +205,7 @@ impl PatientAcceptor {
         }
     }
 
-    /// Says, once a while, that there was no descriptor for a connection.
+    /// Logs, at a limited rate, that there was no descriptor for a connection.
     pub fn complain(&self, remote: &SocketAddr) {
         let message = "Error accepting new connection: no descriptor is left for it, so it is closed (see the limit of \
                        open files, ulimit -n)";
@@ -215,7 +217,7 @@ fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Whether it fails because the process, or the system, has too many files open.
+/// Whether the error means that the process or the system has too many open files.
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);

@@ -1,32 +1,32 @@
 //! The digest of one node (Java: server/DigestCalculator.java).
 //!
-//! Differs from Java: whether digests are computed at all is for the caller to know (`digest_enabled` of
-//! [`DataTreeConfig`](super::data_tree::DataTreeConfig)), there is no global switch.
+//! Differs from Java: there is no global switch. The caller knows whether digests are computed (`digest_enabled` of
+//! [`DataTreeConfig`](super::data_tree::DataTreeConfig)).
 
 use crc32fast::Hasher;
 
 use crate::data::StatPersisted;
 use crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE;
 
-/// Written beside every digest; servers whose versions differ do not compare (Java: DIGEST_VERSION).
+/// Written with every digest. Servers with different versions do not compare digests (Java: DIGEST_VERSION).
 pub const DIGEST_VERSION: i32 = 2;
 
-/// Bytes of the state that go into a digest: six longs and three ints.
+/// The bytes of the state in a digest: six longs and three ints.
 pub(super) const STAT_BYTES: usize = 60;
 
-/// Up to how many bytes of path and data are put together before they are hashed: the checksum is much faster over one
-/// piece than over three short ones.
+/// Path and data of up to this many bytes are put together before they are hashed, because the checksum is much
+/// faster over one piece than over three short ones.
 const ONE_PIECE: usize = 256 - STAT_BYTES;
 
-/// Whether a node is in the tree's digest. The system's own nodes are not: quota usage is counted by each server for
-/// itself.
+/// Whether a node is part of the tree's digest. The system's own nodes are not, because each server counts quota
+/// usage on its own.
 #[must_use]
 pub fn is_in_digest(path: &str) -> bool {
     !path.starts_with(ZOOKEEPER_NODE_SUBTREE)
 }
 
-/// The digest of a node of that path, data and state; 0 when [it does not count](is_in_digest). The root's path is `/` or
-/// empty, which is the same.
+/// The digest of a node with this path, data and state; 0 when it is [not part of the tree's digest](is_in_digest).
+/// The root's path is `/` or empty, with the same result.
 #[must_use]
 pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
     if !is_in_digest(path) {
@@ -36,8 +36,8 @@ pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -
     digest_of_parts(path.as_bytes(), data.unwrap_or_default(), &stat_bytes(stat))
 }
 
-/// The part of a node's digest that path and data make: what changes of the state alone can start from. See
-/// [`with_state`].
+/// The part of a node's digest that depends on path and data. After a change of the state alone, [`with_state`]
+/// completes it.
 #[must_use]
 pub fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
     let mut hasher = Hasher::new();
@@ -46,7 +46,8 @@ pub fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
     hasher.finalize()
 }
 
-/// The digest of a node whose path and data have that [`content_digest`]: the same as [`calculate_digest`] gives.
+/// The digest of a node whose path and data have this [`content_digest`]. It equals the result of
+/// [`calculate_digest`].
 #[must_use]
 pub fn with_state(path: &str, content_digest: u32, stat: &StatPersisted) -> u32 {
     if !is_in_digest(path) {
@@ -75,7 +76,7 @@ pub(super) fn digest_of_parts(path: &[u8], data: &[u8], stat: &[u8; STAT_BYTES])
     hasher.finalize()
 }
 
-/// The state as it goes into a digest; the order is not that of the record.
+/// The state as it is hashed. The order of fields differs from that of the record.
 pub(super) fn stat_bytes(stat: &StatPersisted) -> [u8; STAT_BYTES] {
     let mut bytes = [0; STAT_BYTES];
     let longs = [stat.czxid.0, stat.mzxid.0, stat.pzxid.0, stat.ctime, stat.mtime];

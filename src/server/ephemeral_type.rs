@@ -1,10 +1,11 @@
 //! What a node's `ephemeralOwner` means (Java: server/EphemeralType.java, server/EphemeralTypeEmulate353.java).
 //!
-//! Usually it is the session that an ephemeral node goes with. A few patterns mean something else: the lowest long a
-//! container, and with extended types a high byte of 0xff a feature, of which there is one: a time to live in the low 40
-//! bits.
+//! Usually it is the session of an ephemeral node. A few values mean something else: the lowest long marks a
+//! container. With extended types, a high byte of 0xff marks a feature. The only feature is a time to live, in the
+//! low 40 bits.
 //!
-//! Differs from Java: the two settings are a value that its users hold, not system properties asked on every call.
+//! Differs from Java: the two settings are a value that is passed to the users, not system properties read on every
+//! call.
 
 use crate::common::zk_config::SystemProperties;
 use crate::create_mode::CreateMode;
@@ -13,28 +14,28 @@ use crate::keeper_exception::KeeperError;
 /// The owner of every container (Java: CONTAINER_EPHEMERAL_OWNER).
 pub const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 
-/// The highest server id that extended types leave room for.
+/// The highest server id that is possible with extended types.
 pub const MAX_EXTENDED_SERVER_ID: i64 = 0xfe;
 
 /// The longest time to live: 40 bits of milliseconds, about 34 years (Java: TTL.maxValue).
 pub const MAX_TTL_MS: i64 = 0x00ff_ffff_ffff;
 
-/// The longest time to live in the form of 3.5.3 (Java: EphemeralTypeEmulate353.MAX_TTL).
+/// The longest time to live in the format of 3.5.3 (Java: EphemeralTypeEmulate353.MAX_TTL).
 pub const MAX_TTL_353_MS: i64 = 0x0fff_ffff_ffff_ffff;
 
 const EXTENDED_MASK: i64 = 0xff00_0000_0000_0000_u64.cast_signed();
 const RESERVED_BITS_MASK: i64 = 0x00ff_ff00_0000_0000;
-/// The only feature there is, in the reserved bits.
+/// The only feature, in the reserved bits.
 const EXTENDED_BIT_TTL: i64 = 0;
 
 const _: () = assert!(EXTENDED_MASK | RESERVED_BITS_MASK | MAX_TTL_MS == -1);
 
-/// What kind of node an owner marks.
+/// The kind of node that an owner marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EphemeralType {
-    /// Stays until it is deleted.
+    /// Exists until it is deleted.
     Void,
-    /// Goes with the session that the owner names.
+    /// Is deleted when its owner, a session, ends.
     Normal,
     /// A container.
     Container,
@@ -42,7 +43,7 @@ pub enum EphemeralType {
     Ttl,
 }
 
-/// An owner whose high byte says extended and whose feature nobody knows.
+/// The high byte of the owner marks an extended type, but the feature is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid ephemeralOwner. [{0:x}]")]
 pub struct InvalidEphemeralOwner(
@@ -53,9 +54,9 @@ pub struct InvalidEphemeralOwner(
 /// The settings that decide what an owner means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EphemeralTypes {
-    /// `zookeeper.extendedTypesEnabled`: there are nodes with a time to live.
+    /// `zookeeper.extendedTypesEnabled`: nodes may have a time to live.
     pub extended_types_enabled: bool,
-    /// `zookeeper.emulate353TTLNodes`: the form of 3.5.3 is known, too.
+    /// `zookeeper.emulate353TTLNodes`: the format of 3.5.3 is understood, too.
     pub emulate_353_ttl_nodes: bool,
 }
 
@@ -72,7 +73,7 @@ impl EphemeralTypes {
     /// What the owner means (Java: EphemeralType.get).
     ///
     /// # Errors
-    /// When extended types are on and the owner marks a feature that does not exist.
+    /// When extended types are on and the owner marks an unknown feature.
     pub const fn of(self, ephemeral_owner: i64) -> Result<EphemeralType, InvalidEphemeralOwner> {
         if self.extended_types_enabled {
             if self.emulate_353_ttl_nodes
@@ -96,7 +97,8 @@ impl EphemeralTypes {
         })
     }
 
-    /// As [`of`](Self::of); what marks nothing is a session, whose end takes the node away. Java throws.
+    /// As [`of`](Self::of), but an owner with an unknown feature counts as a session, whose end deletes the node.
+    /// Java throws.
     #[must_use]
     pub(super) const fn of_or_normal(self, ephemeral_owner: i64) -> EphemeralType {
         match self.of(ephemeral_owner) {
@@ -105,7 +107,7 @@ impl EphemeralTypes {
         }
     }
 
-    /// The owner as a client sees it: only sessions (Java: DataNode.getClientEphemeralOwner).
+    /// The owner as a client sees it: a session, or 0 (Java: DataNode.getClientEphemeralOwner).
     #[must_use]
     pub const fn client_ephemeral_owner(self, ephemeral_owner: i64) -> i64 {
         match self.of_or_normal(ephemeral_owner) {
@@ -130,10 +132,10 @@ impl EphemeralTypes {
 }
 
 impl EphemeralType {
-    /// The owner of a node with that time to live (Java: EphemeralType.TTL.toEphemeralOwner).
+    /// The owner of a node with this time to live (Java: EphemeralType.TTL.toEphemeralOwner).
     ///
     /// # Errors
-    /// [`KeeperError::BadArguments`] when it is not within 1 ms and [`MAX_TTL_MS`].
+    /// [`KeeperError::BadArguments`] when it is not between 1 ms and [`MAX_TTL_MS`].
     pub const fn ttl_to_ephemeral_owner(ttl_ms: i64) -> Result<i64, KeeperError> {
         if ttl_ms > MAX_TTL_MS || ttl_ms <= 0 {
             return Err(KeeperError::BadArguments);
@@ -141,14 +143,14 @@ impl EphemeralType {
         Ok(EXTENDED_MASK | EXTENDED_BIT_TTL | ttl_ms)
     }
 
-    /// The time to live of an owner, in milliseconds (Java: EphemeralType.TTL.getValue). Of the form of 3.5.3 it is the
-    /// low 40 bits, as in Java.
+    /// The time to live of an owner, in milliseconds (Java: EphemeralType.TTL.getValue). For the format of 3.5.3 it
+    /// is the low 40 bits, as in Java.
     #[must_use]
     pub const fn ttl_ms(ephemeral_owner: i64) -> i64 {
         ephemeral_owner & MAX_TTL_MS
     }
 
-    /// Refuses a time to live that the mode does not have, or that is too long (Java: validateTTL).
+    /// Refuses a time to live for a mode without one, or outside its limits (Java: validateTTL).
     ///
     /// # Errors
     /// [`KeeperError::BadArguments`].

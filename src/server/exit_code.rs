@@ -1,11 +1,11 @@
-//! What the process ends with (Java: server/ExitCode.java).
+//! The exit codes of the process (Java: server/ExitCode.java).
 
-/// Codes that supervisors know from Java.
+/// The same codes as Java's, because supervisors know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
-    /// Ended as asked.
+    /// A normal end.
     ExecutionFinished = 0,
-    /// Something that should not happen.
+    /// An unexpected error.
     UnexpectedError = 1,
     /// Wrong arguments or a wrong configuration.
     InvalidInvocation = 2,
@@ -15,13 +15,13 @@ pub enum ExitCode {
     ErrorStartingAdminServer = 4,
     /// A snapshot cannot be taken.
     TxnlogErrorTakingSnapshot = 10,
-    /// A commit that is not the next proposal.
+    /// A commit does not match the next proposal.
     UnmatchedTxnCommit = 12,
-    /// A packet between servers that cannot be.
+    /// A packet between servers is invalid.
     QuorumPacketError = 13,
     /// The quorum or election port cannot be bound.
     UnableToBindQuorumPort = 14,
-    /// The shell was given a command that it does not know (Java: CommandNotFoundException).
+    /// The shell was given an unknown command (Java: CommandNotFoundException).
     CommandNotFound = 127,
 }
 

@@ -1,14 +1,15 @@
-//! What ends when it has shown no sign of life for long enough (Java: server/ExpiryQueue.java).
+//! Finds elements that have shown no sign of life for too long (Java: server/ExpiryQueue.java).
 //!
-//! Used for sessions and for connections. Time is cut into intervals; what is to end within one, ends together at its end.
+//! Used for sessions. Time is divided into intervals. Elements that expire within one interval expire together at
+//! its end.
 //!
-//! Threads: any may touch; one polls. Locks: `Leaf`, for what is filed where. A touch takes it only to bring an end
-//! forward: each element has its time to end in an atomic, and stays filed under an earlier time until that is due.
-//! Then [`poll`](ExpiryQueue::poll) files it anew. So a touch costs a look at the clock and, once in an interval, a
-//! store.
+//! Threads: any thread may touch; one polls. Locks: `Leaf`, for the table of elements by time. Each element has its
+//! expiry time in an atomic, and stays filed under an earlier time until that time comes. Then
+//! [`poll`](ExpiryQueue::poll) files it again. A touch therefore reads the clock and, once per interval, stores a
+//! value. It takes the lock only to make an element expire earlier.
 //!
-//! Differs from Java: an element that is polled at the same moment as it is touched either has ended, and the touch says so,
-//! or has not; intervals that elements have left do not show in the dump.
+//! Differs from Java: if an element is touched while it is polled, either it has expired and the touch says so, or
+//! it has not expired. Intervals that all elements have left are not in the dump.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
@@ -21,28 +22,29 @@ use crate::common::java_date::date_string;
 use crate::common::time::Clock;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// In the place of a time: in no queue.
+/// Instead of a time: the element is in no queue.
 const NOT_QUEUED: i64 = i64::MIN;
-/// In the place of a time: polled and not removed yet.
+/// Instead of a time: the element was polled and is not removed yet.
 const EXPIRED: i64 = i64::MIN + 1;
 
-/// When an element of a queue ends. Part of the element, which is in one queue at most.
+/// The expiry time of an element. It is part of the element, which is in at most one queue.
 #[derive(Debug)]
 pub struct Expiry {
     /// The end of an interval, or one of the two values above.
     expires_at_ms: AtomicI64,
-    /// Under which time it is filed: never later than its end, except while it is being filed. Written under the lock.
+    /// The time under which the element is filed: never later than its expiry, except while it is being filed.
+    /// Written under the lock.
     filed_at_ms: AtomicI64,
 }
 
 impl Expiry {
-    /// In no queue.
+    /// For an element that is in no queue.
     #[must_use]
     pub const fn new() -> Self {
         Self { expires_at_ms: AtomicI64::new(NOT_QUEUED), filed_at_ms: AtomicI64::new(NOT_QUEUED) }
     }
 
-    /// The time to end, while it is in a queue and has not ended.
+    /// The expiry time, if the element is in a queue and has not expired.
     fn expires_at_ms(&self) -> Option<i64> {
         Some(self.expires_at_ms.load(SeqCst)).filter(|time| *time > EXPIRED)
     }
@@ -54,13 +56,13 @@ impl Default for Expiry {
     }
 }
 
-/// What can be in an [`ExpiryQueue`].
+/// An element of an [`ExpiryQueue`].
 pub trait Expiring {
-    /// Its own end.
+    /// The expiry time of the element.
     fn expiry(&self) -> &Expiry;
 }
 
-/// Elements by the time at which they end, all of them shared.
+/// Shared elements, by the time at which they expire.
 pub struct ExpiryQueue<E> {
     clock: Clock,
     expiration_interval_ms: i64,
@@ -69,12 +71,13 @@ pub struct ExpiryQueue<E> {
     filed: RankedMutex<Filed<E>>,
 }
 
-/// An element's place in memory: what Java's identity hash is.
+/// An element's address in memory, in place of Java's identity hash.
 type Address = usize;
 
 struct Filed<E> {
     by_time: BTreeMap<i64, HashMap<Address, Arc<E>>>,
-    /// Those and the ones that were polled and not removed yet (Java: size of elemMap).
+    /// The number of elements in `by_time`, and of those that were polled and are not removed yet (Java: size of
+    /// elemMap).
     elements: usize,
 }
 
@@ -83,14 +86,14 @@ fn address<E>(element: &Arc<E>) -> Address {
 }
 
 impl<E: Expiring> Filed<E> {
-    /// Files the element under its time to end, which may change all the while.
+    /// Files the element under its expiry time, which may change at any moment.
     fn file(&mut self, element: Arc<E>) {
         let expiry = element.expiry();
         let Some(mut time) = expiry.expires_at_ms() else { return };
         loop {
             expiry.filed_at_ms.store(time, SeqCst);
-            // Whoever brings the end forward stores it before he looks where it is filed; here it is the other way round:
-            // one of both sees the other.
+            // A touch stores an earlier expiry time before it reads where the element is filed. Here it is the other
+            // way round, so at least one of the two sees the other's change.
             match expiry.expires_at_ms() {
                 Some(earlier) if earlier < time => time = earlier,
                 _ => break,
@@ -106,8 +109,8 @@ impl<E: Expiring> Filed<E> {
 }
 
 impl<E: Expiring> ExpiryQueue<E> {
-    /// An empty queue; the first interval ends as soon as a multiple of its length is reached. An interval is 1 ms long at
-    /// least: with 0 Java divides by it.
+    /// Creates an empty queue. The first interval ends at the next multiple of its length. An interval is at least 1
+    /// ms long; Java divides by 0 if it is set to 0.
     #[must_use]
     pub fn new(expiration_interval_ms: i32, clock: Clock) -> Self {
         let filed = Filed { by_time: BTreeMap::new(), elements: 0 };
@@ -126,13 +129,13 @@ impl<E: Expiring> ExpiryQueue<E> {
         (time_ms / self.expiration_interval_ms + 1) * self.expiration_interval_ms
     }
 
-    /// Puts the end of an element that is in the queue off, or brings it forward, to `timeout_ms` from now. False when it is
-    /// not in the queue any more, or has ended. Takes no lock, except to bring an end forward.
+    /// Makes an element of the queue expire `timeout_ms` from now. Returns false if the element is not in the queue
+    /// or has expired. Takes the lock only to make an element expire earlier.
     pub fn touch(&self, element: &Arc<E>, timeout_ms: i32) -> bool {
         self.set_expiry(element, timeout_ms).is_some()
     }
 
-    /// As [`touch`](Self::touch): the new time to end, and whether it differs from the old one.
+    /// As [`touch`](Self::touch). Returns the new expiry time, and whether it has changed.
     fn set_expiry(&self, element: &Arc<E>, timeout_ms: i32) -> Option<(i64, bool)> {
         let expiry = element.expiry();
         let until_ms = self.clock.elapsed_ms() + i64::from(timeout_ms);
@@ -141,7 +144,7 @@ impl<E: Expiring> ExpiryQueue<E> {
             if old <= EXPIRED {
                 return None;
             }
-            // What most touches find, without a division.
+            // The usual case, without a division.
             if until_ms < old && until_ms >= old - self.expiration_interval_ms {
                 return Some((old, false));
             }
@@ -160,7 +163,8 @@ impl<E: Expiring> ExpiryQueue<E> {
         Some((new, new != old))
     }
 
-    /// As [`touch`](Self::touch), and adds an element that is not in the queue. The new time to end if it has changed.
+    /// As [`touch`](Self::touch), but adds an element that is not in the queue. Returns the new expiry time if it
+    /// has changed.
     pub fn update(&self, element: &Arc<E>, timeout_ms: i32) -> Option<i64> {
         let expiry = element.expiry();
         loop {
@@ -170,7 +174,7 @@ impl<E: Expiring> ExpiryQueue<E> {
             let mut filed = self.filed.lock();
             let old = expiry.expires_at_ms.load(SeqCst);
             if old > EXPIRED {
-                continue; // somebody else has added it
+                continue; // another thread has added it
             }
             let until_ms = self.clock.elapsed_ms() + i64::from(timeout_ms);
             let new = self.round_to_next_interval(until_ms);
@@ -182,7 +186,7 @@ impl<E: Expiring> ExpiryQueue<E> {
         }
     }
 
-    /// Removes the element: the time at which it was to end, if it was in the queue and has not ended.
+    /// Removes the element. Returns its expiry time if it was in the queue and had not expired.
     pub fn remove(&self, element: &Arc<E>) -> Option<i64> {
         let mut filed = self.filed.lock();
         let old = element.expiry().expires_at_ms.swap(NOT_QUEUED, SeqCst);
@@ -203,8 +207,8 @@ impl<E: Expiring> ExpiryQueue<E> {
         (self.next_expiration_ms() - self.clock.elapsed_ms()).max(0)
     }
 
-    /// Takes out what ends with the next interval, if that is over. To be called until
-    /// [`wait_time_ms`](Self::wait_time_ms) is positive: each call is for one interval.
+    /// Takes out the elements that expire with the next interval, if it is over. To be called until
+    /// [`wait_time_ms`](Self::wait_time_ms) is positive; each call handles one interval.
     pub fn poll(&self) -> Vec<Arc<E>> {
         let due_ms = self.next_expiration_ms();
         let next_ms = due_ms + self.expiration_interval_ms;
@@ -227,7 +231,7 @@ impl<E: Expiring> ExpiryQueue<E> {
         expired
     }
 
-    /// Ends the element unless a touch has put its end off.
+    /// Marks the element as expired, unless a touch has set a later time.
     fn expires(&self, element: &Arc<E>, due_ms: i64) -> bool {
         let expires_at_ms = &element.expiry().expires_at_ms;
         let mut time = expires_at_ms.load(SeqCst);
@@ -240,7 +244,7 @@ impl<E: Expiring> ExpiryQueue<E> {
         false
     }
 
-    /// How many elements there are; those that have ended count until they are removed.
+    /// The number of elements. Expired elements count until they are removed.
     pub fn len(&self) -> usize {
         self.filed.lock().elements
     }
@@ -250,7 +254,7 @@ impl<E: Expiring> ExpiryQueue<E> {
         self.len() == 0
     }
 
-    /// Elements by the time at which they end (Java: getExpiryMap).
+    /// The elements by expiry time (Java: getExpiryMap).
     pub fn expiry_map(&self) -> BTreeMap<i64, Vec<Arc<E>>> {
         let mut map: BTreeMap<i64, Vec<Arc<E>>> = BTreeMap::new();
         let filed = self.filed.lock();

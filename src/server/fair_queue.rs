@@ -1,18 +1,18 @@
-//! What waits for its turn, by the address from which it came (no Java twin).
+//! A queue in which addresses take turns (no Java twin).
 //!
-//! The addresses take turns: who comes from where few come does not wait behind a crowd that came before.
+//! A client from an address with few waiting items does not wait behind a crowd from another address.
 //!
-//! Threads: none of its own. Locks: none, the owner has it behind one.
+//! Threads: none of its own. Locks: none; the owner guards the queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-/// The queue. An IPv4 address is the same however it is written.
+/// The queue. An IPv4 address and its IPv6 form are the same address.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    /// What waits from each address, the oldest first. None is empty.
+    /// The waiting items of each address, oldest first. No list is empty.
     waiting: HashMap<IpAddr, VecDeque<T>>,
-    /// Those addresses, in the order of their turns.
+    /// The addresses with waiting items, in the order of their turns.
     turns: VecDeque<IpAddr>,
     len: usize,
 }
@@ -24,19 +24,19 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// How much waits.
+    /// The number of waiting items.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing does.
+    /// Whether no item waits.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// One more waits.
+    /// Adds an item.
     pub fn push(&mut self, ip: IpAddr, item: T) {
         let ip = ip.to_canonical();
         let of_address = self.waiting.entry(ip).or_default();
@@ -47,7 +47,7 @@ impl<T> FairQueue<T> {
         self.len += 1;
     }
 
-    /// The oldest of the address whose turn it is, which gets its next turn behind all others.
+    /// Takes the oldest item of the address whose turn it is. The next turn of this address comes after all others.
     pub fn pop(&mut self) -> Option<T> {
         let ip = self.turns.pop_front()?;
         let item = self.take_oldest(ip);
@@ -57,8 +57,8 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// Removes the oldest item of the address with the greatest weight, of several such addresses the one whose turn comes
-    /// last.
+    /// Removes the oldest item of the address with the greatest weight. Among several such addresses, it takes the
+    /// one whose turn comes last.
     pub fn pop_heaviest(&mut self, weight: impl Fn(IpAddr) -> usize) -> Option<T> {
         let ip = *self.turns.iter().max_by_key(|ip| weight(**ip))?;
         let item = self.take_oldest(ip);

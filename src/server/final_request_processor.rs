@@ -1,11 +1,12 @@
 //! `FinalRequestProcessor`: applies transactions and answers requests (Java: server/FinalRequestProcessor.java).
 //!
-//! Threads: none of its own; whoever has brought a group of transactions to the disk applies it here, and a connection's
-//! reader answers reads of a session that has nothing under way. Differs from Java: a group is applied under one
-//! exclusive hold of the tree; reads never wait for the log of another session.
-//! Locks: the tree; what is sent is queued under it and sent after it is let go.
+//! Threads: none of its own. Without an ensemble, the thread that has written a group of transactions to disk
+//! applies it here; in an ensemble, the commit processor does. A connection's reader answers the reads of a session
+//! that has no write under way. Differs from Java: a group is applied under one exclusive lock of the tree, and
+//! reads never wait for the log of another session.
+//! Locks: the tree. Replies are queued under this lock and sent after it is released.
 //!
-//! Reads are in `reads` and `multi_read`, how answers are written in `replies`.
+//! `reads` and `multi_read` contain the reads, `replies` the writing of answers.
 
 mod multi_read;
 mod reads;
@@ -39,14 +40,14 @@ pub struct FinalRequestProcessor {
     server: std::sync::Weak<ZooKeeperServer>,
 }
 
-/// What has to wait until the tree is let go.
+/// What must wait until the tree's lock is released.
 #[derive(Default)]
 struct Afterwards {
-    /// Sessions that have ended without a request of their own: their connections are closed.
+    /// Sessions that were closed by a request without a connection to this server: their connections are closed.
     ended_sessions: Vec<SessionId>,
     /// The last transaction that was applied.
     applied: Option<Zxid>,
-    /// Connections whose session is set up.
+    /// Connections whose session has just been created.
     connected: Vec<Arc<ServerCnxn>>,
 }
 
@@ -70,7 +71,8 @@ impl GroupProcessor for FinalRequestProcessor {
             }
         }
         if let Some(zxid) = afterwards.applied {
-            // After the tree has them: in between Prep finds a change in both places, never in none.
+            // Only after the changes are in the tree: in between, Prep finds a change in both places, never in
+            // neither.
             let removed = server.outstanding_changes().lock().applied(zxid);
             let removed = i64::try_from(removed).unwrap_or(i64::MAX);
             server.server_metrics().outstanding_changes_removed.add(removed);
@@ -89,7 +91,7 @@ impl GroupProcessor for FinalRequestProcessor {
     }
 }
 
-/// A group of requests that is being applied, with what it holds.
+/// A group of requests that is being applied, and what it works on.
 struct Group<'a> {
     server: &'a Arc<ZooKeeperServer>,
     tree: &'a mut DataTree,
@@ -107,7 +109,8 @@ impl Group<'_> {
         self.server.request_finished(&request);
         self.reply(&cnxn, &request, result);
         let mut next = cnxn.pipeline_done();
-        // It counts no more when its answer is sent, nor does a read when that behind it is made.
+        // The request no longer counts when its answer is sent, and a read no longer counts when the next answer is
+        // made.
         drop(request);
         while let Some(read) = next {
             reads::answer_parked(self.server, self.tree, &cnxn, &read);
@@ -116,8 +119,8 @@ impl Group<'_> {
         cnxn.queue_flush();
     }
 
-    /// Notes a transaction in the committed log, where there is one (Java: addCommittedProposal). False when transactions
-    /// before it are missing: then it must not be applied, and the server ends.
+    /// Adds a transaction to the committed log, if there is one (Java: addCommittedProposal). Returns false if a
+    /// transaction before it is missing: it must not be applied then, and the server stops.
     fn keep_for_learners(&self, request: &Request) -> bool {
         let (Some(log), Some(hdr)) = (self.server.zk_database().committed_log(), &request.hdr)
         else {
@@ -137,7 +140,7 @@ impl Group<'_> {
         self.server.process_txn_for_session_events(request);
         let result = match (&request.hdr, request.txn.take()) {
             (Some(hdr), txn) => {
-                // What the audit log and the answer need of it afterwards.
+                // The audit log and the answer need this error later.
                 let error = match &txn {
                     Some(TxnBody::Error(error)) => Some(error.clone()),
                     _ => None,
@@ -162,7 +165,7 @@ impl Group<'_> {
         result
     }
 
-    /// What the request is answered with when it was refused before it got here.
+    /// The error that answers the request, if the request was refused before it got here.
     fn refusal(request: &Request) -> Option<KeeperError> {
         if let Some(hdr) = &request.hdr
             && hdr.r#type == OpCode::Error.code()
@@ -176,8 +179,7 @@ impl Group<'_> {
         }
         match request.exception {
             Some(KeeperError::SessionMoved) => Some(KeeperError::SessionMoved),
-            // A transaction of several parts has its errors in them, unless nobody has made one of it: a server that is cut
-            // off.
+            // A multi has its errors in its parts, unless it never became a transaction, as on a read-only server.
             Some(exception) if request.op_type != OpCode::Multi.code() || request.hdr.is_none() => {
                 Some(exception)
             }
@@ -205,7 +207,7 @@ impl Group<'_> {
             Ok(Some(body)) => self.send(cnxn, request, operation, last_zxid, 0, &body),
             Ok(None) => {}
             Err(KeeperError::SessionMoved) => return cnxn.send_close_session(),
-            // Java's read-only server answers before the processor that counts.
+            // Without statistics: Java's read-only server answers before the processor that counts.
             Err(refusal @ KeeperError::NotReadOnly) => {
                 cnxn.append_reply(request.cxid, last_zxid, refusal.code(), |_| {});
             }
@@ -219,7 +221,7 @@ impl Group<'_> {
         }
     }
 
-    /// The operation's short name and the body of its answer; no body at all when the answer is made elsewhere.
+    /// The operation's short name and the body of its answer; `Ok(None)` if another function makes the answer.
     fn answer(
         &mut self,
         cnxn: &Arc<ServerCnxn>,
@@ -242,8 +244,8 @@ impl Group<'_> {
                     self.server.path_stats().register_request(op, path);
                 }
                 match body {
-                    // The tree has refused what Prep had let through: the client learns it. A failed multi tells it in its
-                    // parts.
+                    // The tree has refused a transaction that Prep accepted. The client is told; a failed multi
+                    // tells it in its parts.
                     Ok(_) if result.err != 0 && op != OpCode::Multi => {
                         error!(target: LOG, "{request} failed when it was applied: {}", result.err);
                         let refusal = KeeperError::try_from(result.err);

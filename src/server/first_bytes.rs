@@ -1,6 +1,7 @@
-//! What a stranger seems to speak who has come to the wrong port, by the first bytes that he has sent (no Java twin).
+//! Guesses from its first bytes which protocol a client at the wrong port speaks (no Java twin).
 //!
-//! Only words in the log follow from it: a connection ends for what is wrong with its bytes, not for what they look like.
+//! Only log messages depend on the guess: a connection is closed because its bytes are invalid, not because of what
+//! they look like.
 
 use std::fmt;
 
@@ -9,23 +10,24 @@ use super::server_config::ServerConfig;
 use crate::common::zk_config::SystemProperties;
 use crate::metrics::prometheus::prometheus_metrics_provider;
 
-/// What the first line of HTTP begins with.
+/// How HTTP requests begin.
 const METHODS: [&[u8]; 9] =
     [b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI "];
 
-/// How long the ConnectRequest of a client is, from the first version on, with a password that may be longer than ours.
+/// The length of a client's ConnectRequest, from the first protocol version to one with a password longer than ours.
 const CONNECT_REQUEST: std::ops::RangeInclusive<u32> = 28..=4096;
 
 /// The types of FOLLOWERINFO and OBSERVERINFO.
 const LEARNER_INFO: [u32; 2] = [11, 16];
 
-/// The lengths that the data of such a packet may have: none, an id, with a protocol, with a configuration.
+/// The possible lengths of such a packet's data: none, an id, an id with a protocol version, also with a
+/// configuration version.
 const LEARNER_DATA: [u32; 5] = [u32::MAX, 0, 8, 12, 20];
 
-/// The protocol versions of greetings for elections.
+/// The protocol versions in greetings for elections.
 const ELECTION_VERSIONS: [i64; 2] = [-65536, -65535];
 
-/// So many first bytes are enough.
+/// The number of first bytes that is enough for a guess.
 pub const ENOUGH: usize = 16;
 
 /// A protocol.
@@ -33,37 +35,37 @@ pub const ENOUGH: usize = 16;
 pub enum LooksLike {
     /// A browser, a scraper, curl.
     Http,
-    /// Somebody who expects TLS.
+    /// A client that expects TLS.
     Tls,
-    /// A client of SSH.
+    /// An SSH client.
     Ssh,
     /// A four-letter word.
     FourLetterWord(&'static str),
-    /// A client of ours.
+    /// A ZooKeeper client.
     Client,
-    /// A server that greets for elections.
+    /// A server that connects for an election.
     Elector,
-    /// A server that follows or observes.
+    /// A server that wants to follow or observe.
     Learner,
 }
 
-/// Where HTTP is spoken.
+/// The ports where this server speaks HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpPorts {
-    /// The AdminServer's port, when it is there.
+    /// The AdminServer's port, if it is enabled.
     pub admin: Option<u16>,
-    /// The port for Prometheus, when it is there.
+    /// The port for Prometheus, if it is enabled.
     pub metrics: Option<u16>,
 }
 
-/// What it is, as far as the bytes tell; none for what belongs to no other port.
+/// The protocol that the bytes suggest; `None` if they match no protocol of another port.
 #[must_use]
 pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
     let word = first.first_chunk::<4>()?;
     if METHODS.contains(&word.as_slice()) {
         return Some(LooksLike::Http);
     }
-    // A record of a handshake, of any version.
+    // A handshake record, of any version of TLS.
     if word.starts_with(&[0x16, 0x03]) {
         return Some(LooksLike::Tls);
     }
@@ -78,7 +80,7 @@ pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
         return Some(LooksLike::Elector);
     }
     let number = u32::from_be_bytes(*word);
-    // A length, and the version 0 of the protocol.
+    // A length, then version 0 of the protocol.
     if CONNECT_REQUEST.contains(&number) && first[4..8] == [0; 4] {
         return Some(LooksLike::Client);
     }
@@ -88,7 +90,8 @@ pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
 }
 
 impl LooksLike {
-    /// What it looks like, and where that belongs. `http` is where this server speaks HTTP, if that is known.
+    /// Says what the bytes look like, and which port is the right one. `http` has this server's ports for HTTP, if
+    /// they are known.
     #[must_use]
     pub fn hint(self, http: Option<HttpPorts>) -> String {
         format!("it looks like {self}: {}", self.advice(http))
@@ -136,7 +139,7 @@ impl fmt::Display for LooksLike {
 }
 
 impl HttpPorts {
-    /// What the settings say.
+    /// The ports in the settings.
     #[must_use]
     pub fn new(config: &ServerConfig, properties: &SystemProperties) -> Self {
         let has_admin = properties.get("zookeeper.admin.enableServer") != Some("false");
@@ -195,7 +198,7 @@ mod tests {
             (b"hello, world", None),
             (&[0; 16], None),
             (&[0xff; 16], None),
-            // An id of a server of 3.4, a request of a session, a packet of a leader.
+            // A server's id of 3.4, a request within a session, a packet of a leader.
             (&3_i64.to_be_bytes(), None),
             (&[0, 0, 0, 45, 0, 0, 0, 1, 0, 0, 0, 4], None),
             (&learner(10, &[0; 20]), None),

@@ -1,11 +1,12 @@
-//! What clients have waiting in the server's memory, and how much that may be (no Java twin: Java's heap is the limit, and a
-//! full heap ends the server).
+//! Counts and limits the memory of waiting requests and answers (no Java twin: Java's heap is the limit, and a full
+//! heap ends the server).
 //!
-//! Two accounts: requests that wait, with the frames that are half here; and answers, being made or not taken by the socket
-//! yet. Small things are not counted one by one: of the requests of a connection the server knows whole chunks of bytes only,
-//! because an account that all readers change for each request costs a tenth of their time.
-//! Threads: any. Locks: one for whoever makes a long report (`Rank::Server`). Each account is one atomic; it guards no other
-//! data, so all of it is relaxed.
+//! There are two accounts. One counts waiting requests and partly received frames. The other counts answers that are
+//! being made, or that the socket has not taken yet. Small amounts are not counted one by one: the server's account
+//! includes a connection's requests only in whole chunks, because an account that all readers change for each
+//! request costs a tenth of their time.
+//! Threads: any. Locks: one for long reports (`Rank::Server`). Each account is one atomic. It guards no other data,
+//! so all accesses are relaxed.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,29 +26,29 @@ const CNXN_REQUEST_BYTES: &str = "zookeeper.connectionOutstandingBytesLimit";
 const ANSWER_BYTES: &str = "zookeeper.globalUnsentBytesLimit";
 const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
 
-/// An answer, and what a connection has unsent, counts from this length on, in bytes.
+/// An answer, or a connection's unsent bytes, is counted from this length on, in bytes.
 pub const SMALL_ANSWER: usize = 16 << 10;
 
-/// Of the requests of a connection the server's account has whole chunks of so many bytes.
+/// The size of the chunks in which the server's account includes a connection's requests, in bytes.
 const CHUNK: i64 = 8 << 10;
 
-/// How often somebody looks for connections that keep memory and stand still, in ms.
+/// How often the server looks for connections that hold memory and make no progress, in ms.
 const LOOK_FOR_STALLED_MS: i64 = 50;
 
-/// For how long a connection may keep memory that others need and stand still: less when more than so many wait for it, so
-/// that who comes last has his turn soon.
+/// How long a connection may hold memory that others need without making progress. The time is shorter if many
+/// readers wait for memory, so that the last of them gets its turn soon.
 const TIME_TO_MOVE: Duration = Duration::from_secs(1);
 const LEAST_TIME_TO_MOVE: Duration = Duration::from_millis(100);
 const WAITING_FOR_ALL_TIME: usize = 8;
 
-/// What clients may have waiting.
+/// The limits of clients' waiting data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// All requests that wait and frames that are half here, in bytes.
+    /// The limit of all waiting requests and partly received frames, in bytes.
     pub request_bytes: usize,
-    /// The requests of one connection that wait, in bytes.
+    /// The limit of one connection's waiting requests, in bytes.
     pub cnxn_request_bytes: usize,
-    /// All answers that are being made or not sent yet, in bytes.
+    /// The limit of all answers that are being made or are not sent yet, in bytes.
     pub answer_bytes: usize,
     /// The longest answer, in bytes.
     pub response_bytes: usize,
@@ -65,9 +66,9 @@ impl Default for MemoryLimits {
 }
 
 impl MemoryLimits {
-    /// The settings `zookeeper.globalOutstandingBytesLimit`, `zookeeper.connectionOutstandingBytesLimit`,
-    /// `zookeeper.globalUnsentBytesLimit` and `zookeeper.maxResponseBytes`. Whoever raises `jute.maxbuffer` above the
-    /// longest answer raises that, too.
+    /// Reads the settings `zookeeper.globalOutstandingBytesLimit`, `zookeeper.connectionOutstandingBytesLimit`,
+    /// `zookeeper.globalUnsentBytesLimit` and `zookeeper.maxResponseBytes`. The longest answer is never shorter than
+    /// `jute.maxbuffer`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties, jute: Limits) -> Self {
         let default = Self::default();
@@ -79,7 +80,7 @@ impl MemoryLimits {
         let limits = Self {
             request_bytes: bytes(REQUEST_BYTES, default.request_bytes),
             cnxn_request_bytes: bytes(CNXN_REQUEST_BYTES, default.cnxn_request_bytes),
-            // The longest answer must have room beside small ones.
+            // The longest answer must fit beside small ones.
             answer_bytes: bytes(ANSWER_BYTES, default.answer_bytes)
                 .max(response_bytes.saturating_mul(2)),
             response_bytes,
@@ -96,31 +97,31 @@ impl MemoryLimits {
     }
 }
 
-/// What the requests of one connection have, in bytes.
+/// The bytes of one connection's requests.
 #[derive(Debug, Default)]
 pub struct RequestAccount(AtomicI64);
 
 impl RequestAccount {
-    /// Counts so many more, or fewer. Returns by how many bytes that changes the server's account.
+    /// Adds `by` bytes, which may be negative. Returns the resulting change of the server's account.
     fn change(&self, by: i64) -> i64 {
         let was = self.0.fetch_add(by, Ordering::Relaxed);
         chunks(was + by) - chunks(was)
     }
 
-    /// How many bytes they have.
+    /// The number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Whether there is none.
+    /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
     }
 }
 
-/// What the server's account has of a connection's, in bytes.
+/// The part of a connection's bytes that the server's account includes.
 const fn chunks(bytes: i64) -> i64 {
     bytes - bytes % CHUNK
 }
@@ -129,18 +130,18 @@ const fn chunks(bytes: i64) -> i64 {
 #[derive(Debug)]
 pub struct MemoryAccounts {
     limits: MemoryLimits,
-    /// In bytes; below 0 for a moment when what was counted first is added last.
+    /// In bytes. Below 0 for a moment if a subtraction overtakes the addition before it.
     requests: AtomicI64,
     answers: AtomicUsize,
-    /// Held by whoever makes a long report: one is made at a time.
+    /// Held while a long report is made, so that only one is made at a time.
     reports: RankedMutex<()>,
     looked_for_stalled_ms: AtomicI64,
-    /// How many wait for room.
+    /// The number of readers that wait for room.
     waiting: AtomicUsize,
 }
 
 impl MemoryAccounts {
-    /// Nothing waits.
+    /// Creates empty accounts.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
         Self {
@@ -153,28 +154,28 @@ impl MemoryAccounts {
         }
     }
 
-    /// Makes a report that may be long, such as one of all watches, when no other one is being made: many who ask at once
-    /// cost as much memory as one, and what one has got is counted before the next is made. None when answers have all
-    /// the bytes that they may have. No lock may be held.
+    /// Makes a report that may be long, such as one of all watches, while no other one is being made. So many
+    /// callers at once need as much memory as one, and each report is counted before the next is made. Returns
+    /// `None` if the answers exceed their limit. The caller must hold no lock.
     pub fn make_report<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
         let _alone = self.reports.lock();
         (!self.are_answers_full()).then(make)
     }
 
-    /// Counts a report that is made already until it is sent.
+    /// Counts a finished report until it is sent.
     #[must_use]
     pub fn report_room(self: &Arc<Self>, bytes: usize) -> ReportRoom {
         self.change_answers(0, bytes);
         ReportRoom { accounts: Arc::clone(self), bytes }
     }
 
-    /// What may wait.
+    /// The limits.
     #[must_use]
     pub const fn limits(&self) -> &MemoryLimits {
         &self.limits
     }
 
-    /// What requests that wait have, and frames that are half here, in bytes.
+    /// The bytes of waiting requests and partly received frames.
     #[must_use]
     pub fn request_bytes(&self) -> usize {
         usize::try_from(self.requests.load(Ordering::Relaxed)).unwrap_or(0)
@@ -186,20 +187,20 @@ impl MemoryAccounts {
         }
     }
 
-    /// Whether requests have all the bytes that they may have.
+    /// Whether requests exceed their limit.
     #[must_use]
     pub fn are_requests_full(&self) -> bool {
         self.request_bytes() > self.limits.request_bytes
     }
 
-    /// Whether a frame of that length would fit now. One always does.
+    /// Whether a frame of this length would fit now. A single frame always fits.
     #[must_use]
     pub fn has_frame_room(&self, bytes: usize) -> bool {
         let used = self.request_bytes();
         used == 0 || used.saturating_add(bytes) <= self.limits.request_bytes
     }
 
-    /// Room for a frame that is half here; none when there is none.
+    /// Reserves room for a partly received frame; `None` if it does not fit.
     #[must_use]
     pub fn frame_room(self: &Arc<Self>, bytes: usize) -> Option<FrameRoom> {
         let charge = i64::try_from(bytes).ok()?;
@@ -209,26 +210,26 @@ impl MemoryAccounts {
         (others == 0 || others + bytes <= self.limits.request_bytes).then_some(room)
     }
 
-    /// What answers have, in bytes.
+    /// The bytes of all answers.
     #[must_use]
     pub fn answer_bytes(&self) -> usize {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// Whether answers have all the bytes that they may have.
+    /// Whether answers exceed their limit.
     #[must_use]
     pub fn are_answers_full(&self) -> bool {
         self.answer_bytes() > self.limits.answer_bytes
     }
 
-    /// Whether an answer of that length would fit now. One always does.
+    /// Whether an answer of this length would fit now. A single answer always fits.
     #[must_use]
     pub fn has_answer_room(&self, bytes: usize) -> bool {
         let used = self.answer_bytes();
         used == 0 || used.saturating_add(bytes) <= self.limits.answer_bytes
     }
 
-    /// Counts what a connection keeps for its socket: it was so much, and is so much.
+    /// Changes the bytes that a connection holds for its socket from `was` to `is`.
     pub fn change_answers(&self, was: usize, is: usize) {
         if is > was {
             self.answers.fetch_add(is - was, Ordering::Relaxed);
@@ -237,13 +238,13 @@ impl MemoryAccounts {
         }
     }
 
-    /// Somebody waits for room from now on.
+    /// Counts a reader that waits for room, until the result is dropped.
     pub fn wait_for_room(&self) -> WaitingForRoom<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         WaitingForRoom(&self.waiting)
     }
 
-    /// For how long a connection may keep memory and stand still, as long as others wait for it.
+    /// How long a connection may hold memory without making progress while others wait for it.
     #[must_use]
     pub fn time_to_move(&self) -> Duration {
         let waiting = self.waiting.load(Ordering::Relaxed);
@@ -251,7 +252,7 @@ impl MemoryAccounts {
         (TIME_TO_MOVE / share.max(1)).max(LEAST_TIME_TO_MOVE)
     }
 
-    /// Whether it is time to look for connections that stand still; true for one of those who ask.
+    /// Whether it is time to look for connections without progress. True for only one of several callers.
     pub fn is_time_to_look_for_stalled(&self, now_ms: i64) -> bool {
         let last_ms = self.looked_for_stalled_ms.load(Ordering::Relaxed);
         now_ms >= last_ms.saturating_add(LOOK_FOR_STALLED_MS)
@@ -262,7 +263,7 @@ impl MemoryAccounts {
     }
 }
 
-/// A reader waits for room for as long as this lives.
+/// Counts a waiting reader as long as it lives.
 #[derive(Debug)]
 pub struct WaitingForRoom<'a>(&'a AtomicUsize);
 
@@ -272,7 +273,7 @@ impl Drop for WaitingForRoom<'_> {
     }
 }
 
-/// Room for answers that are being made; given back when it is dropped, as late as the output counts them.
+/// Room for answers that are being made. It is given back when the output counts the answers, or when it is dropped.
 #[derive(Debug)]
 pub struct AnswerRoom<'a> {
     accounts: &'a MemoryAccounts,
@@ -280,13 +281,13 @@ pub struct AnswerRoom<'a> {
 }
 
 impl<'a> AnswerRoom<'a> {
-    /// None yet.
+    /// Creates an empty reservation.
     #[must_use]
     pub const fn new(accounts: &'a MemoryAccounts) -> Self {
         Self { accounts, bytes: Cell::new(0) }
     }
 
-    /// Takes room for so much more; false when there is none.
+    /// Reserves this many more bytes. Returns false if they do not fit.
     pub fn take(&self, bytes: usize) -> bool {
         let others = self.accounts.answers.fetch_add(bytes, Ordering::Relaxed);
         if others == 0 || others.saturating_add(bytes) <= self.accounts.limits.answer_bytes {
@@ -297,7 +298,7 @@ impl<'a> AnswerRoom<'a> {
         false
     }
 
-    /// Gives all of it back.
+    /// Gives all bytes back.
     pub fn give_back(&self) {
         self.accounts.change_answers(self.bytes.take(), 0);
     }
@@ -309,7 +310,7 @@ impl Drop for AnswerRoom<'_> {
     }
 }
 
-/// A report that is being sent counts for as long as this lives.
+/// Counts a report that is being sent, as long as it lives.
 #[derive(Debug)]
 pub struct ReportRoom {
     accounts: Arc<MemoryAccounts>,
@@ -322,7 +323,7 @@ impl Drop for ReportRoom {
     }
 }
 
-/// Room for a frame of which a part is here.
+/// Room for a partly received frame.
 #[derive(Debug)]
 pub struct FrameRoom {
     accounts: Arc<MemoryAccounts>,
@@ -335,7 +336,7 @@ impl Drop for FrameRoom {
     }
 }
 
-/// What a request that waits or is under way counts: with the server and with its connection.
+/// What a request that waits or is being processed counts, for the server and for its connection.
 #[derive(Debug)]
 pub struct HeldRequest {
     bytes: i64,
@@ -344,11 +345,11 @@ pub struct HeldRequest {
 }
 
 impl HeldRequest {
-    /// Counts a request of the connection whose bytes, with what keeps them, are so many. It counts until it is
+    /// Counts a request of the connection with `bytes` bytes, which include its overhead. It counts until it is
     /// [let go](Self::let_go).
     #[must_use]
     pub fn new(cnxn: &ServerCnxn, bytes: usize) -> Self {
-        // Longer than that is no frame.
+        // No frame is that long.
         let bytes = i64::try_from(bytes).unwrap_or(0);
         let by = cnxn.held().change(bytes);
         if let Some(server) = cnxn.server() {
@@ -357,12 +358,12 @@ impl HeldRequest {
         Self { bytes, in_process: false }
     }
 
-    /// It is on its way through the processors.
+    /// Marks the request as being in the processors.
     pub const fn set_in_process(&mut self) {
         self.in_process = true;
     }
 
-    /// The request of that connection counts no more.
+    /// Stops counting the request of this connection.
     pub fn let_go(self, cnxn: &ServerCnxn) {
         let by = cnxn.held().change(-self.bytes);
         if let Some(server) = cnxn.server() {

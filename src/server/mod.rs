@@ -1,4 +1,4 @@
-//! Java: package org.apache.zookeeper.server. A whole server without an ensemble; never names
+//! Java: package org.apache.zookeeper.server. A complete server without an ensemble, whose code never refers to
 //! `quorum`.
 
 pub mod exit_code;

@@ -3,12 +3,12 @@
 //! Keeps the tree's digest and the approximate size of its data up to date with every change. Its owner guards it.
 //!
 //! Differs from Java, for memory and speed:
-//! * Nodes lie in chunks that never move and are known by number. A deleted node's place is used again.
-//! * The [index](path_index) holds numbers only; the path is compared with the node's own.
-//! * The children of a node are a chain, newest first. So a child that is created while the chain is walked is never met:
-//!   snapshots depend on it.
-//! * The root is not in the index twice: `/` and the empty path lead to it, and [`NodeHashMap::len`] counts it twice as
-//!   Java does.
+//! * Nodes are stored in chunks that never move, and have numbers. The place of a deleted node is reused.
+//! * The [index](path_index) has only numbers. A lookup compares the path with the node's own.
+//! * The children of a node are a chain, newest first. So a walk along the chain never meets a child that is created
+//!   during the walk. Snapshots depend on this.
+//! * The root is not in the index: `/` and the empty path lead to it. [`NodeHashMap::len`] counts it twice, as Java
+//!   does.
 
 pub(super) mod byte_store;
 mod path_index;
@@ -28,7 +28,7 @@ use super::util::ad_hash::AdHash;
 use byte_store::ByteStore;
 use path_index::PathIndex;
 
-/// Nodes in a chunk: 28 KiB, which is what an empty tree takes.
+/// Nodes per chunk. An empty tree takes one chunk, 28 KiB.
 const CHUNK: usize = 512;
 const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
 const _: () = assert!(CHUNK.is_power_of_two());
@@ -38,9 +38,9 @@ pub(super) struct NodeHashMap {
     chunks: Vec<Vec<DataNode>>,
     /// Data and paths.
     bytes: ByteStore,
-    /// The first free place; the next one is its `next_sibling`.
+    /// The first free place. `next_sibling` links it to the next one.
     free: NodeId,
-    /// Without the root's second name.
+    /// The number of nodes. The root counts once.
     count: usize,
     index: PathIndex,
     hasher: SeedableRandomState,
@@ -50,9 +50,9 @@ pub(super) struct NodeHashMap {
 }
 
 impl NodeHashMap {
-    /// No node, not even a root.
+    /// Creates a map without nodes, even without a root.
     pub(super) fn new(digest_enabled: bool) -> Self {
-        // Clients choose the paths: the seed must be none that they can guess.
+        // Clients choose the paths, so they must not be able to guess the seed.
         let seed = RandomState::new().hash_one(CHUNK);
         Self {
             chunks: Vec::new(),
@@ -105,7 +105,7 @@ impl NodeHashMap {
         self.index.find(hash, |id| self.node(id).path_bytes() == path.as_bytes())
     }
 
-    /// The node of a number that is in use.
+    /// The node with this number, which must be in use.
     #[inline]
     pub(super) fn node(&self, id: NodeId) -> NodeRef<'_> {
         NodeRef::new(node_in(&self.chunks, id), &self.bytes)
@@ -116,7 +116,8 @@ impl NodeHashMap {
         &mut self.chunks[id.0 as usize >> CHUNK_BITS][id.0 as usize & (CHUNK - 1)]
     }
 
-    /// Adds a node that is not there yet: as the root when there is no parent, else as the parent's first child.
+    /// Adds a node that does not exist yet: as the root if there is no parent, otherwise as the parent's first
+    /// child.
     pub(super) fn insert(
         &mut self,
         parent: Option<NodeId>,
@@ -133,7 +134,7 @@ impl NodeHashMap {
         id
     }
 
-    /// As [`insert`](Self::insert), but the node is not found before [`index_all`](Self::index_all).
+    /// As [`insert`](Self::insert), but the node is found only after [`index_all`](Self::index_all).
     pub(super) fn insert_unindexed(
         &mut self,
         parent: Option<NodeId>,
@@ -160,8 +161,8 @@ impl NodeHashMap {
         id
     }
 
-    /// Makes all nodes found that were only inserted unindexed. Of two with one path the later is not: such pairs are
-    /// returned.
+    /// Adds to the index all nodes that were inserted unindexed. If two nodes have the same path, the later one is
+    /// not added; such pairs are returned.
     pub(super) fn index_all(&mut self) -> Vec<(NodeId, NodeId)> {
         let Self { chunks, bytes, index, hasher, .. } = self;
         let numbers = (0..).map(NodeId);
@@ -171,7 +172,8 @@ impl NodeHashMap {
         index.extend(hashes.skip(1), |there, id| path(there) == path(id))
     }
 
-    /// Removes the later of two nodes with one path, which is not in the index; its children become the other's.
+    /// Removes the later of two nodes with the same path, which is not in the index. The other node gets its
+    /// children.
     pub(super) fn merge(&mut self, there: NodeId, later: NodeId) {
         while let Some(child) = self.node(later).first_child().some() {
             self.unlink(child);
@@ -205,7 +207,7 @@ impl NodeHashMap {
         self.free = id;
     }
 
-    /// Changes what a node's digest covers (Java: preChange and postChange around the change).
+    /// Changes a node and updates its digest (Java: preChange and postChange around the change).
     pub(super) fn change<T>(&mut self, id: NodeId, change: impl FnOnce(&mut DataNode) -> T) -> T {
         let result = change(self.node_mut(id));
         if self.digest_enabled {
@@ -217,7 +219,7 @@ impl NodeHashMap {
         result
     }
 
-    /// Gives a node other data, and [changes](Self::change) it.
+    /// Replaces a node's data, and [changes](Self::change) the node.
     pub(super) fn change_data<T>(
         &mut self,
         id: NodeId,
@@ -241,7 +243,7 @@ impl NodeHashMap {
         self.change(id, change)
     }
 
-    /// Gives a node another ACL, which no digest covers.
+    /// Replaces a node's ACL, which is not part of its digest.
     pub(super) fn set_acl(&mut self, id: NodeId, acl: AclKey) {
         self.node_mut(id).acl = acl;
     }
@@ -252,7 +254,7 @@ impl NodeHashMap {
         std::iter::successors(first, |child| self.node(*child).next_sibling.some())
     }
 
-    /// What comes behind a node and all below it, in the order parents before children: `None` at the end.
+    /// The node after a node and all its descendants, in the order parents before children; `None` at the end.
     pub(super) fn next_after(&self, mut id: NodeId) -> Option<NodeId> {
         loop {
             let node = self.node(id);
@@ -263,18 +265,18 @@ impl NodeHashMap {
         }
     }
 
-    /// What comes behind a node in the order parents before children: its first child, if it has one.
+    /// The next node in the order parents before children: the first child, if there is one.
     pub(super) fn next(&self, id: NodeId) -> Option<NodeId> {
         self.node(id).first_child().some().or_else(|| self.next_after(id))
     }
 
-    /// A node and all below it, parents before children.
+    /// A node and all its descendants, parents before children.
     pub(super) fn subtree(&self, top: NodeId) -> impl Iterator<Item = NodeId> {
         let end = self.next_after(top);
         std::iter::successors(Some(top), move |id| self.next(*id).filter(|next| Some(*next) != end))
     }
 
-    /// The first leaf that comes when one always takes the first child: where removing a subtree starts.
+    /// The leaf that is reached by always taking the first child. The removal of a subtree starts here.
     pub(super) fn first_leaf(&self, mut id: NodeId) -> NodeId {
         while let Some(child) = self.node(id).first_child().some() {
             id = child;

@@ -1,6 +1,6 @@
 //! Deletes old snapshots and the log files that only they need (Java: server/PurgeTxnLog.java).
 //!
-//! No threads, no locks: it may run beside a server, whose newest files it never touches.
+//! No threads, no locks. It may run beside a server, because it never touches the newest files.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,7 +24,7 @@ use crate::ids::Zxid;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.PurgeTxnLog";
 
-/// Fewer snapshots are never kept.
+/// The smallest number of snapshots that may be kept.
 pub const MIN_SNAP_RETAIN_COUNT: usize = 3;
 
 const USAGE: &str = "\
@@ -38,7 +38,7 @@ PurgeTxnLog dataLogDir [snapDir] -n count
 /// Why nothing was purged.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
-    /// Too few would be left.
+    /// The count is too small.
     #[error("count should be greater than or equal to 3")]
     Count,
     /// A directory cannot be used.
@@ -55,14 +55,14 @@ pub enum PurgeError {
 /// What happened to a file.
 #[derive(Debug)]
 pub enum Purged<'a> {
-    /// It is deleted now; the text is Java's line about it.
+    /// The file is about to be deleted. The text is Java's line about it.
     Removing(&'a str),
     /// It could not be deleted.
     Failed(&'a Path),
 }
 
-/// Keeps the newest `num` snapshots that may be whole, and all log files that the oldest of them needs; deletes what is
-/// older. `report` is told of every file.
+/// Keeps the newest `num` snapshots that look complete, and all log files that the oldest of them needs. Deletes
+/// older files. Calls `report` for each of those.
 ///
 /// # Errors
 /// When `num` is below 3, or a directory cannot be used.
@@ -84,8 +84,8 @@ pub fn purge(
     }
 }
 
-/// Deletes snapshots and log files whose zxid is lower than that of the oldest snapshot to keep. Of the log files the one
-/// that starts at it or last before it stays: it may hold what comes after the snapshot.
+/// Deletes snapshots and log files whose zxid is lower than that of the oldest snapshot to keep. The last log file
+/// that starts at or before this zxid stays, because it may contain transactions after the snapshot.
 fn purge_older_snapshots(
     txn_log: &FileTxnSnapLog,
     least_zxid_to_be_retained: Zxid,
@@ -111,7 +111,7 @@ fn purge_older_snapshots(
     Ok(())
 }
 
-/// As in Java, a name without a zxid counts as lower than all.
+/// As in Java, a name without a valid zxid counts as lower than all others.
 fn older_files(directory: &Path, prefix: &str, least: Zxid) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -127,7 +127,7 @@ fn older_files(directory: &Path, prefix: &str, least: Zxid) -> std::io::Result<V
     Ok(files)
 }
 
-/// As java.text.DateFormat prints it for English.
+/// In the format of java.text.DateFormat for English.
 fn last_modified(path: &Path) -> String {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let age = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -161,7 +161,7 @@ pub fn main(
     }
 }
 
-/// Directories and count; otherwise what to say before the usage.
+/// Parses directories and count. The error is the text to print before the usage.
 fn parse(args: &[String]) -> Result<(&Path, &Path, usize), String> {
     let (data_dir, snap_dir, option, count) = match args {
         [data_dir, option, count] => (data_dir, data_dir, option, count),
@@ -184,7 +184,7 @@ fn parse(args: &[String]) -> Result<(&Path, &Path, usize), String> {
     Ok((Path::new(data_dir), Path::new(snap_dir), number))
 }
 
-/// Prints; `code`, or an error's when that fails.
+/// Prints the text. Returns `code`, or an error's code if printing fails.
 fn print(out: &mut dyn Write, text: &str, code: ExitCode) -> ExitCode {
     match out.write_all(text.as_bytes()) {
         Ok(()) => code,
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::server::persistence::test_dir::TestDir;
 
-    /// A directory `version-2` with these files; snapshots look whole.
+    /// Creates a directory `version-2` with these files. The snapshots look complete.
     fn dir_with(names: &[&str]) -> TestDir {
         let dir = TestDir::new();
         let version = dir.path().join("version-2");
@@ -240,7 +240,7 @@ mod tests {
             ["log.10", "log.20", "log.30", "snapshot.15", "snapshot.25", "snapshot.35"]
         );
         assert_eq!(purged(&all, 4), all);
-        // The log that starts with the snapshot's own zxid is the one that may go on behind it.
+        // The log that starts with the snapshot's own zxid may continue after the snapshot.
         assert_eq!(
             purged(&["log.1", "log.15", "snapshot.15", "snapshot.25", "snapshot.35"], 3),
             ["log.15", "snapshot.15", "snapshot.25", "snapshot.35"]

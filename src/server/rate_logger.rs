@@ -1,16 +1,16 @@
 //! Logs a message once and then at most once an interval (Java: server/RateLogger.java).
 //!
-//! Not shared between threads in Java; here a lock of the lowest rank makes that safe.
+//! In Java it is not shared between threads. Here a lock of the lowest rank allows this.
 
 use log::warn;
 
 use crate::common::time::Clock;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// What the interval is when nothing else is said, in ms.
+/// The default interval, in ms.
 const LOG_INTERVAL_MS: i64 = 100;
 
-/// Holds repetitions of a message back.
+/// Holds back repetitions of a message.
 #[derive(Debug)]
 pub struct RateLogger {
     target: &'static str,
@@ -28,13 +28,13 @@ struct Pending {
 }
 
 impl RateLogger {
-    /// For the logger of that name, with Java's interval of 100 ms.
+    /// Logs to this logger, with Java's interval of 100 ms.
     #[must_use]
     pub fn new(target: &'static str, clock: Clock) -> Self {
         Self::with_interval(target, LOG_INTERVAL_MS, clock)
     }
 
-    /// For the logger of that name.
+    /// Logs to this logger, with this interval.
     #[must_use]
     pub fn with_interval(target: &'static str, interval_ms: i64, clock: Clock) -> Self {
         let pending = RankedMutex::new(Rank::Leaf, "repeated log messages", Pending::default());
@@ -47,7 +47,7 @@ impl RateLogger {
         self.log(text);
     }
 
-    /// Logs the message, or counts it when it is the last one again.
+    /// Logs the message, or counts it if it repeats the last one.
     pub fn rate_limit_log(&self, message: &str, value: Option<&str>) {
         let now_ms = self.clock.elapsed_ms();
         let texts = self.pending.lock().note(message, value, now_ms, self.interval_ms);
@@ -62,7 +62,7 @@ impl RateLogger {
 }
 
 impl Pending {
-    /// What is to be logged about the repetitions; there are none afterwards.
+    /// Returns the message about the repetitions, and clears them.
     fn take(&mut self) -> Option<String> {
         let Self { message, value, count, .. } = std::mem::take(self);
         let message = message.filter(|_| count > 0)?;
@@ -80,7 +80,7 @@ impl Pending {
         };
     }
 
-    /// Notes a message; returns what is to be logged now.
+    /// Records a message. Returns the messages to log now.
     fn note(
         &mut self,
         message: &str,

@@ -1,11 +1,13 @@
 //! The ACLs of all nodes, each kept once (Java: server/ReferenceCountedACLCache.java).
 //!
-//! A node holds an [`AclKey`]: the place of its ACL in this table. What a snapshot holds is the ACL's id, which is never
-//! given out twice; ids come from the snapshot that was loaded and go on above it. Owned by the tree and guarded with it.
+//! A node holds an [`AclKey`], the place of its ACL in this table. A snapshot holds the ACL's id, which is never
+//! reused. After a snapshot is loaded, new ids start above its ids. The tree owns the cache, and its lock guards
+//! both.
 //!
-//! Differs from Java: the key is a place and not the id, so the ACL of a node is found without hashing. A node of a snapshot
-//! whose id is not in the snapshot's table (its ACL was set while the snapshot was taken) gets an ACL that grants nothing
-//! until the transaction that set it is replayed; Java keeps the dangling id, which may meanwhile be given to another ACL.
+//! Differs from Java: the key is a place and not the id, so a node's ACL is found without hashing. A node of a
+//! snapshot may have an id that is missing in the snapshot's table, if its ACL was set while the snapshot was taken.
+//! Such a node gets an ACL that grants nothing, until the transaction that set the ACL is replayed. Java keeps the
+//! dangling id, which may be given to another ACL in the meantime.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -20,10 +22,10 @@ use crate::zoo_defs::ids;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ReferenceCountedACLCache";
 
-/// The id of the ACL that lets everybody do everything. It is in no table.
+/// The id of the ACL that allows everything to everybody. It is in no table.
 pub const OPEN_UNSAFE_ACL_ID: i64 = -1;
 
-/// The place of an ACL in the cache; what a node holds.
+/// The place of an ACL in the cache, as a node holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AclKey(u32);
 
@@ -40,18 +42,19 @@ impl AclKey {
 struct Entry {
     id: i64,
     acl: Arc<[ACL]>,
-    /// Nodes that hold it. Counted up before a node has it, and for a moment 0 while a snapshot is loaded.
+    /// The number of nodes that hold it. Increased before a node gets it, and 0 for a moment while a snapshot is
+    /// loaded.
     usage: u64,
     /// Whether the place is free.
     free: bool,
 }
 
-/// All ACLs that nodes have, and how many nodes have each.
+/// The ACLs of all nodes, and how many nodes have each.
 #[derive(Debug)]
 pub struct ReferenceCountedAclCache {
     entries: Vec<Entry>,
     free: Vec<AclKey>,
-    /// Places by the ACL itself.
+    /// The places by ACL.
     keys: HashTable<AclKey>,
     hasher: DefaultHashBuilder,
     /// The highest id so far.
@@ -60,7 +63,7 @@ pub struct ReferenceCountedAclCache {
     nothing: Arc<[ACL]>,
 }
 
-/// Where the ids of a snapshot lead, while it is loaded.
+/// Maps the ids of a snapshot to places, while the snapshot is loaded.
 #[derive(Debug, Default)]
 pub(super) struct SnapshotAcls {
     keys: HashMap<i64, AclKey>,
@@ -84,12 +87,12 @@ impl ReferenceCountedAclCache {
             hasher: DefaultHashBuilder::default(),
             acl_index: 0,
             open: ids::open_acl_unsafe().into(),
-            // Not empty: an empty list would let everybody in.
+            // Not empty, because an empty ACL allows everything.
             nothing: [ACL { perms: 0, id: ids::anyone_id_unsafe() }].into(),
         }
     }
 
-    /// The place of the ACL, counted up for one more node.
+    /// The place of the ACL. Counts one more node.
     ///
     /// # Panics
     /// When there are more than four billion different ACLs.
@@ -104,13 +107,13 @@ impl ReferenceCountedAclCache {
         key
     }
 
-    /// The ACL of a place.
+    /// The ACL at a place.
     #[must_use]
     pub fn acl(&self, key: AclKey) -> &Arc<[ACL]> {
         if key == AclKey::OPEN_UNSAFE { &self.open } else { &self.entries[key.index()].acl }
     }
 
-    /// The id of a place, as it is written to snapshots.
+    /// The id of the ACL at a place, as snapshots contain it.
     #[must_use]
     pub fn id(&self, key: AclKey) -> i64 {
         if key == AclKey::OPEN_UNSAFE { OPEN_UNSAFE_ACL_ID } else { self.entries[key.index()].id }
@@ -123,7 +126,7 @@ impl ReferenceCountedAclCache {
         }
     }
 
-    /// Counts one node less; an ACL that no node has is forgotten.
+    /// Counts one node less. Removes the ACL when no node has it.
     pub fn remove_usage(&mut self, key: AclKey) {
         if key == AclKey::OPEN_UNSAFE {
             return;
@@ -136,7 +139,7 @@ impl ReferenceCountedAclCache {
         }
     }
 
-    /// Forgets the ACLs of a snapshot that none of its nodes has.
+    /// Removes the ACLs of a snapshot that no node has.
     pub fn purge_unused(&mut self) {
         for index in 0..self.entries.len() {
             if self.entries[index].usage == 0 && !self.entries[index].free {
@@ -151,7 +154,7 @@ impl ReferenceCountedAclCache {
         self.entries.len() - self.free.len()
     }
 
-    /// Appends the table: the first part of a tree in a snapshot. In the order of ids.
+    /// Appends the table, in the order of ids. It is the first part of a tree in a snapshot.
     pub fn serialize(&self, out: &mut Vec<u8>) {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| !entry.free).collect();
         entries.sort_unstable_by_key(|entry| entry.id);
@@ -168,10 +171,10 @@ impl ReferenceCountedAclCache {
         archive.end_vector("map");
     }
 
-    /// Replaces all by the table of a snapshot. No node has any of them yet; which id is which says the result.
+    /// Replaces the table by that of a snapshot. No node has any of its ACLs yet. The result maps its ids to places.
     ///
     /// # Errors
-    /// When the input ends or has no table.
+    /// When the input ends or contains no table.
     pub(super) fn deserialize<R: Read>(
         &mut self,
         archive: &mut BinaryInputArchive<R>,
@@ -191,7 +194,7 @@ impl ReferenceCountedAclCache {
         Ok(snapshot)
     }
 
-    /// The place of an id of the snapshot, counted up for the node that has it.
+    /// The place of a snapshot's id. Counts the node that has it.
     pub(super) fn convert_id(&mut self, id: i64, snapshot: &mut SnapshotAcls) -> AclKey {
         if id == OPEN_UNSAFE_ACL_ID {
             return AclKey::OPEN_UNSAFE;
@@ -200,7 +203,7 @@ impl ReferenceCountedAclCache {
             Some(key) => *key,
             None => {
                 info!(target: LOG, "Ignoring acl {id} as it does not exist in the cache");
-                // It was given out, so it must not be given out again.
+                // The id was in use, so it must not be given out again.
                 self.acl_index = self.acl_index.max(id);
                 *snapshot.denied.get_or_insert_with(|| {
                     self.acl_index = self.acl_index.wrapping_add(1);
@@ -212,7 +215,7 @@ impl ReferenceCountedAclCache {
         key
     }
 
-    /// How many nodes have an ACL.
+    /// How many nodes have this ACL.
     #[cfg(test)]
     pub(super) fn usage(&self, key: AclKey) -> u64 {
         self.entries[key.index()].usage

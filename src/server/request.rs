@@ -1,7 +1,7 @@
 //! A request on its way through the processors (Java: server/Request.java).
 //!
-//! Owned by one processor at a time: it moves from queue to queue in its box. Differs from Java in that the transaction's
-//! bytes are made once, by Prep, and travel with it: the log and the learners share them.
+//! One processor at a time owns it: it moves from queue to queue in its box. Differs from Java: Prep serializes the
+//! transaction once, and the log and the learners share these bytes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,51 +17,51 @@ use crate::server::util::serialize_utils::TxnBody;
 use crate::txn::{TxnDigest, TxnHeader};
 use crate::zoo_defs::OpCode;
 
-/// What a client, or the server itself, asks for, and what has become of it so far.
+/// A request of a client or of the server itself, and the results of its processing so far.
 pub struct Request {
-    /// The connection that gets the answer; none for what the server itself asks for.
+    /// The connection that gets the answer; none for requests of the server itself.
     pub cnxn: Option<Arc<ServerCnxn>>,
     /// The session.
     pub session_id: SessionId,
     /// The client's number of the request.
     pub cxid: i32,
-    /// The operation's code, as it came in.
+    /// The operation's code, as received.
     pub op_type: i32,
     /// The bytes after the request header.
     pub payload: Option<Box<[u8]>>,
-    /// Who asks.
+    /// The ids of the client.
     pub auth_info: Arc<[Id]>,
-    /// When it came in, ms of the server's clock.
+    /// When it arrived, ms of the server's clock.
     pub create_time_ms: i64,
     /// When it was queued for the log, ms of the server's clock.
     pub sync_queue_start_ms: i64,
-    /// When it began to wait for its commit, ms of the server's clock; 0 where another server answers it.
+    /// When it began to wait for its commit, ms of the server's clock; 0 if another server answers it.
     pub commit_proc_queue_start_ms: i64,
-    /// When its commit came, ms of the server's clock.
+    /// When its commit arrived, ms of the server's clock.
     pub commit_recv_ms: i64,
-    /// Who must own the session.
+    /// The owner that its session must have.
     pub owner: Owner,
-    /// Its transaction's header; only what changes something has one.
+    /// The header of its transaction; none for requests that make no transaction.
     pub hdr: Option<TxnHeader>,
-    /// Its transaction's record.
+    /// The record of its transaction.
     pub txn: Option<TxnBody>,
     /// The tree's digest after the transaction.
     pub txn_digest: Option<TxnDigest>,
-    /// Header, record and digest as they go to the log and to learners (Java: getSerializeData); empty without a header.
+    /// Header, record and digest, as in the log and in proposals (Java: getSerializeData); empty without a header.
     pub txn_bytes: Arc<[u8]>,
-    /// The transaction's zxid, or for others the last one handed out when Prep saw the request.
+    /// The transaction's zxid. For other requests, the last zxid that was assigned when Prep saw the request.
     pub zxid: Zxid,
     /// Why it was refused.
     pub exception: Option<KeeperError>,
-    /// Whether it waited too long and is answered with an error instead of being done.
+    /// Whether it waited too long and is answered with an error instead of being processed.
     pub is_throttled: bool,
-    /// Whether it was refused before the leader saw it: its answer has no zxid.
+    /// Whether it was refused before the leader saw it. Its answer has the zxid 0.
     pub is_refused_eagerly: bool,
-    /// Whether it concerns a session that only this server knows.
+    /// Whether its session is known only to this server.
     pub is_local_session: bool,
-    /// What it counts among the large requests, in bytes.
+    /// The bytes that it counts among the large requests.
     pub large_request_size: Option<usize>,
-    /// What it counts among those that wait; only requests of connections do.
+    /// What it counts in the memory accounts; only requests of connections count.
     pub held: Option<HeldRequest>,
 }
 
@@ -74,7 +74,7 @@ impl Drop for Request {
 }
 
 impl Request {
-    /// A request that nobody has looked at yet.
+    /// A request that no processor has seen yet.
     #[must_use]
     pub fn new(
         cnxn: Option<Arc<ServerCnxn>>,
@@ -110,7 +110,7 @@ impl Request {
         }
     }
 
-    /// It counts from now on until it is dropped, if it is a connection's.
+    /// Counts a connection's request in the memory accounts until it is dropped.
     pub fn hold(&mut self) {
         if let Some(cnxn) = &self.cnxn
             && self.held.is_none()
@@ -123,7 +123,7 @@ impl Request {
     /// Decodes the payload as the record of this operation (Java: readRequestRecord).
     ///
     /// # Errors
-    /// When there is no payload or it is not that record.
+    /// When there is no payload, or it is not such a record.
     pub fn read_request_record<T: Record>(&self, limits: Limits) -> Result<T, InputError> {
         let payload = self.payload.as_deref().ok_or(InputError::Null { tag: "request" })?;
         T::deserialize(&mut BinaryInputArchive::new(payload, limits))
@@ -138,7 +138,7 @@ impl Request {
         }
     }
 
-    /// Whether the operation may come in as a request (Java: isValid).
+    /// Whether the operation may arrive as a request of its own (Java: isValid).
     #[must_use]
     pub const fn is_valid(op: OpCode) -> bool {
         !matches!(
@@ -147,7 +147,7 @@ impl Request {
         )
     }
 
-    /// Whether the operation becomes a transaction and so has to go through Prep and the log.
+    /// Whether the operation becomes a transaction, and so must pass Prep and the log.
     #[must_use]
     pub const fn is_write(op: OpCode) -> bool {
         matches!(
@@ -167,7 +167,7 @@ impl Request {
         )
     }
 
-    /// Whether a client ends its session.
+    /// Whether a client closes its session with this request.
     #[must_use]
     pub fn ends_session(&self) -> bool {
         self.op_type == OpCode::CloseSession.code() && self.cnxn.is_some()
@@ -200,10 +200,10 @@ impl fmt::Display for Request {
 }
 
 impl Request {
-    /// The longest path that is shown in the log, in bytes.
+    /// The longest path that the log shows, in bytes.
     const LONGEST_PATH_SHOWN: usize = 4096;
 
-    /// Most payloads start with a path.
+    /// The path with which most payloads start.
     fn path_for_log(&self) -> Option<String> {
         let without_path =
             [OpCode::CreateSession, OpCode::CloseSession, OpCode::SetWatches, OpCode::SetWatches2];

@@ -1,10 +1,10 @@
-//! Holds requests back while too many are in the processors (Java: server/RequestThrottler.java).
+//! Holds requests back while the processors have too many (Java: server/RequestThrottler.java).
 //!
-//! Java sends every request through this thread; here it only runs when `request_throttle_max_requests` is set, and
-//! otherwise requests go straight to the first processor, where nothing is left for it to do.
+//! Java sends every request through this thread. Here it runs only if `request_throttle_max_requests` is set.
+//! Otherwise it would have nothing to do, and requests go directly to the first processor.
 //!
-//! Threads: `RequestThrottler` takes requests from its queue and hands them on; connections put them in. Locks: its own
-//! (`Rank::Leaf`) for the queue's end and for the stall, none while a request is handed on.
+//! Threads: connections queue requests, and `RequestThrottler` hands them over to the first processor. Locks: its
+//! own (`Rank::Leaf`) for the queue's sender and for the stall; none while a request is handed over.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -34,18 +34,18 @@ const THROTTLED_OP_WAIT_TIME: &str = "zookeeper.throttled_op_wait_time";
 const STALE_CONNECTION_CHECK: &str = "zookeeper.request_stale_connection_check";
 const STALE_LATENCY_CHECK: &str = "zookeeper.request_stale_latency_check";
 
-/// What the settings say about requests that wait.
+/// The settings for requests that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestThrottlerConfig {
-    /// How many requests the processors may have before others wait; 0 switches the throttler off.
+    /// How many requests may be in the processors before others must wait; 0 switches the throttler off.
     pub max_requests: usize,
-    /// How long it waits at most before it looks again, ms.
+    /// How long a stall lasts at most before the throttler checks again, ms.
     pub stall_time_ms: u64,
-    /// Whether requests that nobody waits for any more are dropped.
+    /// Whether stale requests are dropped.
     pub drop_stale_requests: bool,
-    /// How long it may take at the end to hand on what waits, ms; what is left then is dropped.
+    /// How long the shutdown may take to hand over waiting requests, ms. The remaining ones are dropped.
     pub shutdown_timeout_ms: u64,
-    /// A request that has waited longer is answered with an error, ms; 0 switches that off.
+    /// A request that has waited longer than this is answered with an error, ms; 0 switches this off.
     pub throttled_op_wait_time_ms: i64,
     /// When a request is stale.
     pub staleness: RequestStaleness,
@@ -65,7 +65,7 @@ impl Default for RequestThrottlerConfig {
 }
 
 impl RequestThrottlerConfig {
-    /// The settings `zookeeper.request_throttle_*`, `zookeeper.request_throttler.shutdownTimeout`,
+    /// Reads the settings `zookeeper.request_throttle_*`, `zookeeper.request_throttler.shutdownTimeout`,
     /// `zookeeper.throttled_op_wait_time` and `zookeeper.request_stale_*`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
@@ -91,9 +91,9 @@ impl RequestThrottlerConfig {
 /// When nobody waits for a request's answer any more (Java: Request.isStale).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestStaleness {
-    /// When its connection is closed.
+    /// If its connection is closed.
     pub connection_check: bool,
-    /// When it is older than its session's timeout.
+    /// If it is older than its session's timeout.
     pub latency_check: bool,
 }
 
@@ -104,48 +104,48 @@ impl Default for RequestStaleness {
 }
 
 impl RequestStaleness {
-    /// Whether a request of that age is stale; not for `closeSession` and for requests without a connection.
+    /// Whether a request of this age is stale. Not meant for `closeSession` and requests without a connection.
     #[must_use]
     pub const fn is_stale(self, is_closed: bool, age_ms: i64, session_timeout_ms: i64) -> bool {
         (self.connection_check && is_closed) || (self.latency_check && age_ms > session_timeout_ms)
     }
 }
 
-/// What the throttler asks of a request.
+/// What the throttler needs to know of a request.
 pub trait ThrottledRequest: Send + 'static {
-    /// Whether an earlier request of its connection was dropped, so that this one must be, too.
+    /// Whether it must be dropped because an earlier request of its connection was dropped.
     fn must_drop(&self) -> bool;
 
     /// Whether nobody waits for its answer any more.
     fn is_stale(&self, staleness: RequestStaleness, now_ms: i64) -> bool;
 
-    /// Whether it may be answered with an error because it has waited too long: all but pings and what opens and closes
-    /// sessions.
+    /// Whether it may be answered with an error because it has waited too long. All requests may, except pings and
+    /// requests that open or close sessions.
     fn is_throttlable(&self) -> bool;
 
-    /// It has waited too long (Java: setIsThrottled).
+    /// Marks it as having waited too long (Java: setIsThrottled).
     fn set_throttled(&mut self);
 }
 
-/// What the throttler does with requests, and what it tells of them.
+/// Receives the throttler's requests and events.
 pub trait ThrottlerTarget<R>: Send + Sync + 'static {
-    /// How many requests the processors have (Java: getInProcess).
+    /// How many requests are in the processors (Java: getInProcess).
     fn in_process(&self) -> usize;
 
-    /// Hands a request to the first processor.
+    /// Hands a request over to the first processor.
     fn submit_request_now(&self, request: R);
 
-    /// No other request follows at once: what was handed on so far is to be brought to an end.
+    /// Makes the processors finish the requests handed over so far, because no other request follows at once.
     fn flush(&self);
 
-    /// Drops a request: its connection must be closed and all that follows on it dropped, and it counts as finished.
+    /// Drops a request and counts it as finished. Must close the connection and drop all later requests of it.
     fn drop_request(&self, request: R);
 
-    /// For the metrics.
+    /// Records an event for the metrics.
     fn observe(&self, event: ThrottleEvent);
 }
 
-/// What the metrics count.
+/// Events for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottleEvent {
     /// `request_throttle_wait_count`.
@@ -165,12 +165,12 @@ struct Queued<R> {
     since_ms: i64,
 }
 
-/// What the thread shares with the others.
+/// The state that the thread shares with others.
 struct Shared {
     config: RequestThrottlerConfig,
     clock: Clock,
     killed: AtomicBool,
-    /// Whether the thread waits to be woken; only then waking it costs a lock.
+    /// Whether the thread waits to be woken. Waking it takes a lock only then.
     is_stalled: AtomicBool,
     stall: RankedMutex<()>,
     woken: RankedCondvar,
@@ -178,11 +178,11 @@ struct Shared {
 }
 
 impl Shared {
-    /// Waits until a request has left the processors, but not longer than the stall time (Java: throttleSleep).
+    /// Waits until a request leaves the processors, for at most the stall time (Java: throttleSleep).
     fn stall(&self, is_over: impl Fn() -> bool) {
         let mut guard = self.stall.lock();
         self.is_stalled.store(true, Ordering::SeqCst);
-        // Looked at again after the flag is set: whoever leaves now sees the flag.
+        // Checked again after the flag is set: a thread that finishes a request from now on sees the flag.
         if !is_over() {
             self.woken.wait_for(&mut guard, Duration::from_millis(self.config.stall_time_ms));
         }
@@ -201,7 +201,7 @@ impl Shared {
 pub struct RequestThrottler<R: ThrottledRequest, T: ThrottlerTarget<R>> {
     shared: Arc<Shared>,
     target: Arc<T>,
-    /// The only sender; gone at shutdown.
+    /// The only sender; removed at shutdown.
     submitted_requests: RankedMutex<Option<Sender<Queued<R>>>>,
     thread: RankedMutex<Option<(JoinHandle<()>, Receiver<()>)>>,
 }
@@ -216,7 +216,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
+    /// When the thread cannot be started.
     pub fn start(
         config: RequestThrottlerConfig,
         clock: Clock,
@@ -260,7 +260,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
         })
     }
 
-    /// Queues a request; drops it when the server shuts down.
+    /// Queues a request, or drops it if the server is shutting down.
     pub fn submit_request(&self, request: R) {
         let since_ms = self.shared.clock.elapsed_ms();
         // Under the lock, so that requests of one connection stay in order; the channel never blocks.
@@ -277,7 +277,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
         }
     }
 
-    /// A request has left the processors (Java: throttleWake).
+    /// Tells the throttler that a request has left the processors (Java: throttleWake).
     pub fn throttle_wake(&self) {
         self.shared.wake();
     }
@@ -288,14 +288,14 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
         self.shared.inflight.load(Ordering::Relaxed)
     }
 
-    /// Hands on what waits, drops what is left when that takes too long, and ends the thread. A second call finds nothing
-    /// to do.
+    /// Hands over the waiting requests, drops the remaining ones if that takes too long, and ends the thread. A
+    /// second call does nothing.
     pub fn shutdown(&self) {
         drop(self.submitted_requests.lock().take());
         let Some((handle, has_ended)) = self.thread.lock().take() else { return };
         info!(target: LOG, "Shutting down");
         let timeout = Duration::from_millis(self.shared.config.shutdown_timeout_ms);
-        // Nothing is ever sent: the channel breaks when the thread ends.
+        // Nothing is ever sent; the channel disconnects when the thread ends.
         if has_ended.recv_timeout(timeout).is_err_and(|error| error.is_timeout()) {
             warn!(target: LOG, "RequestThrottler has requests left after {timeout:?}");
         }
@@ -305,7 +305,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
     }
 }
 
-/// The thread's side.
+/// The thread's part.
 struct Worker<R, T> {
     shared: Arc<Shared>,
     target: Arc<T>,
@@ -317,7 +317,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> Worker<R, T> {
         self.shared.killed.load(Ordering::SeqCst)
     }
 
-    /// The next request; `None` when there will be none.
+    /// The next request; `None` if there will be no more.
     fn next(&self) -> Option<Queued<R>> {
         let queued = match self.receiver.try_recv() {
             Ok(queued) => queued,
@@ -351,7 +351,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> Worker<R, T> {
         info!(target: LOG, "RequestThrottler shutdown. Dropped {dropped} requests");
     }
 
-    /// Stalls until the processors have room; `None` when the request was dropped.
+    /// Stalls until the processors have room. Returns `None` if the request was dropped.
     fn wait_for_room(&self, queued: Queued<R>) -> Option<Queued<R>> {
         let config = &self.shared.config;
         let has_room = || {
@@ -376,7 +376,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> Worker<R, T> {
                 }
                 return Some(queued);
             }
-            // What was handed on must not wait for what is held back here.
+            // Requests handed over earlier must not wait for the one that is held back here.
             if !is_flushed {
                 self.target.flush();
                 is_flushed = true;
@@ -444,7 +444,7 @@ mod tests {
         Waits,
     }
 
-    /// Counts what is handed on as in process until the test takes it off.
+    /// Counts requests handed over as in process until the test subtracts them.
     struct Target {
         done: Sender<Done>,
         in_process: AtomicUsize,
@@ -499,7 +499,7 @@ mod tests {
         Fixture { throttler: throttler.unwrap(), target, clock, done }
     }
 
-    /// A stall that only ends when it is woken, within the test's patience.
+    /// With this stall time, a stall ends within the test's patience only if it is woken.
     fn one_at_a_time() -> RequestThrottlerConfig {
         RequestThrottlerConfig {
             max_requests: 1,

@@ -1,9 +1,9 @@
 //! `ServerCnxn`: the server's side of one client's connection (Java: server/ServerCnxn.java, and what of
 //! server/NIOServerCnxn.java is not about sockets).
 //!
-//! Does no I/O: bytes come in through [`CnxnInput`], replies go out through a [`Transport`], and whoever owns the socket
-//! reads it. Threads: one reader feeds it; the processors append replies and events.
-//! Locks: the output and the queue of waiting requests, each for a moment; none across a socket.
+//! Does no I/O itself: bytes come in through [`CnxnInput`], replies go out through a [`Transport`], and the owner of
+//! the socket reads it. Threads: one reader processes the input; the processors append replies and events.
+//! Locks: the output and the queue of waiting requests, for short operations; none during a socket call.
 
 mod input;
 mod memory;
@@ -44,46 +44,47 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 /// The xid of watch events.
 const NOTIFICATION_XID: i32 = -1;
 
-/// How often a reader that was stopped for the global limit looks whether it may go on; it is also woken.
+/// How often a reader that is stopped by a limit checks whether it may go on. It is also woken.
 const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
 
-/// A client that has closed its side may still read, and what it has sent may get its turn: so long it is waited for its session
-/// at least, and so long at most where the connection keeps memory.
+/// How long a stopped reader waits for a client that has closed its side, because the client may still read answers
+/// to what it has sent. It is the minimum while the session is set up, and the maximum if the connection holds
+/// memory.
 const HUNG_UP_GRACE: Duration = Duration::from_secs(1);
 
-/// How often a reader looks that waits for room in memory, which others leave without telling it.
+/// How often a reader that waits for room in memory checks for it. Nobody wakes the reader when there is room.
 const ROOM_RECHECK: Duration = Duration::from_millis(50);
 
 /// Why a connection ends (Java: ServerCnxn.DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DisconnectReason {
-    /// Nobody said.
+    /// No reason was given.
     Unknown,
-    /// The server stops.
+    /// The server shuts down.
     ServerShutdown,
     /// All connections are closed by command.
     CloseAllConnectionsForced,
     /// This connection is closed by command.
     ConnectionCloseForced,
-    /// Nothing came for longer than the session's timeout.
+    /// Nothing arrived for longer than the session's timeout.
     ConnectionExpired,
     /// The client has closed the connection.
     ClientClosedConnection,
     /// The session has ended.
     ClientClosedSession,
-    /// The socket has ended.
+    /// The socket's input has ended.
     UnableToReadFromClient,
-    /// The server is read-only and the client did not ask for that.
+    /// The server is read-only, and the client does not accept that.
     NotReadOnlyClient,
-    /// The server is read-only and the session is one of the ensemble's.
+    /// The server is read-only, and the session belongs to the ensemble.
     RenewGlobalSessionInRoMode,
-    /// The client has seen more than this server.
+    /// The client has seen a newer zxid than this server.
     ClientZxidAhead,
     /// A four-letter word was answered.
     InfoProbe,
     /// The client has connected again.
     ClientReconnect,
-    /// The socket has failed, or the client sent what cannot be.
+    /// The socket has failed, or the client sent something invalid.
     IoException,
     /// The session could not be set up.
     IoExceptionInSessionInit,
@@ -131,7 +132,7 @@ impl DisconnectReason {
 /// Whether the reader may go on.
 #[derive(Debug, Default)]
 struct RecvGate {
-    /// The session is being set up: nothing is read until that is answered.
+    /// The session is being set up: nothing is read until the ConnectRequest is answered.
     connecting: bool,
     closed: bool,
 }
@@ -149,23 +150,23 @@ pub struct ServerCnxn {
     /// Whether the client knows of read-only servers (Java: ProtocolManager.isReadonlyAvailable).
     read_only_available: AtomicBool,
     outstanding: AtomicI64,
-    /// Its requests that wait or are under way.
+    /// Its requests that wait or are being processed.
     held: RequestAccount,
     pending: PendingRequests,
     output: Output,
-    /// Set when an event was appended by somebody else than the reader, until the connection is on its way to be sent.
+    /// Whether the connection is queued for a flush.
     event_queued: AtomicBool,
-    /// Whether it has asked with a four-letter word.
+    /// Whether the client has sent a four-letter word.
     probe: AtomicBool,
-    /// Whether its first frame has come, or a word in its place.
+    /// Whether its first frame, or a four-letter word instead, has arrived.
     greeted: AtomicBool,
     stale: AtomicBool,
     invalid: AtomicBool,
     recv_stopped: AtomicBool,
-    /// What its reader waits for: room for an answer, or for a frame, of so many bytes. 0 for nothing.
+    /// The room in bytes for which its reader waits, for an answer and for a frame; 0 if it does not wait.
     awaited_answer: AtomicUsize,
     awaited_frame: AtomicUsize,
-    /// The frame of which a part is here, if it is a long one: its length and since when, ms of the server's clock.
+    /// A long frame that has arrived only in part: its length, and since when, ms of the server's clock.
     half_frame: AtomicUsize,
     half_frame_since_ms: AtomicI64,
     recv_gate: RankedMutex<RecvGate>,
@@ -174,8 +175,8 @@ pub struct ServerCnxn {
 }
 
 impl ServerCnxn {
-    /// A connection from `remote`, whose first id is its address. `server` is none while none is running: only four-letter
-    /// words are answered then.
+    /// A connection from `remote`, whose first id is its address. `server` is none while no server is running; only
+    /// four-letter words are answered then.
     #[must_use]
     pub fn new(
         server: Option<Arc<ZooKeeperServer>>,
@@ -216,7 +217,7 @@ impl ServerCnxn {
         })
     }
 
-    /// The server it belongs to, if one was running when it was accepted.
+    /// The server that was running when the connection was accepted, if there was one.
     #[must_use]
     pub fn server(&self) -> Option<&Arc<ZooKeeperServer>> {
         self.server.as_ref()
@@ -234,19 +235,19 @@ impl ServerCnxn {
         &self.stats
     }
 
-    /// Requests that wait for an answer, as far as they have a positive xid.
+    /// The number of requests with a positive xid that are not answered yet.
     #[must_use]
     pub fn outstanding_requests(&self) -> i64 {
         self.outstanding.load(Ordering::Relaxed)
     }
 
-    /// The session's id, 0 before there is one.
+    /// The session's id; 0 before there is a session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         SessionId(self.session_id.load(Ordering::Relaxed))
     }
 
-    /// Notes the session (Java: setSessionId).
+    /// Sets the session's id (Java: setSessionId).
     pub fn set_session_id(&self, session_id: SessionId) {
         self.session_id.store(session_id.0, Ordering::Relaxed);
         if let (Some(factory), Some(me)) = (self.factory.upgrade(), self.me.upgrade()) {
@@ -260,13 +261,13 @@ impl ServerCnxn {
         self.session.get()
     }
 
-    /// The negotiated timeout, or before that how long a connection may be silent, ms.
+    /// The negotiated timeout; before that, how long a connection without a session may be silent, ms.
     #[must_use]
     pub fn session_timeout_ms(&self) -> i32 {
         self.session_timeout_ms.load(Ordering::Relaxed)
     }
 
-    /// Notes the negotiated timeout, ms.
+    /// Sets the negotiated timeout, ms.
     pub fn set_session_timeout_ms(&self, timeout_ms: i32) {
         self.session_timeout_ms.store(timeout_ms, Ordering::Relaxed);
     }
@@ -283,39 +284,39 @@ impl ServerCnxn {
         self.auth_info.bytes()
     }
 
-    /// Adds an id, unless it is there.
+    /// Adds an id, unless the connection has it already.
     pub fn add_auth_info(&self, id: Id) {
         self.auth_info.add(id);
     }
 
-    /// Removes an id; false when it is not there.
+    /// Removes an id. Returns false if the connection does not have it.
     pub fn remove_auth_info(&self, id: &Id) -> bool {
         self.auth_info.remove(id)
     }
 
-    /// Whether the client's ConnectRequest had a `readOnly` byte, so that the answer has one.
+    /// Whether the client's ConnectRequest had a `readOnly` byte. The answer then has one, too.
     #[must_use]
     pub fn is_read_only_available(&self) -> bool {
         self.read_only_available.load(Ordering::Relaxed)
     }
 
-    /// Whether it is not a client's, but has asked with a four-letter word.
+    /// Whether the connection was used for a four-letter word instead of a session.
     #[must_use]
     pub fn is_probe(&self) -> bool {
         self.probe.load(Ordering::Relaxed)
     }
 
-    /// Whether it has said what it wants: its first frame has come as a whole, or a four-letter word.
+    /// Whether the first frame, or a four-letter word instead, has arrived completely.
     pub(super) fn has_greeted(&self) -> bool {
         self.greeted.load(Ordering::Relaxed)
     }
 
-    /// Whether its last answer is queued, so that only its end is waited for.
+    /// Whether its last answer is queued. From then on, the reader only waits for the end of the connection.
     pub(super) fn is_ending(&self) -> bool {
         self.output.is_ending()
     }
 
-    /// How many bytes wait for the client to take them.
+    /// How many bytes the client has not taken yet.
     pub(super) fn unsent(&self) -> usize {
         self.output.unsent()
     }
@@ -326,20 +327,20 @@ impl ServerCnxn {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Whether its requests must not be done any more.
+    /// Whether its requests must not be processed any more.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         self.invalid.load(Ordering::Relaxed)
     }
 
-    /// Its requests must not be done any more; a client that is still there is told by closing.
+    /// From now on its requests must not be processed. The connection is closed, which tells the client.
     pub fn set_invalid(&self) {
         if !self.invalid.swap(true, Ordering::Relaxed) && !self.is_stale() {
             self.send_close_session();
         }
     }
 
-    /// Appends a frame: a reply header and what `body` writes. Returns the frame's length without the length field.
+    /// Appends a frame: a reply header and what `body` writes. Returns the frame's length without its length field.
     ///
     /// Nothing is sent before [`flush`](Self::flush). Java: sendResponse.
     pub fn append_response(
@@ -372,8 +373,8 @@ impl ServerCnxn {
         }
     }
 
-    /// Appends whole answers to `count` requests, of which `numbered` have a positive xid. What is left in `answers`
-    /// is of no use.
+    /// Appends complete answers to `count` requests, of which `numbered` have a positive xid. The content of
+    /// `answers` is unspecified afterwards.
     pub(super) fn append_replies(&self, answers: &mut Vec<u8>, count: u32, numbered: u32) {
         let bytes = answers.len();
         if self.output.append_answers(answers) {
@@ -381,7 +382,7 @@ impl ServerCnxn {
             if let Some(server) = &self.server {
                 let stats = server.server_stats();
                 stats.packets_were_sent(i64::from(count));
-                // Of several answers the average; as in Java without the field of the length.
+                // The average if there are several answers. As in Java, it does not include the length field.
                 let size = bytes / usize::try_from(count.max(1)).unwrap_or(1);
                 stats.update_client_response_size(size.saturating_sub(4));
             }
@@ -391,7 +392,7 @@ impl ServerCnxn {
         }
     }
 
-    /// Appends a reply to a request and ends its being outstanding.
+    /// Appends a reply to a request, which is no longer outstanding.
     pub fn append_reply(
         &self,
         xid: i32,
@@ -410,16 +411,16 @@ impl ServerCnxn {
         }
     }
 
-    /// A reader that was stopped looks again whether it may go on.
+    /// Makes a stopped reader check again whether it may go on.
     fn wake_reader(&self) {
         if self.is_recv_stopped() {
-            // With the lock, so that a reader between looking and waiting does not miss it.
+            // Under the lock, so that a reader between its check and its wait does not miss the wake-up.
             let _gate = self.recv_gate.lock();
             self.recv_wake.notify_all();
         }
     }
 
-    /// Appends bytes as they are (the answer to a ConnectRequest, or to a four-letter word), which count as so many
+    /// Appends bytes unchanged (the answer to a ConnectRequest, or to a four-letter word). They count as `packets`
     /// packets.
     pub fn append_raw(&self, mut bytes: Vec<u8>, packets: usize) {
         if self.output.append_answers(&mut bytes) {
@@ -427,14 +428,14 @@ impl ServerCnxn {
         }
     }
 
-    /// Sends what was appended, as far as the socket takes it now.
+    /// Sends what was appended, as far as the socket accepts it now.
     pub fn flush(&self) {
         self.event_queued.store(false, Ordering::Release);
         let sent = self.output.send();
         self.after_sending(sent);
     }
 
-    /// For the transport: the socket takes bytes again.
+    /// For the transport: continues when the socket accepts bytes again.
     pub fn continue_sending(&self) {
         let sent = self.output.continue_sending();
         self.after_sending(sent);
@@ -448,13 +449,13 @@ impl ServerCnxn {
         }
     }
 
-    /// The connection closes when what was appended is sent (Java: sendCloseSession).
+    /// Closes the connection when everything appended is sent (Java: sendCloseSession).
     pub fn send_close_session(&self) {
         self.output.close_when_sent();
         self.queue_flush();
     }
 
-    /// Has somebody call [`flush`](Self::flush) as soon as no lock is held.
+    /// Queues the connection for a [`flush`](Self::flush), which happens as soon as no lock is held.
     pub(super) fn queue_flush(&self) {
         if self.event_queued.swap(true, Ordering::AcqRel) {
             return;
@@ -470,7 +471,7 @@ impl ServerCnxn {
         self.recv_stopped.store(true, Ordering::Release);
     }
 
-    /// The session is set up: its requests may come.
+    /// Lets the reader continue, because the session is set up.
     pub fn enable_recv(&self) {
         self.recv_gate.lock().connecting = false;
         self.recv_wake.notify_all();
@@ -480,14 +481,16 @@ impl ServerCnxn {
         self.recv_stopped.load(Ordering::Acquire)
     }
 
-    /// Whether too much is under way in this server or unsent on this connection to read more of it.
+    /// Whether the reader must stop: too much is unsent, too many requests are under way, or it waits for room in
+    /// memory.
     fn is_throttled(&self) -> bool {
         self.output.is_full() || self.has_too_many_requests() || self.awaits_room()
     }
 
-    /// Whether a reader that is stopped for so long need not wait any more: its server has ended; it waits for a session for
-    /// longer than that would live; or its client has given up, and waits for a session, keeps memory, or would have no session
-    /// any more.
+    /// Whether a reader that has been stopped for `waited` should give up. It should if its server has ended, or if
+    /// the setup of its session takes longer than the session's timeout. It also should if the client has closed its
+    /// side, and the session is not set up or a grace period is over; this period is shorter if the connection holds
+    /// memory.
     fn waits_in_vain(
         &self,
         is_connecting: bool,
@@ -509,7 +512,8 @@ impl ServerCnxn {
         is_connecting || hung_up_since.get_or_insert_with(time::now).elapsed() >= grace
     }
 
-    /// For the reader: waits until it may process input again. False when the connection is closed, or is to be.
+    /// For the reader: waits until it may process input again. Returns false if the connection is closed or must be
+    /// closed.
     pub fn wait_until_readable(&self) -> bool {
         let mut unsent = self.output.unsent();
         let mut waited = Duration::ZERO;
@@ -526,10 +530,10 @@ impl ServerCnxn {
                 self.recv_stopped.store(false, Ordering::Release);
                 break;
             }
-            // Answers wake this up; the limit on the whole server may be left without one of ours.
+            // Answers on this connection wake the reader. But the server may return below its limits without one.
             let is_connecting = gate.connecting;
-            // Its session or the end wakes it up. Thousands that look around meanwhile would leave the processors to nobody
-            // who could set up a session.
+            // The session's setup or the connection's end wakes the reader. If thousands of readers checked more
+            // often, they would take the processor time that the setup of sessions needs.
             let recheck = if is_connecting { HUNG_UP_GRACE } else { recheck };
             let timed_out = self.recv_wake.wait_for(&mut gate, recheck);
             drop(gate);
@@ -540,7 +544,7 @@ impl ServerCnxn {
                 }
             }
             self.close_others_for_room();
-            // Its pings are not read now, but a client that takes answers is alive.
+            // The client's pings are not read now, but a client that takes answers is alive.
             let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
             if unsent < was_unsent
                 && let Some(server) = &self.server
@@ -551,43 +555,45 @@ impl ServerCnxn {
         !self.is_stale()
     }
 
-    /// Sets up the connection's session for good and answers the client (Java: ZooKeeperServer.finishSessionInit calls
-    /// this part).
+    /// Stores the session, which is set up now (Java: ZooKeeperServer.finishSessionInit calls this part).
     pub(super) fn session_established(&self, session: Arc<Session>) {
         if self.session.set(session).is_err() {
             debug!(target: LOG, "{self} has its session already");
         }
     }
 
-    /// Whether nothing of this session is under way. For the reader.
+    /// Whether no request of this session is pending. For the reader.
     pub(super) fn pending_is_idle(&self) -> bool {
         self.pending.is_idle()
     }
 
-    /// The head of the session's queue, which was in the pipeline, is answered; returns a read that may run now.
+    /// Called when the first request of the queue, which was in the processors, is answered. Returns a read that may
+    /// run now.
     pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
         self.pending.pipeline_done()
     }
 
-    /// The read that was returned last is answered; returns the next one.
+    /// Called when the read that was returned last is answered. Returns the next one.
     pub(super) fn read_done(&self) -> Option<Box<Request>> {
         self.pending.read_done()
     }
 
-    /// A request was refused so that the connection or its session ends: nothing that waits is answered any more.
+    /// Drops all waiting requests, because a request was refused in a way that ends the connection or its session.
     pub(super) fn abandon_pending(&self) {
         self.pending.abandon();
     }
 
-    /// Notes a request that goes into the pipeline.
+    /// Records that a request enters the processors.
     pub(super) fn pipeline_entered(&self) {
         self.pending.add_in_pipeline();
     }
 
-    /// Closes the connection and forgets its watches; a second call finds nothing to do. The tree must not be held.
+    /// Closes the connection and removes its watches. A second call does nothing. The caller must not hold the
+    /// tree's lock.
     pub fn close(&self, reason: DisconnectReason) {
         self.stale.store(true, Ordering::Relaxed);
-        // Nobody waits for the answers. Requests behind one that may never come back keep memory, and this connection.
+        // Nobody waits for the answers. A request in the processors may never come back, and those behind it would
+        // keep their memory and this connection.
         self.pending.abandon();
         self.recv_gate.lock().closed = true;
         self.recv_wake.notify_all();
@@ -657,7 +663,7 @@ impl fmt::Display for ServerCnxn {
     }
 }
 
-/// Appends a frame; returns its length without the length field.
+/// Appends a frame. Returns its length without the length field.
 pub(super) fn write_frame(
     bytes: &mut Vec<u8>,
     xid: i32,
@@ -672,7 +678,7 @@ pub(super) fn write_frame(
     bytes.extend_from_slice(&err.to_be_bytes());
     body(bytes);
     let len = bytes.len() - start - 4;
-    // A frame is far below 2 GiB: nothing longer can be in the tree.
+    // A frame is far below 2 GiB, because the tree contains nothing longer.
     let field = u32::try_from(len).unwrap_or(u32::MAX);
     bytes[start..start + 4].copy_from_slice(&field.to_be_bytes());
     len

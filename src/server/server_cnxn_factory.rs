@@ -1,4 +1,4 @@
-//! Who accepts clients and keeps their connections (Java: server/ServerCnxnFactory.java).
+//! Accepts clients and owns their connections (Java: server/ServerCnxnFactory.java).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::zookeeper_server::ZooKeeperServer;
 use crate::ids::SessionId;
 
-/// Accepts clients. Lives longer than a server: a member of an ensemble changes its server with its role.
+/// Accepts clients. Outlives a server: a member of an ensemble gets a new server with each role.
 pub trait ServerCnxnFactory: Send + Sync {
     /// The port that clients connect to.
     fn local_port(&self) -> u16;
@@ -15,16 +15,16 @@ pub trait ServerCnxnFactory: Send + Sync {
     /// The address that clients connect to.
     fn local_address(&self) -> SocketAddr;
 
-    /// How many connections one address may have; 0 for any number.
+    /// The limit of connections from one address; 0 is no limit.
     fn max_client_cnxns_per_host(&self) -> i32;
 
     /// How many clients may wait to be accepted; -1 is the platform's default.
     fn socket_listen_backlog(&self) -> i32;
 
-    /// The server that new connections talk to.
+    /// The server for new connections.
     fn zookeeper_server(&self) -> Option<Arc<ZooKeeperServer>>;
 
-    /// Changes the server that new connections talk to; none answers four-letter words only.
+    /// Sets the server for new connections. Without a server, only four-letter words are answered.
     fn set_zookeeper_server(&self, server: Option<Arc<ZooKeeperServer>>);
 
     /// All connections.
@@ -33,16 +33,16 @@ pub trait ServerCnxnFactory: Send + Sync {
     /// How many connections there are.
     fn num_alive_connections(&self) -> usize;
 
-    /// Notes whose session it is.
+    /// Records the connection of a session.
     fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>);
 
-    /// Forgets the connection; false when it was not known.
+    /// Removes the connection. Returns false if it was not known.
     fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) -> bool;
 
     /// The connection of a session.
     fn cnxn_of_session(&self, session_id: SessionId) -> Option<Arc<ServerCnxn>>;
 
-    /// Closes the session's connection; false when there is none.
+    /// Closes the session's connection. Returns false if there is none.
     fn close_session(&self, session_id: SessionId, reason: DisconnectReason) -> bool {
         match self.cnxn_of_session(session_id) {
             Some(cnxn) => {
@@ -67,11 +67,11 @@ pub trait ServerCnxnFactory: Send + Sync {
         }
     }
 
-    /// Appends the connections by when they expire if they stay silent, as `dump` shows them.
+    /// Appends the connections, grouped by when they expire if they stay silent, as `dump` shows them.
     fn dump_connections(&self, out: &mut String);
 
-    /// How a four-letter word is answered; none when it is no command and the connection is to be closed. `argument` is
-    /// the mask of `stmk`.
+    /// The answer to a four-letter word; none if it is not a command and the connection must be closed. `argument`
+    /// is the mask of `stmk`.
     fn four_letter_word(&self, word: i32, argument: Option<i64>) -> Option<String>;
 
     /// How many bytes must follow a word before it can be answered.

@@ -1,8 +1,8 @@
-//! What a server without an ensemble is told at start (Java: server/ServerConfig.java).
+//! The settings of a server without an ensemble (Java: server/ServerConfig.java).
 //!
-//! Made from zoo.cfg by `quorum::quorum_peer_config`, which knows all keys (Java's readFrom stands
-//! there, because this package does not know that one), or from the arguments `port dataDir
-//! [tickTime] [maxClientCnxns]`.
+//! `quorum::quorum_peer_config`, which knows all keys, makes it from zoo.cfg. Java's readFrom is in that module,
+//! because this package must not depend on it. It can also be made from the arguments
+//! `port dataDir [tickTime] [maxClientCnxns]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,19 +10,19 @@ use std::path::PathBuf;
 use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
 
-/// The tick where none is set (Java: ZooKeeperServer.DEFAULT_TICK_TIME).
+/// The default length of a tick (Java: ZooKeeperServer.DEFAULT_TICK_TIME).
 pub const DEFAULT_TICK_TIME_MS: i32 = 3000;
 
-/// The provider where none is set.
+/// The default provider.
 pub const DEFAULT_METRICS_PROVIDER: &str =
     "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
-/// What a server without an ensemble is told at start.
+/// The settings of a server without an ensemble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where clients connect; `None` when no `clientPort` is set.
+    /// The address for clients; `None` if no `clientPort` is set.
     pub client_port_address: Option<InetSocketAddress>,
-    /// Where clients connect with TLS.
+    /// The address for clients with TLS.
     pub secure_client_port_address: Option<InetSocketAddress>,
     /// The directory of the snapshots, above `version-2`.
     pub data_dir: PathBuf,
@@ -30,7 +30,7 @@ pub struct ServerConfig {
     pub data_log_dir: PathBuf,
     /// The length of a tick.
     pub tick_time_ms: i32,
-    /// Connections that one client address may have; 0 is no limit.
+    /// The limit of connections from one client address; 0 is no limit.
     pub max_client_cnxns: i32,
     /// The shortest session timeout; -1 means two ticks.
     pub min_session_timeout_ms: i32,
@@ -42,7 +42,7 @@ pub struct ServerConfig {
     pub metrics_provider_configuration: BTreeMap<String, String>,
     /// Connections that may wait to be accepted; -1 means Java's 50.
     pub listen_backlog: i32,
-    /// The whole text of zoo.cfg; `None` when there is none.
+    /// The complete text of zoo.cfg; `None` if there is no such file.
     pub initial_config: Option<String>,
     /// Whether the ensemble's configuration may be changed while it runs (Java: a static of
     /// QuorumPeerConfig).
@@ -56,11 +56,11 @@ pub struct ServerConfig {
 pub struct JvmPauseMonitorConfig {
     /// Whether it runs.
     pub enabled: bool,
-    /// A pause of that length is worth an INFO line.
+    /// A pause of this length is logged at INFO.
     pub info_threshold_ms: i64,
-    /// A pause of that length is worth a WARN line.
+    /// A pause of this length is logged at WARN.
     pub warn_threshold_ms: i64,
-    /// How long it sleeps between two looks.
+    /// The time between two checks.
     pub sleep_time_ms: i64,
 }
 
@@ -76,9 +76,8 @@ impl Default for JvmPauseMonitorConfig {
 }
 
 impl ServerConfig {
-    /// A server on `client_port` (`None`: without one) with its data in `data_dir` and Java's
-    /// defaults for the rest: those of the command line, where the number of connections is not
-    /// limited.
+    /// A server on `client_port` (`None`: without a port) with its data in `data_dir`. The other settings are Java's
+    /// defaults for the command line, where the number of connections is not limited.
     #[must_use]
     pub fn new(client_port: Option<u16>, data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
@@ -100,11 +99,10 @@ impl ServerConfig {
         }
     }
 
-    /// From `port dataDir [tickTime] [maxClientCnxns]` (Java: ServerConfig.parse(String[])).
+    /// Parses `port dataDir [tickTime] [maxClientCnxns]` (Java: ServerConfig.parse(String[])).
     ///
     /// # Errors
-    /// [`ConfigError::Arguments`] for another number of arguments, and for what is no number or no
-    /// port.
+    /// [`ConfigError::Arguments`] for a wrong number of arguments, and for an invalid number or port.
     pub fn parse_args<S: AsRef<str>>(args: &[S]) -> Result<Self, ConfigError> {
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         let (port, data_dir, rest) = match args.as_slice() {

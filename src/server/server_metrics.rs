@@ -1,8 +1,7 @@
 //! All metrics of a server (Java: server/ServerMetrics.java).
 //!
-//! One value for a server, shared by all its parts: Java has one for the process. The fields are
-//! Java's constants in lower case, the strings are the names that `mntr` shows. Recording never
-//! waits; see `server::metric`.
+//! One value per server, shared by all its parts; Java has one per process. The fields are Java's constants in lower
+//! case, and the strings are the names that `mntr` shows. Recording never waits; see `server::metric`.
 
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ macro_rules! kind {
     (advanced_set) => { dyn SummarySet };
 }
 
-/// A metric of a kind, from its context.
+/// Creates a metric of a kind from its context.
 macro_rules! make {
     (counter, $context:ident, $name:literal) => {
         $context.counter($name)
@@ -61,7 +60,7 @@ macro_rules! server_metrics {
         }
 
         impl ServerMetrics {
-            /// The metrics of that provider (Java: metricsProviderInitialized).
+            /// Creates the metrics of this provider (Java: metricsProviderInitialized).
             #[must_use]
             pub fn new(metrics_provider: Arc<dyn MetricsProvider>) -> Self {
                 let class_name = metrics_provider.class_name();
@@ -77,25 +76,25 @@ macro_rules! server_metrics {
 }
 
 impl ServerMetrics {
-    /// Metrics that remember and that nobody configured, for tests and tools (Java:
+    /// Metrics that keep their values without any configuration, for tests and tools (Java:
     /// DEFAULT_METRICS_FOR_TESTS).
     #[must_use]
     pub fn with_default_provider() -> Arc<Self> {
         Arc::new(Self::new(Arc::new(DefaultMetricsProvider::new())))
     }
 
-    /// Metrics that forget (Java: NULL_METRICS).
+    /// Metrics that discard all values (Java: NULL_METRICS).
     #[must_use]
     pub fn null() -> Arc<Self> {
         Arc::new(Self::new(Arc::new(NullMetricsProvider)))
     }
 
-    /// Sets all of them back.
+    /// Resets all metrics.
     pub fn reset_all(&self) {
         self.metrics_provider.reset_all_values();
     }
 
-    /// Who collects them.
+    /// The provider that collects the metrics.
     #[must_use]
     pub fn metrics_provider(&self) -> &dyn MetricsProvider {
         &*self.metrics_provider
@@ -123,7 +122,7 @@ server_metrics! {
     read_latency = advanced "readlatency";
     /// Time from the arrival of a write of this server's clients to its reply, in ms.
     update_latency = advanced "updatelatency";
-    /// Time from a transaction's header on the leader to its end here, in ms.
+    /// Time from the creation of a transaction's header on the leader until it is applied here, in ms.
     propagation_latency = advanced "propagation_latency";
     /// Time a follower took to catch up with its leader, in ms.
     follower_sync_time = basic "follower_sync_time";
@@ -133,7 +132,7 @@ server_metrics! {
     election_time = basic "election_time";
     /// How often this server began to look for a leader.
     looking_count = counter "looking_count";
-    /// Learners that were sent what they missed.
+    /// Learners that were sent the transactions that they missed.
     diff_count = counter "diff_count";
     /// Learners that were sent a snapshot.
     snap_count = counter "snap_count";
@@ -173,13 +172,13 @@ server_metrics! {
     dead_watchers_cleared = counter "dead_watchers_cleared";
     /// Time of a run of the cleaner, in ms.
     dead_watchers_cleaner_latency = advanced "dead_watchers_cleaner_latency";
-    /// Replies of getData found ready.
+    /// Replies of getData found in the cache.
     response_packet_cache_hits = counter "response_packet_cache_hits";
-    /// Replies of getData not found ready.
+    /// Replies of getData not found in the cache.
     response_packet_cache_missing = counter "response_packet_cache_misses";
-    /// Replies of getChildren2 found ready.
+    /// Replies of getChildren2 found in the cache.
     response_packet_get_children_cache_hits = counter "response_packet_get_children_cache_hits";
-    /// Replies of getChildren2 not found ready.
+    /// Replies of getChildren2 not found in the cache.
     response_packet_get_children_cache_missing =
         counter "response_packet_get_children_cache_misses";
     /// Clients that named this ensemble.
@@ -188,15 +187,15 @@ server_metrics! {
     ensemble_auth_fail = counter "ensemble_auth_fail";
     /// Clients that named an ensemble where none is set.
     ensemble_auth_skip = counter "ensemble_auth_skip";
-    /// Time of a request in front of PrepRequestProcessor, in ms.
+    /// Time that a request waits for PrepRequestProcessor, in ms.
     prep_processor_queue_time = advanced "prep_processor_queue_time_ms";
-    /// Requests in front of PrepRequestProcessor.
+    /// Requests that wait for PrepRequestProcessor.
     prep_processor_queue_size = basic "prep_processor_queue_size";
     /// Requests handed to PrepRequestProcessor.
     prep_processor_queued = counter "prep_processor_request_queued";
-    /// Changes noted as outstanding.
+    /// Changes added to the outstanding ones.
     outstanding_changes_queued = counter "outstanding_changes_queued";
-    /// Changes that are outstanding no more.
+    /// Changes that are no longer outstanding.
     outstanding_changes_removed = counter "outstanding_changes_removed";
     /// Time of a request in PrepRequestProcessor, in ms.
     prep_process_time = basic "prep_process_time";
@@ -208,13 +207,13 @@ server_metrics! {
     revalidate_count = counter "revalidate_count";
     /// Connections closed because their session is not valid.
     connection_drop_count = counter "connection_drop_count";
-    /// Connections that wanted an old session back.
+    /// Connections of clients that wanted to continue a session.
     connection_revalidate_count = counter "connection_revalidate_count";
     /// Connections closed because they opened no session in time.
     sessionless_connections_expired = counter "sessionless_connections_expired";
-    /// Sessions that ran out.
+    /// Sessions that expired.
     stale_sessions_expired = counter "stale_sessions_expired";
-    /// Time between two spells of serving clients, in ms.
+    /// Time between two periods of serving clients, in ms.
     unavailable_time = basic "unavailable_time";
     /// Time between the end of one leader and the start of the next, in ms.
     leader_unavailable_time = basic "leader_unavailable_time";
@@ -224,7 +223,7 @@ server_metrics! {
     pending_session_queue_size = basic "pending_session_queue_size";
     /// Reads in a row behind a write in a session's queue.
     reads_after_write_in_session_queue = basic "reads_after_write_in_session_queue";
-    /// Reads let go when their session's write was done.
+    /// Reads released when their session's write was done.
     read_issued_from_session_queue = basic "reads_issued_from_session_queue";
     /// Queues of sessions that became empty.
     session_queues_drained = basic "session_queues_drained";
@@ -236,11 +235,11 @@ server_metrics! {
     /// Requests processed at once behind the commit processor.
     concurrent_request_processing_in_commit_processor =
         basic "concurrent_request_processing_in_commit_processor";
-    /// Reads in front of the commit processor.
+    /// Reads that wait for the commit processor.
     reads_queued_in_commit_processor = basic "read_commit_proc_req_queued";
-    /// Writes in front of the commit processor.
+    /// Writes that wait for the commit processor.
     writes_queued_in_commit_processor = basic "write_commit_proc_req_queued";
-    /// Commits in front of the commit processor.
+    /// Commits that wait for the commit processor.
     commits_queued_in_commit_processor = basic "commit_commit_proc_req_queued";
     /// Commits handed to the commit processor.
     commits_queued = counter "request_commit_queued";
@@ -260,19 +259,19 @@ server_metrics! {
     server_write_committed_time = advanced "server_write_committed_time_ms";
     /// Time to commit a write, in ms.
     commit_process_time = basic "commit_process_time";
-    /// Time an observer master took over a proposal, in ms.
+    /// Time that an observer master needed for a proposal, in ms.
     om_proposal_process_time = advanced "om_proposal_process_time_ms";
-    /// Time an observer master took over a commit, in ms.
+    /// Time that an observer master needed for a commit, in ms.
     om_commit_process_time = advanced "om_commit_process_time_ms";
     /// Time of a read in the final processor, in ms.
     read_final_proc_time = advanced "read_final_proc_time_ms";
     /// Time of a write in the final processor, in ms.
     write_final_proc_time = advanced "write_final_proc_time_ms";
-    /// Time from a transaction's header to its proposal at a learner, in ms.
+    /// Time from the creation of a transaction's header to its proposal at a learner, in ms.
     proposal_latency = advanced "proposal_latency";
-    /// Time from a transaction's header to its acknowledgement, in ms.
+    /// Time from the creation of a transaction's header to its acknowledgement, in ms.
     proposal_ack_creation_latency = advanced "proposal_ack_creation_latency";
-    /// Time from a transaction's header to its commit at a learner, in ms.
+    /// Time from the creation of a transaction's header to its commit at a learner, in ms.
     commit_propagation_latency = advanced "commit_propagation_latency";
     /// Proposals received as learner.
     learner_proposal_received_count = counter "learner_proposal_received_count";
@@ -290,11 +289,11 @@ server_metrics! {
     startup_snap_load_time = basic "startup_snap_load_time";
     /// Time of a request from SyncRequestProcessor's queue to the disk, in ms.
     sync_processor_queue_and_flush_time = advanced "sync_processor_queue_and_flush_time_ms";
-    /// Requests in front of SyncRequestProcessor.
+    /// Requests that wait for SyncRequestProcessor.
     sync_processor_queue_size = basic "sync_processor_queue_size";
     /// Requests handed to SyncRequestProcessor.
     sync_processor_queued = counter "sync_processor_request_queued";
-    /// Time of a request in front of SyncRequestProcessor, in ms.
+    /// Time that a request waits for SyncRequestProcessor, in ms.
     sync_processor_queue_time = advanced "sync_processor_queue_time_ms";
     /// Time of a flush of SyncRequestProcessor, in ms.
     sync_processor_flush_time = advanced "sync_processor_queue_flush_time_ms";
@@ -304,37 +303,37 @@ server_metrics! {
     batch_size = basic "sync_processor_batch_size";
     /// Time from a proposal to its quorum of acknowledgements, in ms.
     quorum_ack_latency = advanced "quorum_ack_latency";
-    /// Time from a proposal to its acknowledgement in ms, by the sid of who sent it.
+    /// Time from a proposal to its acknowledgement in ms, by the sid of the sender.
     ack_latency = advanced_set "ack_latency";
     /// Proposals made as leader.
     proposal_count = counter "proposal_count";
     /// How often this leader gave up because a voter did not come.
     quit_leading_due_to_disloyal_voter = counter "quit_leading_due_to_disloyal_voter";
-    /// Requests whose client is gone or was made to wait too long.
+    /// Requests whose client is gone, or that waited too long.
     stale_requests = counter "stale_requests";
-    /// Such requests that were dropped.
+    /// Stale requests that were dropped.
     stale_requests_dropped = counter "stale_requests_dropped";
-    /// Replies to such requests.
+    /// Replies to stale requests.
     stale_replies = counter "stale_replies";
-    /// Time of a request in front of RequestThrottler, in ms.
+    /// Time that a request waits for RequestThrottler, in ms.
     request_throttle_queue_time = advanced "request_throttle_queue_time_ms";
     /// How often RequestThrottler made requests wait.
     request_throttle_wait_count = counter "request_throttle_wait_count";
     /// Requests refused because large ones took too much memory already.
     large_requests_rejected = counter "large_requests_rejected";
-    /// Bytes received and not yet read. Only Netty's factory records it in Java.
+    /// Bytes received and not read yet. Only Netty's factory records it in Java.
     netty_queued_buffer = basic "netty_queued_buffer_capacity";
     /// Transactions after which the tree's digest was not the leader's.
     digest_mismatches_count = counter "digest_mismatches_count";
-    /// Requests in front of a learner's first processor.
+    /// Requests that wait for a learner's first processor.
     learner_request_processor_queue_size = basic "learner_request_processor_queue_size";
     /// TLS handshakes that failed.
     unsuccessful_handshake = counter "unsuccessful_handshake";
     /// Connections without TLS to an AdminServer that takes both.
     insecure_admin = counter "insecure_admin_count";
-    /// Connections closed because too many TLS handshakes were going on.
+    /// Connections closed because too many TLS handshakes were in progress.
     tls_handshake_exceeded = counter "tls_handshake_exceeded";
-    /// Connections closed because the server does not serve.
+    /// Connections closed because no server is running.
     cnxn_closed_without_zk_server_running = counter "cnxn_closed_without_zk_server_running";
     /// Learner requests that skipped a processor because their session is gone.
     skip_learner_request_to_next_processor_count =
@@ -360,7 +359,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_dumped_in_javas_order() {
-        // What a fresh standalone Java 3.9.5 answers to `mntr`; the gauges come first.
+        // The answer of a fresh standalone Java 3.9.5 to `mntr`. The gauges come first.
         let mntr = include_str!("../../tests/compat_data/mntr_standalone_3.9.5.txt");
         let names = mntr.lines().filter_map(|line| line.split('\t').next());
         let java: Vec<_> = names.skip_while(|name| *name != "zk_watch_bytes").collect();

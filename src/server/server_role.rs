@@ -1,4 +1,5 @@
-//! What a server does differently by its role (no Java twin: what the subclasses of server/ZooKeeperServer.java override).
+//! The behaviour of a server that depends on its role (no Java twin: what the subclasses of
+//! server/ZooKeeperServer.java override).
 
 use std::sync::Arc;
 
@@ -12,20 +13,20 @@ use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metrics_provider::DumpSink;
 
-/// A role.
+/// The role of a server.
 pub trait ServerRole: Send + Sync {
     /// Its name, as `srvr` shows it (Java: getState).
     fn state_name(&self) -> &'static str;
 
-    /// Whether it takes no writes (Java: ReadOnlyZooKeeperServer).
+    /// Whether it refuses writes (Java: ReadOnlyZooKeeperServer).
     fn is_read_only(&self) -> bool {
         false
     }
 
-    /// Whether a client may come back to a session here (Java: validateSession).
+    /// Whether a client may continue a session here (Java: validateSession).
     ///
     /// # Errors
-    /// Why its connection is to be closed.
+    /// The reason to close its connection.
     fn validate_session(
         &self,
         server: &ZooKeeperServer,
@@ -36,8 +37,8 @@ pub trait ServerRole: Send + Sync {
         Ok(())
     }
 
-    /// A client comes back with the right password: answers it, now or when somebody else has said whether the session lives
-    /// (Java: revalidateSession).
+    /// Answers a client that continues a session with the right password, at once or after another server has said
+    /// whether the session is alive (Java: revalidateSession).
     fn revalidate_session(
         &self,
         server: &ZooKeeperServer,
@@ -49,7 +50,7 @@ pub trait ServerRole: Send + Sync {
         server.finish_session_init(cnxn, valid);
     }
 
-    /// A local session that needs to be a global one for this request: what has to go before it (Java:
+    /// The request that must come before this one, if this one turns a local session into a global one (Java:
     /// QuorumZooKeeperServer.checkUpgradeSession).
     ///
     /// # Errors
@@ -63,12 +64,13 @@ pub trait ServerRole: Send + Sync {
         Ok(None)
     }
 
-    /// Notes whether a request concerns a session that only this server knows (Java: setLocalSessionFlag).
+    /// Marks a request if its session is known only to this server (Java: setLocalSessionFlag).
     fn set_local_session_flag(&self, server: &ZooKeeperServer, request: &mut Request) {
         let _there_are_none = (server, request);
     }
 
-    /// Whether a client's `sync` goes the way of writes: somebody has to say that all before it is committed.
+    /// Whether a client's `sync` passes the processors like a write, because another server must confirm that
+    /// everything before it is committed.
     fn orders_syncs(&self) -> bool {
         false
     }
@@ -78,13 +80,13 @@ pub trait ServerRole: Send + Sync {
         let _nothing = out;
     }
 
-    /// Gives out what `mntr` shows of it beside version and state (Java: dumpMonitorValues).
+    /// Reports what `mntr` shows of the role besides version and state (Java: dumpMonitorValues).
     fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
         let _nothing = sink;
     }
 
-    /// Gauges that it has beside those of any server, asked for when the server starts (Java: registerMetrics). They must
-    /// not keep it alive.
+    /// The role's gauges, besides those of every server. Called when the server starts (Java: registerMetrics). They
+    /// must not keep the role alive.
     fn gauges(&self) -> Vec<(&'static str, Arc<dyn Gauge>)> {
         Vec::new()
     }
@@ -94,12 +96,12 @@ pub trait ServerRole: Send + Sync {
         of_settings
     }
 
-    /// What only a member of an ensemble knows.
+    /// The information that only a member of an ensemble has.
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         None
     }
 
-    /// Sizes of its proposals, on a leader.
+    /// The sizes of proposals, on a leader.
     fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
         None
     }

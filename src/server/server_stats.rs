@@ -1,7 +1,7 @@
-//! What `srvr` and `stat` show of a server (Java: server/ServerStats.java).
+//! The statistics of a server, as `srvr` and `stat` show them (Java: server/ServerStats.java).
 //!
-//! Java's object knows its server; here the server's values ([`ServerStatsProvider`]) are given
-//! when they are shown, so that nothing points upwards.
+//! Java's object knows its server. Here the caller passes the server's values ([`ServerStatsProvider`]) when they
+//! are shown, so that this module does not depend on the server.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ids::Zxid;
 use crate::metrics::metric_value::java_double;
 use crate::metrics::summary::Summary as _;
 
-/// What the statistics ask the server for (Java: ServerStats.Provider).
+/// The values that the statistics need from the server (Java: ServerStats.Provider).
 pub trait ServerStatsProvider {
     /// Requests that are being processed.
     fn outstanding_requests(&self) -> i64;
@@ -25,11 +25,11 @@ pub trait ServerStatsProvider {
     /// Java's word for the state: standalone, leader, follower, observer, read-only (Java:
     /// getState).
     fn server_state(&self) -> String;
-    /// Connections of clients, TLS or not.
+    /// Connections of clients, with and without TLS.
     fn num_alive_connections(&self) -> i64;
     /// Bytes in the data directory.
     fn data_dir_size(&self) -> i64;
-    /// Bytes in the directory of the log.
+    /// Bytes in the log's directory.
     fn log_dir_size(&self) -> i64;
 }
 
@@ -48,9 +48,9 @@ pub struct ServerStats {
     start_time_ms: AtomicI64,
 }
 
-// All accesses to the counters are relaxed: nothing follows from a statistic's value.
+// All accesses to the counters are relaxed: no other data depends on their values.
 impl ServerStats {
-    /// All zero, from now on.
+    /// Creates statistics that start now.
     #[must_use]
     pub fn new(metrics: Arc<ServerMetrics>, clock: Clock) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl ServerStats {
         self.request_latency.max()
     }
 
-    /// Packets of clients, four-letter words among them.
+    /// Packets from clients, including four-letter words.
     #[must_use]
     pub fn packets_received(&self) -> i64 {
         self.packets_received.value()
@@ -104,13 +104,13 @@ impl ServerStats {
         self.clock.elapsed_ms() - self.start_time_ms.load(Ordering::Relaxed)
     }
 
-    /// The block of `srvr` (Java: toString).
+    /// The text of `srvr` (Java: toString).
     #[must_use]
     pub fn to_text(&self, provider: &dyn ServerStatsProvider) -> String {
         let mut text = String::new();
         let (min, avg, max) =
             (self.min_latency(), java_double(self.avg_latency()), self.max_latency());
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _written = write!(
             text,
             "Latency min/avg/max: {min}/{avg}/{max}\nReceived: {}\nSent: {}\nConnections: {}\n\
@@ -126,9 +126,8 @@ impl ServerStats {
         text
     }
 
-    /// Notes `times` requests that are done, of the same latency; `is_update` when they went
-    /// through the log (Java: the request has a header). A negative latency is a clock that went
-    /// back, and left out.
+    /// Records `times` finished requests with the same latency. `is_update` is true if they went through the log
+    /// (Java: the request has a header). A negative latency is ignored, because the clock went back.
     pub fn update_latency(&self, latency_ms: i64, is_update: bool, times: u32) {
         if latency_ms < 0 {
             return;
@@ -139,24 +138,23 @@ impl ServerStats {
         by_kind.add_n(latency_ms, times);
     }
 
-    /// Forgets all latencies.
+    /// Resets all latencies.
     pub fn reset_latency(&self) {
         self.request_latency.reset();
     }
 
-    /// Lets the largest latency begin anew.
+    /// Resets the largest latency.
     pub fn reset_max_latency(&self) {
         self.request_latency.reset_max();
     }
 
-    /// Notes a packet of a client, of that many bytes with its length field (Java:
-    /// ServerCnxn.packetReceived).
+    /// Counts a packet from a client, and its bytes including the length field (Java: ServerCnxn.packetReceived).
     pub fn packet_received(&self, bytes: usize) {
         self.packets_received.add(1);
         self.metrics.bytes_received_count.add(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Notes packets to clients (Java: ServerCnxn.packetSent, one at a time).
+    /// Counts packets to clients (Java: ServerCnxn.packetSent, one at a time).
     pub fn packets_were_sent(&self, packets: i64) {
         self.packets_sent.add(packets);
     }
@@ -173,12 +171,12 @@ impl ServerStats {
         self.fsync_threshold_exceed_count.load(Ordering::Relaxed)
     }
 
-    /// Notes such a flush.
+    /// Counts such a flush.
     pub fn increment_fsync_threshold_exceed_count(&self) {
         self.fsync_threshold_exceed_count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sets the count to 0; `srst` does not.
+    /// Sets the count to 0, which `srst` does not do.
     pub fn reset_fsync_threshold_exceed_count(&self) {
         self.fsync_threshold_exceed_count.store(0, Ordering::Relaxed);
     }
@@ -189,7 +187,7 @@ impl ServerStats {
         self.non_mtls_local_conn_count.load(Ordering::Relaxed)
     }
 
-    /// Notes such a connection.
+    /// Counts such a connection.
     pub fn increment_non_mtls_local_conn_count(&self) {
         self.non_mtls_local_conn_count.fetch_add(1, Ordering::Relaxed);
     }
@@ -205,7 +203,7 @@ impl ServerStats {
         self.non_mtls_remote_conn_count.load(Ordering::Relaxed)
     }
 
-    /// Notes such a connection.
+    /// Counts such a connection.
     pub fn increment_non_mtls_remote_conn_count(&self) {
         self.non_mtls_remote_conn_count.fetch_add(1, Ordering::Relaxed);
     }
@@ -221,7 +219,7 @@ impl ServerStats {
         self.auth_failed_count.load(Ordering::Relaxed)
     }
 
-    /// Notes such a connection.
+    /// Counts such a connection.
     pub fn increment_auth_failed_count(&self) {
         self.auth_failed_count.fetch_add(1, Ordering::Relaxed);
     }
@@ -231,7 +229,7 @@ impl ServerStats {
         self.auth_failed_count.store(0, Ordering::Relaxed);
     }
 
-    /// What `srst` sets back: latencies, packets, reply sizes and all metrics.
+    /// Resets the values that `srst` resets: latencies, packets, reply sizes and all metrics.
     pub fn reset(&self) {
         self.reset_latency();
         self.reset_request_counters();
@@ -239,8 +237,8 @@ impl ServerStats {
         self.metrics.reset_all();
     }
 
-    /// Begins anew, with the server of another role. The metrics, which are the process's, go on (Java: each server has a
-    /// ServerStats of its own).
+    /// Starts again, for a server with another role. The metrics belong to the process and keep their values (Java:
+    /// each server has a ServerStats of its own).
     pub fn restart(&self) {
         self.reset_latency();
         self.reset_request_counters();
@@ -252,7 +250,7 @@ impl ServerStats {
         self.start_time_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
     }
 
-    /// Notes the size of a reply, in bytes.
+    /// Records the size of a reply, in bytes.
     pub fn update_client_response_size(&self, size: usize) {
         let size = i32::try_from(size).unwrap_or(i32::MAX);
         self.client_response_stats.set_last_buffer_size(size);
@@ -264,7 +262,7 @@ impl ServerStats {
         &self.client_response_stats
     }
 
-    /// The metrics that the latencies go to as well.
+    /// The metrics, which also get the latencies.
     #[must_use]
     pub const fn metrics(&self) -> &Arc<ServerMetrics> {
         &self.metrics

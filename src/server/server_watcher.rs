@@ -1,4 +1,4 @@
-//! Who watches nodes on the server's side (Java: server/ServerWatcher.java, server/DumbWatcher.java).
+//! The receivers of watch events on the server (Java: server/ServerWatcher.java, server/DumbWatcher.java).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,14 +8,15 @@ use crate::data::ACL;
 use crate::ids::SessionId;
 use crate::watched_event::WatchedEvent;
 
-/// Told when a watch fires. In a server this is a connection.
+/// Receives the events of watches. In a server this is a connection.
 pub trait ServerWatcher: Send + Sync {
-    /// The event, and the ACL of the node as it was when that was known: who may not read the node is not told.
+    /// Receives an event. `znode_acl` is the ACL that the node had then, if it is known. A client that may not read
+    /// the node gets no event.
     ///
-    /// Called while the tree is held: it may queue what is to be sent, not send it.
+    /// Called while the tree is locked: it may queue the event, but not send it.
     fn process(&self, event: &WatchedEvent<'_>, znode_acl: Option<&[ACL]>);
 
-    /// The session behind it.
+    /// The session of the watcher.
     fn session_id(&self) -> SessionId;
 
     /// Whether it is closed and must get no watches any more (Java: ServerCnxn.isStale).

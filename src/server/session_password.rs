@@ -1,17 +1,17 @@
 //! The password of a session (Java: generatePasswd and checkPasswd of server/ZooKeeperServer.java).
 //!
-//! It is made from the session's id alone, in the same way by every server of every version, so that a client can move
-//! its session from one to the other.
+//! It is computed from the session's id alone, in the same way by every server of every version, so that a client
+//! can continue its session on another server.
 
 use crate::ids::SessionId;
 
-/// Bytes of a password.
+/// The length of a password, in bytes.
 pub const LEN: usize = 16;
 
-/// Java: superSecret. Every ZooKeeper server has this one.
+/// Java: superSecret. It is the same in every ZooKeeper server.
 const SUPER_SECRET: i64 = 0xB341_5C00;
 
-// java.util.Random: a linear congruential generator of 48 bits, of which the upper 32 are handed out.
+// java.util.Random: a linear congruential generator of 48 bits that returns the upper 32.
 const MULTIPLIER: u64 = 0x5_DEEC_E66D;
 const INCREMENT: u64 = 0xB;
 const MASK: u64 = (1 << 48) - 1;
@@ -34,8 +34,8 @@ pub const fn generate(session_id: SessionId) -> [u8; LEN] {
     password
 }
 
-/// Whether that is the session's password; no session has the id 0. How long it takes does not tell how much is right
-/// (Java: checkPasswd, where it does).
+/// Whether this is the session's password; no session has the id 0. The time that this takes does not depend on how
+/// much is right (Java: checkPasswd, where it does).
 #[must_use]
 pub fn check(session_id: SessionId, password: &[u8]) -> bool {
     let right = generate(session_id);

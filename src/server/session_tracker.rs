@@ -1,7 +1,7 @@
-//! Who knows which sessions live (Java: server/SessionTracker.java).
+//! Keeps track of live sessions (Java: server/SessionTracker.java).
 //!
-//! Left to implementations: a standalone server and a leader expire sessions (`SessionTrackerImpl`); a learner only notes
-//! which have shown a sign of life, for its leader.
+//! There are two kinds: a standalone server and a leader expire sessions (`SessionTrackerImpl`). A learner only
+//! records which sessions have shown a sign of life, and reports them to its leader.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,18 +12,19 @@ use super::expiry_queue::{Expiring, Expiry};
 use crate::ids::{SessionId, Sid};
 use crate::keeper_exception::KeeperError;
 
-/// Through whom a session's requests come: a request from another one is of a connection that the client has left (Java:
-/// any object, compared by identity).
+/// Identifies the way by which a session's requests arrive. A request from another owner comes from a connection
+/// that the client has left (Java: any object, compared by identity).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Owner(u64);
 
 impl Owner {
-    /// Nobody: a session that has no owner gets the first that asks (Java: null).
+    /// No owner: the first owner that sends a request gets the session (Java: null).
     pub const NONE: Self = Self(0);
     /// A client's connection to this server (Java: ServerCnxn.me).
     pub const LOCAL: Self = Self(1);
 
-    /// The learner connection of that number; no two connections in the life of a server may have the same.
+    /// The learner connection with this number. No two connections may have the same number during the life of a
+    /// server.
     #[must_use]
     pub const fn learner(number: u32) -> Self {
         Self(2 + number as u64)
@@ -36,7 +37,7 @@ impl Owner {
     }
 }
 
-/// A session as its tracker sees it. Connections keep it, to touch it without looking it up.
+/// A session as its tracker sees it. Its connection keeps it, to touch it without a lookup.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
@@ -44,7 +45,8 @@ pub struct Session {
     is_closing: AtomicBool,
     owner: AtomicU64,
     expiry: Expiry,
-    /// The table of touches that has it: a learner tells its leader once for each, however often a client asks.
+    /// The number of the table of touches that has the session. A learner reports a session to its leader once per
+    /// table, however often the client sends requests.
     noted_in: AtomicU64,
 }
 
@@ -62,7 +64,7 @@ impl Session {
         }
     }
 
-    /// Whether the table of touches of that number has it.
+    /// Whether the table of touches with this number has the session.
     pub(super) fn is_noted_in(&self, table: u64) -> bool {
         self.noted_in.load(Ordering::Relaxed) == table
     }
@@ -77,13 +79,13 @@ impl Session {
         self.id
     }
 
-    /// The timeout that was agreed on.
+    /// The negotiated timeout.
     #[must_use]
     pub const fn timeout_ms(&self) -> i32 {
         self.timeout_ms
     }
 
-    /// Whether its end has begun.
+    /// Whether the session is being closed.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::SeqCst)
@@ -97,7 +99,7 @@ impl Session {
         self.owner.store(owner.0, Ordering::SeqCst);
     }
 
-    /// Becomes the owner if there is none; whether that is the owner now.
+    /// Sets the owner if there is none. Returns whether `owner` is the owner now.
     pub(super) fn claim(&self, owner: Owner) -> bool {
         let (none, claimed) = (Owner::NONE.0, owner.0);
         match self.owner.compare_exchange(none, claimed, Ordering::SeqCst, Ordering::SeqCst) {
@@ -119,59 +121,60 @@ impl fmt::Display for Session {
     }
 }
 
-/// Ends sessions that have shown no sign of life.
+/// Closes sessions that have expired.
 pub trait SessionExpirer: Send + Sync {
-    /// Submits the ends of sessions, all at once: the log takes them as one group. Called without a lock by the tracker's
-    /// thread.
+    /// Submits the requests that close the sessions all at once, so that the log takes them as one group. The
+    /// tracker's thread calls this without holding a lock.
     fn expire(&self, sessions: &[Arc<Session>]);
 
     /// This server's id (Java: getServerId).
     fn server_id(&self) -> Sid;
 }
 
-/// All that a server asks about sessions.
+/// What a server needs to know about its sessions.
 pub trait SessionTracker: Send + Sync {
-    /// Makes a session: its id. It is tracked, but not committed.
+    /// Creates a session and returns its id. The session is tracked, but not committed.
     fn create_session(&self, timeout_ms: i32) -> SessionId;
 
-    /// Begins to track the session, and touches it; false when it was tracked already.
+    /// Starts to track the session, and touches it. Returns false if it was tracked already.
     fn track_session(&self, id: SessionId, timeout_ms: i32) -> bool;
 
-    /// Adds the session to those of the database; false when it was there already.
+    /// Adds the session to those of the database. Returns false if it was there already.
     fn commit_session(&self, id: SessionId, timeout_ms: i32) -> bool;
 
-    /// Notes a sign of life; false when there is no such session, or when its end has begun.
+    /// Records a sign of life. Returns false if there is no such session, or if it is being closed.
     fn touch_session(&self, id: SessionId, timeout_ms: i32) -> bool;
 
-    /// The session, to be kept by its connection (no Java twin).
+    /// The session, for its connection to keep (no Java twin).
     fn session(&self, id: SessionId) -> Option<Arc<Session>>;
 
-    /// As [`touch_session`](Self::touch_session), without looking the session up (no Java twin). A session that was removed
-    /// stays so, even if one of its id is tracked again.
+    /// As [`touch_session`](Self::touch_session), without a lookup (no Java twin). A removed session stays removed,
+    /// even if a session with the same id is tracked again.
     fn touch(&self, session: &Arc<Session>, timeout_ms: i32) -> bool {
         self.touch_session(session.id(), timeout_ms)
     }
 
-    /// Notes that the session's end has begun.
+    /// Marks the session as being closed.
     fn set_session_closing(&self, id: SessionId);
 
-    /// Ends the tracker's thread. The caller holds no lock that an expirer needs.
+    /// Ends the tracker's thread. The caller must hold no lock that an expirer needs.
     fn shutdown(&self);
 
-    /// Forgets the session.
+    /// Removes the session.
     fn remove_session(&self, id: SessionId);
 
-    /// Whether it is tracked.
+    /// Whether the session is tracked.
     fn is_tracking_session(&self, id: SessionId) -> bool;
 
     /// Whether the owner may act for the session. A session without an owner gets this one.
     ///
     /// # Errors
-    /// [`KeeperError::UnknownSession`] when it is not tracked, which no client is told; [`KeeperError::SessionExpired`]
-    /// when its end has begun; [`KeeperError::SessionMoved`] when it has another owner.
+    /// [`KeeperError::UnknownSession`] when it is not tracked (no client gets this error);
+    /// [`KeeperError::SessionExpired`] when it is being closed; [`KeeperError::SessionMoved`] when it has another
+    /// owner.
     fn check_session(&self, id: SessionId, owner: Owner) -> Result<(), KeeperError>;
 
-    /// As [`check_session`](Self::check_session), where only global sessions count.
+    /// As [`check_session`](Self::check_session), but only for global sessions.
     ///
     /// # Errors
     /// [`KeeperError::SessionExpired`] also when the session is not tracked.
@@ -180,7 +183,7 @@ pub trait SessionTracker: Send + Sync {
     /// Sets the owner.
     ///
     /// # Errors
-    /// [`KeeperError::SessionExpired`] when it is not tracked or its end has begun.
+    /// [`KeeperError::SessionExpired`] when it is not tracked or is being closed.
     fn set_owner(&self, id: SessionId, owner: Owner) -> Result<(), KeeperError>;
 
     /// Appends the text of the `dump` command.
@@ -189,7 +192,7 @@ pub trait SessionTracker: Send + Sync {
     /// Sessions by the elapsed time at which they expire (Java: getSessionExpiryMap).
     fn session_expiry_map(&self) -> BTreeMap<i64, BTreeSet<SessionId>>;
 
-    /// Local sessions, if there can be any.
+    /// The number of local sessions.
     fn local_session_count(&self) -> usize;
 
     /// Whether there can be local sessions.

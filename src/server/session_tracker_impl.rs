@@ -1,12 +1,13 @@
-//! Tracks sessions and expires them, many at once (Java: server/SessionTrackerImpl.java).
+//! Tracks sessions and expires them in groups (Java: server/SessionTrackerImpl.java).
 //!
-//! Threads: `SessionTracker` expires, any other may ask. Locks: `SessionTracker`, for the table of sessions; below it the
-//! expiry queue's. A touch by a [`Session`] that a connection keeps takes none.
+//! Threads: `SessionTracker` expires sessions; any other thread may ask. Locks: `SessionTracker`, for the table of
+//! sessions, and below it the expiry queue's. A touch of a [`Session`] that a connection keeps does not take the
+//! lock of the table.
 //!
-//! A session always gets the rest of the tick in which its timeout ends: it expires late by up to one tick.
+//! A session expires at the end of the tick in which its timeout ends, so up to one tick late.
 //!
-//! Left to others: whether the server's id leaves room for extended types of ephemeral owners, which Java's constructor
-//! checks (`EphemeralType::validate_server_id`).
+//! Java's constructor also checks that the server's id leaves room for extended types of ephemeral owners. Here
+//! others check this (`EphemeralTypes::validate_server_id`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -35,17 +36,19 @@ use crate::util::sleeper::Sleeper;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.SessionTrackerImpl";
 
-/// How many sessions end in one request for it: the requests of others come in between.
+/// How many sessions are expired at once. Requests of others are processed between two such groups.
 const EXPIRED_AT_ONCE: usize = 256;
 
-/// What an ephemeral owner of a container looks like (Java: EphemeralType.CONTAINER_EPHEMERAL_OWNER): no session has it.
+/// The ephemeral owner of containers (Java: EphemeralType.CONTAINER_EPHEMERAL_OWNER). No session has this id.
 const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 
 /// The first session id of a server that starts now: its sid in the high byte, then 40 bits of the time, then zeros
-/// (Java: initializeNextSessionId). Java takes elapsed time, which begins anew with the machine: ids would come again.
+/// (Java: initializeNextSessionId). Java uses elapsed time, which starts again with the machine, so that ids could
+/// repeat.
 #[must_use]
 pub const fn initialize_next_session_id(sid: Sid, wall_ms: i64) -> SessionId {
-    // The upper byte belongs to the sid alone: the shift back fills with zeros, whatever the time (ZOOKEEPER-1622).
+    // The upper byte belongs to the sid alone: the shift back fills it with zeros, whatever the time is
+    // (ZOOKEEPER-1622).
     let time = (wall_ms << 24).cast_unsigned() >> 8;
     let id = time.cast_signed() | (sid.0 << 56);
     SessionId(if id == CONTAINER_EPHEMERAL_OWNER { id + 1 } else { id })
@@ -64,7 +67,7 @@ pub struct SessionTrackerImpl {
 }
 
 impl SessionTrackerImpl {
-    /// Tracks the sessions of the database, with a full timeout from now on. Nothing expires before
+    /// Tracks the sessions of the database, each with a full timeout from now on. Nothing expires before
     /// [`start`](Self::start).
     #[must_use]
     pub fn new(
@@ -94,10 +97,10 @@ impl SessionTrackerImpl {
         tracker
     }
 
-    /// Starts the thread that expires sessions. Whoever calls it calls `shutdown`, too.
+    /// Starts the thread that expires sessions. The caller must also call `shutdown`.
     ///
     /// # Errors
-    /// When the system has no room for the thread.
+    /// When the thread cannot be started.
     pub fn start(self: &Arc<Self>, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         let tracker = Arc::clone(self);
         let thread = zookeeper_critical_thread::spawn("SessionTracker", listener, move || {
@@ -138,7 +141,7 @@ impl SessionTrackerImpl {
     }
 }
 
-/// To clients, a session that nobody knows has expired.
+/// Clients are told that an unknown session has expired.
 const fn unknown_has_expired(error: KeeperError) -> KeeperError {
     match error {
         KeeperError::UnknownSession => KeeperError::SessionExpired,
@@ -160,7 +163,7 @@ impl SessionTracker for SessionTrackerImpl {
             added = true;
             Arc::new(Session::new(id, timeout_ms))
         });
-        // Under the lock: a session that is removed meanwhile must not be left in the queue.
+        // Under the lock, because a session that is removed in the meantime must not stay in the queue.
         self.session_expiry_queue.update(session, timeout_ms);
         drop(sessions);
         let action = if added { "Adding" } else { "Existing" };

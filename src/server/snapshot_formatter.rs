@@ -1,7 +1,7 @@
 //! Prints a snapshot (Java: server/SnapshotFormatter.java).
 //!
-//! Differs from Java: children come in the order of their names, and a snapshot whose checksum is wrong is printed but no
-//! success.
+//! Differs from Java: children are sorted by name. A snapshot with a wrong checksum is printed, but the command
+//! fails.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -37,10 +37,10 @@ USAGE: SnapshotFormatter [-d|-json] snapshot_file
        -json dump znode info in json format
 ";
 
-/// The numbers of nodes in the JSON form start behind it: ncdu takes each for an inode.
+/// The node numbers in the JSON output start above this. Ncdu reads them as inode numbers.
 const INODE_START: u64 = 1000;
 
-/// What is printed.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Details { data: bool },
@@ -59,7 +59,7 @@ pub fn main(
         Ok((path, form)) => match run(path, form, properties, out) {
             Ok(()) => return ExitCode::ExecutionFinished,
             Err(problem) => {
-                // When standard error is gone, nobody is left to be told.
+                // If standard error is closed, nobody can be told.
                 let _gone = writeln!(err, "{problem}");
                 return ExitCode::UnexpectedError;
             }
@@ -109,7 +109,7 @@ fn check_file(path: &Path) -> Result<(), String> {
         .map_err(|_| format!("Read permission is denied on the file '{name}'\n"))
 }
 
-/// Why a snapshot is not printed, or not to its end.
+/// Why a snapshot is not printed, or not completely.
 #[derive(Debug, thiserror::Error)]
 enum FormatterError {
     #[error("{0}")]
@@ -160,7 +160,7 @@ fn run(
     Err(SnapError::Checksum { place, section: "the tree" }.into())
 }
 
-/// Parents before children, and children by name.
+/// Visits parents before children, and children sorted by name.
 fn in_order<'a>(
     tree: &'a DataTree,
     mut visit: impl FnMut(Visit<'a>) -> io::Result<()>,
@@ -185,13 +185,13 @@ fn in_order<'a>(
     Ok(())
 }
 
-/// A step on the way through the tree.
+/// A step of a walk through the tree.
 enum Visit<'a> {
     Node {
         node: NodeView<'a>,
         has_children: bool,
     },
-    /// The children of the last node that has some and was not left are done.
+    /// All children of the innermost node that is still open have been visited.
     Leave,
 }
 
@@ -236,7 +236,7 @@ fn print_sessions(tree: &DataTree, sessions: &Sessions, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// As ncdu reads it: a node with children is an array of itself and them.
+/// The format of ncdu: a node with children is an array of itself and its children.
 fn print_json(tree: &DataTree, out: &mut dyn Write) -> io::Result<()> {
     let now = SystemClock::new().wall_ms();
     write!(
@@ -265,7 +265,7 @@ fn print_json(tree: &DataTree, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "]")
 }
 
-/// As Jackson quotes a text in JSON.
+/// Escapes a text for JSON as Jackson does.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for character in text.chars() {
@@ -306,7 +306,8 @@ mod tests {
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    /// The nodes in any order: Java has none. It printed dates in UTC.
+    /// The sorted blocks of an output, because Java's order is arbitrary. Dates count only in UTC, as in Java's
+    /// files.
     fn comparable(text: &str) -> Vec<String> {
         let is_utc = date_string(0) == "Thu Jan 01 00:00:00 UTC 1970";
         let lines = text.lines().filter(|line| is_utc || !line.contains("time = "));

@@ -1,9 +1,9 @@
-//! Connections that have not said who they are, by the address from which they come (no Java twin).
+//! Counts connections that have not identified themselves, by address (no Java twin).
 //!
-//! Where there are too many, who comes from where many come makes room for who comes from where few come: a crowd that says
-//! nothing does not keep others out, however fast it comes back. All ports choose so.
+//! When there are too many, a connection from an address with many makes room for one from an address with few. So a
+//! silent crowd does not keep others out, however fast it reconnects. All ports use this rule.
 //!
-//! Threads: whoever accepts, closes or sets up a session. Locks: its own (`Rank::Leaf`), for a few instructions.
+//! Threads: those that accept, close or set up sessions. Locks: its own (`Rank::Leaf`), for a few instructions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::connection_limits::AddressCounts;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// So many of one address are no crowd.
+/// Up to this number, connections from one address are no crowd.
 const FEW: usize = 4;
 
-/// So many of one address, present ones and those of late, are no crowd.
+/// Up to this number, connections from one address, present and recent ones together, are no crowd.
 const LIGHT: usize = 8;
 
-/// For how long an arrival counts, ms: so long at least, at most twice.
+/// How long an arrival counts, ms: at least this long, at most twice as long.
 const OF_LATE_MS: i64 = 1_000;
 
-/// Addresses that are remembered at a time.
+/// The number of addresses that are remembered per period.
 const MAX_REMEMBERED: usize = 4_096;
 
-/// From where connections came of late, for a port with few places: who comes from many addresses has few connections of
-/// each at a time, but comes again and again.
+/// The addresses of recent connections, for a port with few places. A client may have only few connections at a
+/// time, but come again and again.
 #[derive(Debug, Default)]
 pub struct RecentArrivals {
     since_ms: i64,
@@ -34,7 +34,7 @@ pub struct RecentArrivals {
 }
 
 impl RecentArrivals {
-    /// One comes.
+    /// Records an arrival.
     pub fn enter(&mut self, ip: IpAddr, now_ms: i64) {
         let passed_ms = now_ms - self.since_ms;
         if passed_ms >= OF_LATE_MS || self.now.addresses() >= MAX_REMEMBERED {
@@ -45,7 +45,7 @@ impl RecentArrivals {
         self.now.add(ip);
     }
 
-    /// Beside those that are present.
+    /// Combines the recent arrivals with the connections that are present.
     #[must_use]
     pub fn beside(&self, present: impl Iterator<Item = IpAddr>) -> Crowds<'_> {
         let mut counts = AddressCounts::default();
@@ -54,65 +54,66 @@ impl RecentArrivals {
     }
 }
 
-/// Who makes room for a newcomer: one of the address with the greatest crowd.
+/// The crowd of each address. A connection from the address with the greatest crowd makes room for a newcomer.
 pub struct Crowds<'a> {
     recent: &'a RecentArrivals,
     present: AddressCounts,
 }
 
 impl Crowds<'_> {
-    /// How great the crowd of that address is: those that are present, and those that came of late.
+    /// The size of the address's crowd: present connections plus recent arrivals.
     #[must_use]
     pub fn of(&self, ip: IpAddr) -> usize {
         self.present.of(ip) + self.recent.now.of(ip) + self.recent.before.of(ip)
     }
 
-    /// Whether that address has none.
+    /// Whether the address has no crowd.
     #[must_use]
     pub fn is_light(&self, ip: IpAddr) -> bool {
         self.of(ip) <= LIGHT
     }
 }
 
-/// Counts those of one port.
+/// Counts the strangers of one port.
 pub struct Strangers {
     by_address: RankedMutex<AddressCounts>,
     last_places: AtomicU64,
 }
 
-/// Who makes room for a newcomer.
+/// Which connection makes room for a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MakesRoom {
-    /// The oldest of the address from which most come; the newcomer is one of few and may have one of the last places.
+    /// The oldest of the address with the most connections. The newcomer's address has few, and it may get one of
+    /// the last places.
     Crowd(IpAddr),
-    /// The oldest of all, when it has had its time; the newcomer is one of few, as all are.
+    /// The oldest of all, after a grace period. The newcomer's address has few connections, like all addresses.
     OldestForOneOfFew,
-    /// The oldest of all, when it has had its time; the newcomer is one of many.
+    /// The oldest of all, after a grace period. The newcomer's address has many connections.
     OldestForOneOfMany,
 }
 
 impl Strangers {
-    /// There is none.
+    /// Creates an empty count.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let by_address = RankedMutex::new(Rank::Leaf, "strangers", AddressCounts::default());
         Arc::new(Self { by_address, last_places: AtomicU64::new(0) })
     }
 
-    /// Takes one of the last places, for a connection from an address with few of them. While it is taken, as many other
-    /// places stay free.
+    /// Takes one of the last places, for a connection from an address with few of them. As many other places are
+    /// kept free as last places are taken.
     pub fn take_last_place(self: &Arc<Self>) -> LastPlace {
         self.last_places.fetch_add(1, Ordering::Relaxed);
         LastPlace(Arc::clone(self))
     }
 
-    /// How many such places are taken.
+    /// How many of the last places are taken.
     #[must_use]
     pub fn last_places(&self) -> u64 {
         self.last_places.load(Ordering::Relaxed)
     }
 
-    /// One comes, and is counted for as long as its slot lives.
+    /// Counts a connection as long as its slot lives.
     pub fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
         self.by_address.lock().add(ip);
         StrangerSlot { strangers: Arc::clone(self), ip }
@@ -124,7 +125,7 @@ impl Strangers {
         self.by_address.lock().of(newcomer.ip) == 1
     }
 
-    /// Who makes room for that newcomer, who is counted already.
+    /// Which connection makes room for this newcomer, which is counted already.
     #[must_use]
     pub fn who_makes_room_for(&self, newcomer: &StrangerSlot) -> MakesRoom {
         let by_address = self.by_address.lock();

@@ -1,8 +1,8 @@
 //! Transactions of the log on disk, for a learner that lacks them (Java: server/TxnLogProposalIterator.java, and
 //! getProposalsFromTxnLog of server/ZKDatabase.java).
 //!
-//! Read without a lock, while others append. Differs from Java: what cannot be read ends the whole attempt, where Java sends
-//! what it has until then.
+//! Reads without a lock, while others append. Differs from Java: if a transaction cannot be read, the whole attempt
+//! fails. Java sends what it has read before.
 
 use log::{info, warn};
 
@@ -15,14 +15,14 @@ use crate::ids::Zxid;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
 
-/// Stands at a transaction of the log.
+/// Points to a transaction of the log.
 pub struct TxnLogProposalIterator {
     log: FileTxnIterator,
 }
 
 impl TxnLogProposalIterator {
-    /// Stands at or before `start`, when the log reaches back so far and what has to be read is not more than `size_limit`
-    /// bytes; 0 is no limit. None otherwise.
+    /// Starts at `start`, or before it. Returns none if the log does not reach back so far, or if more than
+    /// `size_limit` bytes must be read; 0 is no limit.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -44,13 +44,13 @@ impl TxnLogProposalIterator {
         Ok(Some(Self { log }))
     }
 
-    /// The zxid of the transaction; none behind the last one.
+    /// The zxid of the current transaction; none after the last one.
     #[must_use]
     pub fn zxid(&self) -> Option<Zxid> {
         self.log.header().map(|header| header.zxid)
     }
 
-    /// The transaction, as it stands in the log.
+    /// The current transaction, as in the log.
     #[must_use]
     pub fn proposal(&self) -> CommittedProposal {
         CommittedProposal {
@@ -59,7 +59,7 @@ impl TxnLogProposalIterator {
         }
     }
 
-    /// Goes to the next one; false when there is none.
+    /// Moves to the next transaction. Returns false if there is none.
     ///
     /// # Errors
     /// When the log cannot be read.

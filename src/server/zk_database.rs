@@ -1,6 +1,6 @@
 //! `ZKDatabase`: the tree, the sessions and their files (Java: server/ZKDatabase.java).
 //!
-//! Threads: none. Locks: the tree's; the log belongs to whoever writes it.
+//! Threads: none. Locks: the tree's. Only the owner of the appender appends to the log.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -43,13 +43,13 @@ use crate::util::lock_rank::{Rank, RankedRwLock};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
 
-/// A snapshot for a learner is made in pieces of about so many bytes.
+/// The approximate size of the pieces in which a learner gets a snapshot, in bytes.
 const SNAPSHOT_CHUNK: usize = 256 * 1024;
 
 /// Java's default of `zookeeper.snapshotSizeFactor`.
 const DEFAULT_SNAPSHOT_SIZE_FACTOR: f64 = 0.33;
 
-/// What a database reports to.
+/// The objects that a database reports to.
 pub struct DatabaseReports {
     /// The clock.
     pub clock: Clock,
@@ -57,11 +57,11 @@ pub struct DatabaseReports {
     pub metrics: Arc<ServerMetrics>,
     /// Counters.
     pub stats: Arc<ServerStats>,
-    /// Where changes are told of.
+    /// The audit log.
     pub audit: Arc<ZKAuditProvider>,
 }
 
-/// Where the files count.
+/// Receives the measurements of the files.
 pub struct DatabaseMetrics {
     metrics: Arc<ServerMetrics>,
     stats: Arc<ServerStats>,
@@ -92,13 +92,13 @@ impl PersistenceMetrics for DatabaseMetrics {
     }
 }
 
-/// Why there is no database.
+/// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// A directory cannot be used.
     #[error(transparent)]
     Datadir(#[from] DatadirError),
-    /// The table of watches cannot be made.
+    /// The watch manager cannot be created.
     #[error(transparent)]
     Watches(#[from] WatchManagerError),
 }
@@ -106,11 +106,11 @@ pub enum DatabaseError {
 /// The tree and its files.
 pub struct ZKDatabase {
     tree: RankedRwLock<DataTree>,
-    /// Only members of an ensemble keep it.
+    /// Only members of an ensemble have it.
     committed_log: Option<RankedRwLock<CommittedLog>>,
     snapshot_size_factor: f64,
     initialized: AtomicBool,
-    /// From this zxid on the log on disk has nothing but this history.
+    /// From this zxid on, the log on disk contains only this history.
     history_from: AtomicI64,
     needs_leaders_tree: AtomicBool,
     limits: Limits,
@@ -120,10 +120,10 @@ pub struct ZKDatabase {
 }
 
 impl ZKDatabase {
-    /// An empty database over these directories.
+    /// Opens an empty database over these directories.
     ///
     /// # Errors
-    /// When a directory cannot be used, or a setting names no table of watches.
+    /// When a directory cannot be used, or a setting names an unknown watch manager.
     pub fn open(
         data_log_dir: &Path,
         snap_dir: &Path,
@@ -160,7 +160,7 @@ impl ZKDatabase {
         })
     }
 
-    /// The same, keeping the last transactions for learners: what a member of an ensemble needs.
+    /// Adds a log of the last transactions for learners, which a member of an ensemble needs.
     #[must_use]
     pub fn with_committed_log(mut self, properties: &SystemProperties) -> Self {
         let log = CommittedLog::from_properties(properties);
@@ -168,13 +168,13 @@ impl ZKDatabase {
         self
     }
 
-    /// The last transactions, where they are kept. Under the tree's lock, or without it.
+    /// The last transactions, if they are kept. Its lock is taken under the tree's lock, or without it.
     #[must_use]
     pub const fn committed_log(&self) -> Option<&RankedRwLock<CommittedLog>> {
         self.committed_log.as_ref()
     }
 
-    /// Whether it was loaded and not cleared since (Java: isInitialized).
+    /// Whether it is loaded and was not cleared since (Java: isInitialized).
     #[must_use]
     pub fn is_initialized(&self) -> bool {
         self.initialized.load(Ordering::Acquire)
@@ -186,13 +186,13 @@ impl ZKDatabase {
         &self.tree
     }
 
-    /// Where snapshots are (`version-2` of the data directory).
+    /// The directory of the snapshots (`version-2` of the data directory).
     #[must_use]
     pub fn snap_dir(&self) -> &Path {
         self.snap_log.snap_dir()
     }
 
-    /// Where logs are (`version-2` of the log's directory).
+    /// The directory of the logs (`version-2` of the log's directory).
     #[must_use]
     pub fn data_log_dir(&self) -> &Path {
         self.snap_log.data_log_dir()
@@ -216,27 +216,27 @@ impl ZKDatabase {
         self.sessions.clone()
     }
 
-    /// From which transaction on the log on disk is known to hold this history and nothing else. Below it there may be
-    /// transactions at the end of an epoch that were never committed: a snapshot of a leader has taken their place, and takes
-    /// nothing off the log (ZOOKEEPER-2846).
+    /// The zxid from which on the log on disk is known to contain only this history. Below it, the end of an epoch
+    /// may contain transactions that were never committed: a leader's snapshot has replaced them, but does not
+    /// remove them from the log (ZOOKEEPER-2846).
     #[must_use]
     pub fn history_from(&self) -> Zxid {
         Zxid(self.history_from.load(Ordering::Acquire))
     }
 
-    /// What is in memory is a leader's tree of that zxid.
+    /// Marks the tree in memory as a leader's tree with this zxid.
     pub fn begin_with_leaders_tree(&self, zxid: Zxid) {
         self.tree.write().set_last_processed_zxid(zxid);
         self.history_from.store(zxid.0, Ordering::Release);
     }
 
-    /// Whether what is on disk cannot be made a leader's history.
+    /// Whether the data on disk cannot be turned into a leader's history.
     #[must_use]
     pub fn needs_leaders_tree(&self) -> bool {
         self.needs_leaders_tree.load(Ordering::Acquire)
     }
 
-    /// Notes whether what is on disk can be made a leader's history.
+    /// Sets whether the data on disk cannot be turned into a leader's history.
     pub fn set_needs_leaders_tree(&self, needs: bool) {
         self.needs_leaders_tree.store(needs, Ordering::Release);
     }
@@ -244,7 +244,7 @@ impl ZKDatabase {
     /// Restores tree and sessions from the files; returns the highest zxid (Java: loadDataBase).
     ///
     /// # Errors
-    /// When the files are damaged or something is missing.
+    /// When files are damaged or missing.
     pub fn load_data_base(&self) -> Result<Zxid, RestoreError> {
         let start = time::now();
         let mut sessions = self.sessions.to_map();
@@ -268,7 +268,8 @@ impl ZKDatabase {
         if let Some(log) = &self.committed_log {
             let mut log = log.write();
             for proposal in kept {
-                // What is on disk already is not mended by refusing it here: learners behind the hole get a snapshot.
+                // A hole on disk cannot be repaired here. Learners that need transactions from before the hole get a
+                // snapshot.
                 if let Err(hole) = log.add(proposal.clone()) {
                     warn!(target: LOG, "the transaction log has a hole: {hole}");
                     log.clear();
@@ -287,12 +288,13 @@ impl ZKDatabase {
         Ok(zxid)
     }
 
-    /// Applies what is in the log and not in the tree: after a role has ended, what was proposed and not committed (Java:
-    /// fastForwardDataBase). Nobody may append meanwhile; the next transaction starts a new file.
+    /// Applies the transactions that are in the log but not in the tree. After the end of a role, these were
+    /// proposed but not committed (Java: fastForwardDataBase). Nobody may append in the meantime. The next
+    /// transaction starts a new file.
     ///
     /// # Errors
-    /// When the log cannot be read, has a hole, or lacks what is in the tree (ZOOKEEPER-4882). Then what is in memory must
-    /// not be used any more.
+    /// When the log cannot be read, has a hole, or lacks transactions that are in the tree (ZOOKEEPER-4882). The
+    /// data in memory must not be used any more then.
     pub fn fast_forward_data_base(&self) -> Result<Zxid, RestoreError> {
         self.snap_log.close()?;
         self.check_all_is_on_disk()?;
@@ -308,7 +310,7 @@ impl ZKDatabase {
         })?;
         self.sessions.replace(sessions);
         if let (Some(hole), Some(log)) = (hole, &self.committed_log) {
-            // Learners that lack what is before it get it from the log on disk, or a snapshot.
+            // Learners that lack transactions from before the hole get them from the log on disk, or get a snapshot.
             warn!(target: LOG, "the committed log has a hole: {hole}");
             log.write().clear();
         }
@@ -316,7 +318,8 @@ impl ZKDatabase {
         Ok(zxid)
     }
 
-    /// A transaction is committed when others have it on disk; when the log here has failed, the tree is ahead of it.
+    /// Checks that the disk has all transactions of the tree. It may lack some if its log has failed: a transaction
+    /// is committed when enough other servers have it on disk.
     fn check_all_is_on_disk(&self) -> Result<(), RestoreError> {
         let Some(in_memory) = self.committed_log.as_ref().and_then(|log| log.read().max()) else {
             return Ok(());
@@ -337,7 +340,7 @@ impl ZKDatabase {
         self.tree.read().sessions().collect()
     }
 
-    /// Sessions that nobody knows any more and that have left ephemeral nodes.
+    /// Sessions that do not exist any more, but have left ephemeral nodes.
     #[must_use]
     pub fn dead_sessions(&self) -> Vec<SessionId> {
         let tree = self.tree.read();
@@ -345,8 +348,8 @@ impl ZKDatabase {
         tree.sessions().filter(is_dead).collect()
     }
 
-    /// Removes what sessions have left that nobody knows any more (Java: within ZooKeeperServer.loadData). Only where there
-    /// are no other members, which would keep it.
+    /// Removes the ephemeral nodes of sessions that do not exist any more (Java: within ZooKeeperServer.loadData).
+    /// Only for a server without an ensemble, because other members would keep these nodes.
     pub fn kill_dead_sessions(&self) {
         let dead = self.dead_sessions();
         let mut tree = self.tree.write();
@@ -356,7 +359,7 @@ impl ZKDatabase {
         }
     }
 
-    /// Forgets everything that is in memory (Java: clear).
+    /// Clears everything in memory (Java: clear).
     pub fn clear(&self) {
         let mut tree = self.tree.write();
         tree.reset();
@@ -368,10 +371,10 @@ impl ZKDatabase {
         self.initialized.store(false, Ordering::Release);
     }
 
-    /// Takes away all of the history above `zxid`, on disk and in memory (Java: truncateLog).
+    /// Removes the history above `zxid`, on disk and in memory (Java: truncateLog).
     ///
     /// # Errors
-    /// When there is nothing older to start from, or the files fail.
+    /// When there is no older state to start from, or file access fails.
     pub fn truncate_log(&self, zxid: Zxid) -> Result<(), RestoreError> {
         self.clear();
         self.snap_log.truncate_log(zxid)?;
@@ -379,11 +382,11 @@ impl ZKDatabase {
         Ok(())
     }
 
-    /// Replaces everything in memory by what a leader sends (Java: deserializeSnapshot). The tree is held meanwhile: nobody
-    /// is served from it.
+    /// Replaces everything in memory by a leader's snapshot (Java: deserializeSnapshot). The tree is locked in the
+    /// meantime, so nobody reads it.
     ///
     /// # Errors
-    /// When the input ends, fails, or is no snapshot; then nothing is in memory.
+    /// When the input ends, fails, or is not a snapshot. Then nothing is in memory.
     pub fn deserialize_snapshot<R: Read>(
         &self,
         archive: &mut BinaryInputArchive<R>,
@@ -401,11 +404,11 @@ impl ZKDatabase {
         Ok(())
     }
 
-    /// Hands out sessions and tree, piece by piece, as a learner needs them (Java: serializeSnapshot). Transactions may be
-    /// applied meanwhile.
+    /// Writes sessions and tree piece by piece, as a learner needs them (Java: serializeSnapshot). Transactions may
+    /// be applied in the meantime.
     ///
     /// # Errors
-    /// What `write` has met, or that the tree was replaced meanwhile.
+    /// An error of `write`, or that the tree was replaced in the meantime.
     pub fn serialize_snapshot(
         &self,
         mut write: impl FnMut(&[u8]) -> io::Result<()>,
@@ -430,7 +433,7 @@ impl ZKDatabase {
         self.snapshot_size_factor >= 0.0
     }
 
-    /// How much of the log on disk a learner may get in the place of a snapshot, in bytes; 0 is no limit (Java:
+    /// How many bytes of the log on disk a learner may get instead of a snapshot; 0 is no limit (Java:
     /// calculateTxnLogSizeLimit).
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a limit by rule of thumb")]
@@ -448,13 +451,13 @@ impl ZKDatabase {
         (size as f64 * self.snapshot_size_factor) as u64
     }
 
-    /// The longest lengths that are believed.
+    /// The maximum lengths that are accepted in input.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Writes a snapshot; the tree is held for a piece at a time (Java: FileTxnSnapLog.save).
+    /// Writes a snapshot. The tree is locked for one piece at a time (Java: FileTxnSnapLog.save).
     ///
     /// # Errors
     /// When it cannot be written.
@@ -463,7 +466,7 @@ impl ZKDatabase {
         self.snap_log.save(&mut TreeSnapshot { database: self, cursor })
     }
 
-    /// The log, to write.
+    /// Creates the appender of the log.
     #[must_use]
     pub fn appender(&self, snap: SnapSettings) -> Box<dyn TxnAppender> {
         let mut appender = Appender {
@@ -588,14 +591,14 @@ impl RestoreTarget for DataTree {
     }
 }
 
-/// The log and how much went into it since the last snapshot.
+/// The log, and how much was appended since the last snapshot.
 struct Appender {
     snap_log: Arc<FileTxnSnapLog>,
     snap: SnapSettings,
     txn_count: u32,
     random: RandomState,
-    /// Where in the upper half of the limits the next snapshot comes, so that the members of an ensemble do not all take
-    /// theirs at the same time.
+    /// The random part of the limits for the next snapshot, from 0 to half of each limit, so that the members of an
+    /// ensemble do not all take theirs at the same time.
     rand_roll: u32,
     rand_size: u64,
 }
@@ -608,9 +611,9 @@ impl Appender {
         self.rand_size = self.random(self.snap.snap_size_bytes.unwrap_or(0) / 2);
     }
 
-    /// A number below `end`, or 0.
+    /// A random number below `end`; 0 if `end` is 0.
     fn random(&mut self, end: u64) -> u64 {
-        self.random = RandomState::new(); // each has keys of its own
+        self.random = RandomState::new(); // each instance has its own keys
         self.random.hash_one(0).checked_rem(end).unwrap_or(0)
     }
 }

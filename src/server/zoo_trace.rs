@@ -1,7 +1,7 @@
-//! Which kinds of messages are traced (Java: server/ZooTrace.java).
+//! Selects the kinds of messages that are traced (Java: server/ZooTrace.java).
 //!
-//! A value shared by the parts that trace; Java has one for the process. Tracing itself goes
-//! through the logger, at TRACE.
+//! A value shared by the parts that trace; Java has one per process. The messages themselves go through the logger,
+//! at TRACE.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -52,7 +52,7 @@ impl ZooTrace {
     /// The mask (Java: getTextTraceLevel).
     #[must_use]
     pub fn text_trace_level(&self) -> i64 {
-        self.mask.load(Ordering::Relaxed) // nothing follows from it but more or fewer messages
+        self.mask.load(Ordering::Relaxed) // no other data depends on it
     }
 
     /// Changes the mask (Java: setTextTraceLevel).
@@ -61,7 +61,7 @@ impl ZooTrace {
         info!(target: LOG, "Set text trace mask to 0x{mask:x}");
     }
 
-    /// Whether a message of that kind is traced by the logger of that name.
+    /// Whether this logger traces messages of this kind.
     #[must_use]
     pub fn is_trace_enabled(&self, target: &str, mask: i64) -> bool {
         log_enabled!(target: target, Level::Trace) && self.text_trace_level() & mask != 0

@@ -1,4 +1,4 @@
-//! How threads are started without which the server must not go on (Java: server/ZooKeeperCriticalThread.java).
+//! Starts threads without which the server cannot continue (Java: server/ZooKeeperCriticalThread.java).
 
 use std::fmt::Display;
 use std::io;
@@ -14,10 +14,10 @@ use super::zookeeper_server_listener::ZooKeeperServerListener;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZooKeeperCriticalThread";
 
-/// Starts a thread whose error or panic ends the server: `listener` is told.
+/// Starts a thread. If it fails or panics, `listener` is told, and the server ends.
 ///
 /// # Errors
-/// When the system has no room for another thread.
+/// When the thread cannot be started.
 pub fn spawn<E: Display>(
     name: &str,
     listener: Arc<dyn ZooKeeperServerListener>,
@@ -26,10 +26,10 @@ pub fn spawn<E: Display>(
     spawn_with_stack(name, None, listener, body)
 }
 
-/// As [`spawn`], with a stack of so many bytes; `None` is the platform's default.
+/// As [`spawn`], with a stack of this many bytes; `None` is the platform's default.
 ///
 /// # Errors
-/// When the system has no room for another thread.
+/// When the thread cannot be started.
 pub fn spawn_with_stack<E: Display>(
     name: &str,
     stack_bytes: Option<usize>,

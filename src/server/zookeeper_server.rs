@@ -1,8 +1,9 @@
-//! `ZooKeeperServer`: what a server is, whatever its role (Java: server/ZooKeeperServer.java).
+//! `ZooKeeperServer`: the parts of a server that all roles share (Java: server/ZooKeeperServer.java).
 //!
-//! The face: state, start and end, submitting requests. Its parts stand in the files beside it. What differs by role comes
-//! in through the session tracker and the chain of processors that [`ZooKeeperServer::startup`] is given.
-//! Threads: none of its own. Locks: see the parts; this file holds none across a call.
+//! This file has the public interface: state, start and end, and submitting requests. The modules below it have the
+//! rest. What depends on the role is passed in, above all the session tracker and the chain of processors that
+//! [`ZooKeeperServer::startup`] gets.
+//! Threads: none of its own. Locks: see the modules; this file holds none across a call.
 
 pub mod access;
 pub mod admin_context;
@@ -64,28 +65,28 @@ use crate::zoo_defs::OpCode;
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 
-/// Where a server is in its life (Java: ZooKeeperServer.State).
+/// The state of a server (Java: ZooKeeperServer.State).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Not started.
     Initial = 0,
-    /// Serves.
+    /// Serves clients.
     Running = 1,
     /// Has ended.
     Shutdown = 2,
-    /// A thread has failed: it must end.
+    /// A thread has failed, and the server must end.
     Error = 3,
 }
 
-/// What a server is built from.
+/// The parts from which a server is built.
 pub struct ServerParts {
     /// The settings.
     pub settings: ServerSettings,
-    /// What it does differently by its role.
+    /// The behaviour that depends on the role.
     pub role: Arc<dyn ServerRole>,
     /// The clock.
     pub clock: Clock,
-    /// Told when a thread fails without which the server must not go on.
+    /// Is told when a thread fails without which the server cannot continue.
     pub listener: Arc<dyn ZooKeeperServerListener>,
     /// The tree and its files.
     pub database: Arc<ZKDatabase>,
@@ -93,13 +94,13 @@ pub struct ServerParts {
     pub stats: Arc<ServerStats>,
     /// Metrics.
     pub metrics: Arc<ServerMetrics>,
-    /// Who may do what.
+    /// Checks permissions.
     pub access: AccessControl,
-    /// Who must authenticate first.
+    /// Decides whether a client must authenticate first.
     pub authentication: AuthenticationHelper,
-    /// Where changes are told of.
+    /// The audit log.
     pub audit: Arc<ZKAuditProvider>,
-    /// Which paths are asked for most.
+    /// Counts which paths are requested most.
     pub path_stats: Arc<RequestPathMetricsCollector>,
 }
 
@@ -109,7 +110,7 @@ pub struct ZooKeeperServer {
     state: AtomicU8,
     hzxid: AtomicI64,
     requests_in_process: AtomicI64,
-    /// What the role has made of the setting at the start: requests are measured by it under locks.
+    /// The setting as the role has adapted it, stored at the start because it is read under locks.
     global_outstanding_limit: AtomicI64,
     outstanding_changes: RankedMutex<OutstandingChanges>,
     flush_list: FlushList,
@@ -121,12 +122,12 @@ pub struct ZooKeeperServer {
     first_processor: OnceLock<Arc<dyn RequestProcessor>>,
     request_throttler: OnceLock<RequestThrottler<Box<Request>, Self>>,
     server_cnxn_factory: OnceLock<Weak<dyn ServerCnxnFactory>>,
-    /// Taken while a snapshot is written or the tree is replaced.
+    /// Held while a snapshot is written.
     snapshot_lock: RankedMutex<()>,
 }
 
 impl ZooKeeperServer {
-    /// A server that is not started.
+    /// Creates a server that is not started.
     #[must_use]
     pub fn new(parts: ServerParts) -> Arc<Self> {
         let settings = &parts.settings;
@@ -181,7 +182,7 @@ impl ZooKeeperServer {
         &self.parts.clock
     }
 
-    /// Who is told when a critical thread fails.
+    /// The listener that is told when a critical thread fails.
     #[must_use]
     pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
         Arc::clone(&self.parts.listener)
@@ -205,43 +206,43 @@ impl ZooKeeperServer {
         &self.parts.metrics
     }
 
-    /// The same, to be kept.
+    /// The metrics, for the caller to keep.
     #[must_use]
     pub const fn shared_metrics(&self) -> &Arc<ServerMetrics> {
         &self.parts.metrics
     }
 
-    /// Where changes are told of.
+    /// The audit log.
     #[must_use]
     pub fn audit(&self) -> &ZKAuditProvider {
         &self.parts.audit
     }
 
-    /// Which paths are asked for most.
+    /// Counts which paths are requested most.
     #[must_use]
     pub fn path_stats(&self) -> &RequestPathMetricsCollector {
         &self.parts.path_stats
     }
 
-    /// The schemes of authentication.
+    /// The authentication schemes.
     #[must_use]
     pub fn provider_registry(&self) -> &ProviderRegistry {
         self.parts.access.providers()
     }
 
-    /// Who may do what.
+    /// Checks permissions.
     #[must_use]
     pub const fn access(&self) -> &AccessControl {
         &self.parts.access
     }
 
-    /// How node owners are read.
+    /// How the owner field of a node is interpreted.
     #[must_use]
     pub const fn ephemeral_types(&self) -> EphemeralTypes {
         self.parts.settings.ephemeral_types
     }
 
-    /// The longest lengths that are believed.
+    /// The maximum lengths that are accepted in input.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.parts.settings.limits
@@ -253,13 +254,13 @@ impl ZooKeeperServer {
         self.parts.settings.server_id
     }
 
-    /// The owner of sessions that are connected here.
+    /// The owner of sessions whose clients are connected here.
     #[must_use]
     pub fn local_owner(&self) -> Owner {
         Owner::LOCAL
     }
 
-    /// Promised changes that are not applied yet.
+    /// Changes that Prep has made and that are not applied yet.
     #[must_use]
     pub const fn outstanding_changes(&self) -> &RankedMutex<OutstandingChanges> {
         &self.outstanding_changes
@@ -271,19 +272,19 @@ impl ZooKeeperServer {
         &self.flush_list
     }
 
-    /// What large requests take.
+    /// Counts the memory of large requests.
     #[must_use]
     pub const fn large_requests(&self) -> &LargeRequests {
         &self.large_requests
     }
 
-    /// What clients have waiting in memory.
+    /// Counts the memory of waiting requests and answers.
     #[must_use]
     pub const fn memory(&self) -> &Arc<MemoryAccounts> {
         &self.memory
     }
 
-    /// What limits new connections.
+    /// The throttle for new connections.
     #[must_use]
     pub const fn conn_throttle(&self) -> &BlueThrottle {
         &self.conn_throttle
@@ -292,33 +293,33 @@ impl ZooKeeperServer {
     /// The sessions.
     ///
     /// # Panics
-    /// Before [`startup`](Self::startup): nothing that asks for sessions runs then.
+    /// If called before [`startup`](Self::startup); nothing that needs sessions runs then.
     #[must_use]
     #[expect(clippy::expect_used, reason = "set by startup, before any connection or processor")]
     pub fn session_tracker(&self) -> &Arc<dyn SessionTracker> {
         self.session_tracker.get().expect("the session tracker is set when the server starts")
     }
 
-    /// Who accepts the clients.
+    /// The factory that accepts the clients.
     #[must_use]
     pub fn server_cnxn_factory(&self) -> Option<Arc<dyn ServerCnxnFactory>> {
         self.server_cnxn_factory.get().and_then(Weak::upgrade)
     }
 
-    /// Notes who accepts the clients; the first one stays.
+    /// Sets the factory that accepts the clients. Only the first call has an effect.
     pub fn set_server_cnxn_factory(&self, factory: &Arc<dyn ServerCnxnFactory>) {
         if self.server_cnxn_factory.set(Arc::downgrade(factory)).is_err() {
             debug!(target: LOG, "the connection factory is known already");
         }
     }
 
-    /// The last zxid that was handed out.
+    /// The last zxid that was assigned.
     #[must_use]
     pub fn zxid(&self) -> Zxid {
         Zxid(self.hzxid.load(Ordering::Relaxed))
     }
 
-    /// Hands out the next zxid. Only under the lock of the outstanding changes.
+    /// Assigns the next zxid. Only under the lock of the outstanding changes.
     pub(super) fn next_zxid(&self) -> Zxid {
         Zxid(self.hzxid.fetch_add(1, Ordering::Relaxed)).next()
     }
@@ -328,7 +329,7 @@ impl ZooKeeperServer {
         self.hzxid.store(zxid.0, Ordering::Relaxed);
     }
 
-    /// Where it is in its life.
+    /// The state of the server.
     #[must_use]
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Acquire) {
@@ -339,12 +340,12 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Changes where it is in its life.
+    /// Changes the state of the server.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Whether it serves.
+    /// Whether it serves clients.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state() == State::Running
@@ -356,13 +357,13 @@ impl ZooKeeperServer {
         self.parts.role.state_name()
     }
 
-    /// What it does differently by its role.
+    /// The behaviour that depends on the role.
     #[must_use]
     pub fn role(&self) -> &dyn ServerRole {
         &*self.parts.role
     }
 
-    /// Starts serving with these sessions and this chain of processors (Java: startup).
+    /// Starts to serve with this session tracker and this chain of processors (Java: startup).
     pub fn startup(
         self: &Arc<Self>,
         session_tracker: Arc<dyn SessionTracker>,
@@ -386,14 +387,14 @@ impl ZooKeeperServer {
         self.set_state(State::Running);
     }
 
-    /// Puts a throttler before the processors, where the settings ask for one.
+    /// Sets a throttler before the processors, if the settings ask for one.
     pub fn set_request_throttler(&self, throttler: RequestThrottler<Box<Request>, Self>) {
         let is_first = self.request_throttler.set(throttler).is_ok();
         assert!(is_first, "a server has one throttler");
     }
 
-    /// Ends serving: the throttler, the sessions, then the processors from the first to the last, with all their threads
-    /// (Java: shutdown). A second call finds nothing to do.
+    /// Stops the throttler, the session tracker, then the processors from the first to the last, with all their
+    /// threads (Java: shutdown). A second call does nothing.
     pub fn shutdown(&self) {
         let was = self.state();
         if !matches!(was, State::Running | State::Error) {
@@ -419,13 +420,13 @@ impl ZooKeeperServer {
         self.set_state(State::Shutdown);
     }
 
-    /// Requests of clients in the processors.
+    /// The number of clients' requests in the processors.
     #[must_use]
     pub fn in_process(&self) -> i64 {
         self.requests_in_process.load(Ordering::Relaxed)
     }
 
-    /// A request of a client has left the processors, answered or not.
+    /// Called when a client's request has left the processors, answered or not.
     pub(super) fn dec_in_process(&self) {
         self.requests_in_process.fetch_sub(1, Ordering::Relaxed);
         if let Some(throttler) = self.request_throttler.get() {
@@ -438,21 +439,21 @@ impl ZooKeeperServer {
         i64::try_from(inflight).unwrap_or(i64::MAX)
     }
 
-    /// Requests of clients that are under way or wait for another one of their session, without those in the throttler's
-    /// queue (Java: getInProcess, which has both in its processors).
+    /// The number of clients' requests that are being processed or wait for another one of their session, without
+    /// those in the throttler's queue (Java: getInProcess, which has both in its processors).
     pub(super) fn outstanding_requests(&self) -> i64 {
         let connections =
             self.server_cnxn_factory().map_or_else(Vec::new, |factory| factory.connections());
         self.in_process() + connections.iter().map(|cnxn| cnxn.parked_reads()).sum::<i64>()
     }
 
-    /// A request is done with, answered or not.
+    /// Called when a request is finished, answered or not.
     pub fn request_finished(&self, request: &Request) {
         self.large_requests.finished(request.large_request_size);
     }
 
-    /// Whether a connection of which these requests are held must wait (Java: shouldThrottle). Who has nothing under way may
-    /// always ask.
+    /// Whether a connection with these pending requests must wait (Java: shouldThrottle). A connection without
+    /// pending requests may always send one.
     #[must_use]
     pub fn should_throttle(&self, held: &RequestAccount) -> bool {
         if held.is_empty() {
@@ -464,7 +465,8 @@ impl ZooKeeperServer {
             || held.bytes() > self.memory.limits().cnxn_request_bytes
     }
 
-    /// Brings requests in, in order, and has them written (Java: submitRequest). No lock may be held.
+    /// Submits requests in order, and flushes the first processor (Java: submitRequest). The caller must hold no
+    /// lock.
     pub fn submit_requests(&self, mut requests: Vec<Box<Request>>) {
         if requests.is_empty() {
             return;
@@ -474,7 +476,8 @@ impl ZooKeeperServer {
                 requests.into_iter().for_each(|request| throttler.submit_request(request));
             }
             (None, Some(first)) => {
-                // What ends a session finds all before it under way, and what comes behind finds the session at its end.
+                // A request that ends a session is handed over alone. All requests before it are in the processors
+                // then, and those behind it find that the session is closing.
                 while let Some(at) = requests.iter().position(|request| request.ends_session()) {
                     let behind = requests.split_off(at + 1);
                     let end = requests.split_off(at);
@@ -501,7 +504,7 @@ impl ZooKeeperServer {
         self.submit_requests(vec![Box::new(request)]);
     }
 
-    /// Hands a request to the first processor; who calls flushes it (Java: submitRequestNow).
+    /// Hands a request over to the first processor. The caller must flush the processor (Java: submitRequestNow).
     pub fn submit_request_now(&self, mut request: Box<Request>) {
         match self.first_processor.get() {
             Some(first) if self.admit(&mut request) => first.process_request(request),
@@ -510,7 +513,7 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Whether a request may enter the processors; it counts as being in process then. Otherwise it is done with.
+    /// Whether a request may enter the processors. If so, it counts as being in process. Otherwise it is finished.
     fn admit(&self, request: &mut Request) -> bool {
         let is_valid = OpCode::try_from(request.op_type).is_ok_and(Request::is_valid);
         let admitted = match &request.cnxn {
@@ -545,7 +548,7 @@ impl ZooKeeperServer {
         }
     }
 
-    /// A sign of life of the connection's session; false when there is no such session (Java: touch).
+    /// Records a sign of life of the connection's session. Returns false if there is no such session (Java: touch).
     pub(super) fn touch(&self, cnxn: &ServerCnxn) -> bool {
         let timeout_ms = cnxn.session_timeout_ms();
         match cnxn.session() {
@@ -568,7 +571,7 @@ impl ZooKeeperServer {
         self.session_tracker().check_global_session(id, owner)
     }
 
-    /// Whether one of the ids has the permission by the ACL (Java: checkACL).
+    /// Whether one of the ids has the permission according to the ACL (Java: checkACL).
     ///
     /// # Errors
     /// [`KeeperError::NoAuth`] when none has.
@@ -592,7 +595,7 @@ impl ZooKeeperServer {
         self.parts.access.fixup_acl(ids, acl)
     }
 
-    /// Whether a write would pass a hard quota (Java: checkQuota).
+    /// Checks whether a write would exceed a hard quota (Java: checkQuota).
     pub(super) fn check_quota(
         &self,
         tree: &DataTree,
@@ -624,7 +627,7 @@ impl ZooKeeperServer {
         Ok(())
     }
 
-    /// Session events of a transaction that is about to be applied (Java: processTxnForSessionEvents).
+    /// Updates the sessions for a transaction that is about to be applied (Java: processTxnForSessionEvents).
     pub(super) fn process_txn_for_session_events(&self, request: &Request) {
         let tracker = self.session_tracker();
         match OpCode::try_from(request.op_type) {
@@ -641,7 +644,7 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Asks for the end of a session (Java: closeSession).
+    /// Submits a request that closes a session (Java: closeSession).
     pub fn close_session(&self, session_id: SessionId) {
         self.submit_request(self.close_session_request(session_id));
     }
@@ -661,8 +664,8 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Closes connections that keep memory for others and stand still, the slowest first, until that is enough. Does so now
-    /// and then, however many ask for it. No lock may be held.
+    /// Closes connections that hold memory that others need and make no progress, the slowest first, until there is
+    /// enough. Does so only at intervals, however many callers there are. The caller must hold no lock.
     pub(super) fn close_stalled(&self, is_enough: impl Fn() -> bool) {
         let now_ms = self.clock().elapsed_ms();
         let Some(factory) = self.server_cnxn_factory() else { return };
@@ -689,7 +692,7 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Forgets a connection's watches.
+    /// Removes a connection's watches.
     pub(super) fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) {
         let watcher = WatcherRef(Arc::clone(cnxn) as _);
         self.parts.database.tree().read().remove_cnxn(&watcher);

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The settings of a running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZooKeeperServerConf {
-    /// The port that is bound; -1 when there is none.
+    /// The bound port; -1 if there is none.
     pub client_port: i32,
     /// The absolute path of the snapshots, `version-2` included.
     pub data_dir: String,
@@ -16,7 +16,7 @@ pub struct ZooKeeperServerConf {
     pub data_log_dir: String,
     /// The length of a tick.
     pub tick_time_ms: i32,
-    /// Connections that one client address may have; 0 is no limit.
+    /// The limit of connections from one client address; 0 is no limit.
     pub max_client_cnxns_per_host: i32,
     /// The shortest session timeout that is granted.
     pub min_session_timeout_ms: i32,
@@ -55,8 +55,8 @@ impl ZooKeeperServerConf {
         ]
     }
 
-    /// The text of the word `conf` (Java: ZooKeeperServer.dumpConf). `secure_client_port` is -1
-    /// when there is none; the sizes are those of the two directories, in bytes.
+    /// The text of the word `conf` (Java: ZooKeeperServer.dumpConf). `secure_client_port` is -1 if there is none.
+    /// The sizes are those of the two directories, in bytes.
     #[must_use]
     pub fn dump(&self, secure_client_port: i32, data_dir_size: u64, data_log_size: u64) -> String {
         let mut text = String::with_capacity(512);
@@ -81,11 +81,11 @@ impl ZooKeeperServerConf {
     }
 }
 
-/// The path from the root, in Java's spelling: nothing is resolved and `.` stays, doubled and
-/// closing slashes go (Java: File.getAbsolutePath).
+/// The absolute path in Java's spelling: nothing is resolved and `.` stays, but doubled and trailing slashes are
+/// removed (Java: File.getAbsolutePath).
 ///
 /// # Errors
-/// When the working directory is gone.
+/// When the working directory does not exist any more.
 pub fn absolute_path(path: &Path) -> io::Result<String> {
     let path = path.to_string_lossy();
     let absolute = if path.starts_with('/') {

@@ -1,4 +1,4 @@
-//! `ZooKeeperServerMain`: a server without an ensemble, from its settings to its end (Java:
+//! `ZooKeeperServerMain`: starts, runs and stops a server without an ensemble (Java:
 //! server/ZooKeeperServerMain.java).
 //!
 //! Threads: none of its own; [`StandaloneServer::shutdown`] ends those of all its parts.
@@ -50,7 +50,7 @@ use crate::metrics::metrics_provider::{MetricsProvider, MetricsProviderLifeCycle
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZooKeeperServerMain";
 
-/// The id from which a server without an ensemble makes sessions (Java: createSessionTrackerServerId).
+/// The server id in session ids of a server without an ensemble (Java: createSessionTrackerServerId).
 const SESSION_TRACKER_SERVER_ID: Sid = Sid(1);
 
 /// Why a server does not start.
@@ -71,7 +71,7 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The audit log cannot be written.
+    /// The configured audit logger is unknown.
     #[error(transparent)]
     Audit(#[from] UnknownAuditLogger),
     /// The AdminServer cannot start. It is a part of the server: as in Java, the server does not start
@@ -81,18 +81,18 @@ pub enum StartError {
     /// The client port cannot be used.
     #[error("cannot listen at {address}: {source}")]
     Bind {
-        /// Where to.
+        /// The address to listen on.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The system has no room for the server.
+    /// The system lacks a resource for the server, such as a thread.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
 
 impl StartError {
-    /// What the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
@@ -108,7 +108,7 @@ impl StartError {
     }
 }
 
-/// Told when a critical thread fails: has the process end (Java: ZooKeeperServerListenerImpl,
+/// Ends the process when a critical thread fails (Java: ZooKeeperServerListenerImpl,
 /// ZooKeeperServerShutdownHandler).
 struct StopOnFailure {
     server: std::sync::OnceLock<Weak<ZooKeeperServer>>,
@@ -121,7 +121,7 @@ impl ZooKeeperServerListener for StopOnFailure {
         if let Some(server) = self.server.get().and_then(Weak::upgrade) {
             server.set_state(State::Error);
         }
-        // Somebody else has asked already when it is full.
+        // If the channel is full, somebody has asked for the end before.
         let _asked_before = self.stop.try_send(exit_code);
     }
 }
@@ -137,10 +137,10 @@ pub struct StandaloneServer {
 }
 
 impl StandaloneServer {
-    /// Starts a server (Java: runFromConfig). When this returns, it serves.
+    /// Starts a server (Java: runFromConfig). When this returns, the server serves clients.
     ///
     /// # Errors
-    /// Whatever keeps it from serving; nothing is left running then.
+    /// The reason why the server cannot serve; nothing is left running then.
     pub fn start(config: &ServerConfig, properties: &SystemProperties) -> Result<Self, StartError> {
         info!(target: LOG, "Starting server");
         let metrics_provider = metrics_provider_bootstrap::start_metrics_provider(
@@ -163,7 +163,7 @@ impl StandaloneServer {
         let listener =
             Arc::new(StopOnFailure { server: std::sync::OnceLock::new(), stop: stop.0.clone() });
         let server = new_server(config, properties, &clock, &metrics, &audit, listener.clone())?;
-        // The first and only one.
+        // This is the first and only call.
         let _is_first = listener.server.set(Arc::downgrade(&server));
         let trace = Arc::new(ZooTrace::default());
         let admin_server = start_admin_server(&server, properties, &metrics, &trace, &clock)?;
@@ -175,7 +175,7 @@ impl StandaloneServer {
             clock,
         );
         if let Err(problem) = container_manager.start() {
-            // As in Java the server serves without it.
+            // As in Java, the server serves without it.
             error!(target: LOG, "containers and TTL nodes will not be deleted: {problem}");
         }
         audit.add_zk_start_audit_log();
@@ -188,26 +188,26 @@ impl StandaloneServer {
         &self.server
     }
 
-    /// The port of the clients; 0 without one.
+    /// The port for clients; 0 if there is none.
     #[must_use]
     pub fn client_port(&self) -> u16 {
         self.cnxn_factory.as_ref().map_or(0, |factory| factory.local_port())
     }
 
-    /// Who wants it to stop sends here.
+    /// Sending to this channel asks the server to stop.
     #[must_use]
     pub fn stop_sender(&self) -> Sender<ExitCode> {
         self.stop.0.clone()
     }
 
-    /// Waits until somebody wants it to stop, or it has failed.
+    /// Waits until somebody asks the server to stop, or until it has failed.
     #[must_use]
     pub fn wait(&self) -> ExitCode {
-        // A sender is kept here: the channel does not break.
+        // The server keeps a sender, so the channel never disconnects.
         self.stop.1.recv().unwrap_or(ExitCode::ExecutionFinished)
     }
 
-    /// Ends everything, with all threads.
+    /// Stops everything, including all threads.
     pub fn shutdown(self) {
         self.server.audit().add_zk_stop_audit_log();
         self.container_manager.stop();
@@ -220,7 +220,7 @@ impl StandaloneServer {
     }
 }
 
-/// The server and what it is made of.
+/// Creates the server and its parts.
 fn new_server(
     config: &ServerConfig,
     properties: &SystemProperties,
@@ -256,7 +256,7 @@ fn new_server(
     }))
 }
 
-/// The AdminServer, answering already: before there are clients, as in Java.
+/// Starts the AdminServer. As in Java, it answers before there are clients.
 fn start_admin_server(
     server: &Arc<ZooKeeperServer>,
     properties: &SystemProperties,
@@ -272,7 +272,7 @@ fn start_admin_server(
     Ok(admin_server)
 }
 
-/// The client port, with the server behind it. Nothing is left running when that fails.
+/// Opens the client port and starts the server behind it. If the server does not start, the port is closed again.
 fn start_cnxn_factory(
     config: &ServerConfig,
     properties: &SystemProperties,
@@ -292,7 +292,7 @@ fn start_cnxn_factory(
     started.map(|()| cnxn_factory)
 }
 
-/// The client port; clients are accepted later. None when there is to be none.
+/// Binds the client port; clients are accepted later. None if no port is configured.
 pub(super) fn bind(
     config: &ServerConfig,
     properties: &SystemProperties,
@@ -353,7 +353,7 @@ fn start_serving(
     Ok(())
 }
 
-/// Runs a server until somebody wants it to stop. `started` is told how to ask for that.
+/// Runs a server until somebody asks it to stop. `started` gets the channel for that.
 pub fn run_from_config(
     config: &ServerConfig,
     properties: &SystemProperties,
@@ -372,7 +372,7 @@ pub fn run_from_config(
         }
         Err(problem) => {
             error!(target: LOG, "{}, exiting abnormally: {problem}", abnormally(&problem));
-            // An audit log that cannot be had may be the problem itself.
+            // The problem may be the audit log itself.
             if let Ok(audit) = ZKAuditProvider::from_properties(properties) {
                 audit.add_server_start_failure_audit_log();
             }
@@ -381,7 +381,7 @@ pub fn run_from_config(
     }
 }
 
-/// Java's words for it, which operators search for.
+/// Java's words for the problem, which operators search for.
 const fn abnormally(problem: &StartError) -> &'static str {
     match problem {
         StartError::Config(_) | StartError::Auth(_) => "Invalid config",

@@ -1,4 +1,4 @@
-//! How ordinary threads are started (Java: server/ZooKeeperThread.java).
+//! Starts ordinary threads (Java: server/ZooKeeperThread.java).
 
 use std::fmt::Display;
 use std::io;
@@ -10,12 +10,12 @@ use log::error;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZooKeeperThread";
 
-/// Starts a thread whose failure is logged and hurts nobody else.
+/// Starts a thread whose failure is logged and affects nothing else.
 ///
 /// `stack_bytes` of `None` is the platform's default.
 ///
 /// # Errors
-/// When the system has no room for another thread.
+/// When the thread cannot be started.
 pub fn spawn<E: Display>(
     name: &str,
     stack_bytes: Option<usize>,

@@ -1,9 +1,10 @@
-//! Connections that have come while no server is running (no Java twin: Java reads each one's ConnectRequest and closes it).
+//! Connections that wait until a server is running (no Java twin: Java reads each one's ConnectRequest and closes
+//! it).
 //!
-//! When a leader is lost, all clients of all members come back within a second, and try again within a second when they are
-//! turned away: so many threads for so little would keep the members from electing the next leader. A newcomer therefore
-//! waits here, without a thread, for the next server; not for long, because other members may have one. Who asks with a
-//! four-letter word gets its answer at once.
+//! When a leader is lost, all clients of all members reconnect within a second, and again within a second after they
+//! are rejected. A thread for each of them would keep the members from electing the next leader. So a new connection
+//! waits here, without a thread, for the next server. It does not wait long, because another member may have a
+//! server. A connection that sends a four-letter word gets its answer at once.
 //!
 //! Belongs to the thread that starts readers. No locks.
 
@@ -16,30 +17,30 @@ use super::Arrival;
 use crate::server::command::four_letter_commands;
 use crate::server::connection_limits::ConnectionSlot;
 
-/// How long a server that was lost is waited for, ms.
+/// How long connections wait for a new server after the last one was lost, ms.
 const HOLD_MS: i64 = 3_000;
 
-/// How long a newcomer may say nothing before it gets a thread that listens to it, ms.
+/// How long a connection may be silent before it gets a thread that reads from it, ms.
 const SILENCE_MS: i64 = 1_000;
 
-/// A connection that is to get a reader.
+/// A connection that will get a reader.
 pub(super) struct Accepted {
     pub(super) arrival: Arrival,
     pub(super) slot: ConnectionSlot,
 }
 
-/// What a connection has said first.
+/// What a connection has sent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
-    /// Nothing yet.
+    /// Fewer than four bytes yet.
     Nothing,
-    /// A four-letter word, or what is no beginning of a frame; or the connection has ended.
+    /// A four-letter word; or the connection has ended.
     Other,
-    /// It wants a session.
+    /// Anything else: it wants a session.
     Session,
 }
 
-/// What is to be done with a newcomer.
+/// What to do with a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It gets a reader.
@@ -50,7 +51,7 @@ pub(super) enum Verdict {
     TurnAway,
 }
 
-/// Those who wait, the oldest first.
+/// The waiting connections, oldest first.
 #[derive(Default)]
 pub(super) struct Newcomers {
     waiting: VecDeque<(Accepted, Opening)>,
@@ -65,12 +66,12 @@ impl Newcomers {
         self.waiting.is_empty()
     }
 
-    /// All of them.
+    /// Takes all connections.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Accepted> + use<> {
         std::mem::take(&mut self.waiting).into_iter().map(|(accepted, _)| accepted)
     }
 
-    /// Those who do not wait any longer, when no server has been running for `unserved_ms`.
+    /// Takes the connections that wait no longer, after no server has been running for `unserved_ms`.
     pub(super) fn take_decided(
         &mut self,
         now_ms: i64,
@@ -99,7 +100,7 @@ fn verdict(opening: Opening, waited_ms: i64, unserved_ms: i64) -> Verdict {
     }
 }
 
-/// Looks at the first bytes without taking them.
+/// Looks at the first bytes without consuming them.
 fn look(stream: &TcpStream) -> Opening {
     let mut word = [0; 4];
     match recv(stream, &mut word[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
@@ -150,7 +151,7 @@ mod tests {
         };
         assert!(after(&mut newcomers, b"").is_none());
         assert!(after(&mut newcomers, b"\0\0").is_none(), "half a length");
-        // What was written is there on the loopback device.
+        // On the loopback device, written bytes arrive at once.
         let (mut accepted, verdict) = after(&mut newcomers, b"\0\x2c").unwrap();
         assert_eq!(verdict, Verdict::TurnAway);
         let mut bytes = [0; 4];

@@ -118,7 +118,7 @@ fn the_dump_lists_elements_by_the_time_of_their_end() {
     assert_eq!(queue.expiry_map().keys().collect::<Vec<_>>(), [&200]);
 }
 
-/// Does the same to a queue and to a plain table of ends.
+/// Applies the same operations to a queue and to a plain table of expiry times.
 fn agrees_with_a_table(seed: u64) {
     let mut random = seed;
     let mut below = |limit: u64| {
@@ -182,7 +182,7 @@ fn threads_that_touch_put_off_and_bring_forward_lose_nothing() {
     let (clock, queue) = queue_at(0);
     let elements: Vec<_> = (0..64).map(Element::new).collect();
     elements.iter().for_each(|element| _ = queue.update(element, 300));
-    // The end that the last successful touch has promised at least.
+    // The earliest expiry that the last successful touch has promised.
     let promised: Vec<_> = elements.iter().map(|_| AtomicI64::new(0)).collect();
     let ended_at: Vec<_> = elements.iter().map(|_| AtomicI64::new(0)).collect();
     thread::scope(|scope| {

@@ -1,9 +1,10 @@
-//! `multiRead`: reads whose results are one answer (Java: the multiRead case of processRequest in
+//! `multiRead`: several reads with one answer (Java: the multiRead case of processRequest in
 //! server/FinalRequestProcessor.java).
 //!
-//! Written straight from the tree into the answer. A few bytes of the request may ask for a megabyte of it, again and again:
-//! as soon as the answer is longer than most, all of it is measured, and refused or given its room before it is made.
-//! Threads, locks: those of the caller, who holds the tree.
+//! Results are written directly from the tree into the answer. A few bytes of the request may ask for a megabyte,
+//! again and again. So when an answer exceeds the usual length, the length of all its results is computed. The
+//! answer is then refused, or gets its room before the rest is made.
+//! Threads, locks: those of the caller, which holds the tree's lock.
 
 use std::io;
 
@@ -19,13 +20,13 @@ use crate::server::data_tree::NodeView;
 use crate::server::memory_account::SMALL_ANSWER;
 use crate::zoo_defs::{OpCode, perms};
 
-/// What a result has beside the data or the names: a header and a stat with a length.
+/// The bytes of a result besides data or names: a header, a length and a stat.
 const RESULT_OVERHEAD: usize = 9 + 4 + 68;
 
 /// The length of the header after the last result, in bytes.
 const END_BYTES: usize = 9;
 
-/// How many bytes the result of a read of this node has; what is beyond `limit` is not counted to the end.
+/// The length of the result of reading this node, in bytes. Counting ends above `limit`.
 fn result_bytes(op: &Op, node: &NodeView<'_>, limit: usize) -> usize {
     let mut bytes = RESULT_OVERHEAD;
     if let Op::GetData(_) = op {
@@ -86,7 +87,7 @@ impl Read<'_> {
         Ok(())
     }
 
-    /// What these results and the end have together, or more than any answer may have.
+    /// The length of these results and the end together, or a number above the limit of an answer.
     fn bytes_of_all(&self, ops: &[Op]) -> usize {
         let limit = self.server.memory().limits().response_bytes;
         let mut bytes = END_BYTES;

@@ -1,7 +1,7 @@
-//! Reads, one function an operation (Java: the cases of processRequest in server/FinalRequestProcessor.java).
+//! Reads, one function per operation (Java: the cases of processRequest in server/FinalRequestProcessor.java).
 //!
-//! All of them run under a hold of the tree; `multi_read` has a file of its own. [`Reads`] is the way of a reader that answers its own session: the reads of one
-//! batch share one hold and one append to the output.
+//! All reads run while the tree is locked. `multi_read` has a file of its own. A connection's reader answers its own
+//! session through [`Reads`]: the reads of one batch share one lock of the tree and one append to the output.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,27 +30,27 @@ use crate::util::lock_rank::RankedReadGuard;
 use crate::watcher::WatcherType;
 use crate::zoo_defs::{OpCode, perms};
 
-/// With more bytes of answers than this the output gets them, and the tree is let go.
+/// When there are more bytes of answers than this, they are appended to the output and the tree is released.
 const ANSWERS_AT_ONCE: usize = 64 << 10;
 
-/// What an event has beside its path, in bytes: the header of a reply with its length, type, state, the path's length.
+/// The bytes of an event besides its path: the header of a reply with its length, type, state, the path's length.
 const EVENT_OVERHEAD: usize = REPLY_HEADER + 4 + 4 + 4;
 
 /// The bytes of a frame before its body: length, xid, zxid and err.
 const REPLY_HEADER: usize = LENGTH_FIELD + 4 + 8 + 4;
 const LENGTH_FIELD: usize = 4;
 
-/// Java watches a null path like any other, and shows it so; no node has this name.
+/// Java watches a null path like any other and shows it with this name. No node has this name.
 const NULL_PATH: &str = "null";
 
-/// Why a read has no body to answer with.
+/// Why a read has no complete body.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Answer(KeeperError),
     Malformed(InputError),
-    /// As that, but what has been made of the body until then goes along, as from Java.
+    /// As `Malformed`, but the part of the body made before the error is sent, as in Java.
     MalformedAfter(InputError),
-    /// There is no room for an answer of so many bytes now.
+    /// There is no room now for an answer of this many bytes.
     NoRoom(usize),
 }
 
@@ -68,10 +68,11 @@ impl From<InputError> for ReadError {
 
 pub(super) type ReadResult = Result<(), ReadError>;
 
-/// There is no room in memory for an answer now, beside those that others have not taken yet. It has not begun.
+/// There is no room in memory for an answer now, besides those that other clients have not taken yet. Nothing of it
+/// was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom {
-    /// Its length, or what is known of it.
+    /// The length of the answer, as far as it is known.
     pub bytes: usize,
 }
 
@@ -82,7 +83,7 @@ pub struct Reads<'a> {
     started: Option<Started<'a>>,
 }
 
-/// A batch that has begun: it holds the tree.
+/// A batch that has begun, and that holds the tree's lock.
 struct Started<'a> {
     tree: RankedReadGuard<'a, DataTree>,
     /// Whether the session is alive; if not, its requests are dropped without an answer, as in Java.
@@ -90,19 +91,19 @@ struct Started<'a> {
     auth_info: Arc<[Id]>,
     start_ms: i64,
     answers: Vec<u8>,
-    /// For the long ones among them.
+    /// The room of the long answers.
     room: AnswerRoom<'a>,
     count: u32,
-    /// Of those, with a positive xid.
+    /// The number of answers with a positive xid.
     numbered: u32,
-    /// Bytes of the answers that do not count.
+    /// The bytes of the answers that `response_bytes` does not count.
     uncounted: usize,
     last_xid: i32,
     last_operation: &'static str,
 }
 
 impl<'a> Reads<'a> {
-    /// Nothing is held before the first read.
+    /// Creates an empty batch. The tree is locked at the first read.
     pub(in crate::server) fn new(
         server: &'a Arc<ZooKeeperServer>,
         cnxn: &'a Arc<ServerCnxn>,
@@ -110,10 +111,10 @@ impl<'a> Reads<'a> {
         Self { server, cnxn, started: None }
     }
 
-    /// Answers a read; nothing of its session may be under way.
+    /// Answers a read. No request of its session may be pending.
     ///
     /// # Errors
-    /// When the answer is long and has no room now.
+    /// When the answer is long and there is no room for it now.
     pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
         let (server, cnxn) = (self.server, self.cnxn);
         let started = self.started.get_or_insert_with(|| {
@@ -137,7 +138,7 @@ impl<'a> Reads<'a> {
             return Ok(());
         }
         if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
-            // It may append events at once: the answers so far come before them.
+            // This may append events at once, and the answers so far must come before them.
             started.append_answers(server, cnxn);
         }
         let Started { tree, auth_info, room, answers, .. } = started;
@@ -153,7 +154,7 @@ impl<'a> Reads<'a> {
         Ok(())
     }
 
-    /// Ends the batch: the answers are in the output, the tree is let go.
+    /// Ends the batch: appends the answers to the output and releases the tree.
     pub fn finish(&mut self) {
         if let Some(mut started) = self.started.take() {
             started.append_answers(self.server, self.cnxn);
@@ -168,7 +169,7 @@ impl Drop for Reads<'_> {
 }
 
 impl Started<'_> {
-    /// Under the hold of the tree, so that no event of a later change gets in before these answers.
+    /// Called while the tree is locked, so that no event of a later change comes before these answers.
     fn append_answers(&mut self, server: &ZooKeeperServer, cnxn: &Arc<ServerCnxn>) {
         if self.count == 0 {
             return;
@@ -193,12 +194,13 @@ impl Started<'_> {
     }
 }
 
-/// Bytes of an answer that `response_bytes` does not count, as in Java: the field of its length, and all of a ping's.
+/// The bytes of an answer that `response_bytes` does not count, as in Java: the length field, and for a ping all
+/// bytes.
 const fn uncounted_bytes(op: OpCode) -> usize {
     if matches!(op, OpCode::Ping) { REPLY_HEADER } else { LENGTH_FIELD }
 }
 
-/// Answers a read that had to wait for what was before it in its session. The tree is held.
+/// Answers a read that had to wait for earlier requests of its session. The caller holds the tree's lock.
 pub(super) fn answer_parked(
     server: &Arc<ZooKeeperServer>,
     tree: &DataTree,
@@ -219,7 +221,7 @@ pub(super) fn answer_parked(
     let mut answer = Vec::new();
     let operation = match read.append(op, request.cxid, payload, &mut answer) {
         Ok(operation) => operation,
-        // It cannot wait: what its session has asked for after it is being applied.
+        // The answer cannot wait, because later requests of its session are being applied.
         Err(no_room) => return cnxn.cut_off(no_room.bytes),
     };
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
@@ -228,7 +230,8 @@ pub(super) fn answer_parked(
     cnxn.append_replies(&mut answer, 1, u32::from(request.cxid > 0));
 }
 
-/// Whether a read may take so long that nobody's change should have to wait for the next one besides.
+/// Whether a read may take so long that the tree is released after it, so that changes do not also wait for the next
+/// read.
 const fn takes_long(op: OpCode) -> bool {
     matches!(
         op,
@@ -240,7 +243,7 @@ const fn takes_long(op: OpCode) -> bool {
     )
 }
 
-/// One read and what it works on.
+/// One read and what it needs.
 pub(super) struct Read<'a> {
     pub(super) server: &'a ZooKeeperServer,
     pub(super) tree: &'a DataTree,
@@ -250,10 +253,10 @@ pub(super) struct Read<'a> {
 }
 
 impl Read<'_> {
-    /// Appends the whole answer, header and body or error. Returns the operation's short name.
+    /// Appends the complete answer: header, and body or error. Returns the operation's short name.
     ///
     /// # Errors
-    /// When the answer has no room; then nothing is appended.
+    /// When there is no room for the answer. Nothing is appended then.
     fn append(
         &self,
         op: OpCode,
@@ -293,7 +296,7 @@ impl Read<'_> {
         Ok(name)
     }
 
-    /// An answer will have so many bytes more: the room that a long one needs is taken before it is made.
+    /// Prepares for an answer with `more` additional bytes: the room of a long answer is reserved before it is made.
     pub(super) fn make_room(&self, body: &mut Vec<u8>, more: usize) -> ReadResult {
         if more <= SMALL_ANSWER {
             return Ok(());
@@ -335,7 +338,7 @@ impl Read<'_> {
             OpCode::GetEphemerals => ("GETE", self.get_ephemerals(payload, body)),
             OpCode::GetAllChildrenNumber => ("GETACN", self.get_all_children_number(payload, body)),
             OpCode::WhoAmI => ("HOMI", self.who_am_i(body)),
-            // Writes and unknown operations do not come here.
+            // Writes and unknown operations never get here.
             _ => ("NA", Err(ReadError::Answer(KeeperError::Unimplemented))),
         }
     }
@@ -344,14 +347,14 @@ impl Read<'_> {
         T::deserialize(&mut BinaryInputArchive::new(payload, self.server.limits()))
     }
 
-    /// For records whose lists may not be null.
+    /// Decodes a record whose lists must not be null.
     fn record_without_nulls<T: Record>(&self, payload: &[u8]) -> Result<T, InputError> {
         let mut archive = BinaryInputArchive::new(payload, self.server.limits());
         let record = T::deserialize(&mut archive)?;
         if archive.has_null_vector() { Err(InputError::Null { tag: "list" }) } else { Ok(record) }
     }
 
-    /// A path, which may be null, and the number behind it.
+    /// Reads a path, which may be null, and the number after it.
     fn watched_path<'p>(&self, payload: &'p [u8]) -> Result<(Cow<'p, str>, i32), InputError> {
         let (path, rest) = nullable_path_and_rest(payload, self.server.limits())?;
         let number = BinaryInputArchive::new(rest, self.server.limits()).read_int()?;
@@ -369,7 +372,7 @@ impl Read<'_> {
         self.server.check_acl(node.acl(), perm, self.auth_info, path, None)
     }
 
-    /// The node, when it is there and may be read.
+    /// The node, if it exists and may be read.
     pub(super) fn readable(&self, path: &str, perm: i32) -> Result<NodeView<'_>, KeeperError> {
         let node = self.tree.node(path).ok_or(KeeperError::NoNode)?;
         self.check_acl(&node, path, perm)?;
@@ -415,7 +418,7 @@ impl Read<'_> {
         Ok(())
     }
 
-    /// Appends a list of so many texts. How long it is nobody asks before it is longer than most.
+    /// Appends a list of `count` texts. Its total length is computed only after it exceeds the usual length.
     fn append_texts<'t, I: Iterator<Item = &'t str>>(
         &self,
         body: &mut Vec<u8>,
@@ -542,7 +545,7 @@ fn path_and_rest(payload: &[u8], limits: Limits) -> Result<(Cow<'_, str>, &[u8])
     Ok((path.ok_or(InputError::Null { tag: "path" })?, rest))
 }
 
-/// The same where null is as good as any other path.
+/// The same for a path that may be null.
 fn nullable_path_and_rest(
     payload: &[u8],
     limits: Limits,

@@ -1,4 +1,4 @@
-//! The bodies of answers to writes, and what is counted with an answer (Java: within processRequest and updateStats of
+//! The bodies of answers to writes, and the statistics of answers (Java: within processRequest and updateStats of
 //! server/FinalRequestProcessor.java).
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::server::util::auth_util;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
-/// The length of most bodies, in bytes: that of a stat.
+/// The usual length of a body, in bytes: that of a stat.
 const BODY_ROOM: usize = 68;
 
 /// The operation's short name, as `cons` shows it, and the body of its answer.
@@ -47,7 +47,7 @@ pub(super) fn write_body(
             SetACLResponse { stat: stat() }.serialize(archive);
             "SETA"
         }
-        // Never applied without an ensemble: Prep refuses it.
+        // Never applied without an ensemble, because Prep refuses it.
         OpCode::Reconfig => return ("RECO", Err(KeeperError::Unimplemented)),
         OpCode::Multi => {
             return ("MULT", multi_results(result).map(|response| response.to_bytes()));
@@ -96,7 +96,7 @@ pub(super) fn update_stats(
     cnxn.stats().update_for_response(request.cxid, last_zxid, operation, latency_ms, now_ms, 1);
 }
 
-/// Tells the audit log of a change, if there is one (Java: AuditHelper.addAuditLog).
+/// Reports a change to the audit log, if there is one (Java: AuditHelper.addAuditLog).
 pub(super) fn audit(
     server: &ZooKeeperServer,
     cnxn: &Arc<ServerCnxn>,

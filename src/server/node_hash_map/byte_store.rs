@@ -1,14 +1,14 @@
-//! The bytes of nodes, data and path in one piece (no Java twin).
+//! Stores the bytes of nodes, data and path in one piece (no Java twin).
 //!
-//! Pieces of about the same length lie side by side in pages: nothing is written before each of them, they are rounded up
-//! to eight bytes alone, and what a server needs for a moment while it creates nodes leaves no gaps between them. With a
-//! million small nodes a fifth less memory is used than with the allocator's own. A page that nothing is left in is given
-//! back. Long pieces are the allocator's. Its owner knows where a piece is and how long it is.
+//! Pieces of about the same length are next to each other in pages. They have no headers and are only rounded up to
+//! eight bytes, and short-lived allocations during the creation of nodes leave no gaps between them. With a million
+//! small nodes, this takes a fifth less memory than the allocator's own blocks. An empty page is given back. Long
+//! pieces come from the allocator. The owner of a piece knows its place and its length.
 
-/// Longer pieces have no page, in bytes.
+/// Longer pieces are not stored in pages, in bytes.
 const LONGEST: usize = 1024;
 
-/// Lengths are rounded up to a multiple of it, in bytes.
+/// Lengths are rounded up to a multiple of this, in bytes.
 const STEP: usize = 8;
 
 /// The size of a page, in bytes; the number of its blocks is rounded down to a power of two.
@@ -17,12 +17,12 @@ const PAGE: usize = 16 * 1024;
 /// No block.
 const NONE: u16 = u16::MAX;
 
-/// Where a piece is.
+/// The place of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Place(u32);
 
 impl Place {
-    /// Of no bytes at all.
+    /// The place of an empty piece.
     pub(in crate::server) const EMPTY: Self = Self(0);
 }
 
@@ -49,9 +49,9 @@ struct Class {
 
 #[derive(Debug)]
 struct Page {
-    /// As far as it was ever used.
+    /// The bytes up to the highest block that was ever used.
     bytes: Vec<u8>,
-    /// The first free block before that end; a free block begins with the number of the next.
+    /// The first free block in `bytes`. A free block begins with the number of the next one.
     free: u16,
     used: u16,
 }
@@ -62,7 +62,7 @@ impl ByteStore {
         Self { classes, long: Vec::new(), free_long: Vec::new() }
     }
 
-    /// Keeps the two, one behind the other. The first may be long, and is not copied then.
+    /// Stores both, one behind the other. If they are long, the first is extended instead of copied.
     pub(super) fn insert(&mut self, mut first: Vec<u8>, second: &[u8]) -> Place {
         let len = first.len() + second.len();
         if len == 0 {
@@ -90,7 +90,7 @@ impl ByteStore {
         Place(number(self.long.len() - 1))
     }
 
-    /// The piece of that length at that place.
+    /// The piece of this length at this place.
     #[inline]
     pub(in crate::server) fn get(&self, place: Place, len: usize) -> &[u8] {
         if len == 0 {
@@ -102,7 +102,7 @@ impl ByteStore {
         }
     }
 
-    /// As [`get`](Self::get), to write over it.
+    /// As [`get`](Self::get), for writing.
     pub(super) fn get_mut(&mut self, place: Place, len: usize) -> &mut [u8] {
         if len == 0 {
             &mut []
@@ -113,7 +113,7 @@ impl ByteStore {
         }
     }
 
-    /// Forgets the piece of that length at that place.
+    /// Removes the piece of this length at this place.
     pub(super) fn remove(&mut self, place: Place, len: usize) {
         if len > LONGEST {
             self.long[place.0 as usize] = Box::default();
@@ -130,7 +130,7 @@ impl Class {
         Self { size, block_bits, pages: Vec::new(), with_room: Vec::new() }
     }
 
-    /// The page, and where the block begins in it.
+    /// The page, and the offset of the block in it.
     #[inline]
     const fn at(&self, place: Place) -> (usize, usize) {
         let block = place.0 & ((1 << self.block_bits) - 1);
@@ -211,7 +211,7 @@ fn number(index: usize) -> u32 {
 mod tests {
     use super::*;
 
-    /// The same numbers in each run.
+    /// Random numbers that are the same in each run.
     struct Numbers(u64);
 
     impl Numbers {
@@ -226,7 +226,7 @@ mod tests {
         let (mut store, mut numbers) = (ByteStore::new(), Numbers(7));
         let mut kept: Vec<(Place, Vec<u8>)> = Vec::new();
         for round in 0..60_000 {
-            // It grows, shrinks, and grows again.
+            // The store grows, shrinks, and grows again.
             let grows = round % 20_000 < 12_000;
             if numbers.below(10) < if grows { 8 } else { 2 } || kept.is_empty() {
                 let longest = if numbers.below(50) == 0 { 3000 } else { 60 };

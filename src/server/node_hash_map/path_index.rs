@@ -1,9 +1,9 @@
-//! Numbers of nodes by the hash of their path (no Java twin).
+//! Finds the numbers of nodes by the hash of their path (no Java twin).
 //!
-//! Open addressing with linear probing over words that hold a hash and a number, so a lookup reads one line of memory
-//! before it goes to the node, where a table of tags and entries reads two. Growing reads and writes in order and asks no
-//! node. The index is in shards that grow one by one and by a quarter: with ten million nodes no single growth takes
-//! long, and little memory waits for nodes.
+//! Open addressing with linear probing over words that contain a hash and a number. A lookup reads one cache line
+//! before it reads the node; a table of tags and entries would read two. Growing reads and writes memory in order
+//! and does not need the nodes. The index consists of shards that grow one by one and by a quarter: even with ten
+//! million nodes no single growth takes long, and little memory is unused.
 
 use crate::server::data_node::NodeId;
 
@@ -12,13 +12,13 @@ const SHARDS: usize = 64;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 const _: () = assert!(SHARDS.is_power_of_two());
 
-/// Words of a shard that has just got its first number.
+/// The number of words in a shard that has just got its first number.
 const FIRST_WORDS: usize = 8;
 
-/// Up to how many words a shard doubles when it grows.
+/// A shard with fewer words than this doubles when it grows.
 const DOUBLES_UP_TO: usize = 512;
 
-/// No number. A word that is in use is never 0.
+/// No number. A used word is never 0.
 const EMPTY: u64 = 0;
 
 /// The index.
@@ -51,7 +51,7 @@ impl PathIndex {
         Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() }
     }
 
-    /// The first number of that hash that is the right one.
+    /// The first number with this hash for which `is_it` returns true.
     #[inline]
     pub(super) fn find(&self, hash: u32, is_it: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let words = &self.shards[shard_of(hash)].words;
@@ -77,8 +77,8 @@ impl PathIndex {
         shard.used += 1;
     }
 
-    /// Adds many numbers at once: shard by shard, so that memory is not visited at random. What
-    /// is the same as a number that is there is not added, but returned behind that number.
+    /// Adds many numbers at once, shard by shard, so that memory is not accessed at random. A number that is the
+    /// same as an existing one is not added, but returned with the existing one before it.
     pub(super) fn extend(
         &mut self,
         added: impl Iterator<Item = (u32, NodeId)>,
@@ -117,7 +117,7 @@ impl PathIndex {
     /// Removes a number.
     ///
     /// # Panics
-    /// When it is not there.
+    /// When the index does not contain it.
     pub(super) fn remove(&mut self, hash: u32, id: NodeId) {
         let shard = &mut self.shards[shard_of(hash)];
         let (words, removed) = (&mut shard.words, word(hash, id));
@@ -126,7 +126,7 @@ impl PathIndex {
             assert!(words[gap] != EMPTY, "a node that is removed is in the index");
             gap = behind(gap, words.len());
         }
-        // What would not be found beyond the gap moves into it.
+        // An entry that a search would no longer find beyond the gap moves into it.
         let mut at = gap;
         loop {
             at = behind(at, words.len());
@@ -147,7 +147,7 @@ impl PathIndex {
 }
 
 impl Shard {
-    /// Sees to it that no more than four fifths are in use: then a search meets three words on average.
+    /// Makes sure that at most four fifths of the words are used. A search then reads three words on average.
     fn make_room_for(&mut self, numbers: usize) {
         let len = self.words.len();
         let needed = numbers + numbers.div_ceil(4);
@@ -163,8 +163,8 @@ impl Shard {
     }
 }
 
-/// Where a hash belongs: the bits that have not chosen the shard, as a fraction of the length. So the order of words is
-/// nearly that of hashes.
+/// The preferred position of a hash: the bits that do not choose the shard, as a fraction of the length. So words
+/// are stored almost in the order of their hashes.
 #[inline]
 fn home(hash: u32, len: usize) -> usize {
     ((u64::from(hash << SHARD_BITS) * len as u64) >> u32::BITS) as usize
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_added_is_found_until_it_is_removed() {
-        // Few hashes, at the end of the shards too: chains are long and run around the end.
+        // Few different hashes, some at the end of a shard, so that chains are long and wrap around.
         let mut state = 88_172_645_463_325_252_u64;
         let mut random = |limit: u64| {
             state ^= state << 13;
@@ -230,7 +230,7 @@ mod tests {
         let mut index = PathIndex::new();
         let hash = |id: u32| (id % 1000).wrapping_mul(0x9e37_79b9);
         index.insert(hash(5), NodeId(5));
-        // Every thousandth is the same as the first of its hash, the others only have the same hash.
+        // Ids whose distance is 2000 are the same. Ids whose distance is 1000 only have the same hash.
         let is_same = |there: NodeId, id: NodeId| there.0 % 2000 == id.0 % 2000;
         let added = (0..4000).filter(|id| *id != 5).map(|id| (hash(id), NodeId(id)));
         let twice = index.extend(added, is_same);

@@ -14,10 +14,10 @@ use crate::server::zookeeper_server::outstanding_changes::ChangeRecord;
 use crate::txn::{CreateContainerTxn, CreateTTLTxn, CreateTxn};
 use crate::zoo_defs::{OpCode, perms};
 
-/// Java's ttl of a node that has none.
+/// Java's TTL of a node without one.
 const NO_TTL: i64 = -1;
 
-/// What all the create requests say.
+/// The fields of all create requests.
 pub(super) struct NewNode {
     path: String,
     data: Option<Vec<u8>>,
@@ -26,11 +26,11 @@ pub(super) struct NewNode {
     ttl_ms: i64,
 }
 
-/// What was found out about it.
+/// What Prep has determined for the new node.
 struct Created {
     parent: Arc<ChangeRecord>,
     acl: Vec<ACL>,
-    /// The mark of its kind, or the session.
+    /// The session of an ephemeral node, or the mark of the node's kind.
     owner: i64,
     new_cversion: i32,
 }
@@ -110,12 +110,12 @@ impl Prep<'_> {
         Ok(())
     }
 
-    /// Notes the changes and makes the transaction.
+    /// Adds the outstanding changes and makes the transaction.
     fn created(&mut self, request: &mut Request, op: OpCode, node: NewNode, created: Created) {
         let Created { parent, acl, owner, new_cversion } = created;
         let NewNode { path, data, flags, ttl_ms, .. } = node;
         let (zxid, time) = txn_position(request);
-        // Most nodes have the ACL of their parent: they share it.
+        // Most nodes have the same ACL as their parent, and share it.
         let record_acl =
             if *parent.acl == *acl { Arc::clone(&parent.acl) } else { acl.as_slice().into() };
         let mut parent = parent.duplicate(zxid);
@@ -161,7 +161,7 @@ impl Prep<'_> {
         mode: CreateMode,
         ttl_ms: i64,
     ) -> Result<(), KeeperError> {
-        // Java makes a transaction of it that no server can apply: all end with it.
+        // Java makes a transaction of this request that no server can apply, so that all servers fail.
         if op == OpCode::CreateTtl && !mode.is_ttl() {
             return Err(KeeperError::BadArguments);
         }
@@ -170,7 +170,7 @@ impl Prep<'_> {
         }
         EphemeralType::validate_ttl(mode, ttl_ms)?;
         if mode.is_ephemeral() {
-            // What the session's own server has found wrong with it, where it is not this one.
+            // The error that the session's own server has found, if that is another server.
             if let Some(exception) = request.exception {
                 return Err(exception);
             }

@@ -33,8 +33,8 @@ impl Prep<'_> {
         Ok(())
     }
 
-    /// Asked for by the container manager: only what has no children and may go by itself. A client that asks needs the
-    /// permission of any `delete` (Java: none).
+    /// Handles a request of the container manager. It deletes only a node without children whose kind may be deleted
+    /// automatically. If a client sends it, the client needs the same permission as for `delete` (Java: none).
     pub(super) fn delete_container(
         &mut self,
         request: &mut Request,

@@ -29,7 +29,8 @@ impl Prep<'_> {
         for op in record.into_ops() {
             let sub_type = op.op_code();
             let result = match failed {
-                // No server could read it. A part of a few bytes can make a long transaction: its ACL may name `auth`.
+                // No server could read a longer transaction. Even a short part can make a long one, because its ACL
+                // may name `auth`.
                 None if bytes > self.server.limits().max_length() => {
                     Err(PrepError::Answer(KeeperError::MarshallingError))
                 }
@@ -37,7 +38,8 @@ impl Prep<'_> {
                 Some(_) => Err(PrepError::Answer(KeeperError::RuntimeInconsistency)),
             };
             txns.push(match result {
-                // Nothing that a part can be answered with: it fails the whole, as what cannot be decoded.
+                // A part cannot be answered with this error, so it fails the whole multi, like bytes that cannot be
+                // decoded.
                 Err(PrepError::Answer(KeeperError::MarshallingError)) => {
                     self.roll_back(zxid, &mut pending);
                     request.txn_digest = None;
@@ -111,8 +113,8 @@ impl Prep<'_> {
     }
 }
 
-/// The nodes whose outstanding changes a part may replace: its own and its parent, for sequential nodes under the name
-/// without the number, as in Java.
+/// The nodes whose outstanding changes a part may replace: its own node and the parent. As in Java, a sequential
+/// node has its name without the number here.
 fn paths_to_restore(ops: &[Op]) -> impl Iterator<Item = &str> {
     ops.iter().flat_map(|op| {
         let path = op.path();

@@ -1,7 +1,7 @@
 //! `reconfig` (Java: pRequest2Txn of server/PrepRequestProcessor.java).
 //!
-//! A server without an ensemble answers as Java's does: disabled, or not implemented. The leader of an ensemble does not change
-//! it while it runs, and answers that this is disabled, whatever `reconfigEnabled` says.
+//! A server without an ensemble answers as Java does: disabled, or not implemented. A leader does not change its
+//! ensemble at run time. It answers that this is disabled, whatever `reconfigEnabled` says.
 
 use log::error;
 

@@ -25,8 +25,8 @@ impl Prep<'_> {
         let (zxid, _) = txn_position(request);
         let mut node = node.duplicate(zxid);
         node.stat_mut().aversion = new_version;
-        // Java leaves the old ACL in the record, so that a request behind this one is checked against what it replaces.
-        // That lets a client through that has just been shut out: the new one counts from here on.
+        // Java leaves the old ACL in the record, so it checks later requests against the ACL that is being replaced.
+        // A client that has just lost its permission could pass. Here the new ACL counts from now on.
         node.acl = acl.as_slice().into();
         self.add_change(node);
         request.txn = Some(TxnBody::SetAcl(SetACLTxn { path, acl, version: new_version }));

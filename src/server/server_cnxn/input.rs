@@ -1,8 +1,9 @@
-//! What comes in on a connection: frames out of bytes, requests out of frames (Java: readLength, readPayload, readRequest
-//! and readConnectRequest of server/NIOServerCnxn.java, processPacket of server/ZooKeeperServer.java).
+//! The input of a connection: frames from bytes, and requests from frames (Java: readLength, readPayload,
+//! readRequest and readConnectRequest of server/NIOServerCnxn.java, processPacket of server/ZooKeeperServer.java).
 //!
-//! A frame's length is checked before memory is reserved for it, and the buffer grows with what really arrives. Reads
-//! of a session that has nothing under way are answered here, all those of one batch under one hold of the tree.
+//! A frame's length is checked before memory is reserved for it, and the buffer grows only with the bytes that
+//! arrive. Reads of a session that has nothing under way are answered here. All reads of one batch share one lock of
+//! the tree.
 
 use std::mem;
 use std::sync::Arc;
@@ -24,49 +25,49 @@ use crate::server::server_cnxn_factory::ServerCnxnFactory;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
-/// What a connection at rest keeps for its input, in bytes.
+/// The size of an idle connection's input buffer, in bytes.
 const RESTING_BUFFER: usize = 1 << 10;
 
-/// The buffer does not grow beyond this for the sake of throughput, in bytes; a longer frame has it grow for itself.
+/// The size up to which the buffer grows for throughput, in bytes. A longer frame gets a buffer of its own length.
 const BUSY_BUFFER: usize = 64 << 10;
 
-/// So many reads in a row that fill less than a quarter of the buffer halve it.
+/// After this many reads in a row that fill less than a quarter of the buffer, its size is halved.
 const SMALL_READS_TO_SHRINK: u32 = 64;
 
 /// The bytes of a frame's length field.
 const LEN_FIELD: usize = 4;
 
-/// The answer to a four-letter word counts as packets of so many bytes, as Java's writer cuts it.
+/// The answer to a four-letter word counts as packets of this many bytes, because Java's writer splits it so.
 const WORD_PACKET: usize = 8192;
 
 /// The bytes of a RequestHeader: xid and type.
 const REQUEST_HEADER: usize = 8;
 
-/// What to do after the input was processed.
+/// What the reader does after the input was processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputState {
     /// Read more.
     More,
     /// Call [`ServerCnxn::wait_until_readable`], then process what is left.
     Stopped,
-    /// A four-letter word was answered, or the last reply is on its way: read no more.
+    /// A four-letter word was answered, or the last reply is queued: read no more.
     Done,
     /// Close for this reason.
     Close(DisconnectReason),
 }
 
-/// Bytes that came in and are not processed yet. Belongs to the connection's reader.
+/// Received bytes that are not processed yet. Belongs to the connection's reader.
 #[derive(Debug)]
 pub struct CnxnInput {
     buffer: Vec<u8>,
-    /// Where the unprocessed bytes are.
+    /// The range of the unprocessed bytes.
     start: usize,
     end: usize,
     initialized: bool,
     small_reads: u32,
-    /// For a frame that is longer than the buffer of a busy connection and not whole yet.
+    /// The room for a frame that is longer than a busy connection's buffer and not complete yet.
     room: Option<FrameRoom>,
-    /// The frame at the head had to wait, and was counted when it came.
+    /// The first frame had to wait, and was counted when it arrived.
     is_head_counted: bool,
 }
 
@@ -77,7 +78,7 @@ impl Default for CnxnInput {
 }
 
 impl CnxnInput {
-    /// Nothing yet.
+    /// Creates an empty input.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -91,7 +92,7 @@ impl CnxnInput {
         }
     }
 
-    /// Where the next bytes may be put; never empty.
+    /// The space for the next bytes; never empty.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -100,14 +101,14 @@ impl CnxnInput {
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.end == self.buffer.len() {
-            // Full with part of one frame, whose length was checked: grow with what has really come. Long ones have their
-            // buffer already.
+            // The buffer is full with a part of one frame, whose length was checked. It grows with the bytes that
+            // have really arrived. Long frames have their buffer already.
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
         &mut self.buffer[self.end..]
     }
 
-    /// `n` bytes were put into [`space`](Self::space).
+    /// Records that `n` bytes were put into [`space`](Self::space).
     pub fn filled(&mut self, n: usize) {
         let room = self.buffer.len() - self.end;
         self.end += n;
@@ -121,8 +122,8 @@ impl CnxnInput {
         }
     }
 
-    /// A long frame is to come, and there is room for it: a buffer of its length, of which nothing is touched before it
-    /// is filled.
+    /// Replaces the buffer by one for a long frame, for which there is room. Its memory is not touched before it is
+    /// filled.
     fn grow(&mut self, len: usize, room: FrameRoom) {
         let mut buffer = vec![0; LEN_FIELD + len];
         let here = self.end - self.start;
@@ -132,14 +133,14 @@ impl CnxnInput {
         self.room = Some(room);
     }
 
-    /// Whether the next frame, of that length, needs room of its own. A length that is only claimed does not: others would have
-    /// to wait for it.
+    /// Whether the next frame, of this length, needs room of its own. A length that is only announced does not,
+    /// because others would have to wait for it.
     fn needs_room(&self, len: usize) -> bool {
         let is_longer = LEN_FIELD + len > BUSY_BUFFER.max(self.buffer.len());
         is_longer && self.room.is_none() && self.end - self.start >= BUSY_BUFFER
     }
 
-    /// Gives memory back after a long frame, or after a busy time.
+    /// Frees memory after a long frame, or after a busy time.
     fn shrink(&mut self) {
         if self.buffer.len() > BUSY_BUFFER && self.start == self.end {
             self.buffer = vec![0; BUSY_BUFFER];
@@ -153,7 +154,7 @@ impl CnxnInput {
         }
     }
 
-    /// Whether a four-letter word is what comes first.
+    /// Whether the input begins with a four-letter word.
     #[must_use]
     pub fn begins_with_word(&self) -> bool {
         !self.initialized && self.next_len().is_some_and(four_letter_commands::is_known)
@@ -164,22 +165,22 @@ impl CnxnInput {
         Some(i32::from_be_bytes(*bytes))
     }
 
-    /// What has come and is not processed, for the log.
+    /// The received bytes that are not processed yet, for the log.
     fn unprocessed(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Whether the first frame, which must come in time, was there as a whole.
+    /// Whether the first frame, which has a time limit, has arrived completely.
     pub(in crate::server) const fn is_initialized(&self) -> bool {
         self.initialized
     }
 
-    /// The next frame's length, once its length field is there.
+    /// The next frame's length, once its length field has arrived.
     fn next_len(&self) -> Option<i32> {
         self.int_at(self.start)
     }
 
-    /// Takes the next frame, of that length, once it is there as a whole.
+    /// Takes the next frame, of this length, once it has arrived completely.
     fn take_frame(&mut self, len: usize) -> Option<std::ops::Range<usize>> {
         let from = self.start + LEN_FIELD;
         if self.end - from < len {
@@ -190,14 +191,14 @@ impl CnxnInput {
     }
 }
 
-/// Writes and others that go through the processors, gathered from one batch of input.
+/// The requests of one batch of input that go through the processors.
 #[derive(Default)]
 struct Batch {
     requests: Vec<Box<Request>>,
 }
 
 impl ServerCnxn {
-    /// Processes all whole frames that are there. The caller then reads on, waits or closes, as the answer says.
+    /// Processes all complete frames. The result says whether the caller reads on, waits or closes.
     pub fn process_input(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
         let state = self.process_frames(input);
         self.flush();
@@ -228,7 +229,7 @@ impl ServerCnxn {
         state
     }
 
-    /// Reads a frame's length and checks it. `Ok(None)` when it is not there yet.
+    /// Reads a frame's length and checks it. `Ok(None)` if it has not arrived yet.
     fn checked_len(&self, input: &CnxnInput) -> Result<Option<usize>, InputState> {
         let Some(len) = input.next_len() else { return Ok(None) };
         let close = InputState::Close(DisconnectReason::IoException);
@@ -261,14 +262,14 @@ impl ServerCnxn {
         }
     }
 
-    /// A four-letter word or a ConnectRequest. `Ok(false)` when it is not there as a whole.
+    /// Processes a four-letter word or a ConnectRequest. `Ok(false)` if it has not arrived completely.
     fn process_first_frame(self: &Arc<Self>, input: &mut CnxnInput) -> Result<bool, InputState> {
         let Some(word) = input.next_len() else { return Ok(false) };
         if four_letter_commands::is_known(word) {
             return self.process_word(word, input);
         }
         let Some(len) = self.checked_len(input)? else { return Ok(false) };
-        // The frame and its length, should it be no client's.
+        // The start of the frame's length field, for the log in case no client sent the frame.
         let from = input.start;
         let close = |reason| Err(InputState::Close(reason));
         let Some(server) = self.server() else { return close(DisconnectReason::IoException) };
@@ -314,7 +315,7 @@ impl ServerCnxn {
             passwd: archive.read_buffer("passwd")?,
             read_only: false,
         };
-        // Clients before 3.4 do not send it.
+        // Clients before 3.4 do not send this field.
         if let Ok(read_only) = archive.read_bool() {
             request.read_only = read_only;
             self.read_only_available.store(true, Ordering::Relaxed);
@@ -348,7 +349,7 @@ impl ServerCnxn {
         Err(InputState::Done)
     }
 
-    /// None when the word is no command.
+    /// Answers a four-letter word. None if the word is not a command.
     fn answer_word(
         &self,
         factory: &dyn ServerCnxnFactory,
@@ -378,7 +379,7 @@ impl ServerCnxn {
         server.server_stats().packet_received(bytes);
     }
 
-    /// The rest of a frame is to come: a long one gets its buffer, when there is room for it.
+    /// Waits for the rest of a frame. A long frame gets its buffer, if there is room for it.
     fn wait_for_rest(
         &self,
         server: &ZooKeeperServer,
@@ -394,21 +395,22 @@ impl ServerCnxn {
         InputState::More
     }
 
-    /// A frame was taken: what is kept of it counts as a request from now on.
+    /// Called when a frame was taken. What is kept of it counts as a request from now on.
     fn frame_is_here(&self, input: &mut CnxnInput) {
         if input.room.take().is_some() {
             self.frame_is_whole();
         }
     }
 
-    /// All requests that are there: reads that may run now are answered, the others go into the batch.
+    /// Processes all complete requests: answers reads that may run now, and adds requests for the processors to the
+    /// batch.
     fn process_requests(
         self: &Arc<Self>,
         server: &Arc<ZooKeeperServer>,
         input: &mut CnxnInput,
         batch: &mut Batch,
     ) -> InputState {
-        // One hold of the tree for all reads in a row.
+        // One lock of the tree for all consecutive reads.
         let mut reads = Reads::new(server, self);
         loop {
             let len = match self.next_request_len(server, input, &mut reads) {
@@ -468,7 +470,7 @@ impl ServerCnxn {
         }
     }
 
-    /// The length of the next request, when it is time for it.
+    /// The length of the next request, if it may be processed now.
     fn next_request_len(
         &self,
         server: &ZooKeeperServer,
@@ -479,14 +481,15 @@ impl ServerCnxn {
             return Err(InputState::Stopped);
         }
         let len = self.checked_len(input)?.ok_or(InputState::More)?;
-        // Not as soon as there are too many: a client that waits for each answer has no next one, and nobody to wake.
+        // The check comes only when there is a next request: a client that waits for each answer has none, and its
+        // reader need not be stopped and woken.
         if self.stops_before_next(server) {
             return Err(InputState::Stopped);
         }
         Ok(len)
     }
 
-    /// Returns what to do with the connection when it is not to be read on.
+    /// Authenticates the client. Returns what to do with the connection if it must not be read on.
     fn authenticate(
         self: &Arc<Self>,
         server: &ZooKeeperServer,
@@ -501,7 +504,7 @@ impl ServerCnxn {
         }
     }
 
-    /// Whether a read may run now; otherwise it waits for what was before it.
+    /// Whether a read may run now. Otherwise it is queued behind the requests before it.
     fn is_next(
         self: &Arc<Self>,
         server: &ZooKeeperServer,
@@ -515,12 +518,12 @@ impl ServerCnxn {
         self.pending.park(self.request(server, xid, op_type, payload)).is_some()
     }
 
-    /// Whether more answers wait for the socket than it takes now; then the reader stops.
+    /// Whether too many answers wait for the socket. Then the reader stops.
     fn is_output_full(&self, reads: &mut Reads<'_>) -> bool {
         if !self.output.is_full() {
             return false;
         }
-        // What the batch has gathered was not offered to the socket yet.
+        // The answers that the batch has gathered were not offered to the socket yet.
         reads.finish();
         self.flush();
         let is_full = self.output.is_full();
@@ -555,7 +558,8 @@ impl ServerCnxn {
         Box::new(request)
     }
 
-    /// The request goes into the pipeline with the rest of the batch; or it is too large and the connection ends.
+    /// Adds a request to the batch for the processors. If the request is too large, the connection must be closed
+    /// instead.
     fn submit_later(
         self: &Arc<Self>,
         server: &ZooKeeperServer,
@@ -578,7 +582,7 @@ impl ServerCnxn {
         None
     }
 
-    /// Answers a request whose operation nobody knows, and closes (Java: UnimplementedRequestProcessor).
+    /// Answers a request with an unknown operation, and closes the connection (Java: UnimplementedRequestProcessor).
     pub fn refuse_unknown(&self, xid: i32) {
         debug!(target: LOG, "unknown operation on session {}", self.session_id());
         self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
@@ -586,16 +590,16 @@ impl ServerCnxn {
     }
 }
 
-/// Whether a request goes through the processors: what changes something, what is refused there, and a `sync` where somebody
-/// has to say that all before it is committed.
+/// Whether a request goes through the processors: writes, requests that the processors refuse, and a `sync` if
+/// another server must confirm that everything before it is committed.
 fn enters_pipeline(server: &ZooKeeperServer, op: OpCode) -> bool {
     Request::is_write(op)
         || !Request::is_valid(op)
         || op == OpCode::Sync && server.role().orders_syncs()
 }
 
-/// A client that sends what only servers ask each other for gets no timeout that it could not have asked for when it
-/// connected (Java: no limit).
+/// Limits the timeout in a `createSession` request, which normally only servers send each other. A client that sends
+/// one gets no timeout that it could not have asked for when it connected (Java: no limit).
 fn limit_session_timeout(server: &ZooKeeperServer, payload: &mut [u8]) {
     if let Some(bytes) = payload.first_chunk_mut::<4>() {
         let settings = server.settings();
@@ -606,7 +610,7 @@ fn limit_session_timeout(server: &ZooKeeperServer, payload: &mut [u8]) {
     }
 }
 
-/// Words for the log about first bytes that belong to another port, when they do.
+/// A hint for the log, if the first bytes look like those for another port.
 fn stranger(server: &ZooKeeperServer, is_known: bool, first: &[u8]) -> String {
     let other = if is_known { None } else { looks_like(first) };
     other.map_or_else(String::new, |other| {

@@ -1,9 +1,10 @@
-//! What one connection keeps in the server's memory, and what happens where that has no room (no Java twin).
+//! Limits the server's memory that one connection holds (no Java twin).
 //!
-//! A connection is not read from while its requests, or those of all, have more than they may; a long frame, and a long
-//! answer, wait until there is room for them. Whoever waits closes the connections that keep memory and stand still: those
-//! whose clients do not read, or have sent a part of a long frame and no more.
-//! Threads: the connection's reader waits; whoever applies transactions cuts connections off. Locks: the output, for a moment.
+//! A reader stops while the waiting requests of its connection, or those of all connections, exceed their limit. A
+//! long frame or a long answer waits until there is room for it. A reader that waits closes connections that hold
+//! memory and make no progress: those whose clients do not read, or have sent only a part of a long frame.
+//! Threads: the connection's reader waits; the thread that applies transactions cuts connections off. Locks: the
+//! output, for short operations.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,30 +17,31 @@ use crate::server::memory_account::{FrameRoom, RequestAccount, SMALL_ANSWER};
 use crate::server::zookeeper_server::ZooKeeperServer;
 
 impl ServerCnxn {
-    /// Its requests that wait or are under way.
+    /// Its requests that wait or are being processed.
     #[must_use]
     pub const fn held(&self) -> &RequestAccount {
         &self.held
     }
 
-    /// How many of its reads wait for a request before them.
+    /// How many of its reads wait for an earlier request.
     pub(in crate::server) fn parked_reads(&self) -> i64 {
         i64::try_from(self.pending.parked()).unwrap_or(i64::MAX)
     }
 
-    /// A request of this connection does not count any more.
+    /// Called when a request of this connection no longer counts.
     pub(in crate::server) fn request_was_let_go(&self) {
         if self.is_recv_stopped() && !self.has_too_many_requests() {
             self.wake_reader();
         }
     }
 
-    /// Whether its requests that wait are as many as may wait.
+    /// Whether its waiting requests exceed a limit.
     pub(super) fn has_too_many_requests(&self) -> bool {
         self.server().is_some_and(|server| server.should_throttle(&self.held))
     }
 
-    /// There is a next request: whether the reader stops before it, because too many are kept that cannot be answered at once.
+    /// Called when there is a next request. Returns whether the reader stops before it, because too many requests
+    /// wait.
     pub(super) fn stops_before_next(&self, server: &ZooKeeperServer) -> bool {
         let stops = server.should_throttle(&self.held);
         if stops {
@@ -48,14 +50,14 @@ impl ServerCnxn {
         stops
     }
 
-    /// The reader stops until an answer of that length has room.
+    /// Stops the reader until an answer of this length has room.
     pub(super) fn await_answer_room(&self, bytes: usize) -> InputState {
         self.awaited_answer.store(bytes, Ordering::Relaxed);
         self.recv_stopped.store(true, Ordering::Release);
         InputState::Stopped
     }
 
-    /// Room for the rest of a long frame, or the reader stops until there is some.
+    /// Reserves room for the rest of a long frame, or stops the reader until there is room.
     pub(super) fn frame_room(
         &self,
         server: &ZooKeeperServer,
@@ -71,12 +73,12 @@ impl ServerCnxn {
         Ok(room)
     }
 
-    /// The long frame is here.
+    /// Records that the long frame is complete.
     pub(super) fn frame_is_whole(&self) {
         self.half_frame.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the reader waits for room that there is not. For the reader.
+    /// Whether the reader waits for room and there is none yet. For the reader.
     pub(super) fn awaits_room(&self) -> bool {
         let answer = self.awaited_answer.load(Ordering::Relaxed);
         let frame = self.awaited_frame.load(Ordering::Relaxed);
@@ -93,20 +95,21 @@ impl ServerCnxn {
         true
     }
 
-    /// Whether others could use the memory of its requests and answers.
+    /// Whether it holds memory that others could use.
     pub(super) fn keeps_memory(&self) -> bool {
         self.held.bytes() > SMALL_ANSWER || self.output.is_full() || self.awaits_room()
     }
 
-    /// For a reader that waits for room: those who keep it and stand still are closed. No lock may be held.
+    /// For a reader that waits for room: closes connections that hold memory and make no progress. The caller must
+    /// hold no lock.
     pub(super) fn close_others_for_room(&self) {
         if let (Some(server), true) = (self.server(), self.awaits_room()) {
             server.close_stalled(|| !self.awaits_room());
         }
     }
 
-    /// For how much longer than it may it has kept memory: with a socket that takes next to nothing, or with a part of a long
-    /// frame, which has as long again for each MiB of its length.
+    /// For how much longer than allowed it has held memory without progress: its socket takes almost nothing, or a
+    /// long frame is incomplete. A long frame is allowed the same time again for each MiB of its length.
     pub(in crate::server) fn stands_still_for(
         &self,
         now_ms: i64,
@@ -124,8 +127,8 @@ impl ServerCnxn {
         unread.max(unsent)
     }
 
-    /// Under the hold of the tree: whether an answer can be appended although its request has waited. A client that does not
-    /// read what it has got is cut off where there is no room for more.
+    /// Whether an answer can be appended for a request that had to wait. If the server has no more room, a client
+    /// that does not read its answers is cut off. The caller holds the tree's lock.
     pub(in crate::server) fn has_room_for_parked(&self) -> bool {
         if self.output.is_over_pause() {
             self.cut_off(0);
@@ -134,7 +137,8 @@ impl ServerCnxn {
         true
     }
 
-    /// An answer has no room and cannot wait: the connection ends, and its requests with it. The client connects again.
+    /// Ends the connection and its requests, because an answer has no room and cannot wait. The client connects
+    /// again.
     pub(in crate::server) fn cut_off(&self, bytes: usize) {
         warn!(
             target: LOG,

@@ -1,8 +1,8 @@
-//! What a connection has to say and has not sent yet (Java: NIOServerCnxn.outgoingBuffers).
+//! The output of a connection that is not sent yet (Java: NIOServerCnxn.outgoingBuffers).
 //!
-//! Whoever completes a reply appends it; whoever ends a batch sends, and nobody waits for the socket: what it does not
-//! take at once is finished by the transport's own thread. The lock is let go while the socket is asked, so that
-//! appending never waits for the network. No Java twin of its own.
+//! The thread that completes a reply appends it, and the thread that ends a batch sends. Nobody waits for the
+//! socket: what it does not take at once is sent later by the transport's own thread. The lock is released during
+//! socket calls, so that appending never waits for the network. No Java twin of its own.
 
 use std::io;
 use std::mem;
@@ -14,77 +14,81 @@ use crate::common::time;
 use crate::server::memory_account::{MemoryAccounts, SMALL_ANSWER};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
-/// More than this unsent, in bytes, and the client is dropped: it does not read, and memory is for those who do.
+/// A client with more unsent bytes than this is disconnected: it does not read, and the memory is for clients that
+/// do.
 pub const OUTPUT_LIMIT: usize = 256 << 20;
 
-/// What a connection keeps for its next replies, in bytes; what it has beyond that counts with the server.
+/// The memory that a connection keeps for its next replies, in bytes. If it keeps more, its memory counts with the
+/// server.
 const KEPT_CAPACITY: usize = SMALL_ANSWER;
 
-/// A reader stops while more than this waits for the socket, in bytes: who does not read must not ask.
+/// A reader stops while more than this waits for the socket, in bytes: a client that does not read must not send
+/// requests.
 const UNSENT_PAUSE: usize = 1 << 20;
 
-/// A socket that takes less than this in a second stands still, in bytes, when others need the memory.
+/// A socket that takes fewer bytes than this in a second makes no progress, if others need the memory.
 const TAKEN_IN_TIME: usize = 64 << 10;
 
 /// A connection that holds much memory must take at least this fraction of it in a second.
 const PART_TAKEN_IN_TIME: usize = 16;
 
-/// Where the bytes go. Never blocks.
+/// The way to the client. Never blocks.
 pub trait Transport: Send + Sync {
-    /// Sends what the socket takes now and says how much that was.
+    /// Sends what the socket takes now, and returns how much that was.
     ///
     /// # Errors
     /// `WouldBlock` when it takes nothing now; anything else ends the connection.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Sees to it that `ServerCnxn::continue_sending` is called when the socket takes bytes again.
+    /// Arranges that `ServerCnxn::continue_sending` is called when the socket accepts bytes again.
     fn finish_later(&self);
 
-    /// Whether the other side has closed it, also while nobody reads.
+    /// Whether the other side has closed the connection, even while nobody reads.
     fn is_hung_up(&self) -> bool {
         false
     }
 
-    /// Ends the connection, both ways; a reader that waits for input wakes up.
+    /// Ends the connection in both directions. A reader that waits for input wakes up.
     fn close(&self);
 }
 
-/// How sending has ended.
+/// The result of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// Nothing is left, or somebody else is sending.
+    /// Nothing is left, or another thread is sending.
     All,
-    /// The socket takes no more: the transport goes on later.
+    /// The socket takes no more. The transport continues later.
     Blocked,
-    /// The connection is to be closed: it failed, or everything was said.
+    /// The connection must be closed: it failed, or everything is sent.
     Close,
 }
 
 #[derive(Default)]
 struct State {
-    /// Gone when the connection is closed: who still has that for a request keeps no descriptor.
+    /// Removed when the connection is closed, so that requests that still refer to the connection keep no descriptor
+    /// open.
     transport: Option<Arc<dyn Transport>>,
-    /// Appended and not yet handed to the socket.
+    /// Appended bytes that are not handed to the socket yet.
     queued: Vec<u8>,
-    /// Whether somebody is sending: he will see what is appended meanwhile.
+    /// Whether a thread is sending. It will also send what is appended in the meantime.
     sending: bool,
-    /// What the socket did not take, and how much of it it did.
+    /// Bytes that the socket did not take completely, and how many of them it did take.
     unsent: Vec<u8>,
     unsent_from: usize,
-    /// What whoever is sending has taken out, in bytes, and what that keeps in memory.
+    /// The number of bytes that the sending thread has taken out, and the memory that these occupy.
     in_flight: usize,
     in_flight_capacity: usize,
-    /// What of all this counts with the server, in bytes.
+    /// How much of all this counts with the server, in bytes.
     counted: usize,
     /// Since when the socket has been full, and what it has taken since, in bytes.
     full_since: Option<Instant>,
     taken: usize,
-    /// Nothing is appended after the last reply.
+    /// The last reply is queued, and nothing more is accepted.
     last_was_queued: bool,
 }
 
 impl State {
-    /// What was appended and is not known to be sent, in bytes.
+    /// The appended bytes that are not known to be sent.
     const fn unsent(&self) -> usize {
         self.queued.len() + self.in_flight + self.unsent.len() - self.unsent_from
     }
@@ -93,18 +97,18 @@ impl State {
         self.transport.is_none()
     }
 
-    /// What is kept in memory for it, in bytes.
+    /// The memory of the output, in bytes.
     const fn kept(&self) -> usize {
         self.queued.capacity() + self.in_flight_capacity + self.unsent.capacity()
     }
 
-    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    /// Drops what is queued and accepts nothing more. The next send closes the connection.
     fn cut(&mut self) {
         self.queued = Vec::new();
         self.last_was_queued = true;
     }
 
-    /// The socket is full, and has taken so much since it was looked at last.
+    /// Called when the socket is full. It has taken `taken` bytes since the last call.
     fn note_full(&mut self, taken: usize) {
         self.taken += taken;
         let enough = TAKEN_IN_TIME.max(self.counted / PART_TAKEN_IN_TIME);
@@ -118,11 +122,11 @@ impl State {
 /// The output of one connection.
 pub(super) struct Output {
     state: RankedMutex<State>,
-    /// What is queued or left over, to be looked at without the lock.
+    /// The number of unsent bytes, for reading without the lock.
     unsent: AtomicUsize,
-    /// The last reply is queued; likewise.
+    /// Whether the last reply is queued, for reading without the lock.
     is_ending: AtomicBool,
-    /// The server's, where there is one.
+    /// The server's accounts, if there is a server.
     accounts: Option<Arc<MemoryAccounts>>,
 }
 
@@ -140,13 +144,13 @@ impl Output {
         }
     }
 
-    /// Lets `write` append. False when the connection takes no more.
+    /// Appends what `write` writes. Returns false if the connection accepts no more.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.append_up_to(OUTPUT_LIMIT, write)
     }
 
-    /// The same for what the client has not just asked for: where the server has no room for more, the connection is cut
-    /// unless it reads.
+    /// The same for output that the client has not just asked for: if the server has no room for more, a client that
+    /// does not read is cut off.
     pub(super) fn append_event(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let limit = if self.is_over_pause() { UNSENT_PAUSE } else { OUTPUT_LIMIT };
         self.append_up_to(limit, write)
@@ -166,7 +170,7 @@ impl Output {
         true
     }
 
-    /// Appends answers that were made elsewhere. Long ones are not copied when there is nothing before them.
+    /// Appends finished answers. Long ones are not copied if nothing is queued before them.
     pub(super) fn append_answers(&self, answers: &mut Vec<u8>) -> bool {
         self.append(|queued| {
             if queued.is_empty() && answers.len() > KEPT_CAPACITY {
@@ -177,7 +181,7 @@ impl Output {
         })
     }
 
-    /// Nothing more is taken, and what is queued is not sent: the next to send closes the connection.
+    /// Drops what is queued and accepts nothing more. The next send closes the connection.
     pub(super) fn cut(&self) {
         let mut state = self.state.lock();
         state.cut();
@@ -185,18 +189,18 @@ impl Output {
         self.note_unsent(&mut state);
     }
 
-    /// What is queued now is the last: when it is sent, the connection closes.
+    /// Makes what is queued now the last output. When it is sent, the connection closes.
     pub(super) fn close_when_sent(&self) {
         self.state.lock().last_was_queued = true;
         self.is_ending.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the last reply is queued. A hint, too.
+    /// Whether the last reply is queued. Only a hint, too.
     pub(super) fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more, forgets what is left, and closes the transport, unless that has happened before.
+    /// Accepts nothing more, drops what is left, and closes the transport, unless this has happened before.
     pub(super) fn close(&self) {
         let transport = {
             let mut state = self.state.lock();
@@ -222,13 +226,14 @@ impl Output {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Whether more waits for the socket than a reader may leave there. That is less where the server has no more room.
+    /// Whether more waits for the socket than a reader may leave there. The limit is lower if the server has no more
+    /// room.
     pub(super) fn is_full(&self) -> bool {
         let unsent = self.unsent();
         unsent > SMALL_ANSWER && (unsent > UNSENT_PAUSE || self.are_answers_full())
     }
 
-    /// Whether it has more than its share while the server has no more room.
+    /// Whether it has more than its share of unsent bytes while the server has no more room.
     pub(super) fn is_over_pause(&self) -> bool {
         self.unsent() > UNSENT_PAUSE && self.are_answers_full()
     }
@@ -237,7 +242,7 @@ impl Output {
         self.accounts.as_ref().is_some_and(|accounts| accounts.are_answers_full())
     }
 
-    /// For how long its socket has taken next to nothing of what waits for it.
+    /// For how long its socket has taken almost nothing of what waits for it.
     pub(super) fn stands_still_for(&self) -> Option<Duration> {
         let state = self.state.lock();
         let since = state.full_since.filter(|_| state.counted > 0)?;
@@ -245,7 +250,7 @@ impl Output {
     }
 
     fn note_unsent(&self, state: &mut State) {
-        // A hint for the reader, who looks again: nothing follows from it.
+        // A hint for the reader, which checks again. No other data depends on it.
         self.unsent.store(state.unsent(), Ordering::Relaxed);
         let kept = state.kept();
         let counts = if kept > KEPT_CAPACITY { kept } else { 0 };
@@ -257,7 +262,7 @@ impl Output {
         }
     }
 
-    /// Sends what is queued, unless somebody does already.
+    /// Sends what is queued, unless another thread is sending.
     pub(super) fn send(&self) -> Sent {
         let transport = {
             let mut state = self.state.lock();
@@ -270,7 +275,7 @@ impl Output {
         self.drive(&*transport)
     }
 
-    /// Goes on where the socket stopped: for the transport, after `finish_later`.
+    /// Continues where the socket stopped. For the transport, after `finish_later`.
     pub(super) fn continue_sending(&self) -> Sent {
         let transport = self.state.lock().transport.clone();
         transport.map_or(Sent::All, |transport| self.drive(&*transport))
@@ -341,7 +346,7 @@ impl Output {
         }
     }
 
-    /// The socket takes nothing more: what was taken out for it is gone.
+    /// The socket has failed: the bytes taken out for it are lost.
     fn failed(&self) -> Sent {
         let mut state = self.state.lock();
         (state.in_flight, state.in_flight_capacity) = (0, 0);

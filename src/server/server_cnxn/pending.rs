@@ -1,8 +1,8 @@
 //! The requests of one connection that are not answered yet, in order (Java: the per-session queues of
 //! server/quorum/CommitProcessor.java, used without an ensemble as well).
 //!
-//! A read may run at once when nothing of its session is under way; otherwise it waits here for the write before it. Only
-//! the connection's reader adds; only the thread that applies transactions takes.
+//! A read may run at once if nothing of its session is under way. Otherwise it waits here for the write before it.
+//! Only the connection's reader adds requests; only the thread that applies transactions removes them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,25 +11,25 @@ use crate::server::request::Request;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 enum Pending {
-    /// On its way through the processors; they will answer it.
+    /// In the processors, which will answer it.
     InPipeline,
-    /// Runs when everything before it is done.
+    /// A read that runs when everything before it is done.
     Read(Box<Request>),
 }
 
 #[derive(Default)]
 struct Queue {
     entries: VecDeque<Pending>,
-    /// Entries, and the read that was taken and is being answered.
+    /// The number of entries, plus the read that was taken out and is being answered.
     count: usize,
     /// Nothing is answered any more.
     abandoned: bool,
 }
 
-/// What one connection waits for.
+/// The pending requests of one connection.
 pub(super) struct PendingRequests {
     queue: RankedMutex<Queue>,
-    /// The queue's count, to be looked at without the lock: only the reader makes it grow.
+    /// A copy of the queue's count, for reading without the lock. Only the reader increases it.
     count: AtomicUsize,
 }
 
@@ -41,9 +41,9 @@ impl PendingRequests {
         }
     }
 
-    /// Whether nothing is under way. For the reader: true stays true until he adds something.
+    /// Whether no request is pending. For the reader: true stays true until the reader adds a request.
     pub(super) fn is_idle(&self) -> bool {
-        // Pairs with the release in `done`: what was answered before is in the output.
+        // Pairs with the release in `done`: the answers to earlier requests are in the output.
         self.count.load(Ordering::Acquire) == 0
     }
 
@@ -53,7 +53,7 @@ impl PendingRequests {
         queue.entries.iter().filter(|entry| matches!(entry, Pending::Read(_))).count()
     }
 
-    /// A request goes into the pipeline.
+    /// Adds a request that enters the processors.
     pub(super) fn add_in_pipeline(&self) {
         let mut queue = self.queue.lock();
         if queue.abandoned {
@@ -64,7 +64,7 @@ impl PendingRequests {
         self.count.store(queue.count, Ordering::Release);
     }
 
-    /// A read waits; it comes back when nothing is under way any more and it may run now.
+    /// Adds a read that must wait. Returns the read if nothing is pending any more, so that it may run now.
     pub(super) fn park(&self, request: Box<Request>) -> Option<Box<Request>> {
         let mut queue = self.queue.lock();
         if queue.abandoned {
@@ -79,7 +79,7 @@ impl PendingRequests {
         None
     }
 
-    /// The request at the head, which was in the pipeline, is answered. Returns the read behind it.
+    /// Removes the first request, which was in the processors and is answered. Returns the read behind it.
     pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
         let mut queue = self.queue.lock();
         if queue.abandoned {
@@ -90,7 +90,7 @@ impl PendingRequests {
         self.done(&mut queue)
     }
 
-    /// The read that was returned last is answered. Returns the next one.
+    /// Called when the read that was returned last is answered. Returns the next one.
     pub(super) fn read_done(&self) -> Option<Box<Request>> {
         let mut queue = self.queue.lock();
         if queue.abandoned {
@@ -99,8 +99,8 @@ impl PendingRequests {
         self.done(&mut queue)
     }
 
-    /// Somebody has refused a request of this connection in such a way that it ends: its reads are dropped, and it does
-    /// not matter when those in the pipeline are done. What of them is answered, is answered elsewhere.
+    /// Drops the waiting reads, because a request was refused in a way that ends the connection. From then on it
+    /// does not matter when requests in the processors are done; their answers, if any, do not depend on this queue.
     pub(super) fn abandon(&self) {
         let mut queue = self.queue.lock();
         queue.abandoned = true;

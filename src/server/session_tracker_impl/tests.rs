@@ -11,7 +11,7 @@ use crate::server::exit_code::ExitCode;
 const TICK_MS: i32 = 2_000;
 const START_MS: i64 = 10_000;
 
-/// Notes who has expired, when and by which thread.
+/// Records which sessions have expired, and when, and checks the thread.
 struct Expirer {
     clock: Arc<ManualClock>,
     expired: RankedMutex<Vec<(SessionId, i64)>>,
@@ -79,7 +79,7 @@ impl Fixture {
         self.expirer.expired.lock().clone()
     }
 
-    /// Moves the clock and waits until the tracker's thread has seen it.
+    /// Moves the clock and waits until the tracker's thread has noticed it.
     fn advance(&self, ms: i64) {
         self.clock.advance(ms);
         let deadline = now() + Duration::from_secs(30);
@@ -244,7 +244,7 @@ fn under_load_each_session_expires_once_and_not_before_what_its_last_touch_promi
                 let sessions: Vec<_> =
                     own.iter().map(|at| fixture.tracker.session(ids[*at]).unwrap()).collect();
                 for round in 0..400 {
-                    // Fewer and fewer show signs of life.
+                    // Fewer and fewer sessions show signs of life.
                     for (at, session) in own.iter().zip(&sessions).skip(round / 9) {
                         let timeout_ms = if round % 5 == 0 { 3_000 } else { 8_000 };
                         let now_ms = fixture.clock.elapsed_ms();

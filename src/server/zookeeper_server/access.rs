@@ -1,8 +1,8 @@
-//! Who may do what (Java: the parts of server/ZooKeeperServer.java, PrepRequestProcessor.java and
+//! Checks permissions (Java: the parts of server/ZooKeeperServer.java, PrepRequestProcessor.java and
 //! FinalRequestProcessor.java that check ACLs).
 //!
-//! Decides over records; knows no tree, no connection and no lock. Left to others: which node's ACL is asked for, the
-//! answer, and closing the connection.
+//! Works on records, and knows no tree, no connection and no lock. The callers choose the node whose ACL counts,
+//! send the answer, and close the connection.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,24 +36,24 @@ const WORLD: &str = "world";
 /// Everybody.
 const ANYONE: &str = "anyone";
 
-/// In ACLs that clients set: whoever sets it.
+/// In ACLs that clients set: the client that sets the ACL.
 const AUTH: &str = "auth";
 
 /// The maximum size of an ACL in which `auth` is replaced by the client's ids, in bytes. By default no client accepts a
 /// longer ACL.
 const MAX_FIXED_BYTES: usize = 1 << 20;
 
-/// What the settings say about ACLs.
+/// The settings for ACLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessConfig {
     /// Nothing is refused (`zookeeper.skipACL=yes`).
     pub skip_acl: bool,
-    /// Writes are checked before the leader sees them, too (`zookeeper.enableEagerACLCheck`).
+    /// Writes are also checked before the leader sees them (`zookeeper.enableEagerACLCheck`).
     pub enable_eager_acl_check: bool,
 }
 
 impl AccessConfig {
-    /// The settings `zookeeper.skipACL` and `zookeeper.enableEagerACLCheck`.
+    /// Reads the settings `zookeeper.skipACL` and `zookeeper.enableEagerACLCheck`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let enable_eager_acl_check = properties.bool(ENABLE_EAGER_ACL_CHECK);
@@ -66,7 +66,7 @@ impl AccessConfig {
     }
 }
 
-/// Checks ACLs with the schemes that there are.
+/// Checks ACLs with the available schemes.
 #[derive(Clone, Debug)]
 pub struct AccessControl {
     config: AccessConfig,
@@ -78,7 +78,7 @@ fn is_anyone(id: &Id) -> bool {
 }
 
 impl AccessControl {
-    /// Checks with these schemes.
+    /// Creates a check with these schemes.
     #[must_use]
     pub const fn new(config: AccessConfig, providers: Arc<ProviderRegistry>) -> Self {
         Self { config, providers }
@@ -96,11 +96,11 @@ impl AccessControl {
         self.config.enable_eager_acl_check
     }
 
-    /// Whether a client with these ids has one of the permissions `perm` by the ACL of a node (Java: checkACL). An empty
-    /// ACL allows everything. `path` and `set_acls` are what a provider may want to know besides.
+    /// Whether a client with these ids has one of the permissions `perm` according to a node's ACL (Java: checkACL).
+    /// An empty ACL allows everything. `path` and `set_acls` are additional information for a provider.
     ///
     /// # Errors
-    /// [`KeeperError::NoAuth`] when it has not.
+    /// [`KeeperError::NoAuth`] when it has none.
     pub fn check_acl(
         &self,
         acl: &[ACL],
@@ -122,7 +122,7 @@ impl AccessControl {
         if is_allowed { Ok(()) } else { Err(KeeperError::NoAuth) }
     }
 
-    /// Whether an entry of that id means a client with these ids.
+    /// Whether an ACL entry with this id applies to a client with these ids.
     fn is_meant(
         &self,
         entry: &Id,
@@ -138,12 +138,13 @@ impl AccessControl {
         })
     }
 
-    /// The ACL that a client with these ids really sets (Java: PrepRequestProcessor.fixupACL): without duplicates, with
-    /// the client's own ids in the place of `auth`.
+    /// The ACL that is stored when a client with these ids sets `acls` (Java: PrepRequestProcessor.fixupACL):
+    /// without duplicates, and with the client's own ids in place of `auth`.
     ///
     /// # Errors
-    /// [`KeeperError::InvalidAcl`] when it is empty or an entry is of no known scheme, has an id that its scheme does not
-    /// take, or is `auth` while the client has not authenticated, or while that would make a giant of it.
+    /// [`KeeperError::InvalidAcl`] when it is empty, or when an entry has an unknown scheme or an id that its scheme
+    /// does not accept. Also when an entry is `auth` and the client has not authenticated, or when the client's ids
+    /// would make the ACL too long.
     pub fn fixup_acl(
         &self,
         auth_info: &[Id],
@@ -176,10 +177,11 @@ impl AccessControl {
         Ok(fixed)
     }
 
-    /// Whether a client with these ids may set that ACL: [`fixup_acl`](Self::fixup_acl) without its result.
+    /// Whether a client with these ids may set this ACL, apart from the length that [`fixup_acl`](Self::fixup_acl)
+    /// limits.
     ///
     /// # Errors
-    /// As there.
+    /// [`KeeperError::InvalidAcl`], as there.
     pub fn validate_acl(&self, auth_info: &[Id], acls: &[ACL]) -> Result<(), KeeperError> {
         if acls.is_empty() {
             return Err(KeeperError::InvalidAcl);
@@ -201,7 +203,7 @@ impl AccessControl {
         Ok(())
     }
 
-    /// Those ids of a client that say who it is.
+    /// The ids that authenticate the client.
     fn authenticated_ids<'a>(&self, auth_info: &'a [Id]) -> impl Iterator<Item = &'a Id> {
         auth_info.iter().filter(|id| match self.providers.server_provider(&id.scheme) {
             Some(provider) => provider.is_authenticated(),
@@ -212,11 +214,11 @@ impl AccessControl {
         })
     }
 
-    /// What `getACL` shows of a node's ACL to a client with these ids (Java: within FinalRequestProcessor): hashes of
-    /// passwords only to those who may change the ACL.
+    /// A node's ACL as `getACL` shows it to a client with these ids (Java: within FinalRequestProcessor). Hashes of
+    /// passwords are shown only to clients that may change the ACL.
     ///
     /// # Errors
-    /// [`KeeperError::NoAuth`] when it may neither read the node nor change its ACL.
+    /// [`KeeperError::NoAuth`] when the client may neither read the node nor change its ACL.
     pub fn visible_acl(
         &self,
         acl: &[ACL],
@@ -235,8 +237,8 @@ impl AccessControl {
         Ok(shown)
     }
 
-    /// Looks at an auth packet (Java: within ZooKeeperServer.processPacket): good credentials give the connection their
-    /// ids. The answer, and what else the outcome asks for, is up to who has the connection.
+    /// Processes an auth packet (Java: within ZooKeeperServer.processPacket): valid credentials add their ids to the
+    /// connection. The caller answers, and does what else the outcome requires.
     pub fn authenticate(&self, packet: &AuthPacket, server_objs: ServerObjs<'_>) -> AuthOutcome {
         let scheme = &packet.scheme;
         let Some(provider) = self.providers.server_provider(scheme) else {
@@ -254,9 +256,9 @@ impl AccessControl {
         outcome
     }
 
-    /// Whether a write that will be sent to the leader has no chance by the ACLs that this server knows (Java:
-    /// authWriteRequest). Only what is certain is refused: what cannot be decoded, has an odd path or a missing node goes
-    /// on to the leader.
+    /// Checks a write that will be sent to the leader against the ACLs that this server knows (Java:
+    /// authWriteRequest). It is refused only if that is certain: a write that cannot be decoded, or that has an
+    /// invalid path or a missing node, goes to the leader.
     ///
     /// # Errors
     /// [`KeeperError::NoAuth`] or [`KeeperError::InvalidAcl`]: the answer, with zxid 0.
@@ -283,25 +285,25 @@ impl AccessControl {
     }
 }
 
-/// What an eager check asks of the tree.
+/// What an eager check needs from the tree.
 pub trait AclSource {
     /// A node's ACL; `None` when there is no node.
     fn acl_of(&self, path: &str) -> Option<Arc<[ACL]>>;
 
-    /// Whether a path is one of the system's own that no client may delete (Java: ZKDatabase.isSpecialPath).
+    /// Whether a path is a system node that no client may delete (Java: ZKDatabase.isSpecialPath).
     fn is_special_path(&self, path: &str) -> bool;
 }
 
-/// What a write needs (Java: effectiveACLPath, effectiveACLPerms).
+/// The permission that a write needs (Java: effectiveACLPath, effectiveACLPerms).
 struct EagerCheck {
     path: String,
     perm: i32,
-    /// The ACL that it sets, if it sets one.
+    /// The ACL that the write sets, if it sets one.
     set_acls: Option<Option<Vec<ACL>>>,
 }
 
 impl EagerCheck {
-    /// `None` for what is not checked early.
+    /// `None` for requests that are not checked early.
     fn of_request(
         op: OpCode,
         payload: &[u8],
@@ -343,7 +345,7 @@ fn parent_path(path: &str, tree: &dyn AclSource) -> Option<String> {
     Some(if last_slash == 0 { "/".into() } else { path[..last_slash].to_owned() })
 }
 
-/// Leaves the first of equal entries (Java: PrepRequestProcessor.removeDuplicates).
+/// Keeps only the first of equal entries (Java: PrepRequestProcessor.removeDuplicates).
 fn remove_duplicates(acls: &mut Vec<ACL>) {
     if acls.len() < 2 {
         return;
@@ -357,7 +359,7 @@ fn remove_duplicates(acls: &mut Vec<ACL>) {
     acls.retain(|_| is_first.next().unwrap_or(true));
 }
 
-/// The user of a digest, with `x` for the hash (Java: `replaceAll(":.*", ":x")`, which works line by line).
+/// A digest id with `x` in place of the hash (Java: `replaceAll(":.*", ":x")`, which works line by line).
 fn mask_digest(id: &str) -> String {
     const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
     id.split_inclusive(LINE_ENDS)

@@ -1,5 +1,5 @@
-//! The server as the commands of the AdminServer see it (Java: what server/admin/Commands.java calls
-//! of server/ZooKeeperServer.java).
+//! The server as seen by the commands of the AdminServer (Java: what server/admin/Commands.java calls of
+//! server/ZooKeeperServer.java).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl AdminContext for ZooKeeperServer {
 
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
         let database = self.zk_database();
-        // The tree is let go between two sessions.
+        // The tree's lock is released between two sessions.
         let paths_of = |session_id| {
             let tree = database.tree().read();
             (session_id, tree.ephemeral_paths(session_id).map(str::to_owned).collect())

@@ -1,5 +1,5 @@
-//! The server as the four-letter words and the admin server see it (Java: dumpConf, dumpMonitorValues and registerMetrics
-//! of server/ZooKeeperServer.java).
+//! The server as seen by the four-letter words and the admin server (Java: dumpConf, dumpMonitorValues and
+//! registerMetrics of server/ZooKeeperServer.java).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::server::server_stats::{ServerStats, ServerStatsProvider};
 use crate::server::util::quota_metrics_utils;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
 
-/// While its word is answered, a connection waits for nothing.
+/// A connection waits for nothing while its four-letter word is answered.
 const NO_INTEREST: i32 = 0;
 
 /// A connection waits for its client's bytes.
@@ -79,7 +79,7 @@ impl ServerStatsProvider for ZooKeeperServer {
     }
 }
 
-/// The length of all files below a directory; what cannot be read counts nothing, as in Java.
+/// The total length of all files below a directory. As in Java, unreadable files count as 0.
 fn dir_size(dir: &Path) -> i64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     entries
@@ -150,7 +150,7 @@ impl CommandContext for ZooKeeperServer {
         let infallible = writeln!(out, "Sessions with Ephemerals ({}):", sessions.len());
         debug_assert!(infallible.is_ok());
         for session_id in sessions {
-            // The tree is let go between two sessions.
+            // The tree's lock is released between two sessions.
             let tree = self.zk_database().tree().read();
             let infallible = writeln!(out, "{session_id}:");
             debug_assert!(infallible.is_ok());

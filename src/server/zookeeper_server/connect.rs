@@ -1,5 +1,5 @@
-//! How a client gets its session (Java: processConnectRequest, createSession, reopenSession and finishSessionInit of
-//! server/ZooKeeperServer.java).
+//! Sets up the sessions of clients (Java: processConnectRequest, createSession, reopenSession and finishSessionInit
+//! of server/ZooKeeperServer.java).
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::server::session_password;
 use crate::txn::CreateSessionTxn;
 use crate::zoo_defs::OpCode;
 
-/// The password of no session.
+/// The password in an answer without a session.
 const NO_PASSWORD: [u8; session_password::LEN] = [0; session_password::LEN];
 
 impl ZooKeeperServer {
-    /// Gives the client a session, or back the one it had.
+    /// Gives the client a new session, or lets it continue the one it had.
     ///
     /// # Errors
-    /// Why the connection is to be closed without an answer.
+    /// The reason to close the connection without an answer.
     pub fn process_connect_request(
         &self,
         cnxn: &Arc<ServerCnxn>,
@@ -57,7 +57,7 @@ impl ZooKeeperServer {
             return Err(DisconnectReason::ClientZxidAhead);
         }
         let settings = self.settings();
-        // Not clamp(), which panics when an operator has the two the wrong way round.
+        // Not clamp(), which panics if an operator has swapped the two limits.
         let timeout_ms = request
             .time_out
             .max(settings.min_session_timeout_ms)
@@ -129,7 +129,7 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Answers the ConnectRequest and lets the client's requests in. No lock may be held.
+    /// Answers the ConnectRequest and lets the client's requests in. The caller must hold no lock.
     pub fn finish_session_init(&self, cnxn: &Arc<ServerCnxn>, valid: bool) {
         let session_id = cnxn.session_id();
         let session = if valid { self.session_tracker().session(session_id) } else { None };

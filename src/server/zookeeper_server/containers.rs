@@ -1,5 +1,5 @@
-//! The server as the container manager sees it (Java: parts of server/ContainerManager.java that ask ZKDatabase and the
-//! first processor).
+//! The server as seen by the container manager (Java: parts of server/ContainerManager.java that ask ZKDatabase and
+//! the first processor).
 
 use std::sync::Arc;
 

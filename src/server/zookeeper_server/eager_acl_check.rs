@@ -1,9 +1,9 @@
-//! Writes that are refused before the leader sees them (Java: authWriteRequest of server/ZooKeeperServer.java).
+//! Refuses writes before the leader sees them (Java: authWriteRequest of server/ZooKeeperServer.java).
 //!
-//! Threads: none. Locks: the tree's, for reading, where the check is switched on.
+//! Threads: none. Locks: the tree's, for reading, if the check is enabled.
 //!
-//! Differs from Java: the refusal is answered in the request's turn. Java's overtakes the answers that are still to come,
-//! and clients take that for a broken connection.
+//! Differs from Java: the refusal is answered in the request's turn. In Java it overtakes the answers to earlier
+//! requests, and clients take that for a broken connection.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::server::request::Request;
 use crate::zoo_defs::OpCode;
 
 impl ZooKeeperServer {
-    /// Whether the ACLs that are known here leave the request a chance; otherwise it is marked with its refusal.
+    /// Whether the request may be allowed according to the ACLs on this server. Otherwise, marks the request as
+    /// refused.
     pub fn auth_write_request(&self, request: &mut Request) -> bool {
         let access = self.access();
         if !access.is_eager_acl_check_enabled() {

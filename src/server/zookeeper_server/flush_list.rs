@@ -1,7 +1,7 @@
 //! Connections that have something to send (no Java twin; Java's selectors are told by interest ops).
 //!
-//! Replies and events are appended while the tree is held; what they are appended to is noted here, and sent by the same
-//! thread when it has let go.
+//! Replies and events are appended while the tree is locked. The connections with new output are recorded here. The
+//! same thread sends it after it has released the tree.
 
 use std::mem;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The list.
 pub struct FlushList {
     waiting: RankedMutex<Vec<Arc<ServerCnxn>>>,
-    /// To be looked at without the lock.
+    /// Whether the list has entries, for reading without the lock.
     any: AtomicBool,
 }
 
@@ -27,13 +27,13 @@ impl Default for FlushList {
 }
 
 impl FlushList {
-    /// Notes a connection. The connection itself sees to it that it is not noted twice.
+    /// Adds a connection. The connection makes sure that it is not added twice.
     pub fn add(&self, cnxn: Arc<ServerCnxn>) {
         self.waiting.lock().push(cnxn);
         self.any.store(true, Ordering::Release);
     }
 
-    /// Sends what the connections have to say. No lock may be held.
+    /// Sends the output of all connections in the list. The caller must hold no lock.
     pub fn flush(&self) {
         if !self.any.swap(false, Ordering::AcqRel) {
             return;
@@ -42,7 +42,7 @@ impl FlushList {
         for cnxn in waiting.drain(..) {
             cnxn.flush();
         }
-        // The list keeps its memory.
+        // The list's memory is reused.
         let mut list = self.waiting.lock();
         if list.capacity() == 0 {
             *list = waiting;

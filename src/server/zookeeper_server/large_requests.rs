@@ -1,6 +1,6 @@
-//! How much memory large requests in flight may take (Java: within server/ZooKeeperServer.java).
+//! Limits the memory of large requests in flight (Java: within server/ZooKeeperServer.java).
 //!
-//! Threads: every connection's. Locks: none, one counter.
+//! Threads: each connection's reader. Locks: none, only one counter.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -17,12 +17,12 @@ const LARGE_REQUEST_THRESHOLD: &str = "zookeeper.largeRequestThreshold";
 /// Java's default of `zookeeper.largeRequestMaxBytes`, in bytes.
 const DEFAULT_MAX_BYTES: i32 = 100 * 1024 * 1024;
 
-/// What the settings say about large requests.
+/// The settings for large requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LargeRequestsConfig {
-    /// What all large requests in flight may have together, in bytes.
+    /// The limit of all large requests in flight together, in bytes.
     pub max_bytes: i32,
-    /// A longer request is a large one, in bytes; `None` switches the limit off.
+    /// A request longer than this is a large one, in bytes; `None` switches the limit off.
     pub threshold: Option<i32>,
 }
 
@@ -33,7 +33,7 @@ impl Default for LargeRequestsConfig {
 }
 
 impl LargeRequestsConfig {
-    /// The settings `zookeeper.largeRequestMaxBytes` and `zookeeper.largeRequestThreshold`.
+    /// Reads the settings `zookeeper.largeRequestMaxBytes` and `zookeeper.largeRequestThreshold`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let mut max_bytes = properties.number_or(LARGE_REQUEST_MAX_BYTES, DEFAULT_MAX_BYTES);
@@ -59,15 +59,15 @@ impl LargeRequestsConfig {
     }
 }
 
-/// A request that does not fit; its connection is closed.
+/// A request does not fit, and its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Rejecting large request of {bytes} bytes: {in_flight} of {max_bytes} bytes are in flight")]
 pub struct LargeRequestRejected {
     /// Its length.
     pub bytes: usize,
-    /// What the others have.
+    /// The bytes of the other large requests.
     pub in_flight: i64,
-    /// What all may have.
+    /// The limit of all large requests together.
     pub max_bytes: i32,
 }
 
@@ -79,20 +79,20 @@ pub struct LargeRequests {
 }
 
 impl LargeRequests {
-    /// Nothing is in flight.
+    /// Creates a count of no requests.
     #[must_use]
     pub const fn new(config: LargeRequestsConfig) -> Self {
         Self { config, in_flight: AtomicI64::new(0) }
     }
 
-    /// What large requests in flight have together, in bytes (Java: getLargeRequestBytes).
+    /// The bytes of all large requests in flight (Java: getLargeRequestBytes).
     #[must_use]
     pub fn large_request_bytes(&self) -> i64 {
         // Relaxed here and below: the number guards no other data.
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Its length as a number that counts, if it is large.
+    /// The length of a large request, as the number that counts; `None` for a small one.
     fn large(&self, bytes: usize) -> Option<i64> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let threshold = i64::from(self.config.threshold?);
@@ -103,11 +103,11 @@ impl LargeRequests {
         LargeRequestRejected { bytes, in_flight, max_bytes: self.config.max_bytes }
     }
 
-    /// Whether a request of that length would fit, before memory is taken for it (Java:
+    /// Checks that a request of this length would fit, before memory is reserved for it (Java:
     /// checkRequestSizeWhenReceivingMessage).
     ///
     /// # Errors
-    /// When it would not.
+    /// When it would not fit.
     pub fn check_when_receiving(&self, bytes: usize) -> Result<(), LargeRequestRejected> {
         let Some(large) = self.large(bytes) else { return Ok(()) };
         let in_flight = self.large_request_bytes();
@@ -118,7 +118,7 @@ impl LargeRequests {
         }
     }
 
-    /// Counts a request that has arrived (Java: checkRequestSizeWhenMessageReceived). What it returns goes to
+    /// Counts a request that has arrived (Java: checkRequestSizeWhenMessageReceived). The result must be passed to
     /// [`finished`](Self::finished) when the request is done or dropped.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl LargeRequests {
         Ok(Some(bytes))
     }
 
-    /// A counted request is done (Java: requestFinished).
+    /// Stops counting a request (Java: requestFinished).
     pub fn finished(&self, received: Option<usize>) {
         if let Some(large) = received.and_then(|bytes| self.large(bytes)) {
             self.in_flight.fetch_sub(large, Ordering::Relaxed);

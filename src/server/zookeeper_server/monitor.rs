@@ -15,13 +15,13 @@ use crate::version;
 /// A value of the quotas, summed up by the first path element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaMetric {
-    /// How many nodes may be there.
+    /// The allowed number of nodes.
     CountLimit,
-    /// How many bytes may be there.
+    /// The allowed number of bytes.
     BytesLimit,
-    /// How many nodes are there.
+    /// The actual number of nodes.
     CountUsage,
-    /// How many bytes are there.
+    /// The actual number of bytes.
     BytesUsage,
 }
 
@@ -42,7 +42,7 @@ impl QuotaMetric {
     }
 }
 
-/// What the gauges ask a server for. No lock of the metrics is held meanwhile.
+/// The values that the gauges read from a server. No lock of the metrics is held in the meantime.
 pub trait MonitorSource: ServerStatsProvider + Send + Sync {
     /// Its statistics.
     fn server_stats(&self) -> &ServerStats;
@@ -54,13 +54,13 @@ pub trait MonitorSource: ServerStatsProvider + Send + Sync {
     fn ephemerals_count(&self) -> i64;
     /// Bytes of paths and data (Java: cachedApproximateDataSize).
     fn approximate_data_size(&self) -> i64;
-    /// Sessions that the ensemble knows (Java: ZKDatabase.getSessionCount).
+    /// Sessions known to the whole ensemble (Java: ZKDatabase.getSessionCount).
     fn global_session_count(&self) -> i64;
-    /// Sessions that only this server knows.
+    /// Sessions known only to this server.
     fn local_session_count(&self) -> i64;
-    /// How likely the connection throttle refuses a connection.
+    /// The chance that the connection throttle rejects a connection.
     fn connection_drop_chance(&self) -> f64;
-    /// TLS handshakes that are going on.
+    /// TLS handshakes in progress.
     fn outstanding_handshake_num(&self) -> i64;
     /// The quotas by first path element (Java: QuotaMetricsUtils).
     fn quota_values(&self, metric: QuotaMetric) -> Vec<(String, i64)>;
@@ -68,10 +68,10 @@ pub trait MonitorSource: ServerStatsProvider + Send + Sync {
 
 type Ask = fn(&dyn MonitorSource) -> MetricValue;
 
-/// TLS handshakes that are going on. Java never takes this gauge away: it is there while a member looks for a leader.
+/// TLS handshakes in progress. Java never unregisters this gauge, so it is shown while a member looks for a leader.
 const HANDSHAKES: &str = "outstanding_tls_handshake";
 
-/// Java's other gauges in the order of their registration, which the order of `mntr` depends on.
+/// Java's other gauges in the order of their registration, which determines the order of `mntr`.
 const GAUGES: [(&str, Ask); 23] = [
     ("avg_latency", |source| source.server_stats().avg_latency().into()),
     ("max_latency", |source| source.server_stats().max_latency().into()),
@@ -108,7 +108,8 @@ const GAUGES: [(&str, Ask); 23] = [
     }),
 ];
 
-/// Registers the server's gauges. They do not keep it alive, and show nothing when it is gone.
+/// Registers the server's gauges. They do not keep it alive. After it is gone, they show nothing, except for
+/// handshakes.
 pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorSource>) {
     for (name, ask) in GAUGES {
         let source = Weak::clone(source);
@@ -130,7 +131,7 @@ pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorS
     }
 }
 
-/// Takes the gauges away when the server stops, all but that of handshakes.
+/// Unregisters the gauges when the server stops, except for handshakes.
 pub fn unregister_metrics(context: &dyn MetricsContext) {
     for (name, _) in GAUGES {
         context.unregister_gauge(name);
@@ -140,7 +141,7 @@ pub fn unregister_metrics(context: &dyn MetricsContext) {
     }
 }
 
-/// Gives out what is no metric: version and state. A member of an ensemble adds its own.
+/// Reports the values that are no metrics: version and state. A member of an ensemble adds its own.
 pub fn dump_monitor_values(server: &dyn ServerStatsProvider, sink: &mut DumpSink<'_>) {
     sink("version", version::full_version().into());
     sink("server_state", server.server_state().into());
@@ -214,7 +215,7 @@ mod tests {
         }
     }
 
-    /// A server that has done what the Java server had done when its `mntr` was captured.
+    /// A server in the state in which the `mntr` of the Java server was captured.
     fn server() -> Arc<Server> {
         let clock = Arc::new(ManualClock::new(1_000));
         let metrics = ServerMetrics::with_default_provider();

@@ -1,8 +1,9 @@
-//! Changes that Prep has promised and that are not applied yet (Java: outstandingChanges, ChangeRecord and
+//! Changes that Prep has made and that are not applied yet (Java: outstandingChanges, ChangeRecord and
 //! PrecalculatedDigest of server/ZooKeeperServer.java).
 //!
-//! A request must see what those before it will have done. Pure: the lock is the server's. Differs from Java: the root has
-//! one record (Java keeps "" and "/" apart), and in the place of a node's data there is only what the digest needs of it.
+//! Prep must check a request against the state that all earlier requests will have produced. Pure: the server has
+//! the lock. Differs from Java: the root has one record (Java keeps "" and "/" apart), and instead of a node's data
+//! a record has only what the digest needs of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use crate::ids::{SessionId, Zxid};
 use crate::server::data_tree::DataTree;
 use crate::server::digest_calculator;
 
-/// What a node will be after a change.
+/// The state of a node after a change.
 #[derive(Clone, Debug)]
 pub struct ChangeRecord {
-    /// The change; [`Zxid::NONE`] when nothing is outstanding for the node.
+    /// The zxid of the change; [`Zxid::NONE`] if no change of the node is outstanding.
     pub zxid: Zxid,
-    /// The node.
+    /// The node's path.
     pub path: Arc<str>,
-    /// Its state; none when it will be deleted.
+    /// Its state; none if the change deletes the node.
     pub stat: Option<StatPersisted>,
     /// How many children it will have.
     pub child_count: i32,
@@ -30,7 +31,7 @@ pub struct ChangeRecord {
     pub acl: Arc<[ACL]>,
     /// The length of its data in bytes; none for null.
     pub data_len: Option<usize>,
-    /// The part of its digest that path and data make.
+    /// The part of its digest that depends on path and data.
     pub content_digest: u32,
     /// Its digest.
     pub node_digest: u32,
@@ -59,7 +60,7 @@ impl ChangeRecord {
 pub struct OutstandingChanges {
     changes: VecDeque<Arc<ChangeRecord>>,
     for_path: HashMap<Arc<str>, Arc<ChangeRecord>, RandomState>,
-    /// Where Prep serializes a transaction: kept here so that its memory is used again.
+    /// The buffer in which Prep serializes a transaction, kept here so that its memory is reused.
     pub txn_bytes: Vec<u8>,
 }
 
@@ -82,7 +83,7 @@ impl OutstandingChanges {
         self.for_path.get(path)
     }
 
-    /// What the node will be when everything outstanding is applied (Java: getRecordForPath); none when it will not be.
+    /// The state of the node after all outstanding changes (Java: getRecordForPath); none if it will not exist.
     #[must_use]
     pub fn record_for_path(
         &self,
@@ -115,20 +116,20 @@ impl OutstandingChanges {
         Some(Arc::new(record))
     }
 
-    /// Notes a change (Java: addChangeRecord).
+    /// Adds a change (Java: addChangeRecord).
     pub fn add(&mut self, record: ChangeRecord) {
         let record = Arc::new(record);
         self.for_path.insert(Arc::clone(&record.path), Arc::clone(&record));
         self.changes.push_back(record);
     }
 
-    /// The tree's digest after all that is outstanding (Java: getCurrentTreeDigest).
+    /// The tree's digest after all outstanding changes (Java: getCurrentTreeDigest).
     #[must_use]
     pub fn tree_digest(&self, tree: &DataTree) -> i64 {
         self.changes.back().map_or_else(|| tree.tree_digest(), |last| last.tree_digest)
     }
 
-    /// Everything up to `zxid` is applied. Returns how many records were let go.
+    /// Removes all changes up to `zxid`, which are applied. Returns how many records were removed.
     pub fn applied(&mut self, zxid: Zxid) -> usize {
         let mut removed = 0;
         while self.changes.front().is_some_and(|record| record.zxid <= zxid)
@@ -142,13 +143,13 @@ impl OutstandingChanges {
         removed
     }
 
-    /// The last changes of these paths, to be put back by [`roll_back`](Self::roll_back) (Java: getPendingChanges).
+    /// The last changes of these paths, for [`roll_back`](Self::roll_back) to restore (Java: getPendingChanges).
     #[must_use]
     pub fn pending<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Vec<Arc<ChangeRecord>> {
         paths.filter_map(|path| self.for_path.get(path).cloned()).collect()
     }
 
-    /// Takes back all changes of a multi that failed (Java: rollbackPendingChanges).
+    /// Removes all changes of a failed multi, and restores earlier ones (Java: rollbackPendingChanges).
     pub fn roll_back(&mut self, zxid: Zxid, pending: Vec<Arc<ChangeRecord>>) {
         while self.changes.back().is_some_and(|record| record.zxid == zxid)
             && let Some(record) = self.changes.pop_back()
@@ -163,7 +164,8 @@ impl OutstandingChanges {
         }
     }
 
-    /// Takes back all changes of the last transaction. It searches all outstanding changes, so it is only for rare cases.
+    /// Removes all changes of the last transaction. It searches all outstanding changes, so it is only for rare
+    /// cases.
     pub fn take_back(&mut self, zxid: Zxid) {
         let mut taken_back = Vec::new();
         while self.changes.back().is_some_and(|record| record.zxid == zxid)
@@ -180,8 +182,8 @@ impl OutstandingChanges {
         }
     }
 
-    /// Corrects a session's ephemerals, as the tree has them, by what is outstanding (Java: within pRequest2Txn,
-    /// closeSession).
+    /// Corrects a list of a session's ephemerals, taken from the tree, by the outstanding changes (Java: within
+    /// pRequest2Txn, closeSession).
     pub fn correct_ephemerals(&self, session_id: SessionId, ephemerals: &mut Vec<String>) {
         if self.changes.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Requests that never enter the processors: authentication (Java: processPacket and processSasl of
+//! Authentication requests, which never enter the processors (Java: processPacket and processSasl of
 //! server/ZooKeeperServer.java).
 
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use crate::server::server_cnxn::{DisconnectReason, InputState, ServerCnxn};
 const MAX_ID_BYTES: usize = 64 << 10;
 
 impl ZooKeeperServer {
-    /// An auth packet. Returns what to do with the connection when it is not to be read on.
+    /// Processes an auth packet. Returns what to do with the connection if it must not be read on.
     pub(in crate::server) fn process_auth(
         &self,
         cnxn: &Arc<ServerCnxn>,
@@ -72,8 +72,8 @@ impl ZooKeeperServer {
         InputState::Done
     }
 
-    /// A SASL token on a server without a SASL login: Java answers with no token and goes on. Returns what to do with the
-    /// connection when there is no token in the packet.
+    /// Processes a SASL token on a server without a SASL login. As in Java, the answer has no token, and the
+    /// connection continues. Returns what to do with the connection if the packet has no token.
     pub(in crate::server) fn process_sasl(
         &self,
         cnxn: &Arc<ServerCnxn>,
@@ -96,8 +96,8 @@ impl ZooKeeperServer {
         None
     }
 
-    /// Whether the client may ask for anything but to authenticate; if not, it is told and the connection closes (Java:
-    /// AuthenticationHelper.enforceAuthentication).
+    /// Whether the client may send requests other than for authentication. If not, it gets an error and the
+    /// connection closes (Java: AuthenticationHelper.enforceAuthentication).
     pub(in crate::server) fn enforce_authentication(
         &self,
         cnxn: &Arc<ServerCnxn>,

@@ -14,10 +14,10 @@ use crate::server::memory_account::MemoryLimits;
 use crate::server::server_config::ServerConfig;
 use crate::server::sync_request_processor::FlushSettings;
 
-/// Ticks of the shortest session timeout where none is set.
+/// The default of the shortest session timeout, in ticks.
 const MIN_SESSION_TIMEOUT_TICKS: i32 = 2;
 
-/// Ticks of the longest session timeout where none is set.
+/// The default of the longest session timeout, in ticks.
 const MAX_SESSION_TIMEOUT_TICKS: i32 = 20;
 
 /// Java's default of `zookeeper.globalOutstandingLimit`, requests.
@@ -29,17 +29,17 @@ const SNAP_COUNT: i32 = 100_000;
 /// Java's default of `zookeeper.snapSizeLimitInKb`: 4 GiB.
 const SNAP_SIZE_LIMIT_KB: i64 = 4 << 20;
 
-/// When it is time for a snapshot (Java: snapCount, snapSizeLimitInKb).
+/// When to take a snapshot (Java: snapCount, snapSizeLimitInKb).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapSettings {
-    /// Transactions between snapshots, at least 2; a snapshot comes at random in the upper half.
+    /// Transactions between snapshots, at least 2. A snapshot is taken at a random point in the upper half.
     pub snap_count: u32,
     /// Bytes of log between snapshots; none for no limit.
     pub snap_size_bytes: Option<u64>,
 }
 
 impl SnapSettings {
-    /// The settings `zookeeper.snapCount` and `zookeeper.snapSizeLimitInKb`.
+    /// Reads the settings `zookeeper.snapCount` and `zookeeper.snapSizeLimitInKb`.
     #[must_use]
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let mut count = properties.number_or::<i32>("zookeeper.snapCount", SNAP_COUNT);
@@ -64,7 +64,7 @@ impl SnapSettings {
     }
 }
 
-/// What a server is told once.
+/// The settings of a server, which do not change while it runs.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// This server's id in its ensemble, 0 without one.
@@ -77,35 +77,35 @@ pub struct ServerSettings {
     pub max_session_timeout_ms: i32,
     /// How many clients may wait to be accepted; -1 is the platform's default.
     pub listen_backlog: i32,
-    /// Whether the membership may be changed by a request.
+    /// Whether a request may change the membership.
     pub reconfig_enabled: bool,
     /// The text of the configuration file.
     pub initial_config: String,
     /// Whether digests are computed and compared.
     pub digest_enabled: bool,
-    /// Whether the end of a session lists its ephemerals.
+    /// Whether the transaction that closes a session lists its ephemeral nodes.
     pub close_session_txn_enabled: bool,
-    /// Whether snapshots say which transaction was their last.
+    /// Whether snapshots contain the zxid at which they ended.
     pub serialize_last_processed_zxid_enabled: bool,
     /// Whether hard quotas refuse writes.
     pub enforce_quota: bool,
     /// Requests under way in the whole server above which connections wait.
     pub global_outstanding_limit: i64,
-    /// The longest lengths that are believed.
+    /// The maximum lengths that are accepted in input.
     pub limits: Limits,
-    /// How groups of transactions are made.
+    /// How transactions are grouped for the log.
     pub flush: FlushSettings,
-    /// When it is time for a snapshot.
+    /// When to take a snapshot.
     pub snap: SnapSettings,
-    /// How node owners are read.
+    /// How the owner field of a node is interpreted.
     pub ephemeral_types: EphemeralTypes,
-    /// What large requests may take.
+    /// The limit of large requests.
     pub large_requests: LargeRequestsConfig,
-    /// What clients may have waiting in memory.
+    /// The limits of waiting requests and answers in memory.
     pub memory: MemoryLimits,
-    /// What limits new connections.
+    /// The throttle for new connections.
     pub conn_throttle: BlueThrottleConfig,
-    /// Where HTTP is spoken, for those who speak it elsewhere.
+    /// The ports for HTTP, for a hint to clients that speak it at another port.
     pub http_ports: HttpPorts,
 }
 
@@ -161,7 +161,7 @@ impl ServerSettings {
     }
 }
 
-/// The settings `jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`.
+/// Reads the settings `jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`.
 #[must_use]
 pub fn limits(properties: &SystemProperties) -> Limits {
     let default = Limits::default();

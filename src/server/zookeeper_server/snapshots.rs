@@ -13,7 +13,7 @@ use crate::server::persistence::snap_shot::SnapError;
 /// Why the data cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// What is on disk is damaged or something is missing.
+    /// The data on disk is damaged or incomplete.
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// The first snapshot cannot be written.
@@ -22,10 +22,10 @@ pub enum LoadError {
 }
 
 impl ZooKeeperServer {
-    /// Loads the tree and removes what dead sessions have left (Java: loadData).
+    /// Loads the tree and removes the ephemeral nodes of sessions that do not exist any more (Java: loadData).
     ///
     /// # Errors
-    /// When the files are not what they must be, or cannot be written.
+    /// When the files are damaged or incomplete, or cannot be written.
     pub fn load_data(&self) -> Result<(), LoadError> {
         let zxid = self.zk_database().load_data_base()?;
         self.set_zxid(zxid);
@@ -33,8 +33,9 @@ impl ZooKeeperServer {
         Ok(())
     }
 
-    /// Whether the newest snapshot lacks something. Java writes one at every start before it serves; here one is written
-    /// while the server serves already, and only when it would be another than the newest.
+    /// Whether the tree has changed since the newest snapshot. Java writes a snapshot at every start, before it
+    /// serves clients. Here the snapshot is written while the server serves already, and only if it would differ
+    /// from the newest one.
     #[must_use]
     pub fn is_snapshot_due_after_start(&self) -> bool {
         let newest = self.zk_database().snap_log().last_snapshot_info();
@@ -53,7 +54,7 @@ impl ZooKeeperServer {
         })
     }
 
-    /// Writes a snapshot; a failure is the caller's (Java: takeSnapshot without isSevere).
+    /// Writes a snapshot. The caller handles a failure (Java: takeSnapshot without isSevere).
     pub(super) fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
         let start = time::now();
         let path = {

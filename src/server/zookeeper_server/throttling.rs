@@ -1,4 +1,4 @@
-//! What the request throttler asks of requests and of the server (Java: parts of server/Request.java and
+//! Connects requests and the server to the request throttler (Java: parts of server/Request.java and
 //! server/ZooKeeperServer.java).
 
 use super::ZooKeeperServer;
