@@ -11,13 +11,14 @@ mod scripted;
 #[path = "quorum_election/with_java.rs"]
 mod with_java;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use common::{DEADLINE, free_port, wait_until};
+use common::{DEADLINE, Server, ServerBuilder, free_port, wait_until};
 use member::{Ensemble, Member};
 use scripted::{Scripted, notification_3_4};
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
@@ -97,6 +98,43 @@ fn who_comes_late_joins_the_leader_even_with_more_history() {
     let three = ensemble.member(3, Zxid::new(1, 9), PeerEpoch(3));
     assert_eq!(elect(&[&three]), [(Sid(2), ServerState::Following)]);
     wait_until("the leader hears of it", DEADLINE, || two.peer.looking_sids().contains(&Sid(3)));
+}
+
+/// A process of our server, for the last of three voters, with this line in zoo.cfg.
+fn third_server(ensemble: &Ensemble, line: &str) -> Server {
+    let servers = ensemble.members.servers.values();
+    let builder = servers.fold(ServerBuilder::new().config(line), |builder, server| {
+        builder.config(&format!("server.{}={server}", server.id))
+    });
+    let mut server = builder.config("initLimit=60").config("syncLimit=30").prepare();
+    fs::write(server.dir().join("data/myid"), "3").unwrap();
+    server.spawn();
+    server
+}
+
+#[test]
+fn a_leader_quits_when_its_voter_looks_again_and_the_time_for_its_epoch_is_over() {
+    let quits = "Quit leading due to voter changed mind.";
+    for (line, has_to_quit) in
+        [("leader.maxTimeToWaitForEpoch=0", true), ("leader.maxTimeToWaitForEpoch=-1", false)]
+    {
+        let ensemble = Ensemble::of(&[1, 2, 3]);
+        let server = third_server(&ensemble, line);
+        let voter = ensemble.member(1, Zxid::ZERO, PeerEpoch(0));
+        assert_eq!(elect(&[&voter]), [(Sid(3), ServerState::Following)]);
+        wait_until("it leads", DEADLINE, || {
+            server.log().contains("LEADING - LEADER ELECTION TOOK")
+        });
+        // The voter does not connect to the leader, but looks for one again. Its first notification may come before the
+        // leader waits for followers.
+        let looks_again = || elect(&[&voter]) == [(Sid(3), ServerState::Following)];
+        if has_to_quit {
+            let has_quit = || looks_again() && server.log().contains(quits);
+            wait_until("the leader quits", DEADLINE, has_quit);
+        } else {
+            assert!((0..3).all(|_| looks_again()) && !server.log().contains(quits));
+        }
+    }
 }
 
 #[test]

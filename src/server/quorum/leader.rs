@@ -562,8 +562,8 @@ impl Leader {
     }
 
     /// Sets the votes that elected this leader (Java: setLeadingVoteSet).
-    pub fn set_leading_vote_set(&self, votes: Option<SyncedLearnerTracker>) {
-        *self.leading_vote_set.lock() = votes;
+    pub fn set_leading_vote_set(&self, votes: SyncedLearnerTracker) {
+        *self.leading_vote_set.lock() = Some(votes);
     }
 
     /// Reports that a member is LOOKING. If it voted for this leader, and this leader has waited too long for an

@@ -108,6 +108,11 @@ impl ElectionPeer for QuorumPeer {
 
     fn report_looking_sid(&self, sid: Sid) {
         if let Role::Leader(leader) = self.role() {
+            // The election ends before the leader exists, so the votes are handed over here, as in Java.
+            let votes = self.leading_vote_set.lock().take();
+            if let Some(votes) = votes {
+                leader.set_leading_vote_set(votes);
+            }
             leader.report_looking_sid(sid);
         }
     }
@@ -123,11 +128,5 @@ impl QuorumPeer {
         let timeout_ms = self.settings().multi_address.reachability_check_timeout_ms;
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         MultipleAddresses::new(addresses, timeout)
-    }
-
-    /// Takes the votes that elected this server, for a new leader.
-    #[must_use]
-    pub fn take_leading_vote_set(&self) -> Option<SyncedLearnerTracker> {
-        self.leading_vote_set.lock().take()
     }
 }
