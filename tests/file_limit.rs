@@ -176,7 +176,7 @@ fn who_comes_alone_gets_a_session_beside_a_crowd_that_has_just_come() {
     let server = ServerBuilder::new().files(FEW, FEW).start();
     let mut crowds = Vec::new();
     let mut sessions = Vec::new();
-    for round in 0..20 {
+    for round in 0..14 {
         crowds.push(crowd_of(server.client_port(), MANY));
         let session = session_of(&server);
         assert!(session.is_some(), "in round {round}");

@@ -2,7 +2,7 @@
 # Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
 # every suite.
 #
-#     tests/run.sh                       all suites, in less than 50 minutes on two cores
+#     tests/run.sh                       all suites but soak, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
 #     tests/run.sh --long [SUITE...]     the same with all that takes longer, by hand: some hours
 #     tests/run.sh --list                the suites' names
@@ -15,6 +15,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
 SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
+# Only with --long, or by name.
+LONG_SUITES=(soak)
 # A suite runs beside the one that is named for it: each pair only compares answers and files, at whatever pace.
 declare -A BESIDE=([datadirs]=crash [clients]=kazoo)
 SUBJECT="${SUBJECT:-ours}"
@@ -260,7 +262,14 @@ if [ "$list" = yes ]; then
     printf '%s\n' "${SUITES[@]}"
     exit 0
 fi
-if [ ${#wanted[@]} = 0 ]; then wanted=("${SUITES[@]}"); fi
+if [ ${#wanted[@]} = 0 ]; then
+    for name in "${SUITES[@]}"; do
+        case " ${LONG_SUITES[*]} " in
+        *" $name "*) [ "$LONG" = yes ] || continue ;;
+        esac
+        wanted+=("$name")
+    done
+fi
 for name in "${wanted[@]}"; do
     case " ${SUITES[*]} " in
     *" $name "*) ;;

@@ -280,11 +280,10 @@ impl BlockingServerCnxnFactory {
         let is_last = descriptors.is_one_of_the_last(&stream);
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
-            // A crowd may use so many addresses that each has few connections.
-            MakesRoom::Crowd(_) if descriptors.is_one_of_the_very_last(&stream) => {
-                !descriptors.is_reserved(&stream) && self.strangers.is_alone(&stranger)
+            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => {
+                let has_few = || self.limits.has_few_connections(remote.ip());
+                !descriptors.is_reserved(&stream) && (!is_last || has_few())
             }
-            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => !descriptors.is_reserved(&stream),
         };
         // For a newcomer that gets one of the last places, or none, several connections of the crowd are closed:
         // their descriptors are not free at once, and reconnecting clients of the crowd take all others.

@@ -17,6 +17,9 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ServerCnxnFactory";
 
+/// An address with fewer connections has few.
+const FEW_IN_TOTAL: usize = 16;
+
 const MAX_CNXNS: &str = "zookeeper.maxCnxns";
 
 /// Why a connection is not accepted.
@@ -133,6 +136,16 @@ impl ConnectionLimits {
         self.max_cnxns
     }
 
+    /// Whether the address has few connections, with a session or without: few in total, or at most half as many as the
+    /// address with the most connections.
+    #[must_use]
+    pub fn has_few_connections(&self, ip: IpAddr) -> bool {
+        let counts = self.counts.lock();
+        let of_address = counts.by_address.of(ip);
+        of_address < FEW_IN_TOTAL
+            || counts.by_address.busiest().is_some_and(|(_, most)| 2 * of_address <= most)
+    }
+
     /// Counts a connection as long as the returned slot lives.
     ///
     /// # Errors
@@ -204,6 +217,20 @@ mod tests {
         assert_eq!(limits.num_connections(), 1);
         drop(other);
         assert!(limits.counts.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn an_address_has_few_connections_beside_one_with_many() {
+        let limits = ConnectionLimits::new(0, 0);
+        let slots = |last, count| (0..count).map(|_| limits.admit(ip(last)).unwrap()).collect();
+        let _many: Vec<_> = slots(1, 40);
+        let some: Vec<_> = slots(2, 20);
+        let _others: Vec<_> = slots(3, 21);
+        let few = [1, 2, 3, 4].map(|last| limits.has_few_connections(ip(last)));
+        assert_eq!(few, [false, true, false, true]);
+        drop(some);
+        let _few: Vec<_> = slots(2, FEW_IN_TOTAL - 1);
+        assert!(limits.has_few_connections(ip(2)));
     }
 
     #[test]

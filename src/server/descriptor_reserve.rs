@@ -122,12 +122,6 @@ impl Descriptors {
         end - FOR_FEW.min(end / 8)
     }
 
-    /// Whether this descriptor is in the upper half of those numbers, or above them.
-    #[must_use]
-    pub fn is_one_of_the_very_last(self, descriptor: &impl AsRawFd) -> bool {
-        number(descriptor.as_raw_fd()) >= self.end_of_strangers().midpoint(self.start_of_few())
-    }
-
     /// Whether this descriptor is only for strangers from addresses with few connections, which have `taken` of
     /// their numbers. The range then begins `taken` numbers earlier, because a freed number goes to whoever comes
     /// next.
@@ -258,10 +252,6 @@ mod tests {
         let of_many = of(1_024);
         assert!(
             of_many.is_one_of_the_last(&Number(800)) && !of_many.is_one_of_the_last(&Number(799))
-        );
-        assert!(
-            of_many.is_one_of_the_very_last(&Number(848))
-                && !of_many.is_one_of_the_very_last(&Number(847))
         );
         assert!(of_many.is_for_few(&Number(790), 10) && !of_many.is_for_few(&Number(789), 10));
         assert!(of_many.is_scarce(&Number(768), 0) && !of_many.is_scarce(&Number(767), 0));

@@ -67,6 +67,12 @@ impl Crowds<'_> {
         self.present.of(ip) + self.recent.now.of(ip) + self.recent.before.of(ip)
     }
 
+    /// The size of the address's crowd, as a power of two. Crowds of the same class are about equally large.
+    #[must_use]
+    pub fn class(&self, ip: IpAddr) -> usize {
+        self.of(ip).checked_ilog2().map_or(0, |class| class as usize)
+    }
+
     /// Whether the address has no crowd.
     #[must_use]
     pub fn is_light(&self, ip: IpAddr) -> bool {
@@ -117,12 +123,6 @@ impl Strangers {
     pub fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
         self.by_address.lock().add(ip);
         StrangerSlot { strangers: Arc::clone(self), ip }
-    }
-
-    /// Whether no other connection without a session comes from the newcomer's address.
-    #[must_use]
-    pub fn is_alone(&self, newcomer: &StrangerSlot) -> bool {
-        self.by_address.lock().of(newcomer.ip) == 1
     }
 
     /// Which connection makes room for this newcomer, which is counted already.
@@ -176,7 +176,6 @@ mod tests {
         let mut crowd: Vec<_> = (0..20).map(|_| strangers.enter(ip(1))).collect();
         let alone = strangers.enter(ip(2));
         assert_eq!(strangers.who_makes_room_for(&alone), MakesRoom::Crowd(ip(1)));
-        assert!(strangers.is_alone(&alone) && !strangers.is_alone(&crowd[0]));
         assert_eq!(strangers.who_makes_room_for(&crowd[19]), MakesRoom::OldestForOneOfMany);
         let others: Vec<_> = (0..6).map(|_| strangers.enter(ip(3))).collect();
         assert_eq!(strangers.who_makes_room_for(&others[5]), MakesRoom::OldestForOneOfMany);

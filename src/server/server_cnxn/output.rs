@@ -297,11 +297,6 @@ impl Output {
                 if from < bytes.len() {
                     // The socket is full.
                     state.note_full(taken);
-                    if from > UNSENT_PAUSE && from >= bytes.len() / 2 {
-                        // Free the memory of the part that is sent.
-                        bytes.drain(..mem::take(&mut from));
-                        bytes.shrink_to_fit();
-                    }
                     state.unsent = bytes;
                     state.unsent_from = from;
                     self.note_unsent(&mut state);
@@ -438,26 +433,6 @@ mod tests {
         let since = state.full_since.unwrap();
         state.note_full(TAKEN_IN_TIME);
         assert!(state.full_since.unwrap() > since);
-    }
-
-    #[test]
-    fn what_is_sent_of_a_long_answer_is_kept_no_longer() {
-        let (output, wire) = output();
-        output.append(|bytes| bytes.resize(8 << 20, 7));
-        for taken in [3 << 20, 5 << 20, 7 << 20] {
-            wire.room.store(taken - wire.sent.lock().len(), Ordering::SeqCst);
-            let sent = if taken == 3 << 20 { output.send() } else { output.continue_sending() };
-            assert_eq!(sent, Sent::Blocked);
-            let kept = output.state.lock().kept();
-            let left = (8 << 20) - taken;
-            assert!(
-                kept >= left && kept <= (2 * left).max(left + UNSENT_PAUSE),
-                "{kept} for {left}"
-            );
-        }
-        wire.room.store(1 << 20, Ordering::SeqCst);
-        assert_eq!(output.continue_sending(), Sent::All);
-        assert_eq!(*wire.sent.lock(), vec![7; 8 << 20]);
     }
 
     #[test]

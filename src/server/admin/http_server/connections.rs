@@ -16,7 +16,7 @@ use crate::server::zookeeper_thread;
 /// answer. If there is none, the newcomer is answered 503.
 const OF_ALL: Limits = Limits { arrivals: 128, serving: 64, ending: 64, for_few: 16 };
 /// The limits for connections that use one of the last file descriptors. Other ports need these, too.
-const OF_LAST: Limits = Limits { arrivals: 8, serving: 4, ending: 8, for_few: 4 };
+const OF_LAST: Limits = Limits { arrivals: 32, serving: 16, ending: 8, for_few: 8 };
 /// A connection from an address with fewer connections than the newcomer's is safe for this time, in ms: its
 /// client may be about to send a request.
 const GRACE_MS: i64 = 1_000;
@@ -102,7 +102,7 @@ impl Connections {
             return None;
         }
         let crowds = self.recent.beside(iter::empty());
-        self.arrivals.pop_heaviest(|ip| crowds.of(ip))
+        self.arrivals.pop_heaviest(|ip| crowds.class(ip))
     }
 
     /// Enters a newcomer; `None` if there is no place for it.
@@ -140,18 +140,18 @@ impl Connections {
             return None;
         }
         // The newcomer is among the recent arrivals but not yet among the open connections.
-        let crowd_of_newcomer = crowds.of(newcomer.ip);
+        let crowd_of_newcomer = crowds.class(newcomer.ip);
         let makes_room = |connection: &&mut Connection| {
             is_meant(connection)
                 && !connection.is_ending
                 && connection.activity.stage.load(Ordering::Relaxed) != WORKING
-                && (crowds.of(connection.ip) >= crowd_of_newcomer
+                && (crowds.class(connection.ip) >= crowd_of_newcomer
                     || newcomer.since_ms - connection.since_ms >= GRACE_MS)
         };
         let longest = self.open.values_mut().filter(makes_room).min_by_key(|connection| {
             let Activity { stage, turn } = &*connection.activity;
             (
-                Reverse(crowds.of(connection.ip)),
+                Reverse(crowds.class(connection.ip)),
                 stage.load(Ordering::Relaxed),
                 turn.load(Ordering::Relaxed),
             )
