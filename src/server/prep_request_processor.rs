@@ -119,15 +119,11 @@ impl PrepRequestProcessor {
         match prepared {
             Ok(()) => {}
             Err(PrepError::Answer(answer)) => {
-                if let Some(hdr) = &mut request.hdr {
-                    hdr.r#type = OpCode::Error.code();
-                    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
-                }
                 debug!(
                     target: LOG,
                     "Got user-level KeeperException when processing {request} Error:{answer}"
                 );
-                request.exception = Some(answer);
+                refuse(request, answer);
             }
             Err(PrepError::Malformed(problem)) => {
                 error!(target: LOG, "Failed to process {request}: {problem}");
@@ -139,18 +135,13 @@ impl PrepRequestProcessor {
                 );
                 // Java logs a second transaction with the zxid of the one before when none was taken. A log file that
                 // begins with it hides the file of the true one. What a learner waits for has taken one above.
-                let answer = KeeperError::MarshallingError;
-                if let Some(hdr) = &mut request.hdr {
-                    hdr.r#type = OpCode::Error.code();
-                    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
-                }
-                request.exception = Some(answer);
+                refuse(request, KeeperError::MarshallingError);
             }
         }
-        if let Some(zxid) = request.hdr.as_ref().map(|hdr| hdr.zxid) {
+        if request.hdr.is_some() {
             serialize(request, &mut changes.txn_bytes);
             if changes.txn_bytes.len() > server.limits().max_length() {
-                shorten(request, changes, zxid);
+                shorten(request, changes);
                 serialize(request, &mut changes.txn_bytes);
             }
             request.txn_bytes = changes.txn_bytes.as_slice().into();
@@ -159,6 +150,15 @@ impl PrepRequestProcessor {
             }
         }
     }
+}
+
+/// The request is answered with an error. If it has taken a zxid, its transaction is that error.
+fn refuse(request: &mut Request, answer: KeeperError) {
+    if let Some(hdr) = &mut request.hdr {
+        hdr.r#type = OpCode::Error.code();
+        request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
+    }
+    request.exception = Some(answer);
 }
 
 fn serialize(request: &Request, bytes: &mut Vec<u8>) {
@@ -170,7 +170,7 @@ fn serialize(request: &Request, bytes: &mut Vec<u8>) {
 
 /// Makes a transaction short that no server can read, neither from its log nor from its leader. If it were logged, no server
 /// that has it could start again. Java logs it.
-fn shorten(request: &mut Request, changes: &mut OutstandingChanges, zxid: Zxid) {
+fn shorten(request: &mut Request, changes: &mut OutstandingChanges) {
     let length = changes.txn_bytes.len();
     // Without a record, readers would take the digest for it.
     request.txn_digest = None;
@@ -190,13 +190,10 @@ fn shorten(request: &mut Request, changes: &mut OutstandingChanges, zxid: Zxid) 
         "Refusing {request}: its transaction has {length} bytes, and no server reads more than jute.maxbuffer and \
          jute.maxbuffer.extrasize together"
     );
-    changes.take_back(zxid);
-    let answer = KeeperError::MarshallingError;
-    if let Some(hdr) = &mut request.hdr {
-        hdr.r#type = OpCode::Error.code();
+    if let Some(hdr) = &request.hdr {
+        changes.take_back(hdr.zxid);
     }
-    request.txn = Some(TxnBody::Error(ErrorTxn { err: answer.code() }));
-    request.exception = Some(answer);
+    refuse(request, KeeperError::MarshallingError);
 }
 
 impl RequestProcessor for PrepRequestProcessor {

@@ -23,7 +23,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, info, warn};
 
 use self::connections::{
-    Activity, Arrival, Connection, Connections, READING, Registered, WORKING, WRITING, join_all,
+    Activity, Arrival, Connection, Connections, READING, Registered, WORKING, WRITING,
 };
 use super::http_message::{Body, Head, Request, RequestError, Response, Status};
 use crate::common::deadline::{Deadline, DeadlineStream};
@@ -220,7 +220,7 @@ impl HttpServer {
             }
             threads
         };
-        join_all(threads);
+        threads.into_iter().for_each(zookeeper_thread::join);
     }
 }
 
@@ -236,9 +236,9 @@ fn accept(
     while stopped.try_recv() == Err(TryRecvError::Empty) {
         match acceptor.accept(listener) {
             Ok(None) => {}
-            Ok(Some(arrival)) => {
-                if let Some((stream, remote)) = shared.enqueue(arrival) {
-                    shared.log_error(shared.refuse(&stream), remote);
+            Ok(Some((stream, remote))) => {
+                if let Some(refused) = shared.enqueue(stream, remote) {
+                    shared.log_error(shared.refuse(&refused.stream), refused.remote);
                 }
                 // A message may be pending already, or the starter may have ended with a panic.
                 let _told = has_come.try_send(());
@@ -259,9 +259,10 @@ fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
     while come.recv().is_ok() {
         loop {
             let gone = shared.connections.lock().take_gone();
-            join_all(gone);
-            let Some((stream, remote)) = shared.connections.lock().arrivals.pop() else { break };
-            shared.log_error(shared.open(stream, remote), remote);
+            gone.into_iter().for_each(zookeeper_thread::join);
+            let Some(arrival) = shared.connections.lock().arrivals.pop() else { break };
+            let remote = arrival.remote;
+            shared.log_error(shared.open(arrival), remote);
         }
     }
 }
@@ -269,9 +270,10 @@ fn start_threads(shared: &Arc<Shared>, come: &Receiver<()>) {
 impl Shared {
     /// Queues a connection for the starter. Returns a connection that must be refused: this one or one of a
     /// crowd.
-    fn enqueue(&self, arrival: Arrival) -> Option<Arrival> {
-        let is_last = Descriptors::now().is_one_of_the_last(&arrival.0);
-        self.connections.lock().enqueue(arrival, is_last, self.clock.elapsed_ms())
+    fn enqueue(&self, stream: TcpStream, remote: SocketAddr) -> Option<Arrival> {
+        let is_last = Descriptors::now().is_one_of_the_last(&stream);
+        let arrival = Arrival { stream, remote, is_last };
+        self.connections.lock().enqueue(arrival, self.clock.elapsed_ms())
     }
 
     fn refuse(&self, stream: &TcpStream) -> io::Result<()> {
@@ -286,7 +288,8 @@ impl Shared {
     }
 
     /// Starts a thread that serves the connection, or refuses the connection.
-    fn open(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) -> io::Result<()> {
+    fn open(self: &Arc<Self>, arrival: Arrival) -> io::Result<()> {
+        let Arrival { stream, remote, is_last } = arrival;
         stream.set_read_timeout(Some(self.timeouts.idle))?;
         stream.set_write_timeout(Some(self.timeouts.idle))?;
         stream.set_nodelay(true)?;
@@ -294,7 +297,7 @@ impl Shared {
         let activity = Arc::new(Activity::default());
         self.takes_turn(&activity);
         let newcomer = Connection {
-            is_last: Descriptors::now().is_one_of_the_last(&*stream),
+            is_last,
             stream: Arc::clone(&stream),
             ip: remote.ip(),
             since_ms: self.clock.elapsed_ms(),

@@ -21,10 +21,10 @@ use crate::server::memory_account::SMALL_ANSWER;
 use crate::zoo_defs::{OpCode, perms};
 
 /// The bytes of a result besides data or names: a header, a length and a stat.
-const RESULT_OVERHEAD: usize = 9 + 4 + 68;
+const RESULT_OVERHEAD: usize = HEADER + 4 + 68;
 
-/// The length of the header after the last result, in bytes.
-const END_BYTES: usize = 9;
+/// The length of a header, also of the one after the last result, in bytes.
+const HEADER: usize = 9;
 
 /// The length of the result of reading this node, in bytes. Counting ends above `limit`.
 fn result_bytes(op: &Op, node: &NodeView<'_>, limit: usize) -> usize {
@@ -90,7 +90,7 @@ impl Read<'_> {
     /// The length of these results and the end together, or a number above the limit of an answer.
     fn bytes_of_all(&self, ops: &[Op]) -> usize {
         let limit = self.server.memory().limits().response_bytes;
-        let mut bytes = END_BYTES;
+        let mut bytes = HEADER;
         for op in ops {
             let node = path_of(op).and_then(|path| self.tree.node(path));
             bytes += node.map_or(RESULT_OVERHEAD, |node| result_bytes(op, &node, limit));

@@ -41,8 +41,8 @@ const PIECE: usize = 64 * 1024;
 /// How much may be queued for a peer that is late, in bytes.
 const MAX_BEHIND: usize = 64 << 20;
 
-/// The socket is full, and the sender thread is sending.
-struct Full {
+/// How far the sender thread is.
+struct HandedOver {
     /// When the sender thread took its current batch.
     since: Instant,
     /// When the socket last took a piece.
@@ -62,18 +62,16 @@ struct State {
     sending: bool,
     /// The bytes that the sender thread sends before the queued ones.
     left: Vec<u8>,
-    /// The sender thread is sending, or is about to.
-    handed_over: bool,
-    /// Set while the sender thread is sending.
-    full: Option<Full>,
+    /// Set while the sender thread is sending, or is about to.
+    handed_over: Option<HandedOver>,
     closed: bool,
 }
 
 impl State {
     /// The sender thread starts to send a batch.
-    fn note_full(&mut self) {
+    fn hand_over(&mut self) {
         let now = time::now();
-        self.full = Some(Full { since: now, moved: now });
+        self.handed_over = Some(HandedOver { since: now, moved: now });
     }
 }
 
@@ -151,9 +149,9 @@ impl PacketOutput {
     #[must_use]
     pub fn is_behind(&self, limit: Duration) -> bool {
         let state = self.state.lock();
-        state.full.as_ref().is_some_and(|full| {
-            full.moved.elapsed() >= limit
-                || full.since.elapsed() >= limit && state.queued.len() > MAX_BEHIND
+        state.handed_over.as_ref().is_some_and(|sender| {
+            sender.moved.elapsed() >= limit
+                || sender.since.elapsed() >= limit && state.queued.len() > MAX_BEHIND
         })
     }
 
@@ -165,7 +163,10 @@ impl PacketOutput {
             {
                 let mut state = self.state.lock();
                 let is_mine = state.sending && !bytes.is_empty();
-                if state.closed || !state.started || state.handed_over || state.sending && !is_mine
+                if state.closed
+                    || !state.started
+                    || state.handed_over.is_some()
+                    || state.sending && !is_mine
                 {
                     return;
                 }
@@ -200,8 +201,7 @@ impl PacketOutput {
         let mut state = self.state.lock();
         state.left = left;
         state.sending = false;
-        state.handed_over = true;
-        state.note_full();
+        state.hand_over();
         self.wake.notify_one();
     }
 
@@ -211,7 +211,7 @@ impl PacketOutput {
         loop {
             {
                 let mut state = self.state.lock();
-                while !state.closed && !state.handed_over {
+                while !state.closed && state.handed_over.is_none() {
                     self.wake.wait(&mut state);
                 }
                 if state.closed {
@@ -221,20 +221,19 @@ impl PacketOutput {
                 if !state.left.is_empty() {
                     bytes = mem::take(&mut state.left);
                 } else if state.queued.is_empty() {
-                    state.handed_over = false;
-                    state.full = None;
+                    state.handed_over = None;
                     continue;
                 } else {
                     take_queued(&mut state, &mut bytes);
-                    state.note_full();
+                    state.hand_over();
                 }
             }
             for piece in bytes.chunks(PIECE) {
                 if let Err(error) = (&self.stream).write_all(piece) {
                     return self.fail(&error.to_string());
                 }
-                if let Some(full) = &mut self.state.lock().full {
-                    full.moved = time::now();
+                if let Some(sender) = &mut self.state.lock().handed_over {
+                    sender.moved = time::now();
                 }
             }
         }

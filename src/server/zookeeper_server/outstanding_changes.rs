@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::data::{ACL, StatPersisted};
 use crate::ids::{SessionId, Zxid};
@@ -151,11 +151,7 @@ impl OutstandingChanges {
 
     /// Removes all changes of a failed multi, and restores earlier ones (Java: rollbackPendingChanges).
     pub fn roll_back(&mut self, zxid: Zxid, pending: Vec<Arc<ChangeRecord>>) {
-        while self.changes.back().is_some_and(|record| record.zxid == zxid)
-            && let Some(record) = self.changes.pop_back()
-        {
-            self.for_path.remove(&record.path);
-        }
+        self.remove_last(zxid);
         let Some(first) = self.changes.front().map(|record| record.zxid) else { return };
         for record in pending {
             if record.zxid >= first {
@@ -164,22 +160,25 @@ impl OutstandingChanges {
         }
     }
 
-    /// Removes all changes of the last transaction. It searches all outstanding changes, so it is only for rare
-    /// cases.
+    /// Removes all changes of the last transaction, and restores earlier ones. It reads all outstanding changes, so it is
+    /// only for rare cases.
     pub fn take_back(&mut self, zxid: Zxid) {
-        let mut taken_back = Vec::new();
+        let paths = self.remove_last(zxid);
+        for record in self.changes.iter().filter(|record| paths.contains(&record.path)) {
+            self.for_path.insert(Arc::clone(&record.path), Arc::clone(record));
+        }
+    }
+
+    /// Removes all changes of the last transaction; returns their paths.
+    fn remove_last(&mut self, zxid: Zxid) -> HashSet<Arc<str>, RandomState> {
+        let mut paths = HashSet::default();
         while self.changes.back().is_some_and(|record| record.zxid == zxid)
             && let Some(record) = self.changes.pop_back()
         {
             self.for_path.remove(&record.path);
-            taken_back.push(record);
+            paths.insert(Arc::clone(&record.path));
         }
-        for record in taken_back {
-            let before = self.changes.iter().rfind(|before| before.path == record.path);
-            if let Some(before) = before {
-                self.for_path.insert(Arc::clone(&before.path), Arc::clone(before));
-            }
-        }
+        paths
     }
 
     /// Corrects a list of a session's ephemerals, taken from the tree, by the outstanding changes (Java: within

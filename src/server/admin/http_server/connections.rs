@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 
 use crate::server::fair_queue::FairQueue;
 use crate::server::strangers::RecentArrivals;
-use crate::server::zookeeper_thread;
 
 /// The limits for all connections. A newcomer beyond them replaces a connection that does not wait for the server's
 /// answer. If there is none, the newcomer is answered 503.
@@ -75,8 +74,13 @@ struct Limits {
     for_few: usize,
 }
 
-/// A new connection, and its address.
-pub(super) type Arrival = (TcpStream, SocketAddr);
+/// A new connection.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) remote: SocketAddr,
+    /// The connection uses one of the last file descriptors.
+    pub(super) is_last: bool,
+}
 
 /// The result of entering a newcomer into the table.
 pub(super) struct Registered {
@@ -88,16 +92,11 @@ pub(super) struct Registered {
 impl Connections {
     /// Queues a new connection until it gets a thread. Returns the connection that must be refused if too many wait: the
     /// oldest from the address with the most recent arrivals.
-    pub(super) fn enqueue(
-        &mut self,
-        arrival: Arrival,
-        is_last: bool,
-        now_ms: i64,
-    ) -> Option<Arrival> {
-        let ip = arrival.1.ip();
+    pub(super) fn enqueue(&mut self, arrival: Arrival, now_ms: i64) -> Option<Arrival> {
+        let ip = arrival.remote.ip();
+        let limits = if arrival.is_last { OF_LAST } else { OF_ALL };
         self.recent.enter(ip, now_ms);
         self.arrivals.push(ip, arrival);
-        let limits = if is_last { OF_LAST } else { OF_ALL };
         if self.arrivals.len() <= limits.arrivals {
             return None;
         }
@@ -169,11 +168,6 @@ impl Connections {
     pub(super) fn take_gone(&mut self) -> Vec<JoinHandle<()>> {
         self.ended.extract_if(.., |thread| thread.is_finished()).collect()
     }
-}
-
-/// Joins the threads.
-pub(super) fn join_all(threads: Vec<JoinHandle<()>>) {
-    threads.into_iter().for_each(zookeeper_thread::join);
 }
 
 #[cfg(test)]

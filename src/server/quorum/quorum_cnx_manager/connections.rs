@@ -182,13 +182,13 @@ impl QuorumCnxManager {
         }
         let ip = remote.ip();
         table.recent.enter(ip, now_ms);
-        if table.greetings.len() >= most && !table.greetings.is_empty() {
+        if table.greetings.len() >= most {
             let crowds = table.recent.beside(table.greetings.iter().map(|greeting| greeting.ip));
             let by_crowd = |(_, greeting): &(usize, &Greeting)| Reverse(crowds.of(greeting.ip));
             let oldest_of_crowd = table.greetings.iter().enumerate().min_by_key(by_crowd);
-            let leaving = oldest_of_crowd.map_or(0, |(at, _)| at);
-            let leaving = table.greetings.remove(leaving);
-            workers::shut_down(&leaving.stream);
+            if let Some(at) = oldest_of_crowd.map(|(at, _)| at) {
+                workers::shut_down(&table.greetings.remove(at).stream);
+            }
         }
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         table.greetings.push(Greeting { number, ip, stream: Arc::clone(&stream) });
