@@ -73,6 +73,10 @@ pub struct ClientConfig {
     pub request_timeout: Option<Duration>,
     /// The longest pause between two attempts to connect, ms.
     pub reconnect_pause_ms: u64,
+    /// How long one server may take to accept the connection and to answer the ConnectRequest. `None` is Java's rule:
+    /// the session timeout divided by the number of servers. A Java server that is starting can take a connection
+    /// and never answer on it; a client that waits less finds the server before its session expires.
+    pub connect_timeout: Option<Duration>,
     /// Limits for the lengths in answers.
     pub limits: Limits,
 }
@@ -85,6 +89,7 @@ impl Default for ClientConfig {
             session: None,
             request_timeout: None,
             reconnect_pause_ms: 1000,
+            connect_timeout: None,
             limits: Limits::new(LONGEST_FRAME, 0),
         }
     }

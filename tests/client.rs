@@ -8,18 +8,25 @@
 #[macro_use]
 mod common;
 
-use common::{Client, Server, ServerBuilder, client_config, wait_until};
+use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use common::{Server, ServerBuilder, client_config, wait_until};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::client_cnxn::{ClientConfig, States};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::SessionId;
+use zookeeper_server::jute::Record;
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
+use zookeeper_server::proto::ConnectResponse;
 use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
-use zookeeper_server::zookeeper::MultiError;
+use zookeeper_server::zookeeper::{MultiError, ZooKeeper};
 
 fn with_all_types(builder: ServerBuilder) -> Server {
     builder.property("zookeeper.extendedTypesEnabled", "true").start()
@@ -158,8 +165,7 @@ mod bodies {
 
         let session = Some((id, vec![7; 16]));
         let config = ClientConfig { session, ..client_config() };
-        let (thief, events) =
-            zookeeper_server::zookeeper::ZooKeeper::connect(&server.address(), config).unwrap();
+        let (thief, events) = ZooKeeper::connect(&server.address(), config).unwrap();
         assert!(!thief.wait_connected(common::DEADLINE));
         assert_eq!(thief.state(), States::Closed);
         let event = events.recv_timeout(common::DEADLINE).unwrap();
@@ -216,11 +222,7 @@ mod bodies {
     pub(crate) fn a_client_without_a_server_loses_its_operations_and_comes_back(
         server: &mut Server,
     ) {
-        // The address is listed twice. A Java server that is still starting may leave a connection open and not
-        // answer. A client gives each address its part of the timeout. With only one address, the session would end
-        // before the client tried again.
-        let addresses = format!("{0},{0}", server.address());
-        let client = Client::connect(&addresses, client_config());
+        let client = server.client();
         let session = client.session_id();
         server.kill9();
         let lost = client.get_children("/", false).unwrap_err();
@@ -245,4 +247,37 @@ against_both! {
     answers_come_in_order_when_many_are_on_their_way, java_answers_in_order;
     a_chroot_is_not_seen_by_its_client, java_serves_a_chroot;
     a_client_without_a_server_loses_its_operations_and_comes_back, java_may_die_and_come_back;
+}
+
+/// A Java server that gets a ConnectRequest before its database is made keeps the connection and never answers. The
+/// client must not wait there for its whole session timeout: the server forgets the session in the same time.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a server of the test")]
+fn a_client_leaves_a_server_that_does_not_answer_its_connect_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (silent, _) = listener.accept().unwrap();
+        let (mut serving, _) = listener.accept().unwrap();
+        let response = ConnectResponse {
+            time_out: 600_000,
+            session_id: SessionId(7),
+            passwd: Some(vec![1; 16]),
+            ..ConnectResponse::default()
+        };
+        let body = response.to_bytes();
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        serving.write_all(&[&length[..], &body].concat()).unwrap();
+        (silent, serving)
+    });
+    let config = ClientConfig {
+        session_timeout_ms: 600_000,
+        connect_timeout: Some(Duration::from_millis(100)),
+        ..client_config()
+    };
+    let (client, _events) = ZooKeeper::connect(&address, config).unwrap();
+    assert!(client.wait_connected(common::DEADLINE), "{}", client.state());
+    assert_eq!(client.session_id(), SessionId(7));
+    client.cnxn().abandon();
+    drop(server.join().unwrap());
 }

@@ -144,7 +144,8 @@ struct Connection {
 
 fn connect(shared: &Shared, server: &HostPort, servers: usize) -> Result<Connection, CnxnError> {
     let timeout_ms = shared.state.lock().negotiated_timeout_ms;
-    let connect_timeout = millis(timeout_ms) / u32::try_from(servers).unwrap_or(u32::MAX);
+    let share = millis(timeout_ms) / u32::try_from(servers).unwrap_or(u32::MAX);
+    let connect_timeout = shared.config.connect_timeout.map_or(share, |timeout| timeout.min(share));
     let connect_timeout = connect_timeout.max(Duration::from_millis(1));
     info!(target: LOG, "Opening socket connection to server {}:{}.", server.host, server.port);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");

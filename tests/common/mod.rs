@@ -587,6 +587,8 @@ pub fn client_config() -> ClientConfig {
     ClientConfig {
         request_timeout: Some(DEADLINE),
         reconnect_pause_ms: 50,
+        // A Java server that is starting leaves a client without an answer if its database is not made yet.
+        connect_timeout: Some(Duration::from_secs(5)),
         ..ClientConfig::default()
     }
 }
