@@ -1,4 +1,4 @@
-"""A connection to a server's client port: frames in and out with a deadline, nothing hidden."""
+"""A raw client: a connection to a server's client port that sends and receives frames, with a deadline."""
 
 import socket
 import struct
@@ -15,11 +15,11 @@ class Closed(Exception):
 
 
 class Timeout(Exception):
-    """Nothing came before the deadline."""
+    """The server sent nothing, or took nothing, before the deadline."""
 
 
 class Connection:
-    """One TCP connection. Not for several threads."""
+    """One TCP connection. Only one thread may use it."""
 
     def __init__(self, port, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=REPLY_DEADLINE_S)
@@ -31,11 +31,11 @@ class Connection:
         self.password = bytes(16)
         self.timeout_ms = 0
         self.established = False
-        # Events that came while a reply was awaited.
+        # Events that came while a reply was awaited, oldest first.
         self.events = []
 
     def send(self, data):
-        """Sends bytes. That the server has closed shows when its answer is read."""
+        """Sends bytes. If the server has closed the connection, only reading the answer raises Closed."""
         try:
             self.socket.settimeout(REPLY_DEADLINE_S)
             self.socket.sendall(data)
@@ -70,21 +70,22 @@ class Connection:
         self.buffered += piece
 
     def receive(self, deadline_s=REPLY_DEADLINE_S):
-        """The payload of the next frame."""
+        """Returns the payload of the next frame."""
         deadline = time.monotonic() + deadline_s
         while len(self.buffered) < 4:
             self._fill(deadline)
         (length,) = struct.unpack(">i", self.buffered[:4])
         if length < 0:
             raise ValueError(f"the server sent a frame of length {length}")
-        # Taken together, so that a deadline between length and payload loses nothing.
+        # Length and payload are taken together, so that nothing is lost if the deadline passes between them.
         return self.read(4 + length, deadline)[4:]
 
     def connect(self, timeout_ms=30000, session_id=0, password=bytes(16), last_zxid=0,
                 read_only=False, version=0):
-        """Sends a ConnectRequest (read_only=None: the old form without that byte), reads the answer.
+        """Sends a ConnectRequest and returns the ConnectResponse. Raises Closed if there is no answer.
 
-        In the answer, `readOnly` is None when the byte is missing. Closed: there was no answer.
+        `read_only=None` leaves the byte `readOnly` out, as old clients do. In the answer, `readOnly` is None if
+        the server left the byte out, and `rest` holds the bytes behind it.
         """
         request = encode("ConnectRequest", {
             "protocolVersion": version, "lastZxidSeen": last_zxid, "timeOut": timeout_ms,
@@ -114,10 +115,13 @@ class Connection:
         self.closed = True
         self.socket.close()
 
-    # What follows is the easy way, for tests that are not about the protocol.
+    # The methods below are for tests that are not about the protocol itself.
 
     def call(self, name, **fields):
-        """Sends one request, waits for its reply, keeps events: (error code, record or None)."""
+        """Sends one request and waits for its reply. Keeps the events that come before it.
+
+        Returns (error code, record), where the record is None after an error.
+        """
         code, request, response = protocol.OPS[name]
         xid = protocol.SPECIAL_XIDS.get(name) or self.next_xid()
         self.send_request(xid, code, encode(request, fields))
@@ -125,7 +129,7 @@ class Connection:
         return header["err"], reader.value(response) if header["err"] == 0 else None
 
     def multi(self, operations):
-        """As `call`: (error code, results)."""
+        """Sends a multi, like `call`. Returns (error code, results), where the results are None after an error."""
         xid = self.next_xid()
         self.send_request(xid, protocol.MULTI, protocol.multi_body(operations))
         header, reader = self.reply(xid)
@@ -140,7 +144,7 @@ class Connection:
                 self.events.append(reader.value("WatcherEvent"))
 
     def next_event(self):
-        """The oldest event of a watch that was not taken yet."""
+        """Returns the oldest event that was not returned yet. Waits for one if there is none."""
         while not self.events:
             header, reader = protocol.parse_reply(self.receive())
             if header["xid"] == protocol.EVENT_XID:
@@ -148,7 +152,7 @@ class Connection:
         return self.events.pop(0)
 
     def ok(self, name, **fields):
-        """As `call`, where an error is a fault of the test."""
+        """Like `call`, but returns only the record, and raises AssertionError for an error."""
         error, record = self.call(name, **fields)
         if error:
             raise AssertionError(f"{name} {fields}: {protocol.error_name(error)}")
@@ -156,7 +160,10 @@ class Connection:
 
 
 def four_letter_word(port, word, deadline_s=REPLY_DEADLINE_S, host="127.0.0.1"):
-    """The answer to a four-letter word, up to the server's closing. OSError: nobody listens."""
+    """Sends a four-letter word. Returns the answer, up to the end of the connection.
+
+    Raises OSError if no server listens or if none answers in time.
+    """
     with socket.create_connection((host, port), timeout=deadline_s) as sock:
         sock.sendall(word if isinstance(word, bytes) else word.encode())
         out = b""

@@ -1,8 +1,8 @@
-"""Disks that fail: a small file system for each member's data, to be filled up, and a library between a
-member and its disk (`faulty_disk.c`) that delays or refuses fsync, and knows what a loss of power leaves.
+"""Disks that fail. A small file system for each member's data can be filled up. A library between a member and its
+disk (`faulty_disk.c`) delays fsync or makes it fail, and records what a loss of power would leave.
 
-Mounting needs a mount namespace (root, or user namespaces); the library needs a C compiler, and a server
-that is linked dynamically, as Java and ours are.
+Mounting needs a mount namespace (root, or user namespaces). The library needs a C compiler, and a server that is
+linked dynamically, as Java and ours are.
 """
 
 import errno
@@ -15,13 +15,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 MEGABYTES = 160
 HEADER = 16
-# What is left free on a full disk: no whole preallocation, perhaps some transactions.
+# The bytes that stay free on a full disk: too few for a preallocation of the log, perhaps enough for some transactions.
 LEAST_FREE, MOST_FREE = 0, 40_000
 KEPT_SNAPSHOTS = 4
 
 
 def build_library(directory):
-    """The library, or None without a C compiler."""
+    """Builds the library. Returns its path, or None without a C compiler."""
     library = directory / "faulty_disk.so"
     try:
         subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", "-o", str(library),
@@ -32,7 +32,7 @@ def build_library(directory):
 
 
 def logs(member):
-    """The member's log files, the newest first."""
+    """Returns the member's log files, the newest first."""
     found = (member.data / "version-2").glob("log.*")
     return sorted(found, key=lambda path: int(path.suffix[1:], 16), reverse=True)
 
@@ -43,7 +43,7 @@ def snapshots(member):
 
 
 class Disk:
-    """The disk of one member, which does not run yet."""
+    """The disk of one member. The member must not run yet, because the library is loaded when it starts."""
 
     def __init__(self, member, library, may_mount):
         self.member, self.mounted = member, False
@@ -64,7 +64,7 @@ class Disk:
         return self.member.data / "filler"
 
     def fill(self, random):
-        """Leaves no room but a little."""
+        """Fills the disk with a file. Only a random, small number of bytes stays free."""
         free = random.randrange(LEAST_FREE, MOST_FREE)
         piece = b"\1" * (1 << 20)
         with open(self.filler, "ab", buffering=0) as filler:
@@ -81,11 +81,11 @@ class Disk:
                     return
 
     def delay(self, delay_ms):
-        """Every fsync takes so long."""
+        """Makes every fsync take `delay_ms` longer."""
         self._do(f"delay {delay_ms}")
 
     def fail(self):
-        """Every fsync fails."""
+        """Makes every fsync fail with EIO."""
         self._do(f"fail {errno.EIO}")
 
     def _do(self, text):
@@ -98,7 +98,10 @@ class Disk:
         self.filler.unlink(missing_ok=True)
 
     def lose_power(self, random):
-        """What had not been synced is lost, or only a part of it is there. The member was killed."""
+        """Removes from the logs what was not synced, or a part of it. Returns the number of bytes removed.
+
+        The member must have been killed before.
+        """
         lost = 0
         for log in logs(self.member)[:3]:
             noted = self.controls / f"{log.name}.synced"
@@ -113,7 +116,7 @@ class Disk:
         return lost
 
     def tidy(self):
-        """What an operator's purge does."""
+        """Deletes old snapshots and logs, as an operator's purge does."""
         kept = snapshots(self.member)[:KEPT_SNAPSHOTS]
         if len(kept) < KEPT_SNAPSHOTS:
             return
@@ -126,7 +129,10 @@ class Disk:
             (self.controls / f"{log.name}.synced").unlink(missing_ok=True)
 
     def close(self):
-        """Leaves the data where it was mounted, for a look. The member was killed."""
+        """Unmounts the file system and puts a copy of the data in its place, so that it can be inspected later.
+
+        The member must have been killed before.
+        """
         if not self.mounted:
             return
         self.heal()

@@ -1,9 +1,8 @@
-"""Ensembles: members of any kind and role, started, killed, stopped and replaced; and whether all of
-them show the same tree.
+"""Starts, stops, kills and replaces the members of an ensemble, and compares their trees.
 
-A member is written `KIND` or `KIND:observer`, where KIND is what `servers.py` takes: `ours`,
-`java:3.4.14`, `java:3.9.5:observer`. Server ids count from 1 in the order of the list, so that the
-last voter leads when all are started together with empty data (see `start`).
+A member is written `KIND` or `KIND:observer`, with a KIND of `servers.py`: `ours`, `java:3.4.14`,
+`java:3.9.5:observer`. Server ids count from 1 in the order of the list, so that the last voter leads when an ensemble
+starts with empty data (see `Ensemble.start`).
 """
 
 import atexit
@@ -17,13 +16,13 @@ from .protocol import OPS
 from .servers import Server, StartFailed, free_port, fresh_dir, wait_until
 
 JOIN_DEADLINE_S = 60.0
-# A Java server that starts may leave a connection without an answer: it is asked again then.
+# A starting Java server may leave a connection without an answer. After this time, it is asked on another connection.
 MODE_S = 5.0
 TICK_MS = 1000
-# Longer than a noisy machine lets a test stand. Tests of expiry have timeouts of their own.
+# Long enough that no session expires while a busy machine delays a test. Tests of expiry set their own timeouts.
 SESSION_MS = 60000
 
-# What the learners of every release log when the leader has decided how they catch up.
+# Learners of every release log these words when the leader has decided how they catch up.
 CATCH_UP_LOGS = {
     "DIFF": "Getting a diff from the leader",
     "SNAP": "Getting a snapshot from leader",
@@ -31,15 +30,15 @@ CATCH_UP_LOGS = {
 }
 
 
-# What must stand in no log of ours.
+# Words that must not be in a log of our server.
 BAD_WORDS = ("panicked", "Severe unrecoverable error", "Digests are not matching")
-# Nor in one of Java's, unless it got a snapshot: that may hold what is committed later, and digests of the
-# transactions up to there differ.
+# Words that must not be in a log of Java's server, unless it got a snapshot. A snapshot may hold changes that are
+# committed later, and then the digests of the transactions up to these changes differ.
 BAD_JAVA_WORDS = ("Digests are not matching",)
 
 
 def parse_member(text):
-    """(kind, whether it is an observer)."""
+    """Returns (kind, whether the member is an observer)."""
     kind, observer = (text[: -len(":observer")], True) if text.endswith(":observer") else (text, False)
     if kind != "ours" and not kind.startswith("java:"):
         raise SystemExit(f"{text}: a member is `ours` or `java:VERSION`, with `:observer` perhaps")
@@ -47,12 +46,12 @@ def parse_member(text):
 
 
 def parse_members(text):
-    """A list as it stands on a command line, separated by commas."""
+    """Parses a list of members as on a command line, separated by commas."""
     return [parse_member(member.strip()) for member in text.split(",")]
 
 
 def end_on_signals():
-    """SIGTERM ends the program in order, as SIGINT does."""
+    """Makes SIGTERM end the program in order, as SIGINT does, so that its servers are killed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -61,23 +60,23 @@ def is_34(kind):
 
 
 class Member(Server):
-    """One member. `host` is its address, which the others and the clients use."""
+    """One member. `host` is the address at which the other members and the clients reach it."""
 
     def __init__(self, sid, kind, observer, workdir, host="127.0.0.1", settings=None,
                  properties=None):
         self.sid, self.observer, self.host = sid, observer, host
         self.quorum_port, self.election_port = free_port(), free_port()
-        # Words in front of the command, to start it in a network of its own, and what its environment has
-        # besides.
+        # Words in front of the command, for example to start it in a network namespace, and additional variables of
+        # its environment.
         self.prefix, self.environment = [], {}
         self.paused = False
         self.starts = 0
-        # Of each start: (kind, file).
+        # (kind, log file) of each start.
         self.logs = []
         flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
         super().__init__(kind, workdir, {
-            # A machine that stands for some seconds costs nobody its leader; who is killed shows by his
-            # closed sockets.
+            # The limits are long, so that no member loses its leader when the machine pauses for some seconds. The
+            # others notice a killed member at once, because its sockets are closed.
             "tickTime": TICK_MS, "initLimit": 20, "syncLimit": 10, "maxSessionTimeout": 600000,
             "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
             **({"peerType": "observer"} if observer else {}),
@@ -96,7 +95,7 @@ class Member(Server):
         (self.data / "myid").write_text(f"{self.sid}\n")
         self.paused = False
         self.starts += 1
-        # Java's logger begins its file anew: each start has a file of its own.
+        # Java's logger overwrites its file, so each start has its own file.
         self.log = self.workdir / f"server-{self.starts}.log"
         self.logs.append((self.kind, self.log))
         return super().start(wait)
@@ -105,7 +104,7 @@ class Member(Server):
         return self.process is not None and self.process.poll() is None
 
     def mode(self):
-        """`leader`, `follower`, `observer`, or None when it does not serve."""
+        """Returns the mode in `srvr`, such as `leader` or `observer`, or None if the member does not serve."""
         if not self.running() or self.paused:
             return None
         try:
@@ -122,18 +121,18 @@ class Member(Server):
         return int(next(l for l in answer.splitlines() if l.startswith("Zxid: "))[6:], 16)
 
     def wait_mode(self, *wanted, deadline_s=JOIN_DEADLINE_S):
-        """Waits until it serves in one of these modes."""
+        """Waits until the member serves in one of these modes."""
         wait_until(f"{self} is {' or '.join(wanted)}", lambda: self.mode() in wanted, deadline_s)
 
     def serving(self):
-        """Whether it serves as what it is. StartFailed: its process has ended."""
+        """Returns whether the member serves in its role. Raises StartFailed if its process has ended."""
         if not self.running():
             raise StartFailed(f"{self} ended with {self.process.returncode}\n{self.log_tail()}")
-        # A voter that has not joined yet may serve reads alone (`readonlymode.enabled`).
+        # A voter that has not joined yet may be in read-only mode (`readonlymode.enabled`).
         return self.mode() in (("observer",) if self.observer else ("leader", "follower"))
 
     def pause(self):
-        """SIGSTOP: its connections stay, nothing answers."""
+        """Pauses the member with SIGSTOP. Its connections stay open, but nothing answers."""
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True
 
@@ -147,11 +146,11 @@ class Member(Server):
         self.paused = False
 
     def connection(self):
-        """A connection to its client port, without a session."""
+        """Returns a connection to the client port, without a session."""
         return Connection(self.port, self.host)
 
     def connect(self, timeout_ms=SESSION_MS, **fields):
-        """A new session on this member."""
+        """Returns a connection with a new session. Raises Closed if the member refuses the session."""
         connection = self.connection()
         answer = connection.connect(timeout_ms=timeout_ms, **fields)
         if not connection.established:
@@ -160,7 +159,7 @@ class Member(Server):
         return connection
 
     def log_text(self):
-        """What it has logged since its start."""
+        """Returns what the member has logged since its last start."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def check_logs(self):
@@ -178,7 +177,7 @@ class Member(Server):
 
 
 class Ensemble:
-    """Members on one machine. To be used in a `with`, which kills what is left at the end."""
+    """Members on one machine. A `with` statement kills those that run at its end."""
 
     def __init__(self, members, workdir, settings=None, properties=None, hosts=None):
         workdir = fresh_dir(workdir)
@@ -188,7 +187,7 @@ class Ensemble:
             for sid, (kind, observer) in enumerate(members, 1)
         ]
         self.write_lines()
-        # No member outlives the program, however that ends.
+        # No member outlives the program, even if it exits outside of a `with` statement.
         atexit.register(self.__exit__)
 
     def write_lines(self):
@@ -204,8 +203,11 @@ class Ensemble:
         return len(self.voters) // 2 + 1
 
     def start(self, before_the_rest=None):
-        """Starts all. The last voter leads: a majority that ends with it starts first, and the others
-        when `before_the_rest`, a function, has been called. Returns those others."""
+        """Starts all members, so that the last voter leads.
+
+        A majority that ends with the last voter starts first. Then the function `before_the_rest` is called, and the
+        other members start. Returns these other members.
+        """
         first = self.voters[-self.majority():]
         for member in first:
             member.start()
@@ -219,12 +221,12 @@ class Ensemble:
         return rest
 
     def check_logs(self):
-        """No member has logged what must not be."""
+        """Raises AssertionError if a member has logged words that must not be in its log."""
         for member in self.members:
             member.check_logs()
 
     def wait_serving(self, members=None, deadline_s=JOIN_DEADLINE_S):
-        """Waits until these members serve, and one of all leads."""
+        """Waits until these members, or all, serve, and until the ensemble has a leader."""
         members = self.members if members is None else members
         for member in members:
             try:
@@ -234,7 +236,7 @@ class Ensemble:
         wait_until("there is a leader", self.leader, deadline_s)
 
     def leader(self):
-        """The member that leads, or None."""
+        """Returns the member that leads, or None if there is no leader or more than one."""
         leaders = [member for member in self.members if member.mode() == "leader"]
         return leaders[0] if len(leaders) == 1 else None
 
@@ -251,14 +253,17 @@ class Ensemble:
         return [member for member in self.members if member.mode() == "follower"]
 
     def wait_follower(self, deadline_s=JOIN_DEADLINE_S):
-        """The first member that follows, as soon as there is one."""
+        """Waits for a follower, and returns the first one."""
         return wait_until("there is a follower", self.followers, deadline_s)[0]
 
     def addresses(self):
         return [(member.host, member.port) for member in self.members]
 
     def replace(self, member, kind, data="keep"):
-        """Stops a member and starts another kind in its place, on its data or on none."""
+        """Stops a member and starts a server of another kind in its place.
+
+        The new server gets the old data, or with `data="fresh"` none.
+        """
         member.stop()
         member.kind = kind
         if data == "fresh":
@@ -280,17 +285,17 @@ class Ensemble:
 
 # --- the same tree everywhere ---
 
-# What each release puts there differs; nothing of a client's is in it.
+# Trees are compared without this node: its content differs between releases, and clients keep no data below it.
 OWN = "/zookeeper"
 NO_NODE = -101
 
 
-# How many nodes are asked for at once.
+# The number of nodes that are read at once.
 BATCH = 200
 
 
 def tree_of(connection):
-    """path -> (data, stat, ACL), with all that the session's server knows, after a sync."""
+    """Returns path -> (data, stat, ACL) of all nodes on the session's server after a sync, without `/zookeeper`."""
     connection.ok("sync", path="/")
     tree, todo = {}, ["/"]
     while todo:
@@ -303,7 +308,7 @@ def tree_of(connection):
 
 
 def look_at(connection, paths):
-    """(path, names of children, node) of those that are there. The requests go out together."""
+    """Yields (path, names of children, node) of the nodes that exist. All requests are sent together."""
     questions = ("getData", "getChildren2", "getACL")
     asked = []
     out = b""
@@ -319,7 +324,7 @@ def look_at(connection, paths):
     found = []
     for path, name, xid in asked:
         header, reader = connection.reply(xid)
-        # An ephemeral node or a container may go at any time.
+        # An ephemeral node or a container may be deleted at any time.
         if header["err"] not in (0, NO_NODE):
             raise AssertionError(f"{name} {path}: error {header['err']}")
         found.append(None if header["err"] else reader.value(OPS[name][2]))
@@ -330,7 +335,8 @@ def look_at(connection, paths):
 
 
 def leaders_tree(ensemble, deadline_s=JOIN_DEADLINE_S):
-    """What the leader shows after a sync. One that is just losing its followers is asked again."""
+    """Returns the leader's tree after a sync. Tries again if the leader does not answer, as it may have lost its
+    followers."""
     def look():
         try:
             connection = ensemble.wait_leader().connect()
@@ -350,7 +356,7 @@ def describe(node):
 
 
 def tree_differences(left, right):
-    """What two trees differ in, as texts."""
+    """Returns the differences between two trees as texts."""
     out = [f"{path} is only on the first" for path in sorted(left.keys() - right.keys())]
     out += [f"{path} is only on the second" for path in sorted(right.keys() - left.keys())]
     for path in sorted(left.keys() & right.keys()):
@@ -360,10 +366,10 @@ def tree_differences(left, right):
 
 
 def compare_trees(ensemble, deadline_s=JOIN_DEADLINE_S):
-    """The number of nodes, which every member that runs shows alike.
+    """Checks that all running members show the same tree. Returns the number of its nodes.
 
-    A node may come or go between two looks (a session expires), and a member may just be losing its
-    leader: what counts is what lasts.
+    Compares again until the deadline, because a node may be created or deleted between two reads (a session expires),
+    and a member may be losing its leader. Raises AssertionError if the differences last.
     """
     members = [member for member in ensemble.members if member.running()]
 
@@ -395,7 +401,7 @@ def compare_trees(ensemble, deadline_s=JOIN_DEADLINE_S):
 
 
 def close(connection):
-    """Ends the session when that is still possible."""
+    """Closes the session, if that is still possible, and the connection."""
     try:
         connection.call("closeSession")
     except (Closed, Timeout, OSError, EOFError):
@@ -404,7 +410,7 @@ def close(connection):
 
 
 def all_at_once(*tasks):
-    """Runs the functions beside each other; the first error of any is raised."""
+    """Runs the functions in parallel and waits for all of them. Raises the first error."""
     errors = []
 
     def run(task):

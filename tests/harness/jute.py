@@ -1,5 +1,5 @@
-"""Jute, ZooKeeper's serialization: a codec written for these tests alone, so that a fault in the
-server's own codec cannot hide in them. A record is described by one line and travels as a dict."""
+"""Jute, ZooKeeper's serialization. Only the tests use this codec, so that a fault in the server's own codec cannot hide
+in them. A line of `RECORDS` describes a record, and a dict holds its values."""
 
 import struct
 
@@ -23,7 +23,7 @@ class Writer:
         self.out += struct.pack(">q", value)
 
     def buffer(self, value):
-        """Bytes, or None for jute's null."""
+        """Appends bytes, or jute's null for None."""
         if value is None:
             self.int(-1)
         else:
@@ -31,11 +31,11 @@ class Writer:
             self.out += value
 
     def ustring(self, value):
-        """Text, bytes that are sent as they are, or None."""
+        """Appends text, bytes as they are, or jute's null for None."""
         self.buffer(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
 
     def value(self, kind, value):
-        """A value of the jute type `kind`, records and vectors included."""
+        """Appends a value of the jute type `kind`, which may be a record or a vector."""
         if kind.startswith("vector<"):
             if value is None:
                 self.int(-1)
@@ -51,7 +51,7 @@ class Writer:
 
 
 class Reader:
-    """Takes values from the front of some bytes. EOFError: they end too early."""
+    """Reads values from bytes, one after the other. Raises EOFError if the bytes end too early."""
 
     def __init__(self, data):
         self.data = data
@@ -104,7 +104,7 @@ def _parse(text):
     return records
 
 
-# Requests and responses that look the same share one description.
+# Requests and responses with the same fields share one description.
 RECORDS = _parse(
     """
 Id scheme:ustring id:ustring
@@ -153,7 +153,7 @@ TxnHeader clientId:long cxid:int zxid:long time:long type:int
 
 
 def encode(kind, value):
-    """The bytes of one record."""
+    """Returns the bytes of one record."""
     writer = Writer()
     writer.value(kind, value)
     return bytes(writer.out)

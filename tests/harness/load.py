@@ -1,8 +1,7 @@
-"""Writers that go on while members come and go, and know what was acknowledged to them.
+"""Writers that work while members stop and start, and that record what was acknowledged.
 
-A writer has nodes of its own. It does one request after the other, so what it finds at the end must
-be what all its acknowledged requests have made, and of the others, whose connection was lost before
-the answer came, any.
+A writer has its own nodes and sends one request at a time. At the end, its nodes must show every acknowledged request.
+A request whose connection was lost before the answer may have been done or not.
 """
 
 import random
@@ -16,20 +15,20 @@ from .protocol import OPEN_ACL, error_name
 from .servers import wait_until
 
 RECONNECT_PAUSE_S = 0.05
-# Between two requests: trees that grow too large take long to compare.
+# The pause between two requests. It keeps the trees small, because large trees take long to compare.
 PAUSE_S = 0.01
 REPLY_S = 10.0
 SESSION_MS = 20000
 
 
 class SessionLost(Exception):
-    """The session has ended; what belongs to it is gone."""
+    """The session has ended, and its ephemeral nodes are deleted."""
 
 
 class Session:
-    """A session that moves from member to member, as a client's does.
+    """A session that moves from member to member, as a real client's session does.
 
-    `addresses` are (host, port). Not for several threads.
+    `addresses` are (host, port) pairs. Only one thread may use a session.
     """
 
     def __init__(self, addresses, seed=0, timeout_ms=SESSION_MS, reply_s=REPLY_S):
@@ -41,7 +40,7 @@ class Session:
         self.moves = 0
 
     def connect_once(self, address):
-        """One attempt; None when there is no answer. SessionLost: the servers know it no more."""
+        """Connects to one address. Returns None if there is no answer. Raises SessionLost if the session is over."""
         connection = None
         try:
             connection = Connection(address[1], address[0])
@@ -60,7 +59,7 @@ class Session:
         return connection
 
     def connect(self, until=None):
-        """Connects wherever it gets an answer; False when `until`, a function, becomes true."""
+        """Tries random addresses until one answers. Returns False if the function `until` returns true before."""
         while until is None or not until():
             self.connection = self.connect_once(self.random.choice(self.addresses))
             if self.connection:
@@ -69,15 +68,17 @@ class Session:
         return False
 
     def send(self, name, **fields):
-        """As `Connection.call`, with the zxid of the reply: (error, record, zxid). The connection is
-        gone when that raises Closed, Timeout or OSError."""
+        """Like `Connection.call`, with the zxid of the reply: returns (error, record, zxid).
+
+        Without a reply, closes the connection and raises Closed.
+        """
         code, request, response = protocol.OPS[name]
         error, reader, zxid = self._exchange(
             code, encode(request, fields), protocol.SPECIAL_XIDS.get(name))
         return error, reader.value(response) if error == 0 else None, zxid
 
     def multi(self, operations):
-        """As `Connection.multi`, with the zxid of the reply: (error, results, zxid)."""
+        """Like `Connection.multi`, with the zxid of the reply: returns (error, results, zxid)."""
         error, reader, zxid = self._exchange(protocol.MULTI, protocol.multi_body(operations))
         return error, protocol.multi_results(reader) if error == 0 else None, zxid
 
@@ -105,7 +106,7 @@ class Session:
         self.connection = None
 
     def close(self):
-        """Ends the session; False when nobody has confirmed it."""
+        """Closes the session and the connection. Returns False if no server has confirmed it."""
         try:
             self.send("closeSession")
             return True
@@ -116,7 +117,7 @@ class Session:
 
 
 class Writer:
-    """Creates nodes and counts in one of them."""
+    """A writer with one session. It creates nodes, and counts in one of them."""
 
     def __init__(self, name, addresses, seed):
         self.root = f"/{name}"
@@ -193,7 +194,7 @@ class Writer:
             raise AssertionError(f"{self.root} {path}: {error_name(error)}")
 
     def check(self, tree):
-        """`tree` is what `tree_of` gives."""
+        """Checks the writer's nodes in `tree`, which is a result of `tree_of`."""
         for path, data in {**self.acknowledged, **self.sequence}.items():
             if path not in tree:
                 raise AssertionError(f"{path} was acknowledged and is missing")
@@ -213,7 +214,7 @@ class Writer:
 
 
 class Load:
-    """Some writers at work. In a `with`; at its end they stop. `check(tree)` then."""
+    """Several writers, each in its own thread. They work inside a `with` statement; call `check(tree)` after it."""
 
     def __init__(self, addresses, writers=3, seed=1, name="load"):
         self.writers = [Writer(f"{name}-{i}", addresses, seed * 1000 + i) for i in range(writers)]
@@ -245,7 +246,7 @@ class Load:
         return max(writer.longest_pause_s for writer in self.writers)
 
     def wait_answers(self, more, deadline_s=120.0):
-        """Waits until that many more requests are answered."""
+        """Waits until `more` more requests are answered."""
         wanted = self.answers() + more
 
         def enough():

@@ -75,7 +75,7 @@ def error_name(code):
 
 
 def session_password(session_id):
-    """The 16 bytes that java.util.Random makes of a session id: every server must find the same."""
+    """Returns a session's password: 16 bytes that java.util.Random makes from the id, the same on every server."""
     mask = (1 << 48) - 1
     state = ((session_id ^ 0xB3415C00) ^ 0x5DEECE66D) & mask
     out = b""
@@ -86,7 +86,7 @@ def session_password(session_id):
 
 
 def multi_body(operations):
-    """A multi's body of (name, record) pairs; `name` may be the number of a type no multi knows."""
+    """Returns the body of a multi of (name, record) pairs. `name` may be a number: a type that no multi knows."""
     writer = Writer()
     for name, record in operations:
         code, kind = OPS[name][:2] if name in OPS else (int(name), "Empty")
@@ -97,8 +97,8 @@ def multi_body(operations):
 
 
 def multi_results(reader):
-    """The results in a multi's reply: (name, record), ("error", (code in the header, code in the
-    body)) and at last ("end", header)."""
+    """Returns the results in a multi's reply: (name, record) for each result, ("error", (code in the header, code in
+    the body)) for each error, and ("end", header) last."""
     results = []
     while True:
         header = reader.value("MultiHeader")
@@ -113,6 +113,6 @@ def multi_results(reader):
 
 
 def parse_reply(payload):
-    """(ReplyHeader, Reader standing behind it)."""
+    """Returns (ReplyHeader, Reader that continues behind it)."""
     reader = Reader(payload)
     return reader.value("ReplyHeader"), reader

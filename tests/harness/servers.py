@@ -23,12 +23,13 @@ START_REPLY_S = 3.0
 STOP_DEADLINE_S = 20.0
 
 
-# Below those that systems give to outgoing connections: none takes a port while its server is down.
+# Below the ports that systems give to outgoing connections, so that none takes a server's port while the server is
+# down.
 PORTS = range(10240, 32768)
 
 
 def free_port(given=set()):
-    """A port that nobody listens on. Each is given once."""
+    """Returns a port that nobody listens on. Never returns the same port twice."""
     while True:
         port = random.SystemRandom().choice(PORTS)
         with socket.socket() as sock:
@@ -43,14 +44,17 @@ def free_port(given=set()):
 
 
 def binary():
-    """Our server's binary."""
+    """Returns the path of our server's binary."""
     if "ZOOKEEPER_BIN" in os.environ:
         return Path(os.environ["ZOOKEEPER_BIN"])
     return Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "release" / "zookeeper"
 
 
 def wait_until(what, condition, deadline_s):
-    """Polls `condition` until it gives something true, which is returned."""
+    """Calls `condition` until it returns something true, and returns that.
+
+    Raises TimeoutError after the deadline. `what` names the condition in the message.
+    """
     deadline = time.monotonic() + deadline_s
     while True:
         result = condition()
@@ -62,13 +66,13 @@ def wait_until(what, condition, deadline_s):
 
 
 class StartFailed(Exception):
-    """The process ended, or did not serve in time. The message holds the end of its log."""
+    """The server ended or did not serve in time. The message holds the end of its log."""
 
 
 class Server:
     """One server process on one data directory, standalone unless `settings` say otherwise.
 
-    `settings` are lines of zoo.cfg (None leaves a default out), `properties` Java's -D flags.
+    `settings` are lines of zoo.cfg; the value None removes a default. `properties` are Java's -D flags.
     """
 
     def __init__(self, kind, workdir, settings=None, properties=None):
@@ -93,7 +97,7 @@ class Server:
         return self.kind.split(":", 1)[1] if self.kind.startswith("java:") else None
 
     def command(self):
-        """(command line, additions to the environment)."""
+        """Returns (command line, additional variables of the environment)."""
         flags = [f"-D{key}={value}" for key, value in self.properties.items()]
         if self.java_version:
             script = TESTS / "peers" / "java_server.sh"
@@ -127,17 +131,17 @@ class Server:
             code = self.process.returncode
             raise StartFailed(f"{self.kind} ended with {code}\n{self.log_tail()}")
         try:
-            # A Java server that starts may leave a connection without an answer: another is asked then.
+            # A starting Java server may leave a connection without an answer. Then the next call opens another one.
             return "Mode: " in four_letter_word(self.port, "srvr", START_REPLY_S)
         except OSError:
             return False
 
     def wait_exit(self, deadline_s=START_DEADLINE_S):
-        """The exit code of a server that is expected to end by itself."""
+        """Waits for a server that should end by itself. Returns its exit code."""
         return self.process.wait(deadline_s)
 
     def stop(self):
-        """SIGTERM, as an operator would."""
+        """Stops the server with SIGTERM, as an operator does. Raises TimeoutError if it does not end."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -147,7 +151,7 @@ class Server:
                 raise TimeoutError(f"{self.kind} does not end on SIGTERM: {self.log}") from None
 
     def kill(self):
-        """SIGKILL: no chance to write anything more."""
+        """Kills the server with SIGKILL, so that it cannot write anything more."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -166,7 +170,7 @@ class Server:
 
 
 def fresh_dir(path):
-    """An empty directory at `path`."""
+    """Creates an empty directory at `path`, in place of what is there. Returns its path."""
     path = Path(path)
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
@@ -174,15 +178,15 @@ def fresh_dir(path):
 
 
 def work_root():
-    """Where data directories, logs and transcripts go: they stay for a look after a failure. Each
-    checkout has its own, also when several share an installation of the peers."""
+    """Returns the directory for data directories, logs and transcripts. They stay there, so that a failure can be
+    examined. Each checkout has its own directory, even if several share an installation of the peers."""
     root = Path(os.environ.get("TESTS_WORK_DIR", TESTS / ".peers" / "work"))
     root.mkdir(parents=True, exist_ok=True)
     return root
 
 
 def require(*kinds):
-    """Ends the program when a server of these kinds cannot be started at all."""
+    """Ends the program if a server of one of these kinds is not installed or not built."""
     for kind in kinds:
         if kind.startswith("java:"):
             if not (PEERS / "java" / kind.split(":", 1)[1] / ".complete").exists():
