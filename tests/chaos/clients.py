@@ -1,7 +1,7 @@
-"""Clients that write down what they ask and what they are told, for the checker.
+"""Clients that record their requests and the answers in a history for the checker.
 
-The history has one JSON object a line. `call` and `ret` are nanoseconds of one clock; `ret` is absent
-when the connection was lost before the answer: then nobody knows whether it was done.
+The history has one JSON object on each line. `call` and `ret` are nanoseconds of one clock. `ret` is absent if the
+connection was lost before the answer. Then the request may have been done or not.
 
 Registers come in pairs, which multis write together: `/r3-7` is the pair of `/r3-7-a` and `/r3-7-b`.
 """
@@ -16,27 +16,27 @@ from harness.load import Session, SessionLost
 from harness.protocol import OPEN_ACL, error_name
 from harness.servers import wait_until
 
-# Pairs that are in use at a time, and how long: a checker's work grows fast with a register's age.
+# The pairs in use at a time, and how long they are used: the checker's work grows fast with the age of a register.
 PAIRS = 4
 NODES = ("a", "b")
 GENERATION_S = 5.0
-# Longer than any fault: who waits for a member that is paused may be answered by it afterwards.
+# Both are longer than the longest pause of a member, so that a client that waits for it may still get its answer.
 SESSION_MS = 12000
 REPLY_S = 8.0
-# For each of the nodes that all need.
+# The time limit for creating each of the nodes that all clients need.
 PREPARE_S = 60.0
 PAUSE_S = 0.005
 EPHEMERALS = 3
-# Of a client's sequential nodes: older ones are deleted, so that a long run has room.
+# The sequential nodes that a client keeps. It deletes older ones, so that the tree stays small in a long run.
 SEQUENTIAL = 40
-# Expired, moved.
+# The session has expired, or has moved.
 SESSION_ERRORS = (-112, -118)
 OPERATIONS = ("set",) * 6 + ("read",) * 5 + ("sync read",) * 5 + ("multi",) * 4 + (
     "create", "create", "delete", "sequence", "sequence", "ephemeral", "own")
 
 
 class History:
-    """The file. Several threads write."""
+    """The file of the history. Several threads may write to it."""
 
     def __init__(self, path):
         self.file = open(path, "w")
@@ -54,7 +54,7 @@ class History:
 
 
 def sub_request(part):
-    """What a multi has for that part."""
+    """Returns (name, record) of a part of a multi."""
     path = part["k"]
     if part["op"] == "create":
         return "create", {"path": path, "data": part["value"].encode(), "acl": OPEN_ACL, "flags": 0}
@@ -64,7 +64,7 @@ def sub_request(part):
 
 
 class Client:
-    """One client: a session at a time, on any member, one request at a time."""
+    """One client. It has one session at a time, on any member, and sends one request at a time."""
 
     def __init__(self, number, addresses, seed, history):
         self.number, self.history = number, history
@@ -118,11 +118,14 @@ class Client:
             self.look_at_own()
 
     def some_version(self, key):
-        """A version that was right a moment ago, or any."""
+        """Returns the last known version of the node, or -1, which stands for any version."""
         return self.versions.get(key, 0) if self.random.random() < 0.6 else -1
 
     def ask(self, name, key, request, fields, call=None, **said):
-        """One operation, written down; (error, answer)."""
+        """Sends one request and records it. Returns (error, answer).
+
+        Raises Closed if the connection is lost or the session is over.
+        """
         entry = {"c": self.number, "s": f"{self.session.id:x}", "op": name, "k": key, **said,
                  "call": call or time.monotonic_ns()}
         try:
@@ -152,7 +155,7 @@ class Client:
         return error, answer
 
     def multi(self, pair, value):
-        """Two or three operations on both nodes of a pair, all or nothing."""
+        """Sends a multi of two or three operations on both nodes of a pair, and records it."""
         parts, requests = [], []
         for number in range(self.random.choice((2, 2, 3))):
             key = f"{pair}-{self.random.choice(NODES) if number > 1 else NODES[number]}"
@@ -177,7 +180,7 @@ class Client:
         entry["err"], entry["z"] = error_name(error), zxid
         for part, (kind, result) in zip(parts, results or ()):
             self.note_result(part, kind, result)
-        # The header tells nothing of what has failed.
+        # The header does not say which part has failed.
         failed = [part["err"] for part in parts if part.get("err", "OK") != "OK"]
         if not error and failed:
             entry["err"] = next((name for name in failed if name != "RUNTIMEINCONSISTENCY"), failed[0])
@@ -196,7 +199,7 @@ class Client:
             self.versions[part["k"]] = 0
 
     def sync_read(self, key):
-        """A sync and a read behind it: one operation, which must see all that was done before it."""
+        """Sends a sync and then a read, and records them as one operation, which must see all earlier writes."""
         call = time.monotonic_ns()
         error, _, _ = self.session.send("sync", path="/")
         if not error:
@@ -227,13 +230,13 @@ class Client:
             self.ephemerals.append(path)
 
     def look_at_own(self):
-        """An ephemeral node of one's own is there while the session is."""
+        """Checks that an ephemeral node of this client exists as long as its session."""
         for path in self.ephemerals[:1]:
             owner = self.session.id
             error, answer = self.ask("own", path, "exists", {"watch": False})
             if error == 0 and answer["stat"]["ephemeralOwner"] == owner:
                 continue
-            # Its session may have come to its end just now: then no write succeeds.
+            # The session may have ended just now. Then no write on it succeeds.
             error, _ = self.ask("set", "/alive", "setData", {"data": b"", "version": -1}, value="")
             if error == 0 and self.session.id == owner:
                 self.history.add(op="violation", c=self.number, k=path,
@@ -241,7 +244,7 @@ class Client:
 
 
 class Clients:
-    """All of them, each in a thread."""
+    """All clients, each in its own thread."""
 
     def __init__(self, count, addresses, seed, history):
         self.clients = [Client(i, addresses, seed * 100 + i, history) for i in range(count)]
@@ -264,14 +267,14 @@ class Clients:
 
     @staticmethod
     def created(session, path):
-        """Makes a node; False when the connection has ended meanwhile."""
+        """Creates a node. Returns False if the connection was lost."""
         try:
             if session.connection is None:
                 session.connect()
             error, _, _ = session.send("create", path=path, data=b"", acl=OPEN_ACL, flags=0)
         except (Closed, Timeout, OSError, SessionLost):
             return False
-        # It may have been made before the connection ended.
+        # An earlier attempt may have created it before its connection was lost.
         if error_name(error) not in ("OK", "NODEEXISTS"):
             raise AssertionError(f"create {path}: {error_name(error)}")
         return True
@@ -290,7 +293,7 @@ class Clients:
             raise self.errors[0]
 
     def close_sessions(self):
-        """Every session ends in order, if it has not ended already."""
+        """Closes all sessions that have not ended yet."""
         for client in self.clients:
             while True:
                 try:

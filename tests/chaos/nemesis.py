@@ -1,5 +1,5 @@
-"""What goes wrong, in an order that a seed decides. Each fault is over, and undone, when its function
-returns: all members run, and all reach all. Whether they serve again is left to the next wait.
+"""Injects faults in an order that a seed decides. `Nemesis.heal` undoes each fault: after it, all members run and reach
+each other, but they may not serve yet.
 """
 
 import random
@@ -17,14 +17,17 @@ CALM_S = 3.0
 
 
 class Nemesis:
-    """`network` may be None: then nothing is cut off. `disks` are those of the members, by their ids.
-    `only` names the faults that may be chosen. They are dealt from a shuffled deck, so that none comes again before
-    all have come; `skip` says how many of the first deck others have dealt with."""
+    """Chooses faults and injects them.
+
+    Without a `network`, nothing is cut off. `disks` maps the members' ids to their disks. `only` names the faults that
+    may be chosen. Faults are dealt from a shuffled deck, so that none comes again before all have come. `skip` is the
+    number of faults at the top of the first deck that other runs inject.
+    """
 
     def __init__(self, ensemble, network, disks, seed, say, only=(), skip=0):
         self.ensemble, self.network, self.random, self.say = ensemble, network, random.Random(seed), say
         self.disks = disks
-        # What was done that must not be.
+        # What members have done that they must not do.
         self.problems = []
         faults = [self.kill_one, self.kill_one, self.kill_leader, self.kill_leader, self.kill_majority,
                   self.kill_all, self.restart_one, self.stop_one, self.stop_leader, self.stop_leader,
@@ -47,13 +50,13 @@ class Nemesis:
         self.done = {}
 
     def shuffled(self):
-        """All kinds, and behind them once more those that are in the list twice."""
+        """Returns a new deck: all kinds in random order, and behind them once more those that are in the list twice."""
         kinds = list(dict.fromkeys(self.faults))
         again = [fault for fault in kinds for _ in range(self.faults.count(fault) - 1)]
         return self.random.sample(kinds, len(kinds)) + self.random.sample(again, len(again))
 
     def run(self, stop):
-        """One fault after the other, calm in between, until `stop` is set."""
+        """Injects one fault after the other, with a pause between them, until `stop` is set."""
         while not stop.wait(self.random.uniform(0.5, CALM_S)):
             self.deck = self.deck or self.shuffled()
             fault = self.deck.pop(0)
@@ -65,7 +68,7 @@ class Nemesis:
             self.wait_leader(stop)
 
     def wait_leader(self, stop):
-        """Faults without a pause would only show that nothing works without a leader."""
+        """Waits for a leader, for 15 s at most. Most faults show little while there is no leader."""
         deadline = time.monotonic() + 15
         while not stop.wait(0.1) and time.monotonic() < deadline:
             if self.ensemble.leader():
@@ -93,7 +96,7 @@ class Nemesis:
         return self.ensemble.leader() or self.one()
 
     def some(self):
-        """A majority of the voters."""
+        """Returns a random majority of the voters."""
         return self.random.sample(self.ensemble.voters, self.ensemble.majority())
 
     # Processes.
@@ -140,7 +143,7 @@ class Nemesis:
     def stop_majority(self):
         self.stop_them(*self.some())
 
-    # Disks: what a machine leaves that fails while it writes.
+    # Disks: files as they are after a machine has failed while it was writing.
 
     def tear_one(self):
         member = self.one()
@@ -155,7 +158,7 @@ class Nemesis:
             tear(self.random, member)
 
     def tear_snapshot(self):
-        """It was writing a snapshot."""
+        """Kills a member and adds half a snapshot, as if the member had been writing it."""
         member = self.one()
         self.kill(member)
         found, written = snapshots(member), logs(member)
@@ -177,7 +180,7 @@ class Nemesis:
         self.say("fill the disk of", *members)
         for member in members:
             self.disks[member.sid].fill(self.random)
-        # What is allocated ahead is used first.
+        # The members first use the space that their logs have preallocated.
         deadline = time.monotonic() + LONGEST_S
         while time.monotonic() < deadline and all(member.running() for member in members):
             time.sleep(0.05)
@@ -215,7 +218,7 @@ class Nemesis:
         self.slow(*self.some())
 
     def fail(self, member):
-        """It must not acknowledge anything, and is to end."""
+        """Makes every fsync of a member fail. It must not acknowledge anything, and should end."""
         self.say("fsync fails:", member)
         self.disks[member.sid].fail()
         self.last()
@@ -228,7 +231,7 @@ class Nemesis:
         self.fail(self.leader())
 
     def lose_power(self, *members):
-        # Something is on its way to the disks then.
+        # With slow disks, it is likely that some writes are not synced yet.
         for member in members:
             self.disks[member.sid].delay(self.random.randrange(20, 200))
         time.sleep(self.random.uniform(0.2, 1))
@@ -245,7 +248,7 @@ class Nemesis:
     def lose_power_of_all(self):
         self.lose_power(*self.ensemble.members)
 
-    # Networks. Clients go on reaching all members.
+    # Networks. Clients can still reach all members.
 
     def numbers(self):
         return [member.sid for member in self.ensemble.members]
@@ -262,7 +265,8 @@ class Nemesis:
         self.isolate(self.leader())
 
     def ask_isolated_leader(self):
-        """A leader that reaches nobody must not answer a sync: another may lead already. (Java's does.)"""
+        """Isolates the leader and sends it a sync. It must not answer, because another member may lead already. (Java's
+        leader answers.)"""
         member = self.leader()
         try:
             connection = member.connect()
@@ -280,7 +284,7 @@ class Nemesis:
         connection.close()
 
     def deafen_one(self):
-        """What the others send does not reach it."""
+        """Drops what the other members send to one member."""
         member = self.one()
         self.say("deafen", member)
         for number in self.numbers():
@@ -289,7 +293,7 @@ class Nemesis:
         self.last()
 
     def silence_leader(self):
-        """What the leader sends reaches nobody."""
+        """Drops what the leader sends to the other members."""
         member = self.leader()
         self.say("silence", member)
         for number in self.numbers():
@@ -306,7 +310,7 @@ class Nemesis:
         self.last()
 
     def bridge(self):
-        """Only one member reaches all."""
+        """Cuts the members into two groups, and only one member reaches both."""
         numbers = self.numbers()
         self.random.shuffle(numbers)
         middle = (len(numbers) - 1) // 2
@@ -324,7 +328,7 @@ class Nemesis:
 
 
 def entries(log):
-    """Where each whole entry starts, and where the last one ends."""
+    """Returns the offset of each complete entry of a log, and last the end of the last one."""
     at, starts = HEADER, [HEADER]
     while at + PREFIX <= len(log):
         length = int.from_bytes(log[at + 8 : at + 12], "big", signed=True)
@@ -337,13 +341,14 @@ def entries(log):
 
 
 def has_logged(member, count):
-    """Whether its newest log has so many entries."""
+    """Returns whether the member's newest log has at least `count` entries."""
     newest = logs(member)[:1]
     return bool(newest) and len(entries(newest[0].read_bytes())) > count
 
 
 def tear(random, member):
-    """The next write to its log was cut off. Nobody was told of that write."""
+    """Appends a part of an entry to the member's log, as if its last write was cut off. That write was never
+    acknowledged."""
     for path in logs(member)[:1]:
         log = path.read_bytes()
         if len(log) < HEADER:
@@ -354,11 +359,13 @@ def tear(random, member):
         path.write_bytes(log[: starts[-1]] + write[: random.randrange(len(write))])
 
 
-# --- faults that are to be found ---
+# --- faults that the checker must find ---
 
 def forget(ensemble, say, count=64):
-    """All members lose the last `count` transactions of their logs: a disk that lied about what it had.
-    False when that cannot be done now."""
+    """Kills all members and removes the last `count` transactions from their logs, as if disks lost what was synced.
+
+    Returns False if that is not possible now: a log is too short, or a snapshot holds these transactions.
+    """
     for member in ensemble.members:
         member.process.kill()
     for member in ensemble.members:
@@ -383,7 +390,7 @@ def forget(ensemble, say, count=64):
 
 
 def lose_a_node(ensemble, say):
-    """An acknowledged node vanishes behind the checker's back."""
+    """Deletes an acknowledged node without recording it in the history. Returns whether that succeeded."""
     session = Session(ensemble.addresses())
     session.connect()
     try:
@@ -399,7 +406,7 @@ def lose_a_node(ensemble, say):
 
 
 def repeat_a_write(ensemble, say):
-    """A write is done once more, behind the checker's back."""
+    """Repeats a write without recording it in the history. Returns whether that succeeded."""
     session = Session(ensemble.addresses())
     session.connect()
     try:

@@ -1,8 +1,8 @@
-"""A network of their own for the members: each sits in a network namespace with one address, and what
-it sends to another can be cut off, in one direction or both.
+"""A network for the members. Each member has a network namespace with one address, and its packets to another member
+can be dropped, in one direction or in both.
 
-A cut is a permanent neighbour entry with an address that nobody has: packets vanish, as in a broken
-network, and nobody is told. Needs the right to make namespaces (root, or user namespaces).
+A cut is a permanent neighbour entry with a hardware address that does not exist. The packets vanish, as in a broken
+network, and the sender gets no error. This needs the right to create namespaces (root, or user namespaces).
 """
 
 import os
@@ -22,8 +22,8 @@ def run(*command):
 
 
 def enter():
-    """Starts this program again in namespaces of its own, unless it is there. Ends it with a message
-    when there are none to be had."""
+    """Starts this program again in its own namespaces, unless it runs there already. Ends it with a message if
+    namespaces cannot be created."""
     if os.environ.get(INSIDE):
         return
     for flags in (["--net", "--mount"], ["--user", "--map-root-user", "--net", "--mount"]):
@@ -42,7 +42,7 @@ def mac(number):
 
 
 class Network:
-    """Namespaces for members 1 to `count`, this program beside them."""
+    """Namespaces for members 1 to `count`, and a bridge that connects them with each other and with this program."""
 
     def __init__(self, count):
         self.holders = {}
@@ -52,7 +52,7 @@ class Network:
         run("ip", "addr", "add", f"{PREFIX}{MINE}/24", "dev", "br0")
         run("ip", "link", "set", "br0", "up")
         for number in range(1, count + 1):
-            # It ends with its standard input, and so with this program.
+            # This process keeps the namespace. It ends with its standard input, and so with this program.
             self.holders[number] = subprocess.Popen(
                 ["unshare", "--net", "sh", "-c", "echo ready; cat"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -65,7 +65,7 @@ class Network:
         return f"{PREFIX}{number}"
 
     def prefix(self, number):
-        """The words before a command that is to run there."""
+        """Returns the words in front of a command that run it in this member's namespace."""
         return ["nsenter", f"--net=/proc/{self.holders[number].pid}/ns/net", "--"]
 
     def _connect(self, number):
@@ -82,19 +82,19 @@ class Network:
             "dev", "eth0", "nud", "permanent")
 
     def cut(self, sender, receiver):
-        """What `sender` sends to `receiver` vanishes from now on."""
+        """Drops what `sender` sends to `receiver` from now on."""
         self._way(sender, receiver, NOBODY)
         self.cuts.add((sender, receiver))
 
     def cut_between(self, some, others):
-        """Both ways, between members of two groups."""
+        """Cuts both directions between the members of two groups."""
         for one in some:
             for other in others:
                 self.cut(one, other)
                 self.cut(other, one)
 
     def heal(self):
-        """All reach all."""
+        """Lets all members reach each other again."""
         for sender in self.holders:
             for receiver in self.holders:
                 if sender != receiver:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An ensemble under faults and load, and a checker that reads what the clients were told.
+"""Runs an ensemble under faults and load, and checks the history of the clients' requests and answers.
 
     run.py                                        a minute on ours,ours,ours
     run.py --members java:3.9.5,java:3.9.5,java:3.9.5 --seconds 60 --seed 7
@@ -10,7 +10,7 @@
                                                   cannot be made
     run.py --check HISTORY                        the checker alone
 
-A seed repeats the faults, their lengths and what the clients choose, not the moments. Prints PASS or
+A seed repeats the faults, their lengths and the choices of the clients, but not their timing. Prints PASS or
 FAIL. History, logs and data stay in tests/.peers/work/chaos. See README.md.
 """
 
@@ -38,11 +38,11 @@ from harness.servers import PEERS, require, wait_until, work_root  # noqa: E402
 from network import Network, enter  # noqa: E402
 
 CLIENTS = 6
-# After the last fault.
+# The time limit for serving again after the last fault, and for reading the registers of a member.
 RECOVERY_S = 60
-# What a server ends with whose log or snapshot cannot be written.
+# The exit codes of a server that cannot write its log or a snapshot.
 DISK_FAILED = (1, 10)
-# So many writes are there before a fault that is to be found.
+# The number of writes in each member's log before a fault is seeded.
 SEEDED_AFTER = 200
 SEEDED = {"forget": faults.forget, "lose-node": faults.lose_a_node, "repeat": faults.repeat_a_write}
 SETTINGS = {"tickTime": 500, "initLimit": 20, "syncLimit": 6}
@@ -50,7 +50,7 @@ PROPERTIES = {"zookeeper.snapCount": "2000", "zookeeper.preAllocSize": "256"}
 
 
 def checker():
-    """The checker's binary, built when its source is newer."""
+    """Returns the path of the checker's binary. Builds it if its source is newer."""
     binary = PEERS / "bin" / "chaos_checker"
     newest = max(file.stat().st_mtime for file in (HERE / "checker").iterdir())
     if not binary.exists() or binary.stat().st_mtime < newest:
@@ -59,13 +59,13 @@ def checker():
 
 
 def check(history, strict_sync):
-    """Whether the history is one that a correct ensemble can have."""
+    """Runs the checker. Returns whether a correct ensemble can have this history."""
     command = [str(checker()), f"-strict-sync={'true' if strict_sync else 'false'}", str(history)]
     return subprocess.run(command).returncode == 0
 
 
 class Run:
-    """One run. `say` writes to the console and to the history's directory."""
+    """One run. `say` writes to the console and to `events.txt` beside the history."""
 
     def __init__(self, arguments, root):
         self.arguments, self.root = arguments, root
@@ -119,7 +119,7 @@ class Run:
 
     def make_disks(self, ensemble, network):
         library = disks.build_library(self.root)
-        # Mounts must go with the namespace.
+        # Nothing is mounted outside of a namespace, because only a namespace removes its mounts when the program ends.
         may_mount = network is not None
         self.disks = {m.sid: disks.Disk(m, library, may_mount) for m in ensemble.members}
         if not library:
@@ -128,7 +128,7 @@ class Run:
             self.say("nothing can be mounted here: no disk is full")
 
     def trouble(self, ensemble, network):
-        """The faults, for as long as was asked."""
+        """Injects faults for `--seconds`. With a seeded fault, only for half of that time; then comes that fault."""
         arguments = self.arguments
         nemesis = faults.Nemesis(
             ensemble, network, self.disks, arguments.seed, self.say, arguments.only, arguments.skip)
@@ -149,7 +149,8 @@ class Run:
             self.problem(text)
 
     def wait_serving(self, ensemble):
-        """Who wrote to a disk that failed may end only after that was healed, and is started again."""
+        """Waits until all members serve. Restarts those that have ended because of a failed disk: a member may end only
+        after the disk was healed."""
         def all_serve():
             for member in ensemble.members:
                 if not member.running() and member.process.returncode in DISK_FAILED:
@@ -184,7 +185,7 @@ class Run:
         self.say("PROBLEM", text)
 
     def last_look(self, ensemble, clients, history):
-        """After all faults: all members agree, and hold what was acknowledged."""
+        """Checks after all faults that the members agree and hold what was acknowledged. Closes the sessions."""
         self.guarded(compare_trees, ensemble)
         generations = int((time.monotonic() - self.started) / GENERATION_S) + 1
         for number, member in enumerate(ensemble.members):
@@ -216,7 +217,8 @@ class Run:
 
 
 def read_registers(member, number, history, generations):
-    """Each register that was ever used, read behind a sync, as one more client's operations."""
+    """Reads all registers that were ever used from one member, behind a sync. Records the reads as those of a client
+    with this number."""
     session = Session([(member.host, member.port)], timeout_ms=20000)
     for generation in range(generations):
         keys = [f"/r{pair}-{generation}-{node}" for pair in range(PAIRS) for node in NODES]
@@ -271,7 +273,7 @@ def main():
         return 0 if check(arguments.check, strict) else 1
     if arguments.seed is None:
         arguments.seed = int.from_bytes(os.urandom(3), "big")
-        # It must be the same when the program starts itself again.
+        # `enter` starts the program again, and the seed must stay the same.
         sys.argv += ["--seed", str(arguments.seed)]
     require(*kinds)
     if not arguments.no_network:
