@@ -1,19 +1,23 @@
-"""Directories that are not as a server leaves them."""
+"""Damage to data directories, and directories that are unusual without being damaged."""
 
 from dataclasses import dataclass, field
 from typing import Callable
 
 
-# Bytes of a log's header; of an entry before its data: the checksum and the length.
+# The length of a log's header, and of an entry's checksum and length, which are in front of its data.
 FILE_HEADER = 16
 PREFIX = 12
 
 
 @dataclass
 class Case:
-    """`harm` changes version-2; both servers then get `settings`. `ours_reads`: a directory that
-    Java refuses although nothing in it is lost; ours must hold what was written. `ours_refuses`: one that
-    Java starts with, and leaves transactions out without a word that clients had got answers to."""
+    """A directory, and what servers must make of it.
+
+    Java `version` fills the directory with `settings_before`, `harm` changes its version-2, and both servers start on
+    copies of it with `settings`. With `ours_reads`, Java refuses the directory although nothing in it is lost, and ours
+    must hold what was written. With `ours_refuses`, Java starts and silently leaves out transactions that were
+    acknowledged to clients, and ours must refuse to start.
+    """
 
     harm: Callable
     version: str = "3.9.5"
@@ -24,31 +28,34 @@ class Case:
 
 
 def by_zxid(directory, kind):
-    """The files of a kind, oldest first."""
+    """Returns the files of a kind (`log` or `snapshot`), oldest first."""
     return sorted(directory.glob(f"{kind}.*"), key=lambda path: int(path.suffix[1:], 16))
 
 
 def used_length(log):
-    """The length of a log without its padding."""
+    """Returns the length of a log without its padding."""
     return len(log.read_bytes().rstrip(b"\0"))
 
 
 def torn_tail(directory):
-    """The last entry of the log has not been written to its end."""
+    """Cuts the newest log off within its last entry."""
     log = by_zxid(directory, "log")[-1]
     data = log.read_bytes()
     log.write_bytes(data[: used_length(log) - 30])
 
 
 def torn_tail_padded(directory):
-    """The same, with the zeros of the preallocation behind it."""
+    """Replaces the end of the newest log's last entry with zeros, so that it continues like a preallocated file."""
     log = by_zxid(directory, "log")[-1]
     data, end = log.read_bytes(), used_length(log)
     log.write_bytes(data[: end - 30] + bytes(len(data) - end + 30))
 
 
 def flip(log, place):
-    """A bit is wrong in the entry in the middle of a log; `place` says where, from its offset and the length of its data."""
+    """Changes a bit of the entry in the middle of a log.
+
+    `place` returns the offset of the byte, from the entry's offset and the length of its data.
+    """
     data = bytearray(log.read_bytes())
     at, entries = FILE_HEADER, []
     while at + PREFIX <= len(data):
@@ -66,47 +73,47 @@ def amid_data(offset, length):
 
 
 def flipped_byte(directory):
-    """A bit is wrong in the middle of the last log."""
+    """Changes a bit in the middle of the newest log."""
     flip(by_zxid(directory, "log")[-1], amid_data)
 
 
 def flipped_byte_in_old_log(directory):
-    """A bit is wrong in a log that the newest snapshot makes unnecessary."""
+    """Changes a bit in the oldest log, which the newest snapshot makes unnecessary."""
     flip(by_zxid(directory, "log")[0], amid_data)
 
 
 def flipped_length(directory):
-    """An entry in the middle of the last log says that it is longer than it is."""
+    """Changes the length of an entry in the middle of the newest log."""
     flip(by_zxid(directory, "log")[-1], lambda offset, _: offset + PREFIX - 1)
 
 
 def flipped_end(directory):
-    """An entry in the middle of the last log has no end mark."""
+    """Changes the end mark of an entry in the middle of the newest log."""
     flip(by_zxid(directory, "log")[-1], lambda offset, length: offset + PREFIX + length)
 
 
 def empty_last_log(directory):
-    """The last log was made and nothing more."""
+    """Adds an empty file as the newest log."""
     last = by_zxid(directory, "log")[-1]
     last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(b"")
 
 
 def header_only_log(directory):
-    """The last log has a header and nothing more."""
+    """Adds a newest log that has only a header."""
     last = by_zxid(directory, "log")[-1]
     header = last.read_bytes()[:16]
     last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(header)
 
 
 def cut_snapshot(directory):
-    """The newest snapshot is not whole."""
+    """Removes the second half of the newest snapshot."""
     snapshot = by_zxid(directory, "snapshot")[-1]
     data = snapshot.read_bytes()
     snapshot.write_bytes(data[: len(data) // 2])
 
 
 def wrong_snapshot(directory):
-    """The newest snapshot is whole, but a bit in it is wrong."""
+    """Changes a bit in the middle of the newest snapshot."""
     snapshot = by_zxid(directory, "snapshot")[-1]
     data = bytearray(snapshot.read_bytes())
     data[len(data) // 2] ^= 0x01
@@ -114,37 +121,37 @@ def wrong_snapshot(directory):
 
 
 def empty_snapshot(directory):
-    """The newest snapshot has no bytes."""
+    """Makes the newest snapshot an empty file."""
     by_zxid(directory, "snapshot")[-1].write_bytes(b"")
 
 
 def all_snapshots_cut(directory):
-    """No snapshot is whole."""
+    """Removes the end of every snapshot."""
     for snapshot in by_zxid(directory, "snapshot"):
         snapshot.write_bytes(snapshot.read_bytes()[:-5])
 
 
 def no_snapshot(directory):
-    """There are logs only."""
+    """Deletes all snapshots."""
     for snapshot in by_zxid(directory, "snapshot"):
         snapshot.unlink()
 
 
 def no_log(directory):
-    """There are snapshots only."""
+    """Deletes all logs."""
     for log in by_zxid(directory, "log"):
         log.unlink()
 
 
 def strange_names(directory):
-    """Files that others put there."""
+    """Adds files that are neither logs nor snapshots."""
     for name in ("snapshot.bak", "log.old", "snapshot.1.tmp", "log.zz", "snapshot", "log", "lost+found",
                  "acceptedEpoch.tmp"):
         (directory / name).write_bytes(b"not ours")
 
 
 def nothing(directory):
-    """Left as it is."""
+    """Leaves the directory as it is."""
 
 
 TRUST = {"snapshot.trust.empty": "true"}
@@ -155,7 +162,7 @@ CASES = {
     "torn-tail-padded": Case(torn_tail_padded),
     "flipped-byte": Case(flipped_byte),
     "flipped-byte-in-old-log": Case(flipped_byte_in_old_log),
-    # Java takes it for the end of the file, whatever follows.
+    # Java takes the changed entry for the end of the log, and ignores those behind it.
     "flipped-length": Case(flipped_length, ours_refuses=True),
     "flipped-end": Case(flipped_end, ours_refuses=True),
     "empty-last-log": Case(empty_last_log),
@@ -171,8 +178,8 @@ CASES = {
     # 3.4 writes no snapshot before snapCount is reached.
     "3.4-logs-only": Case(nothing, "3.4.14", LOGS_ONLY),
     "3.4-logs-only-trusted": Case(nothing, "3.4.14", LOGS_ONLY, TRUST),
-    # What one server writes by default and another does not. Java takes the section with the last
-    # zxid for the one with the digest, or the other way round, when digests are switched on or off.
+    # Sections of a snapshot that not every server writes. When digests are switched on or off, Java takes the section
+    # with the last zxid for the one with the digest, or the other way round.
     "no-digests": Case(
         nothing, settings_before={"digest.enabled": "false"}, ours_reads=True),
     "digests-switched-off": Case(

@@ -1,4 +1,4 @@
-"""Fills a server with znodes of every kind that its version has, and tells what a server holds."""
+"""Fills a server with znodes of every kind that its version has, and reads what a server holds."""
 
 import random
 import re
@@ -6,9 +6,9 @@ import re
 from harness.client import Connection, four_letter_word
 from harness.protocol import CREATE_MODES, OPEN_ACL, acl_entry
 
-# Longer than any run: the sessions that a phase leaves behind live on in the next server.
+# Longer than any run, because the sessions that a phase leaves open must still exist on the next server.
 SESSION_TIMEOUT_MS = 600000
-# super:secret
+# The digest of super:secret.
 SUPER_DIGEST = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
 BOB = acl_entry("digest", "bob:4rsXV9JgUbFl9ZE40xENilxlRV8=")
 ACLS = (
@@ -21,8 +21,8 @@ ACLS = (
 
 
 def connect(port, session=None):
-    """A connection with all rights, of bob among others; `session` is an (id, password) to go on
-    with."""
+    """Returns a connection with all rights, those of bob included. With `session`, an (id, password), it continues that
+    session."""
     connection = Connection(port)
     session_id, password = session or (0, bytes(16))
     answer = connection.connect(SESSION_TIMEOUT_MS, session_id, password)
@@ -34,14 +34,14 @@ def connect(port, session=None):
 
 
 class Phase:
-    """One round of changes, below nodes of its own and on what earlier rounds left."""
+    """One round of changes, below a node of its own. It continues the sessions that the earlier rounds left open."""
 
     def __init__(self, number, port, version, sessions):
         self.root = f"/phase{number}"
         self.port = port
         self.version = version
         self.random = random.Random(number)
-        # Sessions that stay: with ephemerals, and never closed.
+        # Sessions with ephemeral nodes that are not closed.
         self.stay = [connect(port, session) for session in sessions or (None, None)]
         self.main = connect(port)
 
@@ -108,12 +108,12 @@ class Phase:
         self.main.multi(good)
         self.main.multi([create(f"{self.root}/none"), create(f"{self.root}/multi")])
         self.main.multi([])
-        # Errors are logged, too.
+        # Requests that fail are in the log, too.
         self.main.call("delete", path=f"{self.root}/none", version=-1)
         self.main.call("create", path=self.root, data=b"", acl=OPEN_ACL, flags=0)
 
     def changes(self, count):
-        """Creates, changes and deletes at random, but always the same ones."""
+        """Creates, changes and deletes nodes at random. The choices depend only on the number of the phase."""
         paths = [self.create(f"{self.root}/random")]
         for number in range(count):
             choice = self.random.random()
@@ -131,7 +131,7 @@ class Phase:
                 paths.remove(path)
 
     def leave(self):
-        """A session that ends in an orderly way, and takes its nodes along."""
+        """Opens a session with ephemeral nodes and closes it, so that its nodes are deleted."""
         gone = connect(self.port)
         for index in range(5):
             self.create(f"{self.root}/gone{index}", b"", "ephemeral", by=gone)
@@ -139,12 +139,12 @@ class Phase:
 
 
 def zxid(port):
-    """The last zxid, without a session that would make another."""
+    """Returns the last zxid. Needs no session, because a new session would use another zxid."""
     return int(re.search(r"Zxid: 0x([0-9a-f]+)", four_letter_word(port, "srvr"))[1], 16)
 
 
 def sessions(port):
-    """The sessions of a server and its ephemerals, as `dump` tells: {session: [path]}."""
+    """Returns the sessions of a server and their ephemeral nodes, as `dump` shows them: {session: [path]}."""
     answer = four_letter_word(port, "dump")
     if "Connections dump:" in answer:
         answer = answer[: answer.index("Connections dump:")]
@@ -158,7 +158,7 @@ def sessions(port):
 
 
 def tree(port):
-    """{path: (data, ACL, stat)} of every node."""
+    """Returns {path: (data, ACL, stat)} of every node."""
     connection, nodes, paths = connect(port), {}, ["/"]
     while paths:
         path = paths.pop()
@@ -172,13 +172,13 @@ def tree(port):
 
 
 def metric(port, name):
-    """A value of mntr, or None."""
+    """Returns a value of mntr, or None."""
     match = re.search(rf"^{name}\t(\S+)$", four_letter_word(port, "mntr"), re.MULTILINE)
     return match and match[1]
 
 
 class Holding:
-    """All that a server holds, read right after its start."""
+    """What a server holds: its last zxid, its sessions and its tree."""
 
     def __init__(self, port, before_sessions=None):
         self.zxid = zxid(port)
@@ -186,7 +186,7 @@ class Holding:
         self.tree = tree(port)
 
     def differences(self, other):
-        """What another server holds differently; messages, at most a few."""
+        """Returns messages about what another server holds differently."""
         messages = []
         if self.zxid != other.zxid:
             messages.append(f"last zxid {self.zxid:#x} and {other.zxid:#x}")
@@ -196,7 +196,7 @@ class Holding:
 
 
 def tree_differences(left, right, ignore=()):
-    """Messages about nodes that differ."""
+    """Returns messages about the nodes that differ, without the paths in `ignore`."""
     messages = []
     for path in sorted(set(left) | set(right)):
         if path in ignore or left.get(path) == right.get(path):

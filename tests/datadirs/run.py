@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Data directories between Java servers of several versions and ours, both ways.
+"""Hands data directories over from Java servers of several versions to ours, and back.
 
-For each version V: a Java V server fills a directory; ours loads it, and must hold what Java V held
-and what Java 3.9.5 makes of the same directory; ours goes on writing; Java V must load what ours wrote,
-goes on, and ours loads that again. Then damaged directories: ours must start, or refuse to, as
-Java 3.9.5 does, and hold the same.
+For each version V, a Java V server fills a directory. Ours loads it, and must hold what Java V held and what Java 3.9.5
+loads from the same directory. Ours continues to write. Java V must load what ours wrote, and continues to write, and
+ours loads that again. Then come damaged directories: ours must start, or refuse to start, as Java 3.9.5 does, and hold
+the same. `damage.py` names the exceptions.
 
     run.py                              ours, every version
     run.py --subject java:3.9.5 3.4.14  Java 3.9.5 in our place
@@ -27,11 +27,11 @@ from population import (  # noqa: E402
 VERSIONS = ("3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5")
 REFERENCE = "java:3.9.5"
 SETTINGS = {
-    # Several logs and snapshots out of a few hundred transactions, and small files.
+    # A few hundred transactions then make several logs and snapshots, and the files are small.
     "snapCount": 80, "preAllocSize": 64, "extendedTypesEnabled": "true",
     "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
 }
-# Nodes that versions make themselves: 3.5 brought the config node, and lists it below /zookeeper.
+# Nodes that differ between versions: 3.5 added the config node, a child of /zookeeper.
 OWN_NODES = ("/zookeeper", "/zookeeper/config")
 
 
@@ -40,7 +40,7 @@ def start(kind, workdir, settings=None):
 
 
 def copy(source, workdir):
-    """A copy of a data directory, as the directory of a server still to be started."""
+    """Copies a data directory to `workdir`, for a server that will start there."""
     fresh_dir(workdir)
     shutil.copytree(source, workdir / "data")
 
@@ -50,7 +50,7 @@ def numbers(version):
 
 
 class Failures(Exception):
-    """Messages about what went wrong."""
+    """A case has failed. The argument is a list of messages."""
 
 
 def expect(what, messages):
@@ -60,8 +60,8 @@ def expect(what, messages):
 
 
 def digest_mismatches(server):
-    """How often the tree was not what a digest says. Java writes such a snapshot when its tree changes in the moment in
-    which the walk ends: the digest is read after the nodes, without a lock."""
+    """Returns how often a digest did not match the tree. Java writes such a snapshot if its tree changes just when the
+    walk over the nodes ends, because it reads the digest after the nodes, without a lock."""
     count = metric(server.port, "zk_digest_mismatches_count") or "0"
     if count == "0" and "igests are not matching" in server.log.read_text(errors="replace"):
         raise Failures([f"{server.kind} logs that digests are not matching, and counts none"])
@@ -74,12 +74,12 @@ def no_digest_mismatch(server):
 
 
 def live(server):
-    """What a running server holds, sessions as of now."""
+    """Returns what a running server holds now."""
     return Holding(server.port, sessions(server.port))
 
 
 def load(kind, directory, workdir):
-    """What a server makes of a copy of a directory."""
+    """Starts a server on a copy of a directory. Returns what it holds, and how many digests did not match."""
     copy(directory, workdir)
     with start(kind, workdir) as server:
         holding = Holding(server.port)
@@ -106,13 +106,13 @@ def snapshots(directory):
 
 
 def round_trip(version, subject, root):
-    """All of one version; gives a line about what there was."""
+    """Runs all steps for one version. Returns a text about the last tree."""
     kind, theirs, ours = f"java:{version}", root / "theirs", root / "ours"
     fresh_dir(theirs)
     with start(kind, theirs) as server:
         staying = phase(1, server, version, None)
         written = live(server)
-        # No chance to tidy up: the sessions and the tail of the log stay as they are.
+        # A killed server cannot tidy up: the sessions and the end of the log stay as they are.
         server.kill()
     expect("the directory is too simple", [] if len(snapshots(theirs / "data")) > 1
            else ["fewer than two snapshots"])
@@ -143,7 +143,7 @@ def round_trip(version, subject, root):
     with start(subject, again) as server:
         same(f"{subject} on what {kind} wrote on top", written, live(server))
         mismatches = digest_mismatches(server)
-        # Sessions of two servers ago end here, with their nodes.
+        # A session that the first server opened is closed here. Its nodes must be deleted.
         Phase(4, server.port, numbers(version), staying).stay[0].ok("closeSession")
         left = [path for path in tree(server.port) if path.endswith("/eph0")]
         expect("a closed session's nodes", [f"{path} is still there" for path in left])
@@ -154,8 +154,8 @@ def round_trip(version, subject, root):
 
 
 def outcome(kind, directory, workdir, settings):
-    """(exit code, None) of a server that refuses a directory, (None, what it holds) of one that
-    takes it."""
+    """Starts a server on a copy of a directory. Returns (exit code, None) if the server refuses the directory, and
+    (None, what it holds) if it starts."""
     copy(directory, workdir)
     server = start(kind, workdir, settings)
     try:
@@ -166,7 +166,8 @@ def outcome(kind, directory, workdir, settings):
 
 
 def whole(case, root):
-    """The directory that a case does its damage to; cases that want the same share it."""
+    """Returns the directory of a case before the damage, and what it holds. Cases with the same version and settings
+    share a directory."""
     words = [case.version, *(f"{key}={value}" for key, value in case.settings_before.items())]
     base = root / "-".join(["base", *words])
     if base not in _made:
@@ -182,7 +183,7 @@ _made = {}
 
 
 def damaged(name, subject, root):
-    """One kind of damage to a directory of Java 3.9.5."""
+    """Starts Java 3.9.5 and the subject on the damaged directory of a case. Returns a text about the result."""
     case, base = damage.CASES[name], root / "base"
     directory, written = whole(case, root.parent)
     copy(directory, base)
@@ -216,7 +217,7 @@ def attempt(name, action, *arguments):
         verdict, words = "FAIL", "see above"
         for line in failures.args[0]:
             print("   ", line)
-    except Exception as error:  # The other cases are still to be heard.
+    except Exception as error:  # The other cases still run.
         verdict, words = "FAIL", f"{type(error).__name__}: {str(error)[:300]} "
     print(f"{verdict} datadirs/{name} ({words}, {time.monotonic() - started:.1f} s)", flush=True)
     return verdict == "FAIL"
