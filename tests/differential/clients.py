@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plays one small script through real clients, against two servers, and compares what they print.
+"""Runs one small script with real clients against two servers, and compares what the clients print.
 
     clients.py                       Java 3.9.5 against ours, every client
     clients.py --right java:3.8.6 go
@@ -25,11 +25,11 @@ from transcript import Normaliser  # noqa: E402
 
 DEADLINE_S = 600
 SETTINGS = {"extendedTypesEnabled": "true"}
-# Commands that zkCli got after 3.5.
+# Commands that zkCli of 3.5 does not have.
 NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")
 
 
-# As each client prints the zxids of a stat and of an event.
+# How the clients print the zxids of stats and events.
 _ZXID = re.compile(r"\b([cmp]?zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
 
 
@@ -69,19 +69,22 @@ CLIENTS = {
 
 
 def normalise(text, normaliser):
-    """Dates become DATE; lists get sorted; what zkCli's event thread prints, whenever it gets to it,
-    moves to the end, and that it was closed is left out. In an ensemble, zxids count from a common start,
-    and ports have names."""
+    """Returns the lines of a client's output in a form that is equal for two servers.
+
+    Dates become DATE, and lists are sorted. zkCli's event thread prints at any time, so its lines move to the end, and
+    its line about the closed connection is left out. In an ensemble, zxids count from a common start, and ports have
+    names.
+    """
     text = _ZXID.sub(lambda m: m[1] + normaliser.zx(int(m[2], 0)), text)
     text = normaliser.name_ports(text)
     text = re.sub(r"(?m)^([cm]time) = (?!Thu Jan 01 00:00:00 UTC 1970).*", r"\1 = DATE", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "SERVER", text)
     text = re.sub(r"ephemeralOwner = 0x[0-9a-f]{8,}", "ephemeralOwner = SESSION", text)
     text = re.sub(r"(?m)^\[(.*?)\]", lambda m: f"[{', '.join(sorted(m[1].split(', ')))}]", text)
-    # Java keeps a client's ids in a hash set.
+    # Java keeps the ids of a client in a hash set, so their order depends on chance.
     text = re.sub(r"(?m)(^(?:ip|digest): .*\n)+", lambda m: "".join(sorted(m[0].splitlines(True))), text)
     lines = [line for line in text.splitlines() if line not in ("", "WATCHER::")]
-    # Of the client itself, which may end before it is printed.
+    # The client makes this event itself, and may end before it prints it.
     lines = [line for line in lines if not line.startswith("WatchedEvent state:Closed ")]
     events = [line for line in lines if line.startswith("WatchedEvent ")]
     return [line for line in lines if not line.startswith("WatchedEvent ")] + events
@@ -101,14 +104,14 @@ def run_one(kind, name, workdir):
 
 
 def run_on_member(side, role, name, workdir):
-    """The client on the member in that role, after all that was there before has gone."""
+    """Removes what earlier runs have left, and runs the client on the member in that role."""
     member = side.member(role)
     normaliser = side.normaliser(side.clean(member))
     return play(name, member.port, fresh_dir(workdir), normaliser)
 
 
 def runs(arguments, root):
-    """(name, the left side's lines, the right side's lines), as functions."""
+    """Yields (name, two functions), which run a client on the left and on the right side and return its lines."""
     names = arguments.clients or CLIENTS
     kinds = (arguments.left, arguments.right)
     if not arguments.members:
@@ -152,10 +155,10 @@ def main():
             left, right = play_left(), play_right()
             diff = list(difflib.unified_diff(
                 left, right, arguments.left, arguments.right, n=2, lineterm=""))
-            # Every client leaves more lines than this when its server serves it at all.
+            # Every client prints more lines than this if its server serves it at all.
             if len(left) < 30:
                 diff = ["the script broke off on the left side:", *left]
-        except Exception as error:  # The other clients are still to be heard.
+        except Exception as error:  # The other clients still run.
             diff = [f"{type(error).__name__}: {error}"]
         for line in diff:
             print("   ", line)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Compares every value that collectors read, with Java's after the same work: `/metrics`, every command of
-the AdminServer and every four-letter word that tells something, of a server alone, a leader, a follower, an
-observer, a member that serves reads alone, and one without a quorum that serves nothing.
+"""Compares every value that collectors of metrics read with Java's value after the same work: `/metrics`, the commands
+of the AdminServer and the four-letter words. The servers are a standalone server, a leader, a follower, an observer, a
+read-only member, and a member without a quorum that serves nothing.
 
     collectors.py                        Java 3.9.5 against ours, with both providers of metrics
     collectors.py --provider prometheus  with one of them
     collectors.py --show                 prints what the left servers say, and every expected difference
 
-Keys and values must be equal. What may differ stands in `expected_differences.py`, with the reason.
+Keys and values must be equal. `expected_differences.py` lists what may differ, with the reasons.
 """
 
 import argparse
@@ -36,21 +36,21 @@ ROLES = ("leader", "follower", "observer")
 PROVIDERS = ("default", "prometheus")
 PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 WORDS = "ruok isro conf mntr cons dump srvr stat crst wchs wchc wchp hash dirs envi gtmk srst".split()
-# What is asked for last: it sets counters back, and what follows shows the state after it.
+# These commands reset counters. They come last, and the answers behind them show the state after the reset.
 RESETS = ("connection_stat_reset", "observer_connection_stat_reset", "stat_reset")
-# They need a POST with credentials, or change what is asked for.
+# These need a POST with credentials, or change what the other commands show.
 NOT_ASKED = {"snapshot", "restore", "set_trace_mask", *RESETS}
 TELLING = [command for command in COMMANDS if command not in NOT_ASKED]
 DEADLINE_S = 60.0
-# For so long a server must show the same values before they are read.
+# A server must show the same values for this long before they are read.
 QUIET_S = 1.0
 SESSION_MS = 600000
-# Times this far from the work, and no others, are times of the work.
+# A time counts as one of this run if it is at most this far before or after it.
 SLACK_MS = 60000
 
 
 class Watched(Member):
-    """A member whose state is asked for over HTTP: what waits for it counts in none of its statistics."""
+    """A member whose mode is read over HTTP, so that waiting for a mode does not change its statistics."""
 
     def mode(self):
         if not self.running() or self.paused:
@@ -69,14 +69,14 @@ def command_of(member, command):
 
 
 class Texts:
-    """Brings what may not be equal (ports, paths, addresses, ids, moments) into a form that is."""
+    """Replaces what differs between two servers (ports, paths, addresses, ids, times) with names that are equal."""
 
     def __init__(self, names, workdir):
         self.names, self.workdir = names, str(workdir)
         self.sessions = {}
-        # What a session is called that nobody has told its id.
+        # The name of a session whose id the client does not know.
         self.anonymous = None
-        # What was seen beside the answers.
+        # What was seen during the work. It is compared, too.
         self.seen = {}
         self.started = self.now()
 
@@ -85,14 +85,14 @@ class Texts:
 
     @staticmethod
     def now():
-        """Elapsed and wall time in ms, wall time in s."""
+        """Returns the elapsed time in ms, the wall time in ms and the wall time in s."""
         return time.monotonic() * 1000, time.time() * 1000, time.time()
 
     def moment(self, number):
-        """The clock's name when it is a time of this run, by one of the clocks."""
+        """Returns the name of the clock by which the number is a time of this run, or None."""
         slack = (SLACK_MS, SLACK_MS, SLACK_MS / 1000)
         for name, first, last, slack in zip(("ELAPSED", "WALL", "WALL-S"), self.started, self.now(), slack):
-            # Sessions and connections of this run end later.
+            # Sessions of this run expire later than now.
             if max(first - slack, 1) <= number <= last + SESSION_MS + slack:
                 return name
         return None
@@ -108,7 +108,7 @@ class Texts:
 
     @staticmethod
     def date(found):
-        """A date of this run, or the date itself: 1970 is none."""
+        """Returns DATE for a date of about this year. Other dates, such as those of 1970, stay."""
         year = time.gmtime().tm_year
         return "DATE" if abs(int(found[1]) - year) <= 1 else found[0]
 
@@ -130,10 +130,10 @@ class Texts:
         return json.dumps(self.text(value))
 
 
-# --- what a server says, as key -> value ---
+# --- the answers of a server, as key -> value ---
 
 def pairs(lines, texts, pattern=r"^([^\t=:]+)(?:\t|=|: )(.*)$"):
-    """Lines of a key and a value; other lines are their own key."""
+    """Returns the keys and values of lines. A line that does not match the pattern is a key without a value."""
     found = {}
     for line in lines:
         match = re.match(pattern, line)
@@ -146,13 +146,13 @@ def pairs(lines, texts, pattern=r"^([^\t=:]+)(?:\t|=|: )(.*)$"):
 
 
 def numbered(lines, texts):
-    """Lines that have no keys, in an order of their own."""
+    """Returns lines that have no keys, sorted and numbered."""
     return {f"{at}": line for at, line in enumerate(sorted(texts.text(line) for line in lines))}
 
 
 def sections(lines, texts):
-    """Headings with what is below each. When things expire depends on the moment: all of a list that
-    expire within this run count as one."""
+    """Returns the headings with the lines below each. When something expires depends on timing, so all entries of a
+    list that expire within this run count as one."""
     found, top, heading = {}, "", ""
     for line in lines:
         if line.startswith("\t"):
@@ -169,7 +169,8 @@ def sections(lines, texts):
 
 
 def connections(lines, texts):
-    """The lines of cons and stat: each value by the session, or in the order of the rest."""
+    """Returns the values in the lines of cons and stat. Each key begins with the name of the session, or counts the
+    connections without one."""
     found, others = {}, 0
     for line in sorted(texts.text(line) for line in lines if line.startswith(" ")):
         inner = re.match(r" (\S+?)\[(\w+)\]\((.*)\)$", line)
@@ -208,7 +209,7 @@ def word(name, member, texts):
 
 
 def metrics(member, texts):
-    """What Prometheus reads: HELP, TYPE and values."""
+    """Returns what Prometheus reads: HELP, TYPE and values."""
     port = member.settings["metricsProvider.httpPort"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
         found = {"Content-Type": answer.headers["Content-Type"]}
@@ -248,7 +249,7 @@ def command(name, member, texts):
 
 
 def everything(member, texts):
-    """what -> key -> value."""
+    """Returns all answers of a member: what was asked -> key -> value."""
     said = {}
     if "metricsProvider.httpPort" in member.settings:
         said["/metrics"] = metrics(member, texts)
@@ -268,7 +269,7 @@ def everything(member, texts):
 # --- the work ---
 
 def work(member, role, texts):
-    """The same requests, one after the other, on every server. What stays open is returned."""
+    """Sends the same requests to every server, one after the other. Returns the connection that stays open."""
     c = member.connect(timeout_ms=SESSION_MS)
     texts.know(c, f"session on {role}")
     top = f"/{role}"
@@ -298,7 +299,7 @@ def work(member, role, texts):
     c.multi([("create", {"path": f"{top}/m", "flags": 0, **create}),
              ("setData", {"path": f"{top}/m", "data": b"1", "version": 0}),
              ("check", {"path": f"{top}/m", "version": 1})])
-    # What is refused counts, too.
+    # Refused requests are counted, too.
     c.multi([("check", {"path": f"{top}/m", "version": 7}),
              ("delete", {"path": f"{top}/m", "version": -1})])
     c.call("create", path=top, flags=0, **create)
@@ -314,7 +315,7 @@ def work(member, role, texts):
 
 
 def quota(c, role, top, create):
-    """A quota of bytes and nodes, of which nothing is enforced."""
+    """Sets a quota of bytes and nodes and exceeds it. It is not enforced."""
     below = f"/zookeeper/quota/{role}"
     c.ok("create", path=below, flags=0, data=b"", acl=OPEN_ACL)
     for name in ("zookeeper_limits", "zookeeper_stats"):
@@ -323,7 +324,8 @@ def quota(c, role, top, create):
 
 
 def passers_by(member, top, create):
-    """Clients that come and go: in order, without a word, without a session, with a lost one."""
+    """Connects clients that leave again: one closes its session, one sends nothing, one sends a request without a
+    session, and one asks for a session that does not exist."""
     b = member.connect(timeout_ms=SESSION_MS)
     b.ok("create", path=f"{top}/of-b", flags=1, **create)
     b.ok("closeSession")
@@ -339,7 +341,7 @@ def passers_by(member, top, create):
 
 
 def closed(connection):
-    """Waits until the server has closed it."""
+    """Waits until the server has closed the connection."""
     try:
         while True:
             connection.receive()
@@ -350,14 +352,15 @@ def closed(connection):
 
 
 def work_reading(member, role, texts):
-    """What a member that serves reads alone is asked. It gives only local sessions, where these are on."""
+    """Sends requests to a read-only member. It gives only local sessions, and only if these are enabled. Returns the
+    connection that stays open."""
     refused_at_once(member)
     c = member.connection()
     ask_for_session(c, read_only=True)
     try:
         answer = Reader(c.receive()).value("ConnectResponse")
     except EOFError:
-        # The answer was the header of an error. Its session lives on.
+        # The answer was the header of an error, but the session exists.
         texts.anonymous = f"session on {role}"
         return c
     c.session_id = answer["sessionId"]
@@ -380,7 +383,7 @@ def ask_for_session(connection, read_only):
 
 
 def refused_at_once(member):
-    """A client that is turned away, because it wants to write."""
+    """Connects a client that wants to write, and waits until the member has refused it."""
     c = member.connection()
     ask_for_session(c, read_only=False)
     closed(c)
@@ -389,20 +392,20 @@ def refused_at_once(member):
 # --- the servers ---
 
 def settings_of(provider):
-    """Those of one server: each has ports of its own."""
+    """Returns the settings of one server. Each server has its own ports."""
     settings = {"admin.enableServer": "true", "admin.serverAddress": "127.0.0.1",
                 "admin.serverPort": free_port(), "extendedTypesEnabled": "true"}
     if provider == "prometheus":
         settings.update({"metricsProvider.className": PROMETHEUS,
                          "metricsProvider.httpHost": "127.0.0.1",
                          "metricsProvider.httpPort": free_port(),
-                         # With the other provider there are none.
+                         # With the other provider, there are no local sessions.
                          "localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"})
     return settings
 
 
 def quiet(member):
-    """Waits until what a server counts has stood still for a while."""
+    """Waits until the counters of a server have not changed for a while."""
     def count():
         answer = command_of(member, "monitor")
         return {key: value for key, value in answer.items() if steady(key)}
@@ -418,19 +421,19 @@ def quiet(member):
 
 
 def steady(key):
-    """Whether nothing but work changes it."""
+    """Returns whether only work changes this value."""
     return not re.search("uptime|open_file|process_|jvm_|learner_handler_qp|startup|unavailable", key)
 
 
 class Side:
-    """The servers of one kind, with one provider of metrics."""
+    """The servers of one kind, with one metrics provider."""
 
     def __init__(self, kind, provider, workdir):
         self.kind, self.provider, self.workdir = kind, provider, fresh_dir(workdir)
         self.said = {}
 
     def run(self):
-        """role -> what -> key -> value."""
+        """Returns role -> what was asked -> key -> value."""
         self.alone()
         self.together()
         return self.said
@@ -485,7 +488,7 @@ class Side:
                        {"syncLimit": 10, **settings_of(self.provider)})
 
     def cut_off(self, ensemble, first, observer, texts):
-        """Two of three voters are gone."""
+        """Kills two of three voters, and reads what the other members say."""
         started = time.monotonic()
         all_at_once(*[other.kill for other in ensemble.members if other not in (first, observer)])
         first.wait_mode("read-only")
@@ -502,7 +505,7 @@ class Side:
 
 
 def names_of(members):
-    """Port -> name, of all the ports of these members."""
+    """Returns port -> name, for all ports of these members."""
     names = port_names(SimpleNamespace(members=members))
     for member in members:
         for setting in ("admin.serverPort", "metricsProvider.httpPort"):
@@ -514,7 +517,7 @@ def names_of(members):
 # --- the comparison ---
 
 def compare(role, provider, left, right, expected, show):
-    """Lines about what differs and is not expected to."""
+    """Yields a text for each difference that is not expected. With `show`, prints the expected ones."""
     for what in left:
         keys = sorted(left[what].keys() | right[what].keys())
         for key in keys:

@@ -4,25 +4,28 @@ import difflib
 import itertools
 import re
 
-# Lines that are shown of one step.
+# The number of differing lines that are shown of one step.
 SHOWN = 12
 _ZXID = re.compile(r"zx:(-?\d+)")
 
 
 class Comparison:
-    """Line by line. Zxids must be equal, up to a drift that has been reported once: when a server has
-    used a zxid more than the other, all that follows is shifted, and one report says it all."""
+    """Compares two transcripts line by line.
+
+    Zxids must be equal, apart from a drift that was already reported: when one server has used a zxid more than the
+    other, all later zxids are shifted, and one report is enough.
+    """
 
     def __init__(self):
         self.drifts = {0}
 
     def lines_differ(self, left, right):
-        """Whether two lines that are equal but for their zxids differ in those."""
+        """Returns whether the zxids of two lines differ that are equal otherwise."""
         differ = False
         for a, b in zip(_ZXID.findall(left), _ZXID.findall(right)):
             drift = int(b) - int(a)
             if drift and min(int(a), int(b)) <= 0:
-                # 0 and -1 are words, not counted zxids: they never drift.
+                # 0 and -1 have a meaning of their own. They are not counted, so they never drift.
                 differ = True
             elif drift not in self.drifts:
                 self.drifts.add(drift)
@@ -30,7 +33,7 @@ class Comparison:
         return differ
 
     def step(self, left, right):
-        """The lines in which a step differs, as (left or None, right or None)."""
+        """Returns the lines in which a step differs, as (left or None, right or None)."""
         mismatches = []
         plain = [[_ZXID.sub("zx", line) for line in side] for side in (left, right)]
         matcher = difflib.SequenceMatcher(None, *plain, autojunk=False)
@@ -41,7 +44,7 @@ class Comparison:
 
 
 def compare(left, right, left_name, right_name):
-    """Messages, one a step that differs. Transcripts are lists of (title, lines)."""
+    """Compares two transcripts, which are lists of (title, lines). Returns a message for each step that differs."""
     comparison, messages = Comparison(), []
     if len(left) != len(right):
         messages.append(f"{left_name} has {len(left)} steps, {right_name} {len(right)}")

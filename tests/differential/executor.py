@@ -1,4 +1,4 @@
-"""Runs a scenario against one server and writes down what comes back."""
+"""Runs a scenario against one server and records what the server sends."""
 
 import re
 import struct
@@ -12,14 +12,14 @@ from harness.jute import encode
 from harness.servers import wait_until
 from transcript import Normaliser
 
-# How long an await step waits for events, a closed step for the end of a connection.
+# How long an await step waits for its events, and a closed step for the end of its connection.
 AWAIT_S = 60.0
 CLOSED_S = 60.0
-# How long a leader may take to apply what its learner has.
+# How long the leader may take to apply what its learner has applied.
 APPLIED_S = 60.0
-# A server may leave a connection without an answer: it is asked again then.
+# A server may leave a connection without an answer. After this time, it is asked again.
 ASK_S = 5.0
-# A server that leaves so many steps without an answer will answer none.
+# After this many steps without an answer, the run ends, because the server will not answer the others either.
 MAX_WAITS = 3
 _ZXID = re.compile(r"zx:-?\d+")
 CODES = {"multi": protocol.MULTI, "multiRead": protocol.MULTI_READ, "close": -11}
@@ -35,13 +35,13 @@ class Client:
     def __init__(self, name, connection):
         self.name = name
         self.connection = connection
-        # What the requests in flight are, by xid.
+        # The verbs of the requests in flight, by xid.
         self.verbs = {}
-        # Fences that have no answer yet.
+        # The number of pings without an answer.
         self.pings = 0
-        # Events that an await step will print.
+        # Events that the next await step records.
         self.held = []
-        # Part of a frame has been sent: a fence would become the rest of it.
+        # Only a part of a frame has been sent. The ping of a fence would become the rest of it.
         self.partial = False
 
     @property
@@ -54,14 +54,14 @@ class Client:
 
 
 class Executor:
-    """One run. `run` gives the transcript: a list of (title of the step, lines)."""
+    """One run. `run` returns the transcript, a list of (title of the step, lines)."""
 
     def __init__(self, server, normaliser=None, leader=None):
-        """With a leader, which is not the server, each step waits until that has applied what the server has."""
+        """With a `leader`, which is another member, each step waits until the leader has applied what `server` has."""
         self.server = server
         self.leader = leader
         self.clients = {}
-        # The last session of every name, also of those that are gone: (id, password).
+        # The last session of every name, also if it has ended: (id, password).
         self.sessions = {}
         self.normaliser = normaliser or Normaliser()
         self.lines = []
@@ -153,7 +153,7 @@ class Executor:
         client.partial = True
 
     def do_whole(self, client, step):
-        """The bytes sent before were a whole request of that xid: reads its reply."""
+        """Reads the reply to the request of that xid, which the bytes sent before have completed."""
         xid = int(step.args[0])
         client.partial = False
         client.verbs[xid] = step.options.get("as")
@@ -163,14 +163,14 @@ class Executor:
         client.connection.send_frame(script.body(step.args))
 
     def do_receive(self, client, step):
-        """Prints the next frame as it is, in hexadecimal digits."""
+        """Records the next frame in hexadecimal digits."""
         try:
             self.note(client, f"frame {client.connection.receive().hex()}")
         except Closed:
             self.note(client, "closed")
 
     def do_drop(self, client, step):
-        """Closes the socket without a word, and waits until the server has noticed."""
+        """Closes the socket without closing the session, and waits until the server has noticed."""
         port = client.connection.socket.getsockname()[1]
         client.connection.close()
 
@@ -198,7 +198,7 @@ class Executor:
     # Requests
 
     def prepare(self, client, step):
-        """(xid, bytes of the frame) of one request."""
+        """Returns (xid of the reply, bytes of the frame) of one request."""
         now = self.normaliser.zxid
         xid = protocol.SPECIAL_XIDS.get(step.verb)
         if "xid" in step.options:
@@ -227,7 +227,7 @@ class Executor:
         self.replies(client, [xid])
 
     def do_pipeline(self, client, step):
-        """All requests in one write; the replies in the order in which they come."""
+        """Sends all requests in one write, and records the replies in the order in which they come."""
         prepared = [self.prepare(client, child) for child in step.children]
         client.connection.send(b"".join(frame for _, frame in prepared))
         self.replies(client, [xid for xid, _ in prepared])
@@ -250,7 +250,7 @@ class Executor:
         self.do_closed(client, step)
 
     def do_await(self, client, step):
-        """Waits for the given number of events, and keeps every session alive meanwhile."""
+        """Waits for the given number of events. Keeps every session alive meanwhile."""
         wanted, deadline = int(step.args[0]), time.monotonic() + AWAIT_S
         wanted -= len(client.held)
         for line in client.held:
@@ -281,9 +281,12 @@ class Executor:
         return [c for c in clients if c.alive and c.connection.established and not c.partial]
 
     def fence(self, hold=False):
-        """Sends a ping on every connection and reads up to its answer: the events that a finished
-        request caused were queued before it, so they show up in the step that caused them. What the
-        server does in its own time may come now or later: it is held for an await step."""
+        """Sends a ping on every connection and reads up to its answer.
+
+        The server has queued the events of finished requests before that answer, so they appear in the step that caused
+        them. With `hold`, what comes is kept for an await step, because it may come now or later: the server acts at
+        its own time, for example when a session expires.
+        """
         for client in self.established():
             client.ping()
             while client.pings:

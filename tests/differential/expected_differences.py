@@ -1,22 +1,23 @@
-"""What two servers may differ in when `collectors.py` compares them, each with its reason.
+"""The differences between two servers that `collectors.py` accepts, each with its reason.
 
-A rule names what was asked, the key, and how the values may differ. A metric's key is the same wherever it
-is read: `readlatency:cnt`, `1_ack_latency:p99`, `znode_count`. A rule that nothing was different for in a
-whole run is no fault: most are about moments.
+A rule names what was asked, the key, and how the values may differ. A metric has the same key wherever it is read:
+`readlatency:cnt`, `1_ack_latency:p99`, `znode_count`. A rule that a whole run did not need is no fault, because most
+rules are about timing.
 """
 
 import re
 
-# Where metrics are read.
+# The questions whose answers hold metrics.
 METRICS = r"/metrics|mntr( after srst)?|/commands/monitor"
-# Names of Prometheus's summaries, filled when they are read: `x_count` may be a name of its own.
+# The names of Prometheus's summaries, which `collectors.py` adds. They are needed because the name of a metric that is
+# no summary may also end with `_count`.
 SUMMARIES = set()
-# What an empty summary shows.
+# The values of an empty summary.
 EMPTY = {"0", "0.0", "NaN", '"NaN"', "[]", None}
 
 
 def canonical(what, key):
-    """The key as rules name it."""
+    """Returns the key as the rules name it."""
     if not re.fullmatch(METRICS, what):
         return key
     hint = re.match(r"# (HELP|TYPE) (\S+)", key)
@@ -49,27 +50,27 @@ def number(value):
 # --- how values may differ ---
 
 def numbers(theirs, ours):
-    """Both are numbers, of whatever value."""
+    """Both are numbers. Their values do not matter."""
     return number(theirs) is not None and number(ours) is not None
 
 
 def not_here(theirs, ours):
-    """Only the other server counts it, or has it at all."""
+    """Our server does not have it, or does not count it."""
     return ours in EMPTY
 
 
 def next_to_none(theirs, ours):
-    """Both are far below one."""
+    """Both are below 0.5."""
     return numbers(theirs, ours) and max(number(theirs), number(ours)) < 0.5
 
 
 def nothing(theirs, ours):
-    """There is nothing, on both: one says so."""
+    """Both are empty, in different forms."""
     return theirs in EMPTY and ours in EMPTY
 
 
 def more_here(theirs, ours):
-    """Only this server counts it, or has it at all."""
+    """The other server does not have it, or does not count it."""
     return theirs in EMPTY or "null" in (theirs or "")
 
 
@@ -83,7 +84,7 @@ CUT_OFF = r"(read-only|without a quorum).*"
 
 # (where, key, how, reason[, roles])
 RULES = [
-    # --- moments, and what a machine is
+    # --- timing, and properties of the machine
     (METRICS, r"(time|latency|_ms|write_batch_time_in_commit_processor)" + NO_COUNT, numbers, "a time"),
     (METRICS, r"(avg|min|max)_latency|uptime|leader_uptime", numbers, "a time"),
     (r"srvr|stat", r"Latency min/avg/max", anything, "times"),
@@ -95,7 +96,7 @@ RULES = [
     (r"conf|dirs|/commands/(dirs|(server_)?stats)( after resets)?", r".*(dir|data|log)_?(dir|log)?_?size",
      numbers, "the log grows ahead of its writer in other steps, and there are fewer snapshots"),
     (r"conf", r"data(Dir|Log)Size", numbers, "the log grows ahead of its writer in other steps"),
-    # --- moments within the work
+    # --- timing within the work
     (r"dump", r".*Sets( .*)?", anything, "Java counts intervals that everything has left"),
     (r"dump", r".*Sets, expire at DATE", nothing, "an interval that everything has left"),
     (r"/commands/dump", r"\.expiry_time_to_session_ids\.ELAPSED.*", anything,
@@ -113,8 +114,9 @@ RULES = [
     (METRICS, r"(commit_process_time|write_batch_time_in_commit_processor):cnt|"
      r"(commit_commit_proc_req_queued|write_commit_proc_issued)" + ANY_PART, numbers,
      "how many commits are applied at once is chance, and Java's rounds without one count, too"),
-    (METRICS, r"(?!\d+_learner_handler_qp_size).*:p0\.(5|9|99)", numbers, "a quantile of Prometheus is one of several values of the same right"),
-    # --- what has no queue or no thread here
+    (METRICS, r"(?!\d+_learner_handler_qp_size).*:p0\.(5|9|99)", numbers,
+     "a quantile of Prometheus is one of several values of the same right"),
+    # --- queues and threads that our server does not have
     (METRICS, r"(prep_processor|sync_processor|learner_request_processor)_queue_size" + ANY_PART, not_here,
      "PrepRequestProcessor and its like have no thread of their own, and no queue"),
     (METRICS, r"request_throttle_queue_time_ms" + ANY_PART, not_here,
@@ -132,7 +134,7 @@ RULES = [
      "forward_learner_requests_to_commit_processor_disabled", r"leader.*|" + CUT_OFF),
     (METRICS, r"response_packet(_get_children)?_cache_(misses|hits)", not_here,
      "answers are made from the tree: there is no cache of them"),
-    # --- what Java counts otherwise
+    # --- values that Java counts in another way
     (METRICS, r"snapshottime:cnt", numbers, "Java writes a second snapshot at every start"),
     (METRICS, r"zookeeper_write_per_namespace" + ANY_PART, numbers,
      "Java's learner puts its configuration twice into a snapshot that it gets", r"(follower|observer).*|" + CUT_OFF),
@@ -155,7 +157,7 @@ RULES = [
 
 
 class Expected:
-    """The rules, compiled. Two servers of one kind may differ only in what depends on the moment."""
+    """The rules, compiled. Two servers of one kind may differ only in what depends on timing."""
 
     def __init__(self, same_kind):
         self.rules = [
@@ -163,18 +165,18 @@ class Expected:
             for what, key, how, reason, *roles in RULES
         ]
         if same_kind:
-            # Neither lacks anything: what the two count depends on the moment.
+            # Both servers have all values, but their numbers depend on timing.
             self.rules = [(what, key, numbers if how is not_here else how, *rest)
                           for what, key, how, *rest in self.rules]
 
     def reason(self, role, what, key, theirs, ours):
-        """Why these may be different; None: they may not."""
+        """Returns the reason why these values may differ, or None if they may not."""
         if theirs == ours:
             return "equal"
         name = canonical(what, key)
         for where, keys, how, reason, roles in self.rules:
             if where.fullmatch(what) and roles.fullmatch(role) and how(theirs, ours):
-                # A rule of metrics names the end of the name, or its beginning; others the whole key.
+                # A rule about metrics may match only the end or the beginning of the name, others match the whole key.
                 is_part = where.pattern.startswith(METRICS) and (
                     keys.pattern.endswith("$") and keys.search(name)
                     or keys.pattern.startswith(("jvm_", "process_")) and keys.match(name))

@@ -1,8 +1,7 @@
 """Brings answers to four-letter words into a form in which two servers can be compared.
 
-What is a fact of the scenario (nodes, connections, zxid, packets, watches, timeouts) stays; what is a
-fact of the machine, the clock or the process (latencies, ports, paths, sizes, dates) becomes a
-placeholder of the same shape.
+Values that follow from the scenario stay (nodes, connections, zxid, packets, watches, timeouts). Values that depend on
+the machine, the clock or the process become placeholders of the same shape (latencies, ports, paths, sizes, dates).
 """
 
 import re
@@ -15,7 +14,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?(E-?\d+)?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+.*, built on \S.*")
 _CONF_MACHINE = re.compile(r"^(clientPort|dataDir|dataLogDir|dataDirSize|dataLogSize)=.+")
 
-# Values of mntr that follow from the scenario alone.
+# The values of mntr that follow only from the scenario.
 _MNTR_EXACT = {
     "zk_server_state", "zk_num_alive_connections", "zk_znode_count", "zk_watch_count",
     "zk_ephemerals_count", "zk_outstanding_requests", "zk_global_sessions", "zk_local_sessions",
@@ -23,7 +22,7 @@ _MNTR_EXACT = {
 
 
 def shape(value):
-    """N, N.N, or the value itself when it is no number."""
+    """Returns N for a whole number, N.N for another number, and the value itself if it is no number."""
     match = _NUMBER.fullmatch(value)
     if not match:
         return value
@@ -31,7 +30,7 @@ def shape(value):
 
 
 def _status(line, normaliser):
-    """A line of srvr or stat."""
+    """Normalises a line of srvr or stat."""
     key, colon, value = line.partition(": ")
     if key == "Zookeeper version" and _VERSION.fullmatch(value):
         value = "VERSION, built on DATE"
@@ -43,14 +42,14 @@ def _status(line, normaliser):
 
 
 def _stat(lines, normaliser):
-    """srvr with the connections in its middle, in no order."""
+    """Normalises the lines of stat: those of srvr, with connections between them in no particular order."""
     connections = sorted(line for line in lines if line.startswith(" /"))
     rest = [_status(line, normaliser) for line in lines if not line.startswith(" /")]
     return rest + connections
 
 
 def _sections(lines):
-    """Groups of a header and tab-indented lines, in sorted order."""
+    """Joins each header with the indented lines below it, and sorts the results."""
     groups = []
     for line in lines:
         if line.startswith("\t") and groups:
@@ -75,7 +74,7 @@ def _mntr(line):
 
 
 def _signed(number):
-    """A number of 64 bits as Java has it."""
+    """Returns a number of 64 bits with a sign, as Java has it."""
     return number - (1 << 64) if number >> 63 else number
 
 
@@ -95,7 +94,7 @@ _WORDS = {
     "cons": sorted,
     "wchc": _sections,
     "wchp": _sections,
-    # Where the expiry buckets lie depends on the clock: what counts is which lines there are.
+    # The number and the times of expiry buckets depend on the clock, so only the set of lines is compared.
     "dump": lambda raw: sorted({_dump(line) for line in raw}),
     "mntr": lambda raw: sorted(_mntr(line) for line in raw),
     "conf": lambda raw: [_CONF_MACHINE.sub(r"\1=VALUE", line) for line in raw],
@@ -106,7 +105,7 @@ _WORDS = {
 
 
 def lines(word, answer, normaliser, flags=frozenset()):
-    """The answer's lines, normalised; !keys leaves only what stands before a value."""
+    """Returns the normalised lines of an answer. With the flag `keys`, only what is in front of each value."""
     raw = answer.split("\n")
     ends_line = raw[-1] == ""
     if ends_line:

@@ -1,8 +1,8 @@
-"""Makes scenarios up: the same one for the same seed.
+"""Makes up scenarios. A seed always gives the same scenario.
 
-Three clients do all kinds of operations on few nodes, alone, in multis and in pipelines, so that most
-of them meet what others have left. What Java itself may answer in two ways is not asked: a pipeline
-sets no ACL and touches no quota, because Java looks at both as they are before what is still under way.
+Three clients do all kinds of operations on a few nodes, alone, in multis and in pipelines, so that most operations
+depend on those of other clients. Requests that Java itself may answer in two ways are left out: a pipeline sets no ACL
+and touches no quota, because Java checks both without the changes that are still in flight.
 """
 
 import random
@@ -40,7 +40,7 @@ def create(choice, path):
 
 
 def write(choice, path):
-    """An operation that may be part of a multi."""
+    """Returns an operation that may be part of a multi."""
     return choice((
         lambda: create(choice, path), lambda: create(choice, path),
         lambda: f"setData {path}{choice(DATA)}{choice(VERSION)}",
@@ -82,7 +82,7 @@ def step(rng, client):
 
 
 def scenario(seed):
-    """The text of the scenario of this seed."""
+    """Returns the text of the scenario of this seed."""
     rng = random.Random(seed)
     lines = [START]
     for number in range(STEPS):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares what members of ensembles say of themselves: every four-letter word, every command of the
-AdminServer and `zkServer.sh status`, of a leader, a follower, an observer, a member that serves reads only
-because it is cut off, and one that is cut off and serves nothing.
+"""Compares what members of ensembles say about themselves: every four-letter word, every command of the AdminServer and
+`zkServer.sh status`. The members are a leader, a follower, an observer, a member that is read-only because it is cut
+off, and a member that is cut off and serves nothing.
 
     members.py                       Java 3.9.5 against ours
     members.py --right java:3.8.6    shows that differences are seen
@@ -33,12 +33,12 @@ from transcript import Normaliser  # noqa: E402
 
 WORDS = ("ruok isro conf srvr stat cons crst wchs wchc wchp dump hash dirs envi mntr gtmk srst "
          "xxxx").split()
-# `snapshot` and `restore` need authentication: without it they are refused.
+# `snapshot` and `restore` are refused here, because they need authentication.
 COMMANDS = ("configuration connection_stat_reset connections dirs dump environment get_trace_mask hash "
             "initial_configuration is_read_only last_snapshot leader monitor observers ruok "
             "observer_connection_stat_reset server_stats set_trace_mask snapshot restore stat_reset stats "
             "system_properties voting_view watch_summary watches watches_by_path zabstate nonsense").split()
-# Numbers that follow from what the ensemble is, in the answers of the AdminServer.
+# Numbers in the answers of the AdminServer that follow from the ensemble and its work, and must be equal.
 EXACT = set("""
     num_alive_client_connections node_count is_leader read_only leader_id synced_observers voting myid
     learners synced_followers synced_non_voting_followers pending_syncs quorum_size znode_count watch_count
@@ -47,20 +47,20 @@ EXACT = set("""
     num_connections num_paths num_total_watches tracemask zab_epoch digest_version outstanding_requests
     client_port_listen_backlog auth_failed_count non_mtls_remote_conn_count non_mtls_local_conn_count
 """.split())
-# Where ours differs, and is to differ.
+# Answers in which our server differs on purpose, and the roles.
 DELIBERATE = {
-    # Java's members forget what they have read, and answer null.
+    # Java's members do not keep the configuration that they have read, and answer null.
     "/commands/initial_configuration": ("leader", "follower", "observer", "read-only"),
-    # Java's monitor fails with 500 where there is no server.
+    # Java's monitor fails with 500 while a member has no server.
     "/commands/monitor": ("looking",),
-    # Java's leader takes its snapshot before it knows its epoch, ours beside its start.
+    # Java's leader takes its snapshot before it knows its epoch, our leader takes it in parallel with its start.
     "/commands/last_snapshot": ("leader",),
 }
 DEADLINE_S = 60.0
 
 
 def get(port, command):
-    """(status, body) of a command."""
+    """Returns (HTTP status, body) of a command of the AdminServer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/commands/{command}", timeout=20) as answer:
             return answer.status, answer.read().decode()
@@ -91,7 +91,7 @@ class Texts:
         return json.dumps(self.text(value))
 
     def flat(self, key, value, path=""):
-        """Lines `path = value`, in the order of the text."""
+        """Yields lines `path = value`, in the order of the answer."""
         if isinstance(value, list) and value and isinstance(value[0], tuple):
             for name, inner in value:
                 name = "ID" if re.fullmatch(r"-?\d{4,}", name) else name
@@ -106,7 +106,7 @@ class Texts:
 
 
 def admin_lines(command, port, texts):
-    """What a command answers. A machine's own properties and environment are left out."""
+    """Returns the answer of a command as lines, without the properties and the environment of the machine."""
     status, body = get(port, command)
     try:
         answer = json.loads(body, object_pairs_hook=lambda pairs: pairs or {})
@@ -117,9 +117,9 @@ def admin_lines(command, port, texts):
     if command == "system_properties":
         answer = [(key, "") for key, _ in answer if key in ("command", "error") or kept_property(key)]
     if command == "dump":
-        # When sessions end depends on the moment.
+        # When sessions expire depends on timing.
         answer = [(key, value) for key, value in answer if key != "expiry_time_to_session_ids"]
-    # The order of the members is nobody's promise: that of a bean is what reflection makes of it.
+    # The order of JSON's members is not specified: that of a bean depends on Java's reflection.
     return [f"status {status}", *sorted(set(texts.flat("", answer)))]
 
 
@@ -129,7 +129,7 @@ def kept_property(key):
 
 def word_lines(word, member, texts):
     answer = four_letter_word(member.port, word, 20, member.host)
-    # What a session is called is of no interest here.
+    # The ids of sessions are not compared here.
     answer = re.sub(r"0x[0-9a-f]{12,16}\b", "SESSION", answer.replace(texts.workdir, "DIR"))
     answer = re.sub(r"Zxid: 0x[0-9a-f]+", "Zxid: ZXID", answer)
     answer = re.sub(r"l([cz])xid=0x[0-9a-f]+", r"l\1xid=XID", answer)
@@ -140,7 +140,7 @@ def word_lines(word, member, texts):
 
 
 def status_lines(member, workdir, texts):
-    """What `zkServer.sh status` says, and its exit code."""
+    """Returns the output of `zkServer.sh status` and its exit code as lines."""
     environment = {**os.environ, "ZOOKEEPER_BIN": str(binary()), "ZOO_LOG_DIR": str(workdir)}
     done = subprocess.run([REPO / "bin/zkServer.sh", "status", str(member.cfg)], env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
@@ -148,7 +148,7 @@ def status_lines(member, workdir, texts):
 
 
 class Side:
-    """An ensemble: the last voter leads, the first is the one that reads are left to when it is cut off."""
+    """An ensemble of one kind. The last voter leads, and the first one becomes read-only when it is cut off."""
 
     def __init__(self, kind, workdir):
         members = [(kind, False)] * 3 + [(kind, True)]
@@ -167,14 +167,14 @@ class Side:
         self.sessions = []
 
     def run(self):
-        """role -> what -> lines."""
+        """Returns role -> what was asked -> lines."""
         try:
             self.ensemble.start()
             members = {role: member_in(self.ensemble, role) for role in ROLES}
             for role, member in members.items():
                 self.visit(role, member)
             for session in self.sessions:
-                # Every member has what was written through the others.
+                # After this, every member has applied what was written through the others.
                 session.ok("sync", path="/")
             for role, member in members.items():
                 self.look(role, member)
@@ -184,8 +184,8 @@ class Side:
         return self.said
 
     def visit(self, role, member):
-        """A client on it that has an ephemeral node and watches."""
-        # It stays while everything is asked for, and says nothing.
+        """Connects a client that has an ephemeral node and watches."""
+        # The session stays while all questions are asked, and sends nothing meanwhile.
         session = member.connect(timeout_ms=600000)
         session.ok("create", path=f"/{role}", data=b"", acl=OPEN_ACL, flags=0)
         session.ok("create", path=f"/{role}/e", data=b"", acl=OPEN_ACL, flags=1)
@@ -194,7 +194,7 @@ class Side:
         self.sessions.append(session)
 
     def cut_off(self):
-        """Two of three voters are gone."""
+        """Kills two of three voters, and asks the other members."""
         for session in self.sessions:
             session.close()
         first, *others, observer = self.ensemble.members
@@ -205,7 +205,7 @@ class Side:
         self.look("looking", observer)
 
     def look(self, role, member):
-        # The one that asks, and the visitor.
+        # The connection of this question, and that of `visit`.
         most = 2 if role in ROLES else 1
         wait_until("its connections are counted", lambda: settled(member, most), DEADLINE_S)
         said = self.said[role] = {}
@@ -224,7 +224,7 @@ def word(member, name):
 
 
 def settled(member, most):
-    """Whether no more connections than these are counted."""
+    """Returns whether the member counts at most this many connections."""
     text = word(member, "srvr")
     if text is None:
         return False

@@ -1,8 +1,8 @@
-"""Scenarios on a member of an ensemble: as leader, as follower, as observer.
+"""Runs scenarios on a member of an ensemble: the leader, a follower or an observer.
 
-To start an ensemble takes long, so one serves all scenarios with its settings, one after the other. In
-between it is cleaned through the member that comes next: sessions end, nodes go. What differs between two
-ensembles then is where their zxids stand, and their ports: the normaliser is told both.
+To start an ensemble takes long, so one ensemble serves all scenarios with the same settings, one after the other.
+Before each scenario, the ensemble is cleaned through the scenario's member: sessions are closed and nodes are deleted.
+Two ensembles then differ only in their newest zxids and their ports, and the normaliser knows both.
 """
 
 import re
@@ -17,17 +17,17 @@ from harness.servers import wait_until
 from transcript import Normaliser
 
 ROLES = ("leader", "follower", "observer")
-# The newest zxid before a scenario is shown as this one: far from 0 and -1, which are words.
+# The newest zxid before a scenario is shown as this one. It is far from 0 and -1, which have a meaning of their own.
 FIRST_ZXID = 1000
-# Settings with which everything can be taken away again.
+# Settings for a super user, who can delete everything that a scenario leaves.
 WITH_SUPER = {"DigestAuthenticationProvider.superDigest": "super:lK75jTNcA+U9vtVEw5vB51mj/w4="}
-# Scenarios that try what is without that user.
+# Scenarios that test a server without this user.
 WITHOUT_SUPER = {"defaults"}
 KEPT = {"/": {"zookeeper"}, "/zookeeper": {"quota", "config"}}
 CLOSED_S = 60.0
-# How long a member may be silent before the others do without it.
+# How long a member may be silent before it is given up.
 MEMBER_TIME_MS = 20000
-# Scenarios that are about a server on its own.
+# Scenarios that are only for a standalone server.
 ALONE = {"reconfig"}
 
 
@@ -35,7 +35,7 @@ _SESSION = re.compile(r"\b0x[0-9a-f]{9,16}\b")
 
 
 class Dirty(Exception):
-    """What a scenario has left cannot be taken away: another ensemble is needed."""
+    """What a scenario has left cannot be removed, so another ensemble is needed."""
 
 
 class Side:
@@ -43,7 +43,7 @@ class Side:
 
     def __init__(self, kind, voters, workdir, settings, properties):
         members = [(kind, False)] * voters + [(kind, True)]
-        # Members have their time on a machine that runs two ensembles.
+        # The limits are long, because the machine runs two ensembles at the same time.
         ticks = MEMBER_TIME_MS // int(settings.get("tickTime", 1000))
         limits = {"syncLimit": ticks, "initLimit": ticks}
         self.ensemble = Ensemble(members, workdir, {**limits, **settings}, properties)
@@ -65,7 +65,7 @@ class Side:
         return member_in(self.ensemble, role)
 
     def run(self, scenario, role):
-        """The transcript of the scenario on the member in that role."""
+        """Runs the scenario on the member in that role. Returns the transcript."""
         member = self.member(role)
         normaliser = self.normaliser(self.clean(member))
         leader = self.member("leader") if scenario.leader_first and role != "leader" else None
@@ -78,12 +78,12 @@ class Side:
             member.wait_mode(role)
 
     def normaliser(self, newest):
-        """Shows what comes after that zxid as the other side does."""
+        """Returns a normaliser that shows the zxids after `newest` as that of the other side does."""
         return Normaliser(newest - FIRST_ZXID, self.names, self.started_ms)
 
     def clean(self, member):
-        """Ends all sessions and deletes all nodes; the zxid after that, which the member has seen."""
-        # Also those that a client has left, which would end by themselves in the middle of the next scenario.
+        """Closes all sessions and deletes all nodes. Returns the last zxid after that, which the member has applied."""
+        # These include sessions that a client has left open. They would expire in the middle of the next scenario.
         left = set(map(int16, _SESSION.findall(four_letter_word(self.member("leader").port, "dump"))))
         for session_id in sorted(left.union(self.sessions)):
             end_session(member, session_id)
@@ -99,7 +99,7 @@ class Side:
         error, answer = connection.call("getACL", path="/")
         if error or answer["acl"] != OPEN_ACL:
             must(connection, "setACL", path="/", acl=OPEN_ACL, version=-1)
-        # The root's newest change is as far away on both sides.
+        # With these two, the root's last change is equally old on both sides.
         must(connection, "create", path="/cleaned", data=b"", acl=OPEN_ACL, flags=0)
         must(connection, "delete", path="/cleaned", version=-1)
         xid = connection.next_xid()
@@ -117,7 +117,7 @@ class Side:
 
 
 def member_in(ensemble, role):
-    """The last voter leads, the first one follows, and the last member observes."""
+    """Returns the member in a role: the last voter leads, the first one follows, and the last member observes."""
     voters, last = ensemble.voters, ensemble.members[-1]
     member = {"leader": voters[-1], "follower": voters[0], "observer": last}[role]
     member.wait_mode(role)
@@ -125,7 +125,7 @@ def member_in(ensemble, role):
 
 
 def port_names(ensemble):
-    """Port number -> what is shown instead."""
+    """Returns port -> the name that is shown instead."""
     names = {}
     for member in ensemble.members:
         names[str(member.port)] = f"CLIENT{member.sid}"
@@ -135,7 +135,7 @@ def port_names(ensemble):
 
 
 def int16(text):
-    """A session's id, which has a sign."""
+    """Returns a session id, which has a sign, from hexadecimal digits."""
     number = int(text, 16)
     return number - (1 << 64) if number >> 63 else number
 
@@ -159,7 +159,7 @@ def must(connection, name, **fields):
 
 
 def empty(connection, path):
-    """Deletes what is below a node, as far as it is no node of the server's own."""
+    """Deletes everything below a node, except for the server's own nodes."""
     error, answer = connection.call("getChildren", path=path, watch=False)
     if error:
         raise Dirty(f"getChildren {path}: {error_name(error)}")

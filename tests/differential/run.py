@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs scenarios against two servers and compares what they say.
+"""Runs scenarios against two servers and compares what the servers send.
 
     run.py                                    Java 3.9.5 against ours, every scenario
     run.py --right java:3.8.6 acl multi       servers of one's choice, some scenarios
@@ -32,7 +32,7 @@ from harness.servers import Server, fresh_dir, require, work_root  # noqa: E402
 
 
 def operations(scenario):
-    """Steps, where the parts of pipelines and multis count each."""
+    """Returns the number of steps, where each part of a pipeline or a multi counts as one."""
     return sum(max(1, len(step.children)) for step in scenario.steps)
 
 
@@ -50,14 +50,14 @@ def keep(transcript, workdir):
 
 
 def both(function, *arguments):
-    """What the function makes of each of the arguments, all at the same time."""
+    """Calls the function with each of the argument tuples, all in parallel. Returns the results."""
     with ThreadPoolExecutor(len(arguments)) as pool:
         return [run.result() for run in [pool.submit(function, *one) for one in arguments]]
 
 
 def differences(transcripts, left, right):
     messages = compare(*transcripts, left, right)
-    # Two servers that say nothing are equal, and prove nothing.
+    # Two servers that send nothing are equal, but prove nothing.
     if not any(lines for _, lines in transcripts[0]):
         messages.append("no step had any answer")
     for title, lines in transcripts[0]:
@@ -67,13 +67,13 @@ def differences(transcripts, left, right):
 
 
 class Standalone:
-    """Plays each scenario against two servers of its own."""
+    """Runs each scenario against two new servers."""
 
     def __init__(self, left, right, root):
         self.kinds, self.root = {"left": left, "right": right}, root
 
     def runs(self, scenarios):
-        """(name, scenario, function that gives the two transcripts)."""
+        """Yields (name, scenario, function that returns the two transcripts)."""
         for scenario in scenarios:
             yield scenario.name, scenario, lambda one=scenario: self.play(one)
 
@@ -83,7 +83,7 @@ class Standalone:
 
 
 class OnMembers:
-    """Plays the scenarios with the same settings against the same two ensembles, in each of the roles."""
+    """Runs the scenarios with the same settings against the same two ensembles, in each of the roles."""
 
     def __init__(self, left, right, root, voters, roles):
         self.kinds, self.root, self.voters, self.roles = (left, right), root, voters, roles
@@ -140,7 +140,7 @@ class OnMembers:
 
 
 def made_up(seed, root):
-    """The file of a scenario made up from a seed."""
+    """Makes up the scenario of a seed. Returns its file."""
     root.mkdir(parents=True, exist_ok=True)
     file = root / f"random-{seed}.txt"
     file.write_text(generate.scenario(seed))
@@ -190,7 +190,7 @@ def main():
         try:
             transcripts = play()
             messages, transcript = differences(transcripts, *kinds), transcripts[0]
-        except Exception as error:  # One scenario's misfortune must not hide the others' results.
+        except Exception as error:  # A scenario that fails must not hide the results of the others.
             print(f"FAIL differential/{name}: {type(error).__name__}: {error}", flush=True)
             failed += 1
             continue

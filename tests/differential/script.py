@@ -1,4 +1,4 @@
-"""Reads scenarios: text files, one step a line. README.md in this directory tells the language."""
+"""Reads scenarios: text files with one step on each line. README.md in this directory describes the language."""
 
 import re
 from dataclasses import dataclass, field
@@ -31,20 +31,20 @@ class Step:
 
 @dataclass
 class Scenario:
-    """A whole file."""
+    """The content of one file."""
 
     name: str
     settings: dict
     properties: dict
     steps: list
-    # Which zxids come is by chance.
+    # The zxids depend on chance, and are not compared.
     zxids_free: bool = False
-    # The leader holds what was answered before the next step: it looks into its tree.
+    # Before the next step, the leader must have applied what was answered, because that step depends on its tree.
     leader_first: bool = False
 
 
 def unquote(token):
-    """Takes the quotes away and resolves escapes inside them."""
+    """Removes the quotes and resolves the escapes inside them."""
 
     def escape(match):
         what = match.group(1)
@@ -89,13 +89,13 @@ def parse(path):
             steps[-1].children.append(parse_step(number, line, steps[-1].client))
         else:
             steps.append(parse_step(number, line))
-    # Otherwise the server would delete by itself whenever a slow script gets there.
+    # Otherwise the server would delete containers on its own when a scenario takes long.
     properties.setdefault("znode.container.checkIntervalMs", "86400000")
     return Scenario(path.stem, settings, properties, steps, "zxids free" in lines, "leader first" in lines)
 
 
 def data(text):
-    """null, hex:00ff, zeros:100, or the text itself."""
+    """Returns the bytes for null, hex:00ff, zeros:100, or the text itself."""
     if text == "null":
         return None
     kind, _, rest = text.partition(":")
@@ -107,7 +107,7 @@ def data(text):
 
 
 def acl(text):
-    """open, null, none, or a comma list of scheme:id:perms (letters out of cdrwa, or a number)."""
+    """Returns the ACL for open, null, none, or scheme:id:perms,... (perms are letters of cdrwa, or a number)."""
     if text in ("open", "null", "none"):
         return {"open": protocol.OPEN_ACL, "null": None, "none": []}[text]
     entries = []
@@ -124,7 +124,7 @@ def acl(text):
 
 
 def body(items):
-    """Bytes put together of items like i32:5 str:/a buf:xyz hex:00 nullstr i64:-1 i8:0 zeros:10."""
+    """Returns the bytes of items such as i32:5 str:/a buf:xyz hex:00 nullstr i64:-1 i8:0 zeros:10."""
     writer = Writer()
     for item in items:
         kind, _, value = item.partition(":")
@@ -148,7 +148,7 @@ def body(items):
 
 
 def zxid(text, zxid_now):
-    """A zxid: a number, or `now`, `now-3`, `now+1`: counted from the newest zxid seen."""
+    """Returns a zxid for a number, or for `now`, `now-3`, `now+1`, where `now` is the newest zxid seen."""
     return zxid_now + int(text[3:] or 0) if text.startswith("now") else int(text, 0)
 
 
@@ -178,7 +178,7 @@ def _set_watches(step, zxid_now):
 
 
 def request(step, zxid_now):
-    """The request record of a step, for all verbs that are named in protocol.OPS."""
+    """Returns the request record of a step, for all verbs in protocol.OPS."""
     options, args = step.options, step.args
     path = args[0] if args else None
     path = None if path == "NULL" else path

@@ -1,8 +1,7 @@
 """Turns what a server sends into lines that are equal for two servers that behave alike.
 
-Session ids become S1, S2, ... in the order in which they were made; times become statements about
-times; lists whose order Java leaves to a hash table are sorted. Zxids stay, marked as `zx:N`:
-compare.py knows about them.
+Session ids become S1, S2, ... in the order in which they were created. Times become words such as `now` or `ctime`.
+Lists whose order in Java depends on a hash table are sorted. Zxids stay, as `zx:N`, and compare.py compares them.
 """
 
 import json
@@ -11,16 +10,16 @@ import time
 
 from harness import protocol
 
-# A server's clock is this machine's clock; the slack is for the time between two looks at it.
+# Servers use this machine's clock. The slack is for the time between two readings of it.
 CLOCK_SLACK_MS = 2000
 _PORT = re.compile(r"\b\d{4,5}\b")
 
 
 class Normaliser:
-    """What one run against one server knows of ids and times.
+    """The ids and times of one run against one server.
 
-    In an ensemble, which may have started long ago, zxids are shown less `base`, and ports by the names
-    that `ports` has for them.
+    In an ensemble, which may have started long ago, `base` is subtracted from zxids, and `ports` has the names that are
+    shown instead of ports.
     """
 
     def __init__(self, base=0, ports=None, started_ms=None):
@@ -35,11 +34,11 @@ class Normaliser:
         return self.zx(zxid)
 
     def zx(self, zxid):
-        """A zxid as it is shown; 0 and -1 are words."""
+        """Returns a zxid as it is shown. 0 and -1 have a meaning of their own, and stay."""
         return f"zx:{zxid if zxid in (0, -1) else zxid - self.base}"
 
     def name_ports(self, text):
-        """The text with names in the place of ports."""
+        """Returns the text with names in the place of ports."""
         if not self.ports:
             return text
         return _PORT.sub(lambda found: self.ports.get(found[0], found[0]), text)
@@ -50,7 +49,7 @@ class Normaliser:
         return self.sessions.get(session_id, f"unknown-session:{session_id:#x}")
 
     def new_session(self, session_id):
-        """Names a session that a server has just handed out, and says how its id came about."""
+        """Names a session that a server has just created. Returns the name, and how the id follows the one before."""
         if session_id in self.sessions:
             return self.sessions[session_id] + " (again)"
         name = self.sessions[session_id] = f"S{len(self.sessions) + 1}"
@@ -86,7 +85,7 @@ class Normaliser:
         )
 
     def record(self, record):
-        """A response record, field by field."""
+        """Returns a response record as text, field by field."""
         parts = []
         for name, value in record.items():
             if name == "stat":
@@ -139,7 +138,7 @@ class Normaliser:
         return line.rstrip() + leftover(reader)
 
     def frame(self, payload, verb_of_xid):
-        """One frame; `verb_of_xid` tells what request a reply belongs to."""
+        """Returns one frame as text. `verb_of_xid` has the verb of the request that a reply belongs to."""
         try:
             header, reader = protocol.parse_reply(payload)
             if header["xid"] == protocol.EVENT_XID:
@@ -149,7 +148,7 @@ class Normaliser:
         return self.reply(header, reader, verb_of_xid.get(header["xid"]))
 
     def connected(self, answer, password_sent):
-        """A ConnectResponse."""
+        """Returns a ConnectResponse as text."""
         session_id, password = answer["sessionId"], answer["passwd"]
         if session_id and password == protocol.session_password(session_id):
             password = "derived"
@@ -181,7 +180,8 @@ def acl(entries):
 
 
 def show(value, name_ports=str):
-    """Bytes as text where they are text; long ones by length and checksum, but for a configuration."""
+    """Returns bytes as text if they are text, else in hexadecimal digits. Shows only the length and a checksum of long
+    data, unless it is a configuration."""
     if value is None:
         return "null"
     if len(value) > 200 and not value.startswith(b"server."):
