@@ -27,20 +27,20 @@ from harness.servers import require, work_root  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 
 VERSIONS = ("3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5")
-# A leader that never reads its log for a learner: then it is known what gets a snapshot.
+# The leader never reads its log for a learner, so that it is known which learners get a snapshot.
 PROPERTIES = {"zookeeper.snapshotSizeFactor": "-1", "zookeeper.commitLogCount": "500",
               "zookeeper.extendedTypesEnabled": "true"}
 
-# Those that start the ensemble themselves; they are run when they are named.
+# Scenarios that start the ensemble themselves. They run only by name.
 STARTS_ITSELF = ("short",)
 
-# What can go wrong between two releases; every list would take long with all of them.
+# The scenarios that depend on the releases of the members. All scenarios on every list would take too long.
 MATRIX_SCENARIOS = ("serves", "ephemerals", "diff", "snap", "trunc", "leader_killed")
 
 
 def matrix(subject):
-    """With every Java version: the subject leads Java's followers; Java leads the subject's; the subject
-    observes Java's leader; Java observes the subject's."""
+    """Returns four lists of members for every Java version: the subject leads Java's followers, Java leads the
+    subject's followers, the subject observes Java's leader, and Java observes the subject's leader."""
     lists = []
     for version in VERSIONS:
         java = f"java:{version}"
@@ -54,7 +54,7 @@ def matrix(subject):
 
 
 def run_list(text, names):
-    """The number of failures."""
+    """Runs scenarios on the members of a list. Returns the number of failures."""
     members = parse_members(text)
     root = work_root() / "ensemble" / text.replace(":", "-").replace(",", "_")
     failed = 0
@@ -72,7 +72,7 @@ def run_list(text, names):
             note = SCENARIOS[name](ensemble)
             ensemble.check_logs()
             verdict = "PASS"
-        except Exception as error:  # One misfortune must not hide the other results.
+        except Exception as error:  # A scenario that fails must not hide the other results.
             verdict, note = "FAIL", f"{type(error).__name__}: {error}"
             failed += 1
             if ensemble:

@@ -1,7 +1,7 @@
-"""What an ensemble must do, whoever its members are. Each function takes an ensemble that serves, and
-raises AssertionError, StartFailed or TimeoutError when it does not.
+"""The scenarios, which an ensemble of any members must pass. Each function takes an ensemble that serves, and raises
+AssertionError, StartFailed or TimeoutError if it fails. It may return a note for the output.
 
-They leave the ensemble as they found it: all members run, with the same tree. `short` takes one that was
+A scenario leaves the ensemble as it found it: all members run, with the same tree. `short` takes an ensemble that was
 not started.
 """
 
@@ -18,14 +18,14 @@ from harness.load import Load, Session
 from harness.protocol import OPEN_ACL, acl_entry, error_name
 from harness.servers import wait_until
 
-# More than the transactions that a leader keeps in memory: a learner that lacks so many gets a
-# snapshot, when the leader does not read them from its log.
+# More transactions than a leader keeps in memory. A learner that lacks this many gets a snapshot, unless the leader
+# reads the transactions from its log.
 MORE_THAN_COMMITTED_LOG = 620
 KILLS = 3
 
 
 def everywhere(ensemble):
-    """A session on each member."""
+    """Returns a session on each member."""
     return [member.connect() for member in ensemble.members]
 
 
@@ -45,7 +45,7 @@ def unique(name, used={}):
 
 
 def roles(ensemble):
-    """One leads, the other voters follow, observers observe."""
+    """Waits until one voter leads, the other voters follow and the observers observe."""
     for member in ensemble.members:
         wanted = ("observer",) if member.observer else ("leader", "follower")
         member.wait_mode(*wanted)
@@ -53,8 +53,8 @@ def roles(ensemble):
 
 
 def serves(ensemble):
-    """Writes through each member are read through every other; watches, versions, multis, ACLs and
-    quotas work through all."""
+    """What is written through each member is read through every other one. Watches, ACLs, multis, versions, sequential
+    nodes and containers work through all members."""
     roles(ensemble)
     sessions = everywhere(ensemble)
     for member, session in zip(ensemble.members, sessions):
@@ -100,7 +100,7 @@ def serves(ensemble):
 
 
 def all_modes(ensemble, sessions):
-    """Containers and nodes with a time to live, where no member is of 3.4 (it cannot read them)."""
+    """Creates a container through each session, unless there is a member of 3.4, which cannot read containers."""
     if any(is_34(member.kind) for member in ensemble.members):
         return
     for session in sessions:
@@ -110,8 +110,8 @@ def all_modes(ensemble, sessions):
 
 
 def ephemerals(ensemble):
-    """Ephemeral nodes are seen everywhere, live as long as their session, also when it moves to
-    another member, and go with it, whether it is closed or expires."""
+    """Every member shows ephemeral nodes. They live as long as their session, also if it moves to another member, and
+    are deleted when it is closed or expires."""
     sessions = everywhere(ensemble)
     for member in ensemble.members:
         path = unique("eph")
@@ -128,7 +128,7 @@ def ephemerals(ensemble):
         if not owner.close():
             raise AssertionError("closeSession has no answer")
         expect_everywhere(sessions, path, False)
-    # The leader expires a session that nobody touches, whichever member it was on.
+    # The leader expires a session that sends nothing, on whichever member it was.
     paths, forgotten = [], []
     for member in ensemble.members:
         lost = member.connect(timeout_ms=10000)
@@ -154,13 +154,13 @@ def expect_everywhere(sessions, path, there):
 
 
 def checked(ensemble, load):
-    """After the load: all trees are the same, and hold what was acknowledged."""
+    """Checks after a load that all trees are the same and hold what was acknowledged."""
     compare_trees(ensemble)
     load.check(leaders_tree(ensemble))
 
 
 def killed(ensemble, choose, name):
-    """`kill -9` of a member under load, again and again."""
+    """Kills a member with `kill -9` under load, several times. `choose` returns the next one. Returns a note."""
     with Load(ensemble.addresses(), name=unique(name)[1:]) as load:
         for _ in range(KILLS):
             load.wait_answers(100)
@@ -177,7 +177,7 @@ def killed(ensemble, choose, name):
 
 
 def leader_killed(ensemble):
-    """The leader is killed under load; another leads; nothing that was acknowledged is lost."""
+    """The leader is killed under load. Another member leads, and nothing that was acknowledged is lost."""
     return killed(ensemble, lambda e: e.wait_leader(), "lk")
 
 
@@ -209,7 +209,7 @@ def write_some(ensemble, count):
 
 
 def catch_up(ensemble, member, way):
-    """Starts it; it must say that it catches up in that way."""
+    """Starts a member and checks that it catches up in this way: DIFF, SNAP or TRUNC."""
     member.start()
     ensemble.wait_serving()
     expect_way(member, way)
@@ -217,27 +217,27 @@ def catch_up(ensemble, member, way):
 
 
 def ways_of(member):
-    """How it has caught up since its start, the first way first."""
+    """Returns the ways in which the member has caught up since its start, the first way first."""
     log = member.log_text()
     found = {name: log.find(words) for name, words in CATCH_UP_LOGS.items()}
     return sorted((name for name in found if found[name] >= 0), key=found.get)
 
 
 def expect_way(member, way):
-    """That it caught up so at first: who loses its leader later catches up anew."""
+    """Checks the first way in which the member caught up. A member that loses its leader later catches up again."""
     if ways_of(member)[:1] != [way]:
         raise AssertionError(f"{member} has caught up by {ways_of(member)}, not by {way}")
 
 
 def laggards(ensemble):
-    """A follower, and an observer when there is one."""
+    """Returns a follower, and an observer if there is one."""
     observers = [member for member in ensemble.members if member.observer]
     return [ensemble.wait_follower(), *observers[:1]]
 
 
 def diff(ensemble):
-    """A learner that lacks a few transactions gets them."""
-    # What the leader has kept must reach back to something that all have.
+    """A learner that lacks a few transactions gets only these."""
+    # The transactions that the leader keeps in memory must reach back to one that all members have.
     write_some(ensemble, 5)
     compare_trees(ensemble)
     for member in laggards(ensemble):
@@ -247,7 +247,7 @@ def diff(ensemble):
 
 
 def snap(ensemble):
-    """A learner that lacks more than the leader has at hand gets a snapshot."""
+    """A learner that lacks more transactions than the leader keeps in memory gets a snapshot."""
     for member in laggards(ensemble):
         member.stop()
         write_some(ensemble, MORE_THAN_COMMITTED_LOG)
@@ -255,33 +255,36 @@ def snap(ensemble):
 
 
 ATTEMPTS = 4
-# Proposals that nobody else sees.
+# The number of proposals that only the leader logs.
 LOST = 5
 
 
 def stands(member):
-    """Whether each thread of a paused member has been stopped."""
+    """Returns whether all threads of a paused member have stopped."""
     threads = Path(f"/proc/{member.process.pid}/task").glob("*/stat")
     try:
         return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
-    except OSError:  # One has just ended.
+    except OSError:  # A thread has just ended.
         return False
 
 
 def logged(member, path):
-    """How often a path stands in the newest log file."""
+    """Returns how often the member's newest log contains a path."""
     return logs(member)[0].read_bytes().count(path.encode())
 
 
 def lose_proposals(ensemble):
-    """A leader writes to its log what nobody else has seen, and is gone. (It, where it wrote.)"""
+    """Kills the leader after it has logged proposals that no other member has.
+
+    Returns the leader, and the node below which the proposals create nodes.
+    """
     leader = ensemble.wait_leader()
-    # On a session that exists already: a new one would need the quorum.
+    # The session must exist already, because a new one would need the quorum.
     connection = leader.connect()
     root = make(connection, unique("lost"))
     compare_trees(ensemble)
     others = [member for member in ensemble.members if member is not leader]
-    # Their connections stay, so that the leader stands for as long as syncLimit says.
+    # The connections of paused members stay open, so the leader still leads until syncLimit is over.
     for member in others:
         member.pause()
     wait_until("all others stand", lambda: all(map(stands, others)), JOIN_DEADLINE_S)
@@ -291,7 +294,7 @@ def lose_proposals(ensemble):
     wait_until("the leader has logged them", lambda: logged(leader, path) == LOST, JOIN_DEADLINE_S)
     leader.kill()
     connection.close()
-    # What they were sent and have not read is lost with them.
+    # The proposals that they were sent but have not read are lost with their processes.
     for member in others:
         member.kill()
         member.start()
@@ -307,7 +310,7 @@ def left_of(member, root):
 
 
 def trunc(ensemble):
-    """A leader that was lost with proposals that nobody else has seen is told to forget them."""
+    """A leader that was killed with proposals that no other member has must truncate its log when it comes back."""
     for _ in range(ATTEMPTS):
         leader, root = lose_proposals(ensemble)
         leader.start()
@@ -322,7 +325,7 @@ def trunc(ensemble):
 
 
 def other_history(ensemble):
-    """The same, where the others have gone on meanwhile: Java's leader sends a snapshot then."""
+    """Like trunc, but the other members have written more meanwhile. Java's leader then sends a snapshot."""
     leader, root = lose_proposals(ensemble)
     write_some(ensemble, 20)
     leader.start()
@@ -338,7 +341,7 @@ def encoded_create(path):
 
 
 def minority_refuses(ensemble):
-    """Without a majority nobody serves; with it all go on."""
+    """Without a majority no member serves. With a majority, all serve again."""
     leader = ensemble.wait_leader()
     downed = [member for member in ensemble.voters if member is not leader]
     downed = downed[: len(ensemble.voters) - ensemble.majority() + 1]
@@ -362,8 +365,8 @@ def minority_refuses(ensemble):
 
 
 def paused_leader(ensemble):
-    """A leader that was paused until there was another answers no sync that came to it meanwhile, or it
-    shows what the other has written. (Java's answers: that is told, and is no fault.)"""
+    """A leader that was paused until another one led does not answer a sync that came meanwhile, or it shows what was
+    written through the other one. (Java's leader answers with old data. That is printed, but is no failure.)"""
     leader = ensemble.wait_leader()
     connection = leader.connect()
     path = make(connection, unique("paused"), b"old")
@@ -394,8 +397,8 @@ SLOW_MS, WRITES = 2000, 12
 
 
 def slow_disk(ensemble):
-    """A follower whose disk is slow answers its clients as soon as the others have what they wrote, and
-    goes on following."""
+    """A follower whose disk is slow answers its clients as soon as the other members have their writes, and does not
+    lose its leader."""
     member = ensemble.wait_follower()
     library = build_library(member.workdir)
     if library is None:
@@ -427,8 +430,9 @@ def slow_disk(ensemble):
 
 
 def long_end(ensemble):
-    """A session ends whose ephemerals' names are longer than a transaction may be: all members go on without them, and a
-    member comes back. Java's leader logs what no member can read, and its ensemble ends."""
+    """A session ends whose ephemeral nodes have paths that are together longer than a transaction may be. All members
+    delete the nodes, and a member that was killed comes back. (Java's leader logs a transaction that no member can
+    read, and its ensemble ends.)"""
     leader = ensemble.wait_leader()
     if leader.kind.startswith("java"):
         return f"not with {leader.kind} as leader"
@@ -458,8 +462,8 @@ def long_end(ensemble):
 
 
 def short(ensemble):
-    """All at once, for ensembles of many kinds: a tree from the leader for those that come later, a
-    script on every member, `kill -9` of the leader under load, its return, the script again."""
+    """A short mixture, for many lists of members: members that start later get a tree from the leader, a script runs on
+    every member, the leader is killed with `kill -9` under load and comes back, and the script runs again."""
     leader = ensemble.voters[-1]
     owners = []
 
@@ -467,7 +471,7 @@ def short(ensemble):
         if ensemble.wait_leader() is not leader:
             raise AssertionError(f"{leader} should lead")
         write_some(ensemble, 20)
-        # Nobody touches this session until the others have started.
+        # This session sends nothing until the other members have started.
         owners.append(leader.connect(timeout_ms=600000))
         make(owners[0], "/short-e", b"e", 1)
         make(owners[0], "/short-acl")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What clients see of an ensemble: sessions that move, that outlive a leader or expire, local ones, members
-that are behind, and members that are cut off.
+"""Tests what clients see of an ensemble: sessions that move, outlive a leader or expire, local sessions, members that
+are behind, and members that are cut off.
 
     sessions.py --members ours,ours,ours,ours:observer
     sessions.py --members java:3.9.5,java:3.9.5,java:3.9.5 moved    one of them, to test the tests
     sessions.py --list
 
-Each scenario has an ensemble of its own. Logs stay in tests/.peers/work/sessions.
+Scenarios with the same settings share an ensemble. Logs stay in tests/.peers/work/sessions.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from harness.servers import require, wait_until, work_root  # noqa: E402
 EPHEMERAL = 1
 NO_NODE, SESSION_MOVED, NOT_READ_ONLY, EPHEMERAL_ON_LOCAL = -101, -118, -119, -120
 DEADLINE_S = 60.0
-# Between the end of a session and the leader's next look, and what a busy machine adds.
+# The time from the end of a session's timeout until the leader expires it, and what a busy machine adds.
 EXPIRY_SLACK_S = 60.0
 
 
 class Wrong(AssertionError):
-    """An ensemble has done what it must not."""
+    """The ensemble has done something that it must not do."""
 
 
 def check(condition, text):
@@ -46,7 +46,7 @@ def create(session, path, flags=0, data=b""):
 
 
 def owner_of(member, path):
-    """The session that owns the node, as a member shows it after a sync; None without the node."""
+    """Returns the session that owns the node, as a member shows it after a sync, or None if there is no such node."""
     session = member.connect()
     try:
         session.ok("sync", path=path)
@@ -57,7 +57,7 @@ def owner_of(member, path):
 
 
 def attach(member, session, **fields):
-    """The session's next connection, on that member; None when the session is over."""
+    """Connects to a member with an existing session. Returns the connection, or None if the session is over."""
     connection = Connection(member.port, member.host)
     connection.connect(timeout_ms=session.timeout_ms, session_id=session.session_id,
                        password=session.password, **fields)
@@ -68,7 +68,7 @@ def attach(member, session, **fields):
 
 
 def attach_somewhere(members, session):
-    """As clients do: one member after the other, until one takes the session."""
+    """Tries one member after the other, as clients do, until one takes the session. Returns (member, connection)."""
     taken = []
 
     def try_all():
@@ -89,7 +89,8 @@ def attach_somewhere(members, session):
 
 
 def refused(member, **fields):
-    """Whether the member closes the connection without an answer."""
+    """Returns True if the member closes the connection without an answer, False if it gives a session, and else its
+    answer as text."""
     connection = Connection(member.port, member.host)
     try:
         answer = connection.connect(timeout_ms=10000, **fields)
@@ -107,12 +108,12 @@ def metric(member, name):
     return None
 
 
-# --- the scenarios: settings, properties, and what is tried
+# --- the scenarios ---
 
 
 def moved(ensemble):
-    """A session moves from each member to each other one: its ephemerals stay, it can write there, and its
-    old connection can write nothing any more and is closed."""
+    """A session moves from each member to each other one. Its ephemeral nodes stay, and it can write there. Its old
+    connection cannot write any more and is closed."""
     count = 0
     for old_member in ensemble.members:
         for new_member in ensemble.members:
@@ -151,7 +152,7 @@ def moved(ensemble):
 
 
 def wrong_password(ensemble):
-    """Nobody takes a session over with another password, wherever he tries; it stays where it is."""
+    """No member lets a client with a wrong password take over a session. The session lives on."""
     for old_member in ensemble.members:
         session = old_member.connect()
         path = create(session, f"/mine-{old_member.sid}", EPHEMERAL)
@@ -167,10 +168,10 @@ def wrong_password(ensemble):
 
 
 def leader_dies(ensemble):
-    """Sessions on every member outlive the leader with their ephemerals, and a watch that is set again
-    tells what has changed meanwhile."""
+    """Sessions on every member outlive the leader, with their ephemeral nodes. A watch that is set again reports what
+    has changed meanwhile."""
     leader = ensemble.wait_leader()
-    # Nobody touches them until there is another leader.
+    # These sessions send nothing until there is another leader.
     sessions = [member.connect(timeout_ms=600000) for member in ensemble.members]
     for number, session in enumerate(sessions):
         create(session, f"/e-{number}", EPHEMERAL)
@@ -194,7 +195,7 @@ def leader_dies(ensemble):
         event = new.next_event()
         check((event["type"], event["path"]) == (3, f"/watched-{number}"), f"{member}: {event}")
         after.append(new)
-    # The events of a watch that nothing has happened to come later.
+    # A new watch reports later changes.
     for number, session in enumerate(after):
         session.ok("getData", path=f"/watched-{number}", watch=True)
         writer.ok("setData", path=f"/watched-{number}", data=b"again", version=1)
@@ -214,16 +215,16 @@ def leader_dies(ensemble):
 
 
 def expiry(ensemble):
-    """A session whose member dies, and that goes nowhere else, ends by the leader's clock: not before its
-    timeout, and soon after it. One that goes on lives."""
+    """A session whose member dies, and that does not move, expires by the leader's clock: not before its timeout, and
+    soon after it. A session that moves lives on."""
     timeout_s = 12.0
     leader = ensemble.wait_leader()
     victims = [ensemble.wait_follower()]
     victims += [member for member in ensemble.members if member.observer][:1]
-    # All at once: the timeout passes for all of them together.
+    # All victims at once, so that the timeout passes for them at the same time.
     over = []
     for victim in victims:
-        # The leader's clock for it starts later.
+        # The leader starts to count later than this.
         began = time.monotonic()
         lost = victim.connect(timeout_ms=int(timeout_s * 1000))
         kept = victim.connect(timeout_ms=int(timeout_s * 1000))
@@ -264,7 +265,7 @@ def expiry(ensemble):
 
 
 def newer_zxid(ensemble):
-    """A client that has seen more than a member has is refused by it, and taken by one that has it."""
+    """A member refuses a client that has seen a newer zxid than the member has, and accepts one that has not."""
     for member in ensemble.members:
         session = member.connect()
         create(session, f"/seen-{member.sid}")
@@ -272,7 +273,7 @@ def newer_zxid(ensemble):
         compare_trees(ensemble)
         newest = ensemble.wait_leader().zxid()
         check(refused(member, last_zxid=newest + 1000) is True, f"{member} takes who has seen the future")
-        # A session that exists is refused in the same way, and lives on.
+        # An existing session is refused in the same way, and lives on.
         session = member.connect()
         connection = Connection(member.port, member.host)
         try:
@@ -287,10 +288,10 @@ def newer_zxid(ensemble):
 
 
 def cut_off(ensemble):
-    """A member that is cut off serves those who want to read only, if that is enabled, and nobody else; not
-    one who has seen more. When the others are back, all are served again."""
+    """A member that is cut off serves only read-only clients, and only if that is enabled. It refuses a client that has
+    seen a newer zxid. When the other members are back, all clients are served again."""
     reader, silent = ensemble.members[0], ensemble.members[1]
-    # Without this one the reader is needed for a majority: it has on its disk what is acknowledged.
+    # Without `silent`, every majority needs `reader`, so `reader` has on its disk what is acknowledged.
     silent.kill()
     ensemble.wait_serving([member for member in ensemble.members if member is not silent])
     first = reader.connect()
@@ -332,13 +333,13 @@ def cut_off(ensemble):
     check(refused(reader, read_only=True, last_zxid=newest) is True, "it takes one who has seen more")
     back = attach_or_none(reader, first, read_only=True)
     check(back is None, "it gives a global session back")
-    # A member without read-only mode serves nobody.
+    # A member without read-only mode serves no client.
     reader.kill()
     silent.start()
     wait_until(f"{silent} listens", lambda: word(silent) == "null", DEADLINE_S)
     for read_only in (True, False, None):
         check(refused(silent, read_only=read_only) is True, f"{silent} serves, cut off")
-    # Together they are a majority.
+    # Together, they have a majority.
     reader.start()
     for member in others:
         if not member.running():
@@ -360,8 +361,8 @@ def attach_or_none(member, session, **fields):
 
 
 def local(ensemble):
-    """Sessions are local to their member until they need to be global: then the leader knows them, they
-    may own ephemerals and move."""
+    """Sessions are local to their member until they need to be global. Then the leader knows them, and they can own
+    ephemeral nodes and move."""
     leader = ensemble.wait_leader()
     before = metric(leader, "global_sessions")
     for member in ensemble.members:
@@ -389,7 +390,7 @@ def local(ensemble):
 
 
 def local_only(ensemble):
-    """Local sessions that are not upgraded own no ephemerals."""
+    """Local sessions that cannot be upgraded own no ephemeral nodes."""
     for member in ensemble.members:
         session = member.connect()
         error, _ = session.call("create", path="/e", data=b"", acl=OPEN_ACL, flags=EPHEMERAL)
@@ -401,7 +402,7 @@ def local_only(ensemble):
 
 LOCAL = {"localSessionsEnabled": "true"}
 UPGRADING = {**LOCAL, "localSessionsUpgradingEnabled": "true"}
-# What is tried on the same ensemble stands together.
+# Scenarios with the same settings are next to each other, because they share an ensemble.
 SCENARIOS = {f.__name__: (f, settings) for f, settings in (
     (moved, {}), (wrong_password, {}), (newer_zxid, {}), (expiry, {}), (leader_dies, {}),
     (local, UPGRADING), (cut_off, UPGRADING), (local_only, LOCAL),
@@ -409,7 +410,7 @@ SCENARIOS = {f.__name__: (f, settings) for f, settings in (
 
 
 def run(text, names):
-    """The number of failures."""
+    """Runs scenarios on the members of a list. Returns the number of failures."""
     members = parse_members(text)
     failed = 0
     ensemble, settings_now = None, None
@@ -427,7 +428,7 @@ def run(text, names):
                 settings_now = settings
             note = function(ensemble)
             verdict = "PASS"
-        except Exception as error:  # One misfortune must not hide the other results.
+        except Exception as error:  # A scenario that fails must not hide the other results.
             verdict, note = "FAIL", f"{type(error).__name__}: {error}"
             failed += 1
             if ensemble:

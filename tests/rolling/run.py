@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Replaces the members of an ensemble one after the other, under load, and looks whether anything that
-was acknowledged is lost.
+"""Replaces the members of an ensemble one after the other under load, and checks that nothing that was acknowledged is
+lost.
 
     run.py --members java:3.8.6,java:3.8.6,java:3.8.6 --to ours            and --back again
     run.py --members java:3.4.14,java:3.4.14,java:3.4.14 --to ours --fresh  each begins with no data
     run.py --members java:3.8.6,java:3.8.6,java:3.8.6 --to java:3.9.5       to test the test
 
-The leader is replaced last, as an operator would; with --leader-first it is the other way round. After
-each step all members serve, a write goes through each, and their trees are the same. Prints PASS or
-FAIL for each way. Data directories and logs stay in tests/.peers/work/rolling.
+The leader is replaced last, as an operator would do it, or first with --leader-first. After each step, all members
+serve, and a write goes through the new member. At the end of each way, the trees of all members are the same. Prints
+PASS or FAIL for each way. Data directories and logs stay in tests/.peers/work/rolling.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LEFT_MS = 8000
 
 
 def order(ensemble, leader_first):
-    """The members as they are replaced."""
+    """Returns the members in the order in which they are replaced."""
     leader = ensemble.wait_leader()
     others = [member for member in ensemble.members if member is not leader]
     return [leader, *others] if leader_first else [*others, leader]
@@ -44,14 +44,14 @@ def write_through(member, path):
             connection = member.connect()
             connection.ok("setData", path=path, data=str(member).encode(), version=-1)
             close(connection)
-        except (Closed, Timeout, OSError):  # It looks for a leader anew; the write may be done twice.
+        except (Closed, Timeout, OSError):  # It looks for a leader again. The write may be done twice.
             return False
         return True
     wait_until(f"a write through {member}", written, 60)
 
 
 def replace_all(ensemble, kinds, arguments, load):
-    """`kinds` are in the order of the ensemble's members."""
+    """Replaces all members, one after the other. `kinds` are in the order of the ensemble's members."""
     wanted = dict(zip(ensemble.members, kinds))
     for member in order(ensemble, arguments.leader_first):
         load.wait_answers(ANSWERS_BETWEEN)
@@ -71,7 +71,7 @@ def checked(ensemble, load):
 
 
 def expired_everywhere(ensemble):
-    """An ephemeral of a session that ended under the old members is gone under the new ones."""
+    """Waits until no member shows an ephemeral node, because the sessions that were left open have expired."""
     def gone():
         for member in ensemble.members:
             try:
@@ -87,7 +87,7 @@ def expired_everywhere(ensemble):
 
 
 def leave_ephemerals(ensemble):
-    """A session on each member that nobody ends. Each new leader gives them their time anew."""
+    """Leaves a session with an ephemeral node open on each member. Each new leader starts their timeouts again."""
     for member in ensemble.members:
         connection = member.connect(timeout_ms=LEFT_MS)
         connection.ok("create", path=f"/left-{member.sid}-", data=b"", acl=OPEN_ACL, flags=3)
