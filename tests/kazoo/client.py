@@ -1,6 +1,6 @@
-"""The mini-script through kazoo: create, read, update, watch, delete, multi. Runs in kazoo's venv.
+"""Runs a small script with kazoo: create, read, update, watch, delete, multi. Runs in kazoo's venv.
 
-Usage: client.py HOST:PORT. Prints what the server made of it, without times and session ids.
+Usage: client.py HOST:PORT. Prints the results, without times and session ids.
 """
 
 import queue
@@ -39,7 +39,7 @@ def show(value):
 
 
 class Script:
-    """Calls a client's methods and prints what comes of it."""
+    """Calls a client's methods and prints their results."""
 
     def __init__(self, client):
         self.client = client

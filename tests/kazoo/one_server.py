@@ -1,8 +1,8 @@
-"""A pytest plugin: lets kazoo's test suite start a server of our choice instead of a Java cluster.
+"""A pytest plugin that lets kazoo's test suite start any server instead of a Java cluster.
 
-The suite's harness makes a `ZookeeperCluster`; here that is one standalone server of the kind in
-$KAZOO_SERVER (`java:3.9.5`, `ours`). Every worker of pytest-xdist has its own. The test that stops a
-server and starts it again finds the same data.
+The suite's harness creates a `ZookeeperCluster`. Here, that is one standalone server of the kind in $KAZOO_SERVER
+(`java:3.9.5`, `ours`). Every worker of pytest-xdist has its own. A test that stops its server and starts it again finds
+the same data.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# The suite imports these two for the certificates of its own cluster, which is never made here.
+# The suite imports these two for the certificates of its own cluster, which is never created here.
 for name in ("OpenSSL", "jks"):
     sys.modules.setdefault(name, types.ModuleType(name))
 
@@ -22,7 +22,7 @@ from harness.servers import Server, fresh_dir  # noqa: E402
 
 
 class ManagedServer:
-    """What kazoo's tests ask of one server."""
+    """One server, with the interface that kazoo's tests use."""
 
     def __init__(self, server):
         self.server = server
@@ -37,7 +37,7 @@ class ManagedServer:
     def run(self):
         if not self.running:
             self.server.start()
-            # For the one who has to end it when this process cannot.
+            # `run.py` kills the server with this pid if this process ends without doing so.
             (self.server.workdir / "server.pid").write_text(str(self.server.process.pid))
             self.running = True
 
@@ -56,18 +56,18 @@ class ManagedServer:
 
 
 class OneServerCluster:
-    """Stands in for kazoo.testing.common.ZookeeperCluster."""
+    """Takes the place of kazoo.testing.common.ZookeeperCluster."""
 
     def __init__(self, configuration_entries=(), java_system_properties=(), **_):
         kind = os.environ["KAZOO_SERVER"]
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         settings = {"tickTime": 2000, "maxClientCnxns": 0, "maxSessionTimeout": None}
         settings.update(entry.split("=", 1) for entry in configuration_entries)
-        # What the suite sets as a property with ZooKeeper's prefix goes into zoo.cfg without it.
+        # The suite sets properties with the prefix `zookeeper.`. In zoo.cfg, they have no prefix.
         for flag in java_system_properties:
             key, value = flag.removeprefix("-D").split("=", 1)
             settings[key.removeprefix("zookeeper.")] = value
-        # A new test may want another configuration: its server gets a directory of its own.
+        # The next test may want another configuration, so each server has its own directory.
         OneServerCluster.count = getattr(OneServerCluster, "count", 0) + 1
         directory = f"{worker}-{OneServerCluster.count}"
         workdir = fresh_dir(Path(os.environ["KAZOO_WORK_DIR"]) / directory)

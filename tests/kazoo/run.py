@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs kazoo's own test suite, from its sdist, against Java 3.9.5 and against ours.
 
-Prints the failures on both sides; fails when ours has one that Java has not, or when a test that ran
-on Java's side did not run on ours. Usage: run.py [--left KIND] [--right KIND] [-k EXPRESSION]
+Prints the failures on both sides. Fails if a test that passes against Java does not pass against ours, or did not run
+there. Usage: run.py [--left KIND] [--right KIND] [-k EXPRESSION]
 """
 
 import argparse
@@ -22,12 +22,12 @@ sys.path.insert(0, str(HERE.parent))
 
 from harness.servers import PEERS, fresh_dir, require, work_root  # noqa: E402
 
-# The files whose tests talk to a server. The others test kazoo alone.
+# The files whose tests use a server. The others test only kazoo itself.
 FILES = (
     "barrier", "cache", "client", "connection", "counter", "election", "interrupt", "lease", "lock",
     "partitioner", "party", "queue", "watchers",
 )
-# Tests that one plain server cannot serve, whoever made it.
+# Tests that need more than one plain server.
 LEFT_OUT = (
     "TestSSLClient",  # certificates, Netty
     "TestReadOnlyMode", "test_read_only", "test_update_host_list",  # three servers
@@ -39,7 +39,7 @@ DEADLINE_S = 900
 
 
 def run(kind, expression, name):
-    """{name of a test: passed, failed or skipped}, seconds."""
+    """Runs the suite against a server. Returns ({name of a test: passed, failed or skipped}, seconds)."""
     root = fresh_dir(work_root() / "kazoo" / name)
     report = root / "report.xml"
     tests = PEERS / "kazoo" / "src" / "kazoo" / "tests"
@@ -49,8 +49,8 @@ def run(kind, expression, name):
     command = [
         str(PEERS / "kazoo/venv/bin/python"), "-m", "pytest", "-q", "-p", "one_server",
         "-n", WORKERS, "--dist", "load", "--timeout", str(TEST_DEADLINE_S),
-        # A test that is stopped by a signal goes on into its clean-up, which can wait for ever; so its
-        # worker ends instead, with the stacks of all threads in the log, and another takes its place.
+        # A test that a signal stops continues with its clean-up, which can wait forever. With this method, its worker
+        # ends instead, with the stacks of all threads in the log, and another worker takes its place.
         "--timeout-method", "thread", "-o", "log_cli=false", "-o", "addopts=",
         "-k", chosen, f"--junitxml={report}", *[str(tests / f"test_{name}.py") for name in FILES],
     ]
@@ -90,20 +90,20 @@ def end_what_is_left(pytest, root):
     for file in root.glob("*/server.pid"):
         pid = int(file.read_text())
         with contextlib.suppress(OSError):
-            # A pid may belong to somebody else by now: a server of ours works in this directory.
+            # The pid may belong to another process by now. Our server has this working directory.
             if Path(os.readlink(f"/proc/{pid}/cwd")) == file.parent.resolve():
                 os.kill(pid, signal.SIGKILL)
 
 
 def print_stacks(log, lines=120):
-    """What pytest-timeout wrote of the threads of tests that took too long."""
+    """Prints the stacks that pytest-timeout has written about tests that took too long."""
     text = log.read_text(errors="replace")
     for part in re.findall(r"^\++ Timeout \++$(.*?)(?:^\++ Timeout \++$|\Z)", text, re.M | re.S):
         print("\n".join(["    a test took too long:", *part.splitlines()[:lines]]))
 
 
 def repeated(kind, names):
-    """Those of the tests that fail again when they run once more, a few at a time."""
+    """Runs a few tests once more. Returns those that do not pass."""
     methods = " or ".join(sorted({name.rsplit(".", 1)[-1] for name in names}))
     results, _ = run(kind, methods, "right-again")
     return [name for name in names if results.get(name) != "passed"]
@@ -132,9 +132,8 @@ def main():
     worse = sorted(name for name, outcome in left.items()
                    if outcome == "passed" and right.get(name) != "passed")
     if 0 < len(worse) <= 5:
-        # The suite has tests that a busy machine makes fail: KazooLockTests.test_lock waits for ever
-        # when a contender takes the lock before the test has seen the one before it let go. A fault
-        # fails twice.
+        # Some tests of the suite fail on a busy machine: KazooLockTests.test_lock waits forever if a contender takes
+        # the lock before the test has seen the previous one release it. A fault of the server fails twice.
         again = repeated(arguments.right, worse)
         for name in set(worse) - set(again):
             print(f"    passes when repeated: {name}")

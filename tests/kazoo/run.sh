@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kazoo's own test suite against Java 3.9.5 and against ours: see run.py.
+# Runs kazoo's own test suite against Java 3.9.5 and against ours: see run.py.
 set -euo pipefail
 # shellcheck source=tests/peers/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../peers/env.sh"
