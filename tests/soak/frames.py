@@ -1,6 +1,6 @@
-"""What hostile connections say: good bytes of each protocol, and how they become bad ones.
+"""The bytes that hostile connections send: valid ones of each protocol, and functions that change them.
 
-`random` is always a `random.Random`, so that a seed repeats what is made here.
+`random` is always a `random.Random`, so that a seed repeats the bytes.
 """
 
 import struct
@@ -8,22 +8,22 @@ import struct
 from harness.jute import encode
 from harness.protocol import MULTI, MULTI_READ, OPEN_ACL, OPS, acl_entry, multi_body
 
-# Below it is all that hostile clients mean to write.
+# Hostile clients write below this node, apart from changed requests, which may write anywhere.
 HOME = "/h"
-# A large node that the world may read.
+# A large node that everyone may read.
 BIG = "/big"
 BIG_BYTES = 900_000
-# A frame of this size is just taken.
+# Servers accept a frame of this size, which is near the limit.
 MOST_OF_A_FRAME = 1_000_000
 
-# Lengths, counts and versions that readers like to forget.
+# Lengths, counts and versions that decoders often forget to check.
 ODD_INTS = (0, 1, -1, -2, 2, 0x7F, 0x80, 0xFF, 0x100, 0xFFFF, 0xFFFFF, 0x100000, 0x1FFFFE, 0x1FFFFF,
             0x7FFFFFFE, 0x7FFFFFFF, -0x80000000, -0x7FFFFFFF)
-# Bytes that end texts, paths and encodings.
+# Bytes with a meaning in texts, paths and encodings.
 ODD_BYTES = b"\0\1\n\x1f./=,\x7f\x80\xed\xf0\xff"
-# The xids that mean something.
+# The xids with a meaning of their own, and some others.
 XIDS = (0, -1, -2, -4, -8, 1, 0x7FFFFFFF, -0x80000000)
-# The numbers of the operations that write.
+# The types of the requests that write.
 WRITES = (1, 2, 5, 7, 14, 15, 16, 19, 20, 21)
 DELETE_CONTAINER, CREATE_SESSION, ERROR = 20, -10, -1
 
@@ -33,7 +33,7 @@ def framed(payload):
 
 
 def request(xid, code, body=b""):
-    """A request, without its frame's length."""
+    """Returns a request, without its frame's length."""
     return struct.pack(">ii", xid, code) + body
 
 
@@ -43,21 +43,21 @@ def named(xid, name, **fields):
 
 
 def connect(timeout_ms=4000, session=0, password=bytes(16), zxid=0):
-    """A ConnectRequest in its frame."""
+    """Returns a ConnectRequest in its frame."""
     return framed(encode("ConnectRequest", {
         "protocolVersion": 0, "lastZxidSeen": zxid, "timeOut": timeout_ms, "sessionId": session,
         "passwd": password}) + b"\0")
 
 
 def connects():
-    """ConnectRequests without their frames' lengths, good ones and such as nobody sends."""
+    """Returns ConnectRequests without their frames' lengths: valid ones, and some that no client sends."""
     frames = [connect(500), connect(500, 0x0123456789ABCDEF, b"7" * 16), connect(500, -1 << 63, None),
               connect(500, zxid=(1 << 63) - 1), connect(-1 << 31, zxid=-1 << 63), connect((1 << 31) - 1)]
     return [frame[4:] for frame in frames] + [frames[0][4:-1]]
 
 
 def requests():
-    """Requests of every operation, without their frames' lengths."""
+    """Returns requests of every operation, without their frames' lengths."""
     fields = {
         "path": f"{HOME}/a", "data": b"x" * 100, "acl": OPEN_ACL, "flags": 0, "ttl": 50, "version": -1,
         "watch": True, "type": 1, "mode": 1, "token": b"t" * 20, "relativeZxid": 1, "scheme": "digest",
@@ -96,7 +96,7 @@ def requests():
     return [struct.pack(">ii", xid, code) + body for xid, (code, body) in enumerate(made, 1)]
 
 
-# --- what good peers say ---
+# --- the valid bytes of other servers ---
 
 FOLLOWER_INFO, OBSERVER_INFO = 11, 16
 # No member has this id.
@@ -104,13 +104,13 @@ STRANGER = 99
 
 
 def packet(kind, zxid=0, data=None):
-    """A QuorumPacket."""
+    """Returns a QuorumPacket."""
     return struct.pack(">iq", kind, zxid) + (
         struct.pack(">i", -1) if data is None else framed(data)) + struct.pack(">i", -1)
 
 
 def learner(kind=FOLLOWER_INFO, sid=STRANGER):
-    """A learner's part of the conversation, up to requests of its clients."""
+    """Returns the packets that a learner sends, from its greeting to the requests of its clients."""
     touched = struct.pack(">qi", 7, 30000)
     asked = struct.pack(">qii", 7, 1, 5) + encode("PathWatch", {"path": HOME, "watch": False})
     return [packet(kind, 0, struct.pack(">qiq", sid, 0x10000, 0)),
@@ -120,12 +120,12 @@ def learner(kind=FOLLOWER_INFO, sid=STRANGER):
 
 
 def greeting(sid=STRANGER, address=b"127.0.0.1:1"):
-    """How a connection to an election port begins."""
+    """Returns the first bytes of a connection to an election port."""
     return struct.pack(">qq", -65536, sid) + framed(address)
 
 
 def notification(state=0, leader=STRANGER):
-    """A vote."""
+    """Returns a notification, which is a vote."""
     config = b"server.1=127.0.0.1:1:2:participant\nversion=0"
     return framed(struct.pack(">iqqqqi", state, leader, 0x700000009, 7, 7, 2) + framed(config))
 
@@ -134,7 +134,7 @@ def elector(sid=STRANGER):
     return [greeting(sid), *(notification(state) for state in range(4))]
 
 
-# --- what other protocols say ---
+# --- other protocols, four-letter words and commands ---
 
 TLS_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(range(256)) * 2
 OTHERS = (
@@ -149,10 +149,10 @@ COMMANDS = ("ruok", "monitor", "connections", "dump", "watches_by_path", "watch_
             "configuration", "environment", "nothing", "snapshot", "restore", "%2e%2e", "")
 
 
-# --- how good bytes become bad ones ---
+# --- functions that change valid bytes ---
 
 def mutate(random, data, others):
-    """The bytes, changed a little, once. `others` are more of their kind."""
+    """Returns the bytes with one random change. `others` are more bytes of the same kind."""
     if not data:
         return random.randbytes(12)
     data = bytearray(data)
@@ -168,7 +168,7 @@ def mutate(random, data, others):
     elif choice < 6:
         data[at:at + 4] = struct.pack(">i", random.choice(ODD_INTS))[:len(data) - at]
     elif choice == 6 and at + 4 <= len(data):
-        # Near to what stands there: a length that is a bit too long or too short.
+        # A number near the present one, such as a length that is slightly too long or too short.
         near = int.from_bytes(data[at:at + 4], "big") + random.choice((-2, -1, 1, 2, 100))
         data[at:at + 4] = (near & 0xFFFFFFFF).to_bytes(4, "big")
     elif choice == 7:
@@ -186,7 +186,7 @@ def mutate(random, data, others):
 
 
 def bad_request(random, good):
-    """A request without its frame's length, changed: its header, its body, or all of it."""
+    """Returns a changed request, without its frame's length. The change is in its header, its body, or anywhere."""
     data = random.choice(good)
     choice = random.randrange(64)
     if choice < 4:
@@ -196,7 +196,7 @@ def bad_request(random, good):
         return data[:4] + code + data[8:]
     if choice == 9:
         return random.randbytes(random.randrange(200))
-    # Mostly behind the header, so that the operation's own reader gets to see it.
+    # Most changes are behind the header, so that the decoder of the operation sees them.
     keep = 0 if choice == 10 else 8
     body = data[keep:]
     for _ in range(random.randrange(1, 4)):
@@ -205,6 +205,6 @@ def bad_request(random, good):
 
 
 def misframed(random, payload):
-    """A frame with a length that is not its own."""
+    """Returns a frame with a wrong length."""
     own = len(payload)
     return struct.pack(">i", random.choice((own + 1, own - 1, -own, random.choice(ODD_INTS)))) + payload

@@ -1,8 +1,7 @@
-"""Honest clients: they write, know what was acknowledged, and how long each answer took.
+"""Honest clients, which write, and record what was acknowledged and how long each answer took.
 
-A client has nodes of its own and does one request after the other, so that every node must be at the end what its
-last acknowledged request has made of it, or, where a connection was lost before the answer came, what the request
-would have made of it.
+A client has its own nodes and sends one request at a time. At the end, every node must be as its last acknowledged
+request has left it. If a connection was lost before the answer, the node may also be as that request would leave it.
 """
 
 import http.client
@@ -15,20 +14,20 @@ from harness.client import Closed, Connection, Timeout, four_letter_word
 from harness.load import Session, SessionLost
 from harness.protocol import OPEN_ACL, error_name
 
-# No honest client waits longer than this for an answer.
+# An answer that takes longer than this is a failure.
 ANSWER_S = 1.0
-# Then it is given up.
+# After this time, a client does not wait any longer.
 GIVEN_UP_S = 15.0
 SESSION_MS = 20000
 PAUSE_S = 0.03
-# Nodes of one client: older ones are deleted, so that an hour has room.
+# The nodes that a client keeps. It deletes older ones, so that the tree stays small in a long run.
 NODES = 150
-# Deleted nodes that are looked for at the end.
+# The number of deleted nodes that must still be missing at the end.
 DELETED = 2000
-# Between two newcomers.
+# The pause between two newcomers.
 NEWCOMER_S = 0.1
-# The machine stood when a thread that sleeps for so long wakes so much later; its disk, when a small file takes so
-# long to be synced.
+# The machine has paused if a thread that sleeps for TICK_S wakes more than STOOD_S too late. Its disk has paused if it
+# takes longer than SYNC_STOOD_S to sync a small file.
 TICK_S, STOOD_S = 0.02, 0.05
 SYNC_EVERY_S, SYNC_STOOD_S = 0.25, 0.25
 
@@ -36,7 +35,7 @@ SESSION_ERRORS = (-112, -118)
 
 
 class Pauses:
-    """When the machine itself stood, or its disk: no server can answer then."""
+    """Records when the machine or its disk paused, because no server can answer then."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -73,7 +72,7 @@ class Pauses:
                     self.found["disk"].append((before, now))
 
     def within(self, start, end):
-        """For how many seconds between these two moments it stood."""
+        """Returns for how many seconds between these two times the machine or its disk paused."""
         pieces = sorted((max(a, start), min(b, end)) for found in self.found.values() for a, b in found
                         if a < end and b > start)
         total, at = 0.0, start
@@ -89,12 +88,12 @@ class Pauses:
 
 
 class Answers:
-    """How long answers took, and what went wrong with them. Several threads write."""
+    """Records how long answers took, and which requests failed. Several threads may write."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.lengths = []
-        # (start, end, what, whom it was asked).
+        # (start, end, what was asked, name of the member).
         self.slow, self.failed = [], []
 
     def add(self, start, what, whom, error=None):
@@ -107,7 +106,7 @@ class Answers:
                 self.slow.append((start, end, what, whom))
 
     def too_slow(self, pauses):
-        """Those that took too long although the machine did not stand, and how long without its pauses."""
+        """Returns the answers that took too long even without the pauses of the machine, and how long they took."""
         found = []
         for start, end, what, whom in self.slow:
             took = end - start - pauses.within(start, end)
@@ -132,7 +131,7 @@ class Client:
         self.random = random.Random(seed)
         self.session = Session([address], seed, SESSION_MS, GIVEN_UP_S)
         self.answers, self.stop = answers, stop
-        # path -> what it may be; None: it is not there.
+        # path -> the data that the node may have. None means that it may be missing.
         self.expected = {}
         self.live, self.deleted = [], []
         self.count, self.acknowledged, self.lost = 0, 0, 0
@@ -169,7 +168,7 @@ class Client:
         self.answers.add(start, "connecting again", self.name)
 
     def ask(self, what, function):
-        """`function` sends the request: what it gives."""
+        """Calls a function that sends a request, and records how long that takes. Returns the function's result."""
         start = time.monotonic()
         try:
             answer = function()
@@ -183,7 +182,8 @@ class Client:
         return answer
 
     def write(self, becomes, what, **fields):
-        """A write that makes `becomes`, path -> data, of nodes."""
+        """Sends a write and returns its answer. `becomes` is what the write makes of nodes: path -> data, or None for a
+        deleted node."""
         send = (lambda: self.session.multi(fields["parts"])) if what == "multi" else (
             lambda: self.session.send(what, **fields))
         try:
@@ -247,7 +247,7 @@ class Client:
         self.live.append(path)
 
     def read(self, after_sync):
-        """What it has written itself is there, on its own session with or without a sync."""
+        """Reads one of the client's nodes, which must show the client's writes, on its session even without a sync."""
         if after_sync:
             self.ask("sync", lambda: self.session.send("sync", path="/"))
         path = self.random.choice([*self.live, self.counter()])
@@ -257,7 +257,7 @@ class Client:
             raise AssertionError(f"{path} is {found!r}, not {self.expected[path]} ({error_name(error)})")
 
     def check(self, tree):
-        """What is wrong in a tree, as texts. `tree` is what `harness.ensemble.tree_of` gives."""
+        """Returns texts about what is wrong in a tree, which is a result of `harness.ensemble.tree_of`."""
         wrong = []
         for path, allowed in self.expected.items():
             found = tree[path][0] if path in tree else None
@@ -267,7 +267,7 @@ class Client:
 
 
 class Newcomers:
-    """Comes anew to each port that answers strangers, of one member after the other."""
+    """Connects anew to each port that serves new clients, on one member after the other."""
 
     def __init__(self, members, answers, stop):
         self.answers, self.stop = answers, stop

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""One hostile process: attacks one port of one server after the other, until its time is over.
+"""A hostile process, which attacks one port of one server after the other, until its time is over.
 
     hostile.py PLAN PART        as run.py starts it; PLAN is a file of JSON, PART this process's number
 
-What it does follows from the plan's seed and PART alone, but for the moments. It writes down what it
-does, so that a fault can be laid beside what was under way: `attacks-PART.jsonl`.
+What it does depends only on the plan's seed and on PART, except for the timing. It records its attacks in
+`attacks-PART.jsonl`, so that a failure can be compared with the attacks of that time.
 """
 
 import json
@@ -24,20 +24,20 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 import frames  # noqa: E402
 import kinds  # noqa: E402
 
-# An attack lasts so long, s.
+# The shortest and the longest attack, in seconds.
 SHORTEST_S, LONGEST_S = 1.5, 4.0
-# For one send or answer. Whoever attacks does not wait for long.
+# The time limit for one send or answer. It is short, because a process that waits does not attack.
 PATIENCE_S = 1.0
-# Hostile connections come from so many addresses: honest ones are not of them, so that `maxClientCnxns` does for
-# them what it is for.
+# Hostile connections come from this many addresses. Honest clients have another address, so that `maxClientCnxns`
+# protects them.
 ADDRESSES = 40
 FILES = 4000
-# The servers come first on processors that hostile processes share with them, as they would not in earnest.
+# Servers run before hostile processes, because real attackers would not share the processors with them.
 NICENESS = 10
 
 
 class Attack:
-    """What a kind of attack works with: a target, chance, sockets that end with it."""
+    """An attack on a port of a target, with its source of random numbers and with sockets that end with the attack."""
 
     def __init__(self, target, port, chance, until, good):
         self.target, self.port, self.random, self.until = target, port, chance, until
@@ -46,19 +46,19 @@ class Attack:
         self.connections, self.refused, self.sent, self.received = 0, 0, 0, 0
 
     def more(self):
-        """Whether there is time left."""
+        """Returns whether there is time left."""
         return time.monotonic() < self.until
 
     def pause(self, seconds):
         time.sleep(max(0.0, min(seconds, self.until - time.monotonic())))
 
     def connect(self):
-        """A new connection from any of the hostile addresses; None when there is none to be had."""
+        """Connects from a random hostile address. Returns the socket, or None if that fails."""
         sock = socket.socket()
         sock.settimeout(PATIENCE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            # The port is chosen when it connects: several addresses have it then.
+            # With this option, the source port is chosen when the socket connects, so that sockets can share a port.
             sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
             sock.bind((f"127.66.0.{self.random.randrange(1, ADDRESSES + 1)}", 0))
             sock.connect((self.target["host"], self.target["ports"][self.port]))
@@ -72,7 +72,7 @@ class Attack:
         return sock
 
     def session(self, timeout_ms=4000):
-        """A connection with a session; None when there is none to be had."""
+        """Returns a connection with a new session, or None if that fails."""
         sock = self.connect()
         if sock is None:
             return None
@@ -82,7 +82,7 @@ class Attack:
         return None
 
     def several(self, count, make=None):
-        """So many connections, or fewer when some cannot be had."""
+        """Returns this many connections, or fewer if some fail or the time is over."""
         made = []
         for _ in range(count):
             sock = (make or self.connect)()
@@ -93,7 +93,7 @@ class Attack:
         return made
 
     def send(self, sock, data):
-        """Whether all was sent."""
+        """Sends data. Returns whether all of it was sent."""
         try:
             sock.sendall(data)
         except OSError:
@@ -102,7 +102,7 @@ class Attack:
         return True
 
     def send_some(self, sock, data):
-        """As much as is taken without waiting: how many bytes."""
+        """Sends as much as possible without waiting. Returns the number of bytes."""
         try:
             sock.setblocking(False)
             sent = sock.send(data)
@@ -122,7 +122,7 @@ class Attack:
         return True
 
     def receive(self, sock, count):
-        """So many bytes, or fewer when the connection ends or nothing more comes."""
+        """Returns this many bytes, or fewer if the connection ends or nothing more comes."""
         data = b""
         while len(data) < count:
             try:
@@ -136,7 +136,7 @@ class Attack:
         return data
 
     def drain(self, sock):
-        """Throws away what is there, without waiting; False when the connection has ended."""
+        """Reads what has arrived, without waiting. Returns False if the connection has ended."""
         sock.setblocking(False)
         try:
             while self.more():
@@ -152,7 +152,7 @@ class Attack:
         return True
 
     def drop(self, sock):
-        """Ends it with a reset."""
+        """Ends a connection with a reset."""
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
@@ -165,7 +165,7 @@ class Attack:
             self.sockets.remove(sock)
 
     def end(self, sock):
-        """Ends it in one way or another."""
+        """Ends a connection in a random way: with a reset, by closing it, or after it has read what comes."""
         choice = self.random.randrange(8)
         if choice == 0:
             self.drop(sock)
@@ -176,7 +176,7 @@ class Attack:
                 sock.shutdown(socket.SHUT_WR)
             except OSError:
                 pass
-            # No more than a moment: whoever waits for each does not attack.
+            # The limit is short, because a process that waits for each connection does not attack.
             sock.settimeout(0.2)
             self.receive(sock, 1 << 20)
             self.close(sock)
@@ -191,17 +191,18 @@ class Attack:
 
 
 def deck(plan):
-    """Every kind of attack on every port it is for, of every target."""
+    """Returns every kind of attack with every target and every port of the target that the kind is for."""
     return [(kind, target, port) for kind in kinds.KINDS if kind.name in plan["only"]
             for target in plan["targets"]
             for port in kind.ports if port in target["ports"]]
 
 
 def attacks(plan, part):
-    """(number, kind, target, port, chance), without end. The processes share each pass through the deck."""
+    """Yields (number of the pass, kind, target, port, random numbers) without end. The processes share each pass
+    through the deck."""
     number = 0
     cards = deck(plan)
-    # None is without an attack.
+    # Repeats a short deck, so that every process has an attack.
     cards *= -(-plan["parts"] // len(cards))
     while True:
         hand = list(enumerate(cards))

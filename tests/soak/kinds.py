@@ -1,5 +1,5 @@
-"""The kinds of attack. Each is a function that takes an `Attack` of hostile.py and goes on until its time is over; its
-name is what `run.py --only` takes, its text what `run.py --list` shows."""
+"""The kinds of attack. Each is a function that takes an `Attack` of hostile.py and attacks until its time is over.
+`run.py --only` takes the function's name, and `run.py --list` shows its docstring."""
 
 import struct
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def kind(*ports):
 
 @kind(*ALL)
 def other_protocols(attack):
-    """HTTP, TLS, SSH and others where nobody speaks them."""
+    """HTTP, TLS, SSH and other protocols, mostly on ports that do not speak them."""
     while attack.more():
         sock = attack.connect()
         if sock:
@@ -45,7 +45,7 @@ def other_protocols(attack):
 
 @kind(*ALL)
 def random_bytes(attack):
-    """Bytes that are nothing."""
+    """Random bytes."""
     while attack.more():
         sock = attack.connect()
         if sock:
@@ -55,7 +55,7 @@ def random_bytes(attack):
 
 @kind(*ALL)
 def reconnects(attack):
-    """Connections as fast as they can be made, which say nothing or a little, and end."""
+    """Connections, as fast as possible, that send nothing or a few bytes, and end."""
     while attack.more():
         sock = attack.connect()
         if sock:
@@ -66,7 +66,7 @@ def reconnects(attack):
 
 @kind(*ALL)
 def crowd(attack):
-    """Connections that say nothing, or a part of something, until there are more than the server has files for."""
+    """Connections that send nothing or a part of a request, until there are more than the server's open files allow."""
     while attack.more():
         sock = attack.connect()
         if sock and attack.random.randrange(2):
@@ -78,7 +78,7 @@ def crowd(attack):
 
 @kind(*ALL)
 def dripping(attack):
-    """Good bytes, one at a time, on many connections."""
+    """Valid bytes, one at a time, on many connections."""
     socks = attack.several(attack.random.choice((20, 70, 200)))
     said = [(sock, good_bytes(attack)) for sock in socks]
     at = 0
@@ -91,7 +91,7 @@ def dripping(attack):
 
 @kind(*ALL)
 def half_said(attack):
-    """Good bytes that break off anywhere; the connection stays for a while."""
+    """Valid bytes that break off anywhere. The connections stay open for a while."""
     while attack.more():
         sock = attack.connect()
         if sock:
@@ -104,7 +104,7 @@ def half_said(attack):
 
 
 def good_bytes(attack):
-    """What a connection of the attacked port may begin with."""
+    """Returns bytes with which a valid connection to the attacked port may begin."""
     if attack.port == CLIENT:
         if attack.random.randrange(8) == 0:
             return attack.random.choice(frames.WORDS)
@@ -121,7 +121,7 @@ def good_bytes(attack):
 
 @kind(CLIENT)
 def mutated_frames(attack):
-    """Requests of every operation, good and changed ones, in pieces."""
+    """Requests of every operation, valid and changed ones, sent in pieces."""
     chance = attack.random
     while attack.more():
         first = frames.connect(chance.choice((500, 4000)))
@@ -149,7 +149,7 @@ def mutated_frames(attack):
 
 @kind(CLIENT)
 def malformed_writes(attack):
-    """Writes whose bodies cannot be read, and an end at once, or requests behind them and none."""
+    """Writes whose bodies cannot be decoded, with a read behind them. The connection ends at once, or stays open."""
     while attack.more():
         sock = attack.connect()
         if sock is None:
@@ -168,7 +168,7 @@ def malformed_writes(attack):
 
 @kind(CLIENT)
 def flood(attack):
-    """Small requests, a thousand at a time, whose answers are read as they come."""
+    """Small requests, a thousand at a time. The answers are read as they come."""
     socks = attack.several(attack.random.choice((1, 4, 16)), attack.session)
     some = [frame for frame in attack.requests if struct.unpack(">i", frame[4:8])[0] in (3, 4, 5, 8, 9, 11, 12)]
     data = b"".join(framed(frame) for frame in attack.random.choices(some, k=1000))
@@ -184,7 +184,7 @@ def flood(attack):
 
 @kind(CLIENT)
 def slow_reader(attack):
-    """Large answers, asked for in numbers, and read a little at a time."""
+    """Many requests with large answers, which are read a little at a time."""
     socks = attack.several(attack.random.choice((2, 10, 30)), attack.session)
     reads = b"".join(framed(named(xid, "getData", path=BIG, watch=False)) for xid in range(1, 300))
     for sock in socks:
@@ -198,7 +198,7 @@ def slow_reader(attack):
 
 @kind(CLIENT)
 def giant_answers(attack):
-    """Small multiReads with answers of gigabytes, which are read, or not."""
+    """Small multiReads with answers of up to gigabytes, which are read or not."""
     reads = [("getData", {"path": BIG, "watch": False})] * attack.random.choice((50, 500, 2000))
     asked = framed(request(1, frames.MULTI_READ, frames.multi_body(reads)))
     while attack.more():
@@ -216,7 +216,7 @@ def giant_answers(attack):
 
 @kind(CLIENT)
 def giant_multis(attack):
-    """Multis of thousands of parts that fail at the last one."""
+    """Multis of up to 12,000 operations, of which the last one fails."""
     parts = [("setData", {"path": HOME, "data": b"", "version": -1})] * attack.random.choice((100, 3000, 12000))
     failing = [*parts, ("check", {"path": f"{HOME}/nope", "version": 0})]
     asked = framed(request(1, frames.MULTI, frames.multi_body(failing)))
@@ -231,7 +231,7 @@ def giant_multis(attack):
 
 @kind(CLIENT)
 def parked_requests(attack):
-    """A write, and behind it on the same session reads of 0.9 MB each, as many as are taken."""
+    """A write, and behind it on the same session as many read requests of 0.9 MB each as the server takes."""
     large = framed(named(2, "getData", path=f"{HOME}/" + "x" * frames.BIG_BYTES, watch=False))
     while attack.more():
         for sock in attack.several(attack.random.choice((1, 3)), attack.session):
@@ -245,7 +245,7 @@ def parked_requests(attack):
 
 @kind(CLIENT)
 def large_writes(attack):
-    """Nodes of 0.9 MB, written again and again, no faster than a disk may be asked."""
+    """Writes of 0.9 MB to one node, again and again, but no faster than a disk can take them."""
     data = framed(named(1, "setData", path=HOME, data=b"x" * frames.BIG_BYTES, version=-1))
     sock = attack.session()
     while attack.more() and sock:
@@ -256,7 +256,7 @@ def large_writes(attack):
 
 @kind(CLIENT)
 def watches(attack):
-    """Thousands of watches on many sessions, and what fires them; events are not read."""
+    """Thousands of watches on many sessions, and writes that trigger them. The events are not read."""
     chance = attack.random
     paths = [f"{HOME}/w{number}" for number in range(3000)]
     fields = {key: paths for key in ("exist", "persistent")}
@@ -278,7 +278,7 @@ def watches(attack):
 
 @kind(CLIENT)
 def four_letter_words(attack):
-    """Words, known ones and others, whole and in parts, whose answers are read, slowly, or not."""
+    """Four-letter words, known, unknown and incomplete ones. The answers are read or not."""
     while attack.more():
         sock = attack.connect()
         if sock is None:
@@ -293,14 +293,14 @@ def four_letter_words(attack):
 
 @kind(CLIENT)
 def stolen_sessions(attack):
-    """ConnectRequests for sessions that nobody or another connection has, with passwords right and wrong."""
+    """ConnectRequests for sessions that do not exist or that another connection has, with right and wrong passwords."""
     while attack.more():
         sock = attack.connect()
         if sock is None:
             continue
         attack.send(sock, frames.connect())
         answer = attack.receive(sock, 41)
-        # Not one of an honest client's: see README.md.
+        # No session of an honest client is used: see README.md.
         session, password = struct.unpack(">q", answer[12:20])[0] if len(answer) == 41 else 7, answer[24:40]
         for _ in range(attack.random.randrange(1, 6)):
             other = attack.connect()
@@ -315,7 +315,7 @@ def stolen_sessions(attack):
 
 @kind(CLIENT)
 def sessions_that_end(attack):
-    """Sessions with ephemeral nodes, which are left to expire, closed, or used while they end."""
+    """Sessions with ephemeral nodes, which expire, are closed, or are used while they end."""
     while attack.more():
         sock = attack.connect()
         if sock is None:
@@ -334,7 +334,7 @@ def sessions_that_end(attack):
 
 @kind(CLIENT)
 def wrong_passwords(attack):
-    """Authentication that fails, in all schemes, with much in it."""
+    """Authentication that fails, in all schemes, with little or much data."""
     chance = attack.random
     while attack.more():
         sock = attack.session()
@@ -352,7 +352,7 @@ def wrong_passwords(attack):
 
 @kind(*PEERS)
 def bad_peers(attack):
-    """Greetings, votes and a learner's packets of a server that is no member, changed and out of order."""
+    """Greetings, votes and a learner's packets from a server that is no member, changed and out of order."""
     chance = attack.random
     election = attack.port == ELECTION
     while attack.more():
@@ -376,10 +376,11 @@ def bad_peers(attack):
 
 
 def mutated_peer(attack, one, others, election):
-    """Changed, but for the id in a greeting, which might become a member's."""
+    """Returns a changed message. In a greeting, the id is one of a few that no member has, because a random change
+    could make it a member's."""
     if one is not others[0]:
         return frames.mutate(attack.random, one, others[1:])
-    # Where the id stands.
+    # The offset of the id.
     at = 8 if election else 16
     changed = bytearray(frames.mutate(attack.random, one, others))
     changed[at:at + 8] = struct.pack(">q", attack.random.choice((frames.STRANGER, -5, 0, (1 << 63) - 1)))
@@ -388,7 +389,7 @@ def mutated_peer(attack, one, others, election):
 
 @kind(*PEERS)
 def peers_that_stop(attack):
-    """Greetings, and then nothing, or packets without end; what comes is not read."""
+    """Greetings, and then nothing or many packets. What the server sends is not read."""
     chance = attack.random
     election = attack.port == ELECTION
     while attack.more():
@@ -422,7 +423,7 @@ def http_request(attack):
 
 @kind(*HTTP)
 def bad_http(attack):
-    """Requests of HTTP, changed."""
+    """Changed HTTP requests."""
     chance = attack.random
     while attack.more():
         sock = attack.connect()
@@ -437,7 +438,7 @@ def bad_http(attack):
 
 @kind(*HTTP)
 def http_flood(attack):
-    """Good requests, many on a connection, whose answers are not read, or all at once."""
+    """Valid HTTP requests, one or many on each connection. The answers are read only after a pause."""
     while attack.more():
         for sock in attack.several(attack.random.choice((1, 10, 50))):
             attack.send_some(sock, http_request(attack) * attack.random.choice((1, 200)))
@@ -449,7 +450,7 @@ def http_flood(attack):
 
 @kind(*HTTP)
 def large_heads(attack):
-    """Headers without end, bodies that are longer than they say, or never come."""
+    """Headers and request lines without an end, and bodies that are shorter than they say."""
     chance = attack.random
     while attack.more():
         sock = attack.connect()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hostile clients on every port and role, beside honest clients that notice nothing.
+"""Attacks every port and role with hostile clients, while honest clients must notice nothing.
 
     run.py                                        ten minutes, a server alone and an ensemble
     run.py --seconds 3600                         an hour
@@ -12,7 +12,7 @@
     run.py --seeded-fault lose-node               must FAIL: an acknowledged node is deleted; `pause`: the
                                                   leader stands for longer than an answer may take
 
-`--seconds` are those of the attacks; starting, calming down and checking take a minute or two more.
+`--seconds` is the time of the attacks. The start and the checks take a minute or two more.
 Prints PASS or FAIL for each claim. Logs, data, attacks and figures stay in tests/.peers/work/soak.
 See README.md.
 """
@@ -42,22 +42,22 @@ from honest import ANSWER_S, Answers, Client, Newcomers, Pauses  # noqa: E402
 from kinds import KINDS  # noqa: E402
 from watch import FILES, MEMORY_MIB, Cage, Taken, Watch, cages, limited_files  # noqa: E402
 
-# Of the attacks' time, the part of each.
+# How the time of the attacks is divided between them.
 SHARES = {"standalone": 0.3, "ensemble": 0.7}
 HOSTILE_PROCESSES = 4
-# Of honest clients alone, before and after.
+# The time with only honest clients, before and after the attacks.
 QUIET_S = 5.0
-# After the attacks, until sessions have expired and all is given back.
+# The time limit after the attacks until the members have released what the attacks took.
 CALM_S = 90.0
-# What a member may have more than before: connections of honest clients come and go, and the allocator keeps some
-# of the memory that was freed. It does so in each of its arenas, so that members have two of them, and not the 16 that it
-# takes on two processors: what is left then is what a member keeps.
+# How much more a member may use after the attacks than before. Connections of honest clients come and go, and the
+# allocator keeps some freed memory in each of its arenas. It would take 16 arenas on two processors. With two, what is
+# left is mostly memory that the member itself keeps.
 ARENAS = {"MALLOC_ARENA_MAX": "2"}
 MORE_FILES, MORE_THREADS, MORE_MIB = 4, 4, 64
 SHOWN = 8
 PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 SETTINGS = {
-    # The default: hostile clients have other addresses than honest ones.
+    # None leaves the server's default, because hostile clients have other addresses than honest ones.
     "maxClientCnxns": None, "maxSessionTimeout": 20000,
     "admin.enableServer": "true", "admin.serverAddress": "127.0.0.1",
     "metricsProvider.className": PROMETHEUS, "metricsProvider.httpHost": "127.0.0.1",
@@ -70,7 +70,7 @@ PROPERTIES = {
 
 
 class Alone(Ensemble):
-    """A server alone, as an ensemble of one."""
+    """A standalone server with the interface of an ensemble."""
 
     def write_lines(self):
         pass
@@ -88,7 +88,7 @@ class Alone(Ensemble):
 
 
 class Soak:
-    """One kind of service under attack: a server alone, or an ensemble."""
+    """A service under attack: a standalone server or an ensemble."""
 
     def __init__(self, role, seconds, arguments, caged):
         self.role, self.seconds, self.arguments = role, seconds, arguments
@@ -113,13 +113,13 @@ class Soak:
     # --- what runs ---
 
     def run(self):
-        """Whether all claims held."""
+        """Runs everything. Returns whether all claims held."""
         try:
             with self.service:
                 self.service.start()
                 self.live()
                 self.restart()
-        except Exception as error:  # Told as any other failure.
+        except Exception as error:  # Reported like any other failure.
             self.verdict(False, "the run", f"{type(error).__name__}: {error}")
         finally:
             for process in self.processes:
@@ -159,7 +159,7 @@ class Soak:
         self.judge(leader, pauses, watch, before, after)
 
     def seed_fault(self, leader, which):
-        """What must be found."""
+        """Causes the fault of `--seeded-fault` if it is this one. The run must find it."""
         if self.arguments.seeded_fault != which:
             return
         print(f"SEEDED FAULT {which}", flush=True)
@@ -174,14 +174,15 @@ class Soak:
 
     def prepare_tree(self, leader):
         connection = tidying.connected(leader.host, leader.port)
-        # Hostile clients may read it, and no more.
+        # Hostile clients may only read it.
         connection.ok("create", path=BIG, data=b"x" * BIG_BYTES, acl=[acl_entry("world", "anyone", 1)], flags=0)
         tidying.tidy(connection)
         connection.call("closeSession")
         connection.close()
 
     def honest_clients(self):
-        """Threads: two clients on each member, more on one alone, and who comes anew."""
+        """Prepares the honest clients: two on each member, six on a standalone server, and the newcomers. Returns their
+        threads."""
         each = 6 if self.role == "standalone" else 2
         for number in range(each * len(self.service.members)):
             member = self.service.members[number % len(self.service.members)]
@@ -196,7 +197,7 @@ class Soak:
         return {member: Taken.by(member.process.pid) for member in self.service.members}
 
     def attack(self, leader):
-        """Hostile processes, for as long as was asked."""
+        """Runs the hostile processes and `tidying.py` for the time of the attacks."""
         plan = self.root / "plan.json"
         end = time.monotonic() + self.seconds
         plan.write_text(json.dumps({
@@ -221,7 +222,7 @@ class Soak:
             process.wait(60)
 
     def target(self, member, leader):
-        """What may be attacked of a member. Only a leader has the port of learners open."""
+        """Returns the ports of a member that are attacked. Only a leader listens on the port for learners."""
         ports = {"client": member.port, "admin": member.settings["admin.serverPort"],
                  "metrics": member.settings["metricsProvider.httpPort"]}
         if self.role == "ensemble":
@@ -231,7 +232,8 @@ class Soak:
         return {"name": member.title, "host": member.host, "ports": ports}
 
     def calm(self, before):
-        """What the members take when they have given back what the attacks took, or have not in time."""
+        """Waits until the members have released what the attacks took. Returns what they use then, or at the time
+        limit."""
         connection = tidying.connected(self.service.leader().host, self.service.leader().port)
         tidying.tidy(connection)
         connection.call("closeSession")
@@ -250,7 +252,7 @@ class Soak:
     # --- what is claimed ---
 
     def verdict(self, good, claim, text, faults=()):
-        """`faults`: (start, end, text, whom)."""
+        """Prints whether a claim holds. `faults` are (start, end, text, name of the member)."""
         self.verdicts.append(good)
         print(f"{'PASS' if good else 'FAIL'} soak/{self.role}: {claim}: {text}", flush=True)
         for start, end, what, whom in faults[:SHOWN]:
@@ -260,7 +262,7 @@ class Soak:
             print(f"    and {len(faults) - SHOWN} more")
 
     def under_way(self, start, end, whom):
-        """The attacks in the second before a moment, and up to its end; those of that member first."""
+        """Returns the attacks from a second before `start` until `end`, those on the member `whom` first."""
         found = set()
         for file in sorted(self.root.glob("attacks-*.jsonl")):
             attacks = {}
@@ -303,7 +305,7 @@ class Soak:
         return float(lines.get("zk_leader_uptime", "inf")) / 1000
 
     def attacks(self):
-        """Whether there were as many attacks as can be expected, and what they did."""
+        """Returns whether there were as many attacks as expected, the name of the claim, and what the attacks did."""
         count, seen, connections, sent, received = 0, set(), 0, 0, 0
         for file in self.root.glob("attacks-*.jsonl"):
             for line in file.read_text().splitlines():
@@ -320,7 +322,7 @@ class Soak:
             f"{received >> 20} MiB received")
 
     def check(self, when):
-        """Every member shows what was acknowledged."""
+        """Checks that every member shows what was acknowledged."""
         wrong = []
         for member in self.service.members:
             try:
@@ -338,7 +340,7 @@ class Soak:
                 self.verdict(False, "no panic", str(member.log))
 
     def restart(self):
-        """All are killed, and show the same again."""
+        """Kills all members and starts them again. They must show what was acknowledged."""
         for member in self.service.members:
             member.kill()
         self.service.start()
@@ -347,7 +349,7 @@ class Soak:
 
 
 def more_than(before, now):
-    """Whether a member takes more than it should."""
+    """Returns whether a member uses more than it may."""
     return (now.files > before.files + MORE_FILES or now.threads > before.threads + MORE_THREADS
             or now.mib > before.mib + MORE_MIB)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What an operator does beside the hostile clients: deletes the nodes that they make, and old logs and snapshots, so
-that an hour of them fits into memory and on the disk.
+"""Does the work of an operator during the attacks: deletes the nodes of hostile clients, and old logs and snapshots, so
+that an hour of attacks fits into memory and on the disk.
 
     tidying.py PLAN        as run.py starts it
 """
@@ -22,13 +22,13 @@ from harness.jute import encode  # noqa: E402
 from harness.protocol import OPEN_ACL, OPS  # noqa: E402
 
 SUPER = b"super:secret"
-# What `zookeeper.DigestAuthenticationProvider.superDigest` is then.
+# The value of `zookeeper.DigestAuthenticationProvider.superDigest` for this user.
 SUPER_DIGEST = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
 EVERY_S = 2.0
 PURGE_S = 60.0
 KEPT = 3
 BATCH = 100
-# What stays.
+# The nodes below the root that stay.
 OWN = ("zookeeper", BIG[1:], HOME[1:])
 HONEST = "soak-"
 START = {HOME: b"", f"{HOME}/a": b"x"}
@@ -44,7 +44,7 @@ def connected(host, port):
 
 
 def all_of(connection, name, requests):
-    """Sends the requests a batch at a time: (error, answer) of each."""
+    """Sends the requests a batch at a time. Returns (error, answer) of each."""
     code, record, response = OPS[name]
     answers = []
     for at in range(0, len(requests), BATCH):
@@ -61,7 +61,7 @@ def all_of(connection, name, requests):
 
 
 def delete_below(connection, tops):
-    """Deletes nodes and all below them; how many."""
+    """Deletes nodes and all nodes below them. Returns how many."""
     levels, level = [], list(tops)
     while level:
         levels.append(level)
@@ -79,7 +79,8 @@ def children(connection, path):
 
 
 def tidy(connection):
-    """Deletes what hostile clients have made, and makes anew what they begin with."""
+    """Deletes the nodes of hostile clients, and restores those that they begin with. Returns the number of deleted
+    nodes."""
     tops = [path for path in children(connection, "/")
             if path[1:] not in OWN and not path[1:].startswith(HONEST)]
     tops += children(connection, HOME) + children(connection, "/zookeeper/quota")

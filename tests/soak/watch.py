@@ -1,4 +1,4 @@
-"""What a server may take, and what it takes: a cgroup for its memory, its open files, its threads."""
+"""The limits of a server, and a watch over what it uses: a cgroup for memory, open files, threads."""
 
 import csv
 import os
@@ -15,13 +15,13 @@ MEMORY_MIB = 512
 EVERY_S = 1.0
 
 CGROUPS = Path("/sys/fs/cgroup")
-# (directory, file of the limit) of cgroups 2 and 1.
+# (directory, file of the limit) of cgroups of version 2 and 1.
 HIERARCHIES = ((CGROUPS, "memory.max"), (CGROUPS / "memory", "memory.limit_in_bytes"))
 PROBE_MIB = 32
 
 
 class Cage:
-    """A cgroup that ends what takes more memory."""
+    """A cgroup that kills a process that takes more memory."""
 
     def __init__(self, name, mib):
         parent, limit = next((parent, limit) for parent, limit in HIERARCHIES
@@ -30,7 +30,7 @@ class Cage:
         self.directory.mkdir()
         try:
             (self.directory / limit).write_text(str(mib * MIB))
-            # Without this, what does not fit is swapped where there is swap.
+            # Without this, memory above the limit is swapped out where there is swap.
             swap = self.directory / "memory.swap.max"
             if swap.exists():
                 swap.write_text("0")
@@ -39,7 +39,7 @@ class Cage:
             raise
 
     def enter(self):
-        """Words in front of a command, to run it in here."""
+        """Returns the words in front of a command that run it in this cgroup."""
         return ["sh", "-c", f'echo $$ >{self.directory}/cgroup.procs && exec "$0" "$@"']
 
     def close(self):
@@ -57,7 +57,7 @@ def controllers(parent):
 
 
 def cages():
-    """Whether cgroups can be had, and keep what they promise."""
+    """Returns whether cgroups can be created and enforce their limit."""
     try:
         cage = Cage(f"zookeeper-soak-{os.getpid()}-probe", PROBE_MIB)
     except (OSError, StopIteration):
@@ -71,13 +71,13 @@ def cages():
 
 
 def limited_files():
-    """Words in front of a command: neither limit can be raised from here."""
+    """Returns the words in front of a command that set its soft and hard limit of open files."""
     return ["sh", "-c", f'ulimit -Sn {FILES} && ulimit -Hn {FILES} && exec "$0" "$@"']
 
 
 @dataclass
 class Taken:
-    """What a process takes now."""
+    """What a process uses now."""
     files: int
     threads: int
     mib: float
@@ -96,10 +96,10 @@ class Taken:
 
 
 class Watch:
-    """Looks at all members every second, and writes it down; stops the run when one is gone or takes too much."""
+    """Records every second what all members use. Stops the run if a member has ended or uses too much memory."""
 
     def __init__(self, members, file, stop, mind_memory):
-        # With `mind_memory`, nobody else keeps them from taking more than `MEMORY_MIB`.
+        # With `mind_memory`, no cgroup limits the members to `MEMORY_MIB`, so it is checked here.
         self.members, self.file, self.stop, self.mind_memory = members, file, stop, mind_memory
         self.problems = []
         self.thread = threading.Thread(target=self._run)
