@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests everything, on a machine that need not be prepared: installs the foreign peers, builds, runs
-# every suite.
+# Installs the foreign peers, builds, and runs the suites. Apart from a Rust toolchain, the machine needs no
+# preparation.
 #
 #     tests/run.sh                       all suites but soak, in less than 50 minutes on two cores
 #     tests/run.sh differential kazoo    some of them
@@ -15,23 +15,23 @@ source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
 SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
-# Only with --long, or by name.
+# These run only with --long or by name.
 LONG_SUITES=(soak)
-# A suite runs beside the one that is named for it: each pair only compares answers and files, at whatever pace.
+# Pairs of suites that run at the same time. They only compare answers and files, so their speed does not matter.
 declare -A BESIDE=([datadirs]=crash [clients]=kazoo)
 SUBJECT="${SUBJECT:-ours}"
 JAVA="java:3.9.5"
 LOGS="$TESTS_WORK_DIR/logs"
 LONG=no
 
-# by_length SHORT LONG: the second with --long.
+# by_length SHORT LONG: prints LONG with --long, else SHORT.
 by_length() { if [ "$LONG" = yes ]; then echo "$2"; else echo "$1"; fi; }
 
-# What each suite needs of the peers comes first: a peer that cannot be had is a failure, not a skip.
+# The peers are installed before the suites run. A peer that cannot be installed is a failure; nothing is skipped.
 suite_peers() { tests/peers/install.sh; }
 suite_build() {
     local tests=""
-    # Beside each other: much of a release build has one thread.
+    # Both builds run at the same time, because a release build uses only one thread for much of its time.
     case " ${wanted[*]} " in
     *" unit "* | *" ignored "* | *" crash "*)
         cargo test --locked --no-run &
@@ -45,9 +45,9 @@ suite_build() {
     echo "PASS build ($SUBJECT is tested)"
 }
 suite_unit() { cargo test --locked; }
-# Tests that need a peer are ignored by default, and so are long ones. Left out: those of suites of their own, and
-# ensembles of Java's servers alone, which test the tests. A million bad frames are a quarter of that here: the soak
-# sends more of them.
+# By default, cargo ignores tests that need a peer, and long ones. Left out here are tests with a suite of their own,
+# and ensembles of only Java's servers, which test the tests. Without --long, the tests of a million bad frames send a
+# quarter of them, because the soak sends more.
 suite_ignored() {
     local code=0 log="$LOGS/ignored.long.log" long file
     local -a others=(--bins)
@@ -57,7 +57,7 @@ suite_ignored() {
         *) others+=(--test "$(basename "$file" .rs)") ;;
         esac
     done
-    # Beside the others: these need a processor for a minute each, and nothing else.
+    # These run at the same time as the others: each needs only a processor, for a minute.
     cargo test --locked --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
     long=$!
     cargo test --locked "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java --skip a_million_ ||
@@ -74,7 +74,8 @@ suite_ignored() {
 suite_crash() {
     cargo test --locked --test crash -- --ignored --nocapture a_hundred_kills "rounds=$(by_length 100 2000)"
 }
-# Ten thousand clients at once, against the release binary. The clients are built so, too: they have the same processors.
+# Ten thousand clients at once, against the release binary. The clients are a release build, too, because they use the
+# same processors.
 suite_storm() { cargo test --locked --release --test storm -- --ignored --nocapture --test-threads=1; }
 suite_differential() {
     local code=0
@@ -96,8 +97,9 @@ suite_clients() {
 }
 suite_kazoo() { python3 tests/kazoo/run.py --left "$JAVA" --right "$SUBJECT"; }
 suite_datadirs() { python3 tests/datadirs/run.py --subject "$SUBJECT"; }
-# With five voters what depends on their number, with observers what concerns them, with every Java version the short
-# scenario. With --long, all of all.
+# All scenarios run with three voters, those that depend on the number of voters with five, those that concern observers
+# with observers, and the short one with every Java version. With --long, all scenarios run with each of the ensembles,
+# and those that depend on versions with every Java version.
 suite_ensemble() {
     local code=0 s="$SUBJECT" five=() observers=() matrix=(short)
     if [ "$LONG" = no ]; then
@@ -112,7 +114,8 @@ suite_ensemble() {
     python3 tests/ensemble/run.py --matrix "$s" "${matrix[@]}" || code=1
     return "$code"
 }
-# The oldest and the newest version; with --long all, each also with the leader first and with no data kept.
+# Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,
+# also runs with the leader first and without keeping data.
 suite_rolling() {
     local code=0 version v
     for version in $(by_length "3.4.14 3.9.5" "${JAVA_VERSIONS[*]}"); do
@@ -125,8 +128,8 @@ suite_rolling() {
     done
     return "$code"
 }
-# About 6 minutes. A fault takes some 8 s; the runs deal one deck of 30 kinds among them, each with what those before
-# have left. What loses or repeats a write that was acknowledged has to fail.
+# Takes about 6 minutes. A fault takes some 8 s. The runs share one deck of 30 kinds of faults: each run continues where
+# the one before stopped. A run with a seeded fault, which loses or repeats an acknowledged write, must fail.
 suite_chaos() {
     local code=0 s="$SUBJECT" factor run members seconds skip fault
     local -a runs=(
@@ -145,7 +148,7 @@ suite_chaos() {
     done
     return "$code"
 }
-# must_fail NAME WORDS COMMAND...: the command has a fault seeded, and says these words when it has found it.
+# must_fail NAME WORDS COMMAND...: runs a command with a seeded fault. It must find the fault: fail and print WORDS.
 must_fail() {
     local name="$1" words="$2" output code=0
     shift 2
@@ -158,7 +161,7 @@ must_fail() {
     if [ "$code" = 0 ]; then echo "PASS $name"; else echo "FAIL $name"; fi
     return "$code"
 }
-# Hostile clients on every port and role. The attacks of the short run are the same each time.
+# Attacks every port and role with hostile clients. The attacks of the short run are the same each time.
 suite_soak() {
     if [ "$LONG" = no ]; then
         python3 tests/soak/run.py --member "$SUBJECT" --seconds 600 --seed 1
@@ -175,7 +178,7 @@ suite_soak() {
 
 passed=0 failed=0
 summary=() failures=()
-# The suites that run beside another one.
+# The suites that run at the same time as another one.
 declare -A has_run=()
 
 # count FILE: adds up the verdicts in a suite's output, our own and those of cargo test.
@@ -187,8 +190,7 @@ count() {
         END { print good + 0, bad + 0 }' "$1"
 }
 
-# what_failed FILE: the verdicts of what failed, the end of what was said before each, and what tests of cargo panicked
-# with.
+# what_failed FILE: prints the failures in a suite's output, the lines before each, and the panics of cargo's tests.
 what_failed() {
     awk '
         / panicked at / { more = 6 }
@@ -199,17 +201,17 @@ what_failed() {
         /^(PASS|FAIL|===) / || / panicked at / { said = 0 }' "$1"
 }
 
-# run NAME: the suite by itself; an error in it ends it.
+# run NAME: runs a suite, which ends at its first error.
 run() {
     set -euo pipefail
     "suite_$1"
 }
 
-# account NAME CODE SECONDS: adds a suite that has ended to the sums.
+# account NAME CODE SECONDS: adds the result of a suite to the totals.
 account() {
     local name="$1" code="$2" log="$LOGS/$1.log" good bad
     read -r good bad < <(count "$log")
-    # A suite that breaks off, or that has nothing to say, has failed.
+    # A suite that breaks off or prints no verdict has failed.
     if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
     if [ "$good" = 0 ] && [ "$bad" = 0 ] && [ "$name" != peers ] && [ "$name" != ignored ]; then
         bad=1
@@ -230,7 +232,7 @@ run_suite() {
     account "$name" "$code" $((SECONDS - started))
 }
 
-# run_beside FIRST SECOND: what the second says is shown when both have ended.
+# run_beside FIRST SECOND: runs two suites at the same time. Shows the output of the second when both have ended.
 run_beside() {
     local name="$2" started=$SECONDS code seconds second
     (
@@ -282,7 +284,7 @@ if [ "$SUBJECT" = ours ] && ! cargo --version >/dev/null; then
 fi
 mkdir -p "$LOGS"
 started=$SECONDS
-# The suites test the binary as it is now; `unit` and `crash` build what they need themselves.
+# The suites test a binary of the present sources. `unit` and `crash` build what they need themselves.
 for name in "${wanted[@]}"; do
     case "$name" in
     build | unit | crash) ;;

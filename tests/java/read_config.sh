@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what Java makes of the configuration files whose paths it reads from its input (ReadConfig.java).
+# Reads paths of configuration files from its input, and prints how Java understands the files (ReadConfig.java).
 set -euo pipefail
 # shellcheck source=tests/peers/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../peers/env.sh"

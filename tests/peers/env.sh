@@ -1,9 +1,9 @@
-# Sourced by the scripts of tests/: where the foreign peers are, and caches that need no home directory.
+# Sourced by the scripts of tests/. Sets where the foreign peers are, and caches that need no home directory.
 # shellcheck shell=bash disable=SC2034
 
 TESTS_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 REPO_DIR="$(cd "$TESTS_DIR/.." && pwd)"
-# Several checkouts can share one installation: set PEERS_DIR.
+# Set PEERS_DIR to share one installation between several checkouts.
 PEERS_DIR="${PEERS_DIR:-$TESTS_DIR/.peers}"
 
 JAVA_VERSIONS=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
@@ -20,7 +20,7 @@ export GOPATH="$PEERS_DIR/cache/gopath" GOCACHE="$PEERS_DIR/cache/gocache"
 export GOFLAGS="-mod=mod -modcacherw"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 
-# Prints why the script cannot go on, and ends it.
+# die WORDS...: prints a message and ends the script.
 die() {
     echo "$(basename "$0"): $*" >&2
     exit 1
@@ -28,7 +28,7 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# A cargo of rustup's looks for its toolchains below HOME; where HOME is empty, they are beside it.
+# rustup's cargo looks for its toolchains below HOME. If it finds none there, they may be beside cargo's own directory.
 if have cargo && ! cargo --version >/dev/null 2>&1; then
     cargo_home="$(cd "$(dirname "$(command -v cargo)")/.." && pwd)"
     if [ -d "$cargo_home/../.rustup" ]; then
@@ -36,7 +36,7 @@ if have cargo && ! cargo --version >/dev/null 2>&1; then
     fi
 fi
 
-# java_classpath VERSION
+# java_classpath VERSION: prints the class path of Java ZooKeeper.
 java_classpath() {
     local dir="$PEERS_DIR/java/$1"
     [ -e "$dir/.complete" ] || die "Java ZooKeeper $1 is not installed: run tests/peers/install.sh"

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # Installs the software that the suites test against: Java ZooKeeper of several versions, kazoo with
-# its test suite, Curator, the C client and the Go client. Everything lands in $PEERS_DIR (tests/.peers); what
-# is complete is not touched again. Only what is missing of the basics (JDK, Maven, a C compiler,
-# Python's venv, Go) is installed into the system, with apt-get.
+# its test suite, Curator, the C client and the Go client. Everything goes into $PEERS_DIR (tests/.peers).
+# What is already complete is not touched. Only missing basics (JDK, Maven, a C compiler, Python's venv,
+# Go) are installed into the system, with apt-get.
 #
 #     tests/peers/install.sh             everything
 #     tests/peers/install.sh java 3.9.5  only that version of Java ZooKeeper
 #     tests/peers/install.sh curator | kazoo | c | go | checker | programs
 #
-# Ends non-zero, with a message that names the peer, when one cannot be had.
+# If a peer cannot be installed, the exit code is not 0, and a message names the peer.
 set -euo pipefail
 # shellcheck source=tests/peers/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 ATTEMPTS=4
 
-# retry WHAT COMMAND...: runs the command until it succeeds, waiting longer each time: a registry
-# may have a bad minute.
+# retry WHAT COMMAND...: runs the command until it succeeds, a few times at most. Waits longer each time,
+# because a registry may be down for a minute.
 retry() {
     local what="$1" attempt
     shift
@@ -45,7 +45,7 @@ apt_install() {
         apt-get install -y -qq --no-install-recommends "$1" >&2
 }
 
-# need COMMAND PACKAGE: the command exists, or its package gets installed.
+# need COMMAND PACKAGE: installs the package if the command is missing.
 need() {
     have "$1" && return 0
     apt_install "$2"
@@ -62,7 +62,7 @@ need_jdk() {
 
 install_java() {
     local version="$1" dir="$PEERS_DIR/java/$1"
-    # An older installation of 3.9.5 lacks the provider of metrics for Prometheus.
+    # An older installation of 3.9.5 lacks the metrics provider for Prometheus.
     if [ -e "$dir/.complete" ] &&
         { [ "$version" != 3.9.5 ] || [ -e "$dir/zookeeper-prometheus-metrics-3.9.4.jar" ]; }; then
         return 0
@@ -97,14 +97,14 @@ install_kazoo() {
     echo "install: kazoo $KAZOO_VERSION"
     need python3 python3
     mkdir -p "$dir/src"
-    # Debian's python3 has no ensurepip until python3-venv is there.
+    # Debian's python3 has no ensurepip without python3-venv.
     if ! python3 -m venv --clear "$dir/venv" >/dev/null 2>&1; then
         apt_install python3-venv
         python3 -m venv --clear "$dir/venv"
     fi
     local pip="$dir/venv/bin/pip"
     retry "pytest" "$pip" install -q pytest pytest-timeout pytest-xdist objgraph setuptools wheel
-    # The sdist, and not the wheel: it is the one that carries the tests.
+    # Only the sdist has the tests, the wheel does not.
     retry "kazoo's sdist" \
         "$pip" download -q --no-deps --no-binary kazoo -d "$dir" "kazoo==$KAZOO_VERSION"
     tar -xzf "$dir/kazoo-$KAZOO_VERSION.tar.gz" -C "$dir/src" --strip-components=1
@@ -122,8 +122,8 @@ install_c() {
         if ! apt-cache show libzookeeper-mt-dev >/dev/null 2>&1; then
             retry "package lists" as_root apt-get update -qq
         fi
-        # Unpacked here, not installed: the system stays as it is. The library's own package has
-        # different names in different releases.
+        # The packages are unpacked here and not installed, so that the system stays as it is. The name of
+        # the library's package differs between releases.
         lib="$(apt-cache depends libzookeeper-mt-dev |
             sed -nE 's/^ *Depends: (libzookeeper-mt2.*)/\1/p')"
         [ -n "$lib" ] || die "apt knows no libzookeeper-mt-dev"
@@ -160,7 +160,7 @@ install_go() {
     fi
 }
 
-# The checker of the histories that tests/chaos writes.
+# Builds the checker of the histories that tests/chaos writes.
 install_checker() {
     need go golang-go
     mkdir -p "$PEERS_DIR/bin"
@@ -175,7 +175,7 @@ install_checker() {
         go test ./... || die "tests/chaos/checker fails its own tests"
         go build -buildvcs=false -o "$binary" . || die "tests/chaos/checker does not compile"
     )
-    # Where nothing has changed, Go leaves the file as it is.
+    # If nothing has changed, Go leaves the file with its old time.
     touch "$binary"
 }
 

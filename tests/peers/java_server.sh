@@ -14,7 +14,8 @@ version="$1" cfg="$2" log="${3:-$2.java-$1.log}"
 classpath="$(java_classpath "$version")"
 read -r -a flags <<<"${JVMFLAGS:-}"
 
-# A small heap and one compiler: many servers share the machine. The serial collector starts fastest.
+# The heap is small and there is one compiler, because many servers share the machine. The serial collector starts
+# fastest.
 exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto \
     -Dzookeeper.jmx.log4j.disable=true -Dorg.slf4j.simpleLogger.logFile="$log" \
     -Dorg.slf4j.simpleLogger.showDateTime=true \
