@@ -23,18 +23,18 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{debug, info, warn};
 
 use self::connections::{
-    Activity, Arrival, Connection, Connections, READING, Registered, WORKING, WRITING,
+    Activity, Arrival, Connection, Connections, NoPlace, READING, WORKING, WRITING,
 };
 use super::http_message::{Body, Head, Request, RequestError, Response, Status};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::net_utils::{InetSocketAddress, resolve_host};
-use crate::common::time::Clock;
+use crate::common::time::{self, Clock};
 use crate::server::descriptor_reserve::{Descriptors, PatientAcceptor};
 use crate::server::first_bytes::looks_like;
 use crate::server::rate_logger::RateLogger;
 use crate::server::zookeeper_thread;
 use crate::util::listening_socket::{self, LARGEST_BACKLOG};
-use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// The logger's name.
 const LOG: &str = "org.apache.zookeeper.server.admin.HttpServer";
@@ -45,6 +45,9 @@ const STACK: usize = 1 << 20;
 const DRAIN_LIMIT: u64 = 64 * 1024;
 /// How long the acceptor waits after a failed accept, for instance when there are no file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The longest wait for the threads of closed connections to end.
+const ENDING_WAIT: Duration = Duration::from_millis(500);
 
 /// A long body or answer at this rate, in bytes per second, is not cut off by its time limit.
 const MIN_RATE: u64 = 64 * 1024;
@@ -98,6 +101,8 @@ struct Shared {
     clock: Clock,
     handler: Arc<dyn HttpHandler>,
     connections: RankedMutex<Connections>,
+    /// Notified when a connection leaves the table.
+    one_has_ended: RankedCondvar,
     /// The number of turns given out so far. The server gives a connection a turn when it starts to wait for a
     /// request.
     turns: AtomicU64,
@@ -162,6 +167,7 @@ impl HttpServer {
             clock,
             handler,
             connections,
+            one_has_ended: RankedCondvar::new(),
             turns: AtomicU64::new(0),
         });
         let (stop, stopped) = bounded(0);
@@ -321,10 +327,26 @@ impl Shared {
         Ok(())
     }
 
-    /// Enters a connection into the table; `None` if there is no place for it.
+    /// Enters a connection into the table; `None` if there is no place for it. Waits for a moment if there will be one
+    /// when the thread of a closed connection has ended. A crowd that returns quickly has many such threads, and it
+    /// must not keep out a client that comes alone.
     fn register(&self, newcomer: Connection) -> Option<u64> {
-        let registered = self.connections.lock().register(newcomer);
-        let Registered { id, were_full } = registered?;
+        let deadline = time::now() + ENDING_WAIT;
+        let mut connections = self.connections.lock();
+        let were_full = loop {
+            match connections.find_place(&newcomer) {
+                Ok(were_full) => break were_full,
+                Err(NoPlace::AllAreServed) => return None,
+                Err(NoPlace::UntilOneEnds) => {
+                    let left = deadline.saturating_duration_since(time::now());
+                    if left.is_zero() || self.one_has_ended.wait_for(&mut connections, left) {
+                        return None;
+                    }
+                }
+            }
+        };
+        let id = connections.enter(newcomer);
+        drop(connections);
         if let Some(most) = were_full {
             let message = format!(
                 "{}: {most} connections are open: who has let the server wait longest is \
@@ -421,13 +443,17 @@ impl Drop for OpenConnection {
         if let Some(Connection { thread: Some(thread), .. }) = connections.open.remove(&self.id) {
             connections.ended.push(thread);
         }
+        drop(connections);
+        self.shared.one_has_ended.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
-    use crate::common::time::{self, SystemClock};
+    use crate::common::time::SystemClock;
 
     /// A handler that answers with the request.
     struct Echo;
@@ -500,6 +526,38 @@ mod tests {
         let unread = ask(&server, &request("/unread"));
         assert!(unread.starts_with("HTTP/1.1 200 OK\r\n"), "{unread}");
         server.shutdown();
+    }
+
+    #[test]
+    fn a_newcomer_waits_for_the_end_of_those_that_are_closed_already() {
+        let server = server();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let connection = |is_ending| Connection {
+            stream: Arc::clone(&stream),
+            ip: [127, 0, 0, 2].into(),
+            since_ms: 0,
+            activity: Arc::default(),
+            thread: None,
+            is_last: false,
+            is_ending,
+        };
+        let ending: Vec<u64> = {
+            let mut table = server.shared.connections.lock();
+            for _ in 0..64 {
+                table.enter(connection(false));
+            }
+            (0..80).map(|_| table.enter(connection(true))).collect()
+        };
+        let refused = ask(&server, "");
+        assert!(refused.contains("503"), "{refused}");
+        let answer = thread::scope(|scope| {
+            let asking = scope.spawn(|| ask(&server, "GET /a HTTP/1.0\r\n\r\n"));
+            thread::sleep(ENDING_WAIT / 5);
+            drop(OpenConnection { shared: Arc::clone(&server.shared), id: ending[0] });
+            asking.join().unwrap()
+        });
+        assert!(answer.ends_with("GET /a"), "{answer}");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::server::fair_queue::FairQueue;
 use crate::server::strangers::RecentArrivals;
 
 /// The limits for all connections. A newcomer beyond them replaces a connection that does not wait for the server's
-/// answer. If there is none, the newcomer is answered 503.
+/// answer. If there is none, the newcomer is answered 503. If too many threads of replaced connections still run, the
+/// newcomer waits until one of them has ended.
 const OF_ALL: Limits = Limits { arrivals: 128, serving: 64, ending: 64, for_few: 16 };
 /// The limits for connections that use one of the last file descriptors. Other ports need these, too.
 const OF_LAST: Limits = Limits { arrivals: 32, serving: 16, ending: 8, for_few: 8 };
@@ -82,11 +83,13 @@ pub(super) struct Arrival {
     pub(super) is_last: bool,
 }
 
-/// The result of entering a newcomer into the table.
-pub(super) struct Registered {
-    pub(super) id: u64,
-    /// The limit that was reached, if another connection was closed for the newcomer.
-    pub(super) were_full: Option<usize>,
+/// Why a newcomer does not get a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// Connections were closed for newcomers, and their threads are about to end.
+    UntilOneEnds,
+    /// All other connections are being answered, or are still protected by the grace time.
+    AllAreServed,
 }
 
 impl Connections {
@@ -104,39 +107,45 @@ impl Connections {
         self.arrivals.pop_heaviest(|ip| crowds.class(ip))
     }
 
-    /// Enters a newcomer; `None` if there is no place for it.
-    pub(super) fn register(&mut self, newcomer: Connection) -> Option<Registered> {
-        let mut were_full = None;
-        if newcomer.is_last && self.make_room(&newcomer, OF_LAST, |one| one.is_last)? {
-            were_full = Some(OF_LAST.serving);
+    /// Makes a place for a newcomer. Returns the limit that was reached, if another connection was closed for it.
+    ///
+    /// # Errors
+    /// If there is no place for it.
+    pub(super) fn find_place(&mut self, newcomer: &Connection) -> Result<Option<usize>, NoPlace> {
+        if newcomer.is_last && self.make_room(newcomer, OF_LAST, |one| one.is_last)? {
+            return Ok(Some(OF_LAST.serving));
         }
-        if were_full.is_none() && self.make_room(&newcomer, OF_ALL, |_| true)? {
-            were_full = Some(OF_ALL.serving);
-        }
+        let were_full = self.make_room(newcomer, OF_ALL, |_| true)?;
+        Ok(were_full.then_some(OF_ALL.serving))
+    }
+
+    /// Enters a newcomer that has found a place. Returns its number.
+    pub(super) fn enter(&mut self, newcomer: Connection) -> u64 {
         self.next += 1;
         let id = self.next;
         self.open.insert(id, newcomer);
-        Some(Registered { id, were_full })
+        id
     }
 
-    /// Makes a place among the connections that `is_meant` selects. Returns whether a connection was closed for
-    /// it, or `None` if there is no place.
+    /// Makes a place among the connections that `is_meant` selects. Returns whether a connection was closed for it.
     fn make_room(
         &mut self,
         newcomer: &Connection,
         limits: Limits,
         is_meant: impl Fn(&Connection) -> bool,
-    ) -> Option<bool> {
+    ) -> Result<bool, NoPlace> {
         let meant = || self.open.values().filter(|connection| is_meant(connection));
         let serving = || meant().filter(|connection| !connection.is_ending);
         let served = serving().count();
         if served < limits.serving {
-            return Some(false);
+            return Ok(false);
         }
         let crowds = self.recent.beside(serving().map(|connection| connection.ip));
         let beyond = if crowds.is_light(newcomer.ip) { limits.for_few } else { 0 };
-        if meant().count() >= limits.serving + limits.ending + beyond {
-            return None;
+        let running = meant().count();
+        if running >= limits.serving + limits.ending + beyond {
+            let ends = running > served;
+            return Err(if ends { NoPlace::UntilOneEnds } else { NoPlace::AllAreServed });
         }
         // The newcomer is among the recent arrivals but not yet among the open connections.
         let crowd_of_newcomer = crowds.class(newcomer.ip);
@@ -156,12 +165,12 @@ impl Connections {
             )
         });
         let Some(longest) = longest else {
-            // All other connections are being answered, or are still protected by the grace time.
-            return (served < limits.serving + beyond).then_some(false);
+            let has_place = served < limits.serving + beyond;
+            return if has_place { Ok(false) } else { Err(NoPlace::AllAreServed) };
         };
         longest.is_ending = true;
         let _closed = longest.stream.shutdown(Shutdown::Both); // it may be closed already
-        Some(true)
+        Ok(true)
     }
 
     /// Takes the threads that have ended. Waiting for those that are about to end would delay newcomers.
@@ -193,7 +202,7 @@ mod tests {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let activity = Activity { stage: AtomicU8::new(stage), ..Activity::default() };
             table.recent.enter(ip, 0);
-            let registered = table.register(Connection {
+            let newcomer = Connection {
                 stream: Arc::new(stream),
                 ip,
                 since_ms: 0,
@@ -201,8 +210,11 @@ mod tests {
                 thread: None,
                 is_last,
                 is_ending: false,
-            });
-            let_in += usize::from(registered.is_some());
+            };
+            if table.find_place(&newcomer).is_ok() {
+                table.enter(newcomer);
+                let_in += 1;
+            }
         }
         let_in
     }
@@ -219,6 +231,23 @@ mod tests {
             OF_LAST.serving
         );
         assert_eq!(register(&mut table, READING, false, [1; 10]), 10, "others do not count");
+    }
+
+    #[test]
+    fn a_newcomer_knows_whether_there_will_be_a_place_soon() {
+        let mut table = Connections::default();
+        register(&mut table, READING, true, [1; 30]);
+        let newcomer = table.open.values().find(|one| !one.is_ending).map(|one| Connection {
+            stream: Arc::clone(&one.stream),
+            activity: Arc::default(),
+            thread: None,
+            ..*one
+        });
+        let newcomer = newcomer.unwrap();
+        assert_eq!(table.find_place(&newcomer), Err(NoPlace::UntilOneEnds));
+        table.open.retain(|_, one| !one.is_ending);
+        table.open.values().for_each(|one| one.activity.stage.store(WORKING, Ordering::Relaxed));
+        assert_eq!(table.find_place(&newcomer), Err(NoPlace::AllAreServed));
     }
 
     #[test]
