@@ -553,7 +553,10 @@ mod tests {
         assert!(refused.contains("503"), "{refused}");
         let answer = thread::scope(|scope| {
             let asking = scope.spawn(|| ask(&server, "GET /a HTTP/1.0\r\n\r\n"));
-            thread::sleep(ENDING_WAIT / 5);
+            // The starter takes a turn for a newcomer, and then looks for a place.
+            while server.shared.turns.load(Ordering::Relaxed) < 2 {
+                thread::yield_now();
+            }
             drop(OpenConnection { shared: Arc::clone(&server.shared), id: ending[0] });
             asking.join().unwrap()
         });
