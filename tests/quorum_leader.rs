@@ -94,6 +94,39 @@ fn clients_of_the_leader_are_answered_when_a_majority_has_their_writes() {
     assert_eq!(asking.unwrap().join().unwrap(), (z(2, 2), 0));
 }
 
+/// Anybody who reaches the port can say that he is a follower. Java sends each of them the tree, any number at once.
+#[test]
+fn strangers_get_the_history_two_at_a_time_whatever_they_say_they_are() {
+    let leading = Leading::new(1..=3);
+    let _follower = leading.with_follower(1, z(1, 3));
+    let stranger = |packet_type: PacketType, sid: i64| {
+        let mut stranger = Learner::connect(leading.address);
+        stranger.greet(packet_type, sid);
+        // Nothing that it has is in the leader's history: it needs the tree.
+        stranger.ack_epoch(z(1, 99));
+        stranger
+    };
+    let mut first = stranger(PacketType::FollowerInfo, 101);
+    first.expect(PacketType::Trunc);
+    let mut second = stranger(PacketType::ObserverInfo, -1);
+    second.expect(PacketType::Trunc);
+    for packet_type in [PacketType::FollowerInfo, PacketType::ObserverInfo] {
+        stranger(packet_type, 103).expect_end();
+    }
+    // A member is not kept waiting by them.
+    let mut late = leading.follower(3, z(1, 3));
+    assert_eq!(late.expect(PacketType::Diff).zxid, z(1, 3));
+    late.acknowledge_new_leader();
+    // Who is up to date, or gone, makes room.
+    first.acknowledge_new_leader();
+    let mut third = stranger(PacketType::FollowerInfo, 104);
+    third.expect(PacketType::Trunc);
+    drop(second);
+    wait_until("there is room again", DEADLINE, || {
+        stranger(PacketType::ObserverInfo, 105).receive().is_some()
+    });
+}
+
 #[test]
 fn a_sync_is_answered_only_when_a_majority_says_that_it_still_follows() {
     let leading = Leading::new(1..=3);

@@ -22,10 +22,6 @@ use crate::server::zk_database::ZKDatabase;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerMaster";
 
-/// The properties, with Java's defaults.
-const MAX_CONCURRENT_SNAP_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentSnapSyncs", 10);
-const MAX_CONCURRENT_DIFF_SYNCS: (&str, i32) = ("zookeeper.leader.maxConcurrentDiffSyncs", 100);
-
 /// The time limit for each part of a learner's greeting, in ms; by default initLimit ticks.
 const LEARNER_GREETING_TIMEOUT: &str = "zookeeper.leader.learnerGreetingTimeout";
 
@@ -35,6 +31,8 @@ pub struct LearnerMasterSettings {
     pub snap_throttler: Arc<LearnerSyncThrottler>,
     /// Limits how many learners get transactions at once.
     pub diff_throttler: Arc<LearnerSyncThrottler>,
+    /// Limits how many servers that are not in the configuration get either at once.
+    pub non_member_throttler: Arc<LearnerSyncThrottler>,
     /// Whether each learner gets a snapshot, whatever it has (`zookeeper.forceSnapshotSync`).
     pub is_snap_forced: bool,
     /// Whether small packets are sent at once (`leader.nodelay`).
@@ -52,14 +50,16 @@ impl LearnerMasterSettings {
     /// Reads the settings; the two timeouts depend on the ticks of the ensemble.
     #[must_use]
     pub fn new(properties: &SystemProperties, init_timeout_ms: u32, sync_timeout_ms: u32) -> Self {
-        let throttler = |kind, (key, default): (&str, i32)| {
-            let limit = properties.number_or::<i32>(key, default);
+        let throttler = |kind: SyncType| {
+            let key = kind.setting();
+            let limit = properties.number_or::<i32>(key, kind.default_limit());
             info!(target: LOG, "{key} = {limit}");
             LearnerSyncThrottler::new(kind, limit)
         };
         Self {
-            snap_throttler: throttler(SyncType::Snap, MAX_CONCURRENT_SNAP_SYNCS),
-            diff_throttler: throttler(SyncType::Diff, MAX_CONCURRENT_DIFF_SYNCS),
+            snap_throttler: throttler(SyncType::Snap),
+            diff_throttler: throttler(SyncType::Diff),
+            non_member_throttler: throttler(SyncType::OfNonMember),
             is_snap_forced: properties.bool("zookeeper.forceSnapshotSync"),
             is_nodelay: properties.bool_or("leader.nodelay", true),
             greeting_timeout_ms: properties.number_or(LEARNER_GREETING_TIMEOUT, init_timeout_ms),
@@ -110,6 +110,9 @@ pub trait LearnerMaster: Send + Sync {
 
     /// What the configuration says about a server; empty if it says nothing.
     fn peer_info(&self, sid: Sid) -> String;
+
+    /// Whether the current or the next configuration has a server of this id.
+    fn is_member(&self, sid: Sid) -> bool;
 
     /// Whether a learner that has identified itself may stay. It may not if members need the last file descriptors.
     fn has_room_for(&self, handler: &LearnerHandler) -> bool;

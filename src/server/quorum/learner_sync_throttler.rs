@@ -1,8 +1,11 @@
 //! Limits how many learners are brought up to date at once (Java: server/quorum/LearnerSyncThrottler.java).
 //!
 //! Followers count but are never refused, because the quorum needs them. Differs from Java: A sync in progress holds
-//! a [`SyncSlot`], so its end cannot be missed.
+//! a [`SyncSlot`], so its end cannot be missed. Anybody who reaches the port can say that he is a follower, so only
+//! members of the configuration count as followers. Other servers are brought up to date a few at a time, and have a
+//! throttler of their own for that.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -10,10 +13,7 @@ use thiserror::Error;
 
 /// Too many syncs are in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "too many concurrent {kind:?} syncs: {limit} are going on; the observer comes again, or raise \
-     zookeeper.leader.maxConcurrentSnapSyncs or maxConcurrentDiffSyncs"
-)]
+#[error("too many concurrent {kind} syncs: {limit} are in progress; the learner tries again, or raise {}", kind.setting())]
 pub struct SyncThrottled {
     /// The kind of sync that was refused.
     pub kind: SyncType,
@@ -28,6 +28,41 @@ pub enum SyncType {
     Diff,
     /// By a snapshot.
     Snap,
+    /// In either way; the server is not in the configuration (not in Java).
+    OfNonMember,
+}
+
+impl SyncType {
+    /// The property with the limit.
+    #[must_use]
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Diff => "zookeeper.leader.maxConcurrentDiffSyncs",
+            Self::Snap => "zookeeper.leader.maxConcurrentSnapSyncs",
+            Self::OfNonMember => "zookeeper.leader.maxConcurrentNonMemberSyncs",
+        }
+    }
+
+    /// Java's limit, or ours where Java has none.
+    #[must_use]
+    pub const fn default_limit(self) -> i32 {
+        match self {
+            Self::Diff => 100,
+            Self::Snap => 10,
+            // A snapshot takes one processor. Any number of strangers may ask for it.
+            Self::OfNonMember => 2,
+        }
+    }
+}
+
+impl fmt::Display for SyncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Diff => "diff",
+            Self::Snap => "snap",
+            Self::OfNonMember => "non-member",
+        })
+    }
 }
 
 /// Counts the syncs in progress.

@@ -17,6 +17,7 @@ use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
 use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::HttpPorts;
+use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::learner_handler::{Claim, LearnerHandler};
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
@@ -164,6 +165,12 @@ impl LearnerMaster for Leader {
 
     fn peer_info(&self, sid: Sid) -> String {
         self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn is_member(&self, sid: Sid) -> bool {
+        let knows = |verifier: &dyn QuorumVerifier| verifier.members().servers.contains_key(&sid);
+        knows(&*self.peer.quorum_verifier())
+            || self.peer.last_seen_quorum_verifier().is_some_and(|next| knows(&*next))
     }
 
     fn has_room_for(&self, handler: &LearnerHandler) -> bool {

@@ -106,7 +106,7 @@ pub(super) struct Conversation<'a> {
     master: &'a dyn LearnerMaster,
     batch: RefCell<Batch>,
     /// Held until the learner is up to date.
-    slot: Option<SyncSlot>,
+    slots: Vec<SyncSlot>,
     /// Packets that no serving learner sends. Rate-limited, since a faulty learner may send any number of them.
     unexpected: RateLogger,
 }
@@ -133,7 +133,7 @@ impl<'a> Conversation<'a> {
     pub(super) fn new(handler: &'a Arc<LearnerHandler>, master: &'a dyn LearnerMaster) -> Self {
         let clock = Arc::clone(master.clock());
         let unexpected = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, clock);
-        Self { handler, master, batch: RefCell::default(), slot: None, unexpected }
+        Self { handler, master, batch: RefCell::default(), slots: Vec::new(), unexpected }
     }
 
     pub(super) fn run(mut self) -> Result<(), ConversationEnd> {
@@ -143,7 +143,7 @@ impl<'a> Conversation<'a> {
         let mut input = BufReader::new(DeadlineStream::new(&handler.stream));
         let met = self.discover(&mut input)?;
         self.bring_up_to_date(&mut input, &met)?;
-        debug_assert!(self.slot.is_none(), "it ends with the synchronisation");
+        debug_assert!(self.slots.is_empty(), "they end with the synchronisation");
         // What is buffered already comes first.
         let left = input.buffer().to_vec();
         let this = &self;
@@ -246,18 +246,23 @@ impl<'a> Conversation<'a> {
         input: &mut BufReader<DeadlineStream<'_>>,
         met: &Met,
     ) -> Result<(), ConversationEnd> {
-        let snapshot = self.sync_follower(met.last_zxid);
         let settings = self.master.learner_settings();
-        let is_essential = !self.handler.is_observer();
+        let is_member = self.master.is_member(self.handler.sid());
+        if !is_member {
+            // Before the history is looked up: that costs, too.
+            self.slots.push(settings.non_member_throttler.begin_sync(false)?);
+        }
+        let snapshot = self.sync_follower(met.last_zxid);
+        let is_essential = is_member && !self.handler.is_observer();
         if let Some(zxid) = snapshot {
             let slot = settings.snap_throttler.begin_sync(is_essential)?;
             let count = settings.snap_throttler.sync_in_progress();
-            self.slot = Some(slot);
+            self.slots.push(slot);
             self.master.metrics().inflight_snap_count.add(i64::from(count));
             self.master.metrics().snap_count.add(1);
             self.send_snapshot(met.last_zxid, zxid, count)?;
         } else {
-            self.slot = Some(settings.diff_throttler.begin_sync(is_essential)?);
+            self.slots.push(settings.diff_throttler.begin_sync(is_essential)?);
             let count = settings.diff_throttler.sync_in_progress();
             self.master.metrics().inflight_diff_count.add(i64::from(count));
             self.master.metrics().diff_count.add(1);
@@ -277,7 +282,7 @@ impl<'a> Conversation<'a> {
         debug!(target: LOG, "Received NEWLEADER-ACK message from {sid}");
         self.master.wait_for_new_leader_ack(sid, zxid)?;
         self.handler.progress.lock().limit.start();
-        self.slot = None;
+        self.slots.clear();
         // Java also records the count at the end of a sync.
         let metrics = self.master.metrics();
         let (throttler, in_flight) = match snapshot {
@@ -483,7 +488,8 @@ impl<'a> Conversation<'a> {
     fn send_snapshot(&self, peer: Zxid, zxid: Zxid, count: i32) -> Result<(), ConversationEnd> {
         let timeout_ms = self.master.learner_settings().init_timeout_ms;
         self.send(&QuorumPacket::new(PacketType::Snap, zxid, None))?;
-        let exempt = if self.handler.is_observer() { "not exempt" } else { "exempt" };
+        let is_exempt = !self.handler.is_observer() && self.master.is_member(self.handler.sid());
+        let exempt = if is_exempt { "exempt" } else { "not exempt" };
         info!(
             target: LOG,
             "Sending snapshot last zxid of peer is {peer}, send zxid of db as {zxid}, {count} concurrent snapshot sync, \
