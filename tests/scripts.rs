@@ -519,6 +519,19 @@ fn the_real_server_starts_tells_its_mode_and_stops() {
     assert!(here.data_dir().join("version-2").is_dir());
 }
 
+/// The command, with no signal ignored: a server leaves a signal alone that its parent ignores, as a shell makes it do for
+/// programs in the background.
+fn hears_all_signals(command: &Command) -> Command {
+    let mut heard = Command::new("env");
+    heard.args(["--default-signal", "--"]).arg(command.get_program()).args(command.get_args());
+    heard.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    for (removed, _) in command.get_envs().filter(|(_, value)| value.is_none()) {
+        heard.env_remove(removed);
+    }
+    command.get_current_dir().map(|directory| heard.current_dir(directory));
+    heard
+}
+
 #[test]
 fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
     // The signals of an init system, the keyboard and a closed terminal.
@@ -527,8 +540,10 @@ fn the_real_server_in_the_foreground_ends_in_order_when_it_is_told_to() {
         here.config(&format!("clientPort={}\nadmin.enableServer=false", free_port()));
         fs::create_dir_all(here.path("logs")).unwrap();
         let log = fs::File::create(here.path("logs/out")).unwrap();
-        let mut server =
-            here.real("zkServer.sh", &["start-foreground"]).stdout(log).spawn().unwrap();
+        let mut server = hears_all_signals(&here.real("zkServer.sh", &["start-foreground"]))
+            .stdout(log)
+            .spawn()
+            .unwrap();
         here.wait_until_it_serves();
         // The process of the script has become the server, so the signal reaches the server directly.
         Command::new("kill").args([signal, &server.id().to_string()]).output().unwrap();
