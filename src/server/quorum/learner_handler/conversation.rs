@@ -260,7 +260,7 @@ impl<'a> Conversation<'a> {
             self.slots.push(slot);
             self.master.metrics().inflight_snap_count.add(i64::from(count));
             self.master.metrics().snap_count.add(1);
-            self.send_snapshot(met.last_zxid, zxid, count)?;
+            self.send_snapshot(met.last_zxid, zxid, count, is_essential)?;
         } else {
             self.slots.push(settings.diff_throttler.begin_sync(is_essential)?);
             let count = settings.diff_throttler.sync_in_progress();
@@ -485,10 +485,15 @@ impl<'a> Conversation<'a> {
     }
 
     /// Streams the tree. Transactions are applied meanwhile; those after `zxid` are also sent as proposals.
-    fn send_snapshot(&self, peer: Zxid, zxid: Zxid, count: i32) -> Result<(), ConversationEnd> {
+    fn send_snapshot(
+        &self,
+        peer: Zxid,
+        zxid: Zxid,
+        count: i32,
+        is_exempt: bool,
+    ) -> Result<(), ConversationEnd> {
         let timeout_ms = self.master.learner_settings().init_timeout_ms;
         self.send(&QuorumPacket::new(PacketType::Snap, zxid, None))?;
-        let is_exempt = !self.handler.is_observer() && self.master.is_member(self.handler.sid());
         let exempt = if is_exempt { "exempt" } else { "not exempt" };
         info!(
             target: LOG,
