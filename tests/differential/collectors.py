@@ -100,7 +100,8 @@ class Texts:
     def text(self, text):
         text = text.replace(self.workdir, "DIR")
         text = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: self.names.get(found[1], "ADDRESS"), text)
-        text = re.sub(r"\b\d{4,5}\b", lambda found: self.names.get(found[0], found[0]), text)
+        # Any other number may equal a port by chance.
+        text = re.sub(r"(?<=:)\d{4,5}\b", lambda found: self.names.get(found[0], found[0]), text)
         text = re.sub(r"\b\d+\.\d+\.\d+\S*, built on .*", "VERSION", text)
         text = re.sub(r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d \S+ (\d{4})", self.date, text)
         text = re.sub(r"\b0x[0-9a-f]{12,16}\b", lambda found: self.session(int(found[0], 16)), text)
@@ -116,15 +117,19 @@ class Texts:
         return self.sessions.get(number) or self.anonymous or f"unknown session {number:#x}"
 
     def number(self, number):
-        text = str(number)
-        name = self.sessions.get(number) or self.names.get(text) or self.moment(number)
-        return name or (self.anonymous if self.anonymous and number >> 40 else text)
+        name = self.sessions.get(number) or self.moment(number)
+        return name or (self.anonymous if self.anonymous and number >> 40 else str(number))
 
-    def value(self, value):
+    def port(self, key, number):
+        """Returns the name of a port, or None. A bare number is a port only if its key says so."""
+        return self.names.get(str(number)) if key.lower().endswith("port") else None
+
+    def value(self, key, value):
+        """Returns a value of a JSON answer."""
         if isinstance(value, bool) or value is None:
             return json.dumps(value)
         if isinstance(value, int):
-            return self.number(value)
+            return self.port(key, value) or self.number(value)
         if isinstance(value, float):
             return repr(value)
         return json.dumps(self.text(value))
@@ -141,7 +146,7 @@ def pairs(lines, texts, pattern=r"^([^\t=:]+)(?:\t|=|: )(.*)$"):
         key = texts.text(key)
         while key in found:
             key += " again"
-        found[key] = texts.text(value)
+        found[key] = texts.port(key, value) or texts.text(value)
     return found
 
 
@@ -230,7 +235,7 @@ def flat(value, texts, path=""):
             for key, text in one.items():
                 yield f"{path}[{at}]{key}", text
     else:
-        yield path, texts.value(value) if not isinstance(value, (list, dict)) else str(value)
+        yield path, texts.value(path, value) if not isinstance(value, (list, dict)) else str(value)
 
 
 def command(name, member, texts):

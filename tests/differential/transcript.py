@@ -12,7 +12,9 @@ from harness import protocol
 
 # Servers use this machine's clock. The slack is for the time between two readings of it.
 CLOCK_SLACK_MS = 2000
-_PORT = re.compile(r"\b\d{4,5}\b")
+# A number is a port only behind a colon, as in an address, or as the value of a key such as `clientPort`. Any other number
+# may equal a port by chance.
+_PORT = re.compile(r"(?i)(?:(?<=:)|(?<=port=))\d{4,5}\b")
 
 
 class Normaliser:
