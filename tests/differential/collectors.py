@@ -31,6 +31,7 @@ from harness.protocol import OPEN_ACL, acl_entry, error_name  # noqa: E402
 from harness.servers import free_port, fresh_dir, require, wait_until, work_root  # noqa: E402
 from members import COMMANDS, get, kept_property  # noqa: E402
 from on_members import port_names  # noqa: E402
+from transcript import PORT  # noqa: E402
 
 ROLES = ("leader", "follower", "observer")
 PROVIDERS = ("default", "prometheus")
@@ -100,8 +101,7 @@ class Texts:
     def text(self, text):
         text = text.replace(self.workdir, "DIR")
         text = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: self.names.get(found[1], "ADDRESS"), text)
-        # Any other number may equal a port by chance.
-        text = re.sub(r"(?<=:)\d{4,5}\b", lambda found: self.names.get(found[0], found[0]), text)
+        text = PORT.sub(lambda found: self.names.get(found[0], found[0]), text)
         text = re.sub(r"\b\d+\.\d+\.\d+\S*, built on .*", "VERSION", text)
         text = re.sub(r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d \S+ (\d{4})", self.date, text)
         text = re.sub(r"\b0x[0-9a-f]{12,16}\b", lambda found: self.session(int(found[0], 16)), text)
@@ -122,7 +122,7 @@ class Texts:
 
     def port(self, key, number):
         """Returns the name of a port, or None. A bare number is a port only if its key says so."""
-        return self.names.get(str(number)) if key.lower().endswith("port") else None
+        return self.names.get(str(number)) if re.search(r"(?i)ports?(\[\d+\])?$", key) else None
 
     def value(self, key, value):
         """Returns a value of a JSON answer."""

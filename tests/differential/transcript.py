@@ -12,9 +12,9 @@ from harness import protocol
 
 # Servers use this machine's clock. The slack is for the time between two readings of it.
 CLOCK_SLACK_MS = 2000
-# A number is a port only behind a colon, as in an address, or as the value of a key such as `clientPort`. Any other number
-# may equal a port by chance.
-_PORT = re.compile(r"(?i)(?:(?<=:)|(?<=port=))\d{4,5}\b")
+# A number is a port only behind a colon, as in an address, or behind a word such as `clientPort`. Any other number may
+# equal a port by chance.
+PORT = re.compile(r"(?i)(?:(?<=:)|(?<=port=)|(?<=port found: ))\d{4,5}\b")
 
 
 class Normaliser:
@@ -43,7 +43,7 @@ class Normaliser:
         """Returns the text with names in the place of ports."""
         if not self.ports:
             return text
-        return _PORT.sub(lambda found: self.ports.get(found[0], found[0]), text)
+        return PORT.sub(lambda found: self.ports.get(found[0], found[0]), text)
 
     def session(self, session_id):
         if session_id == 0:
