@@ -122,7 +122,7 @@ class Texts:
 
     def port(self, key, number):
         """Returns the name of a port, or None. A bare number is a port only if its key says so."""
-        return self.names.get(str(number)) if re.search(r"(?i)ports?(\[\d+\])?$", key) else None
+        return self.names.get(str(number)) if re.search("(?i)ports?$", key) else None
 
     def value(self, key, value):
         """Returns a value of a JSON answer."""
@@ -223,19 +223,20 @@ def metrics(member, texts):
     return {**found, **pairs(lines, texts, r"^(# HELP \S+|# TYPE \S+|[^{ ]+(?:\{.*\})?) (.*)$")}
 
 
-def flat(value, texts, path=""):
+def flat(value, texts, path="", list_key=""):
+    """Yields the paths and values of a JSON value. `list_key` is the key of the list that it is an element of."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             number = int(name) if re.fullmatch(r"-?\d{5,}", name) else None
             name = texts.text(name) if number is None else texts.number(number)
             yield from flat(inner, texts, f"{path}.{name}")
     elif isinstance(value, list) and value:
-        inner = [dict(flat(one, texts)) for one in value]
+        inner = [dict(flat(one, texts, list_key=path)) for one in value]
         for at, one in enumerate(sorted(inner, key=lambda one: json.dumps(one, sort_keys=True))):
             for key, text in one.items():
                 yield f"{path}[{at}]{key}", text
     else:
-        yield path, texts.value(path, value) if not isinstance(value, (list, dict)) else str(value)
+        yield path, texts.value(path or list_key, value) if not isinstance(value, (list, dict)) else str(value)
 
 
 def command(name, member, texts):
