@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
 # Creates the directories of a new server, and its myid. Options and messages are those of Apache ZooKeeper 3.9.5.
 
-# Follow symbolic links to the script itself.
-ZOOBIN="${BASH_SOURCE-$0}"
-while [ -L "$ZOOBIN" ]; do
-  ZOOLINK="$(readlink "$ZOOBIN")"
-  ZOOBIN="$(cd -P "$(dirname "$ZOOBIN")" && cd -P "$(dirname "$ZOOLINK")" && pwd)/$(basename "$ZOOLINK")"
-done
-ZOOBINDIR="$(cd "$(dirname "$ZOOBIN")" && pwd)"
-
-if [ -e "$ZOOBINDIR/../libexec/zkEnv.sh" ]; then
-  ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
-else
-  ZKENV="$ZOOBINDIR/zkEnv.sh"
-fi
+# A link to this script works, too.
+ZOOBINDIR="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
 # shellcheck source=bin/zkEnv.sh
-. "$ZKENV"
+if [ -e "$ZKENV" ]; then . "$ZKENV"; else . "$ZOOBINDIR/zkEnv.sh"; fi
 
 usage() {
   printf 'usage: %s <parameters>

@@ -4,21 +4,11 @@
 #
 # To call this script from elsewhere, link to it. Do not copy it: it needs the other scripts next to it.
 
-# Follow symbolic links to the script itself.
-ZOOBIN="${BASH_SOURCE-$0}"
-while [ -L "$ZOOBIN" ]; do
-  ZOOLINK="$(readlink "$ZOOBIN")"
-  ZOOBIN="$(cd -P "$(dirname "$ZOOBIN")" && cd -P "$(dirname "$ZOOLINK")" && pwd)/$(basename "$ZOOLINK")"
-done
-ZOOBINDIR="$(cd "$(dirname "$ZOOBIN")" && pwd)"
-
-if [ -e "$ZOOBINDIR/../libexec/zkEnv.sh" ]; then
-  ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
-else
-  ZKENV="$ZOOBINDIR/zkEnv.sh"
-fi
+# A link to this script works, too.
+ZOOBINDIR="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
 # shellcheck source=bin/zkEnv.sh
-. "$ZKENV"
+if [ -e "$ZKENV" ]; then . "$ZKENV"; else . "$ZOOBINDIR/zkEnv.sh"; fi
 
 usage() {
   echo "Usage: $0 [--config <conf-dir>] {start|start-foreground|stop|version|restart|status|print-cmd}" >&2

@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
 # Prints, checks and repairs transaction logs.
 
-# Follow symbolic links to the script itself.
-ZOOBIN="${BASH_SOURCE-$0}"
-while [ -L "$ZOOBIN" ]; do
-  ZOOLINK="$(readlink "$ZOOBIN")"
-  ZOOBIN="$(cd -P "$(dirname "$ZOOBIN")" && cd -P "$(dirname "$ZOOLINK")" && pwd)/$(basename "$ZOOLINK")"
-done
-ZOOBINDIR="$(cd "$(dirname "$ZOOBIN")" && pwd)"
-
-if [ -e "$ZOOBINDIR/../libexec/zkEnv.sh" ]; then
-  ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
-else
-  ZKENV="$ZOOBINDIR/zkEnv.sh"
-fi
+# A link to this script works, too.
+ZOOBINDIR="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+ZKENV="$ZOOBINDIR/../libexec/zkEnv.sh"
 # shellcheck source=bin/zkEnv.sh
-. "$ZKENV"
+if [ -e "$ZKENV" ]; then . "$ZKENV"; else . "$ZOOBINDIR/zkEnv.sh"; fi
 
 find_zookeeper
 flags_to_array "$JVMFLAGS"

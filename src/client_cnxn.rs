@@ -65,7 +65,7 @@ const LONGEST_FRAME: usize = 64 * 1024 * 1024;
 pub struct ClientConfig {
     /// The session timeout to ask for, in ms.
     pub session_timeout_ms: i32,
-    /// Whether the client accepts a read-only server.
+    /// Whether the client accepts a read-only server. Meanwhile it looks for one that takes writes, and moves there.
     pub can_be_read_only: bool,
     /// An existing session to continue, with its password.
     pub session: Option<(SessionId, Vec<u8>)>,

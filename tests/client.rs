@@ -8,8 +8,8 @@
 #[macro_use]
 mod common;
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -251,6 +251,20 @@ against_both! {
 
 /// A Java server that gets a ConnectRequest before its database is made keeps the connection and never answers. The
 /// client must not wait there for its whole session timeout: the server forgets the session in the same time.
+/// Answers a ConnectRequest, without reading it.
+fn give_session(stream: &mut TcpStream, read_only: bool) {
+    let response = ConnectResponse {
+        time_out: 600_000,
+        session_id: SessionId(7),
+        passwd: Some(vec![1; 16]),
+        read_only,
+        ..ConnectResponse::default()
+    };
+    let body = response.to_bytes();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], &body].concat()).unwrap();
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a server of the test")]
 fn a_client_leaves_a_server_that_does_not_answer_its_connect_request() {
@@ -259,15 +273,7 @@ fn a_client_leaves_a_server_that_does_not_answer_its_connect_request() {
     let server = thread::spawn(move || {
         let (silent, _) = listener.accept().unwrap();
         let (mut serving, _) = listener.accept().unwrap();
-        let response = ConnectResponse {
-            time_out: 600_000,
-            session_id: SessionId(7),
-            passwd: Some(vec![1; 16]),
-            ..ConnectResponse::default()
-        };
-        let body = response.to_bytes();
-        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
-        serving.write_all(&[&length[..], &body].concat()).unwrap();
+        give_session(&mut serving, false);
         (silent, serving)
     });
     let config = ClientConfig {
@@ -278,6 +284,40 @@ fn a_client_leaves_a_server_that_does_not_answer_its_connect_request() {
     let (client, _events) = ZooKeeper::connect(&address, config).unwrap();
     assert!(client.wait_connected(common::DEADLINE), "{}", client.state());
     assert_eq!(client.session_id(), SessionId(7));
+    client.cnxn().abandon();
+    drop(server.join().unwrap());
+}
+
+/// The read-only server answers `isro` as such at first, so that the client asks it at least twice.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a server of the test")]
+fn a_client_leaves_a_read_only_server_for_one_that_takes_writes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut read_only, _) = listener.accept().unwrap();
+        give_session(&mut read_only, true);
+        for answer in ["ro", "rw"] {
+            let (mut asks, _) = listener.accept().unwrap();
+            let mut word = [0; 4];
+            asks.read_exact(&mut word).unwrap();
+            assert_eq!(&word, b"isro");
+            asks.write_all(answer.as_bytes()).unwrap();
+        }
+        let (mut serving, _) = listener.accept().unwrap();
+        give_session(&mut serving, false);
+        (read_only, serving)
+    });
+    let config =
+        ClientConfig { session_timeout_ms: 600_000, can_be_read_only: true, ..client_config() };
+    let (client, events) = ZooKeeper::connect(&address, config).unwrap();
+    let mut states = Vec::new();
+    while states.last() != Some(&KeeperState::SyncConnected) {
+        states.push(events.recv_timeout(common::DEADLINE).unwrap().keeper_state);
+    }
+    let expected =
+        [KeeperState::ConnectedReadOnly, KeeperState::Disconnected, KeeperState::SyncConnected];
+    assert_eq!(states, expected);
     client.cnxn().abandon();
     drop(server.join().unwrap());
 }

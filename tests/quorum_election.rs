@@ -26,7 +26,7 @@ use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
 use zookeeper_server::server::exit_code::ExitCode;
 use zookeeper_server::server::quorum::election::{Election, ElectionPeer};
 use zookeeper_server::server::quorum::fast_leader_election::notification::NotificationFrame;
-use zookeeper_server::server::quorum::quorum_peer::{LearnerType, ServerState};
+use zookeeper_server::server::quorum::states::{LearnerType, ServerState};
 use zookeeper_server::server::quorum::vote::Vote;
 
 const EPOCH: PeerEpoch = PeerEpoch(1);
@@ -154,7 +154,7 @@ fn when_the_leader_is_gone_the_others_elect_another_one_in_a_later_round() {
     let round = one.election.logical_clock();
     drop(three);
     wait_until("they have heard its last words", DEADLINE, || {
-        [&one, &two].iter().all(|member| !member.manager.is_connected_to(Sid(3)))
+        [&one, &two].iter().all(|member| !member.manager.connected_to_peer(Sid(3)))
     });
     assert_eq!(elect(&[&one, &two])[0], (Sid(2), ServerState::Following));
     assert!(one.election.logical_clock() > round);

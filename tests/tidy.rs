@@ -5,12 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/layers.rs"]
+mod layers;
 #[path = "tidy/lexer.rs"]
 mod lexer;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/side_by_side.rs"]
+mod side_by_side;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +39,7 @@ const RUST_RULES: &[(&str, Rule)] = &[
     ("function length", function_length),
     ("file name", file_name),
     ("direction", modules::direction),
+    ("layer", layers::layer),
     ("quorum", modules::server_never_says_quorum),
     ("threads", threads),
     ("sleep", sleep),
@@ -326,6 +333,47 @@ mod samples {
             ("src/server/data_tree/digest.rs", "use super::super::data_node::DataNode;"),
             ("src/main.rs", "use zookeeper_server::server::quorum::quorum_peer_main;"),
             ("src/common/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::server::request::A;\n}"),
+        ] {
+            assert_eq!(broken_below_head(path, text), [""; 0], "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn modules_of_the_server_and_the_ensemble_know_only_lower_layers() {
+        for (path, text) in [
+            ("src/server/quorum/vote.rs", "use super::quorum_peer::QuorumPeer;"),
+            (
+                "src/server/quorum/leader/broadcast.rs",
+                "use crate::server::quorum::learner::Learner;",
+            ),
+            ("src/server/quorum/leader_link.rs", "use super::{quorum_peer_config::A, vote};"),
+            ("src/server/quorum/quorum_peer/run.rs", "use crate::server::quorum::new::New;"),
+            ("src/server/quorum/new.rs", ""),
+            (
+                "src/server/server_cnxn/output.rs",
+                "use crate::server::zookeeper_server::ZooKeeperServer;",
+            ),
+            ("src/server/util/rate_limiter.rs", "use super::auth_util::AuthUtil;"),
+            ("src/server/new.rs", ""),
+        ] {
+            assert_eq!(broken_below_head(path, text), ["layer"], "{path}: {text}");
+        }
+        for (path, text) in [
+            ("src/server/quorum/follower.rs", "use super::learner::Learner;"),
+            ("src/server/quorum/leader.rs", "use super::leader_zookeeper_server::Running;"),
+            (
+                "src/server/quorum/quorum_peer/run.rs",
+                "use crate::server::quorum::{follower::Follower, leader::Leader, observer::Observer};",
+            ),
+            ("src/server/quorum/vote.rs", "use crate::server::zookeeper_server::State;"),
+            ("src/server/quorum/mod.rs", "pub mod new;"),
+            (
+                "src/server/quorum/vote.rs",
+                "// tidy: layer: as in Java\nuse super::quorum_peer::QuorumPeer;",
+            ),
+            ("src/server/admin/json_outputter.rs", "use super::command_response::Response;"),
+            ("src/server/auth/ip.rs", "use crate::server::util::auth_util::AuthUtil;"),
+            ("src/server/command/test_context.rs", "use crate::server::auth::ip::Ip;"),
         ] {
             assert_eq!(broken_below_head(path, text), [""; 0], "{path}: {text}");
         }

@@ -1,25 +1,19 @@
 //! `addWatch [-m mode] path` (Java: cli/AddWatchCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use crate::add_watch_mode::AddWatchMode;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "addWatch",
-    option_str: "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is \
+pub const COMMAND: CliCommand = CliCommand::new(
+    "addWatch",
+    "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is \
                  PERSISTENT_RECURSIVE",
-    options: CommandOptions { options: &[CommandOption::value("m", "")], choice: Choice::Any },
-    usage_lists_options: false,
+    CommandOptions { options: &[CommandOption::value("m", "")], choice: Choice::Any },
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     if line.args.len() != 2 {
         return Err(command.usage_error());

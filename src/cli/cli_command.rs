@@ -11,6 +11,9 @@ use super::command_usage_helper;
 use crate::client_cnxn::ClientEvent;
 use crate::zookeeper::ZooKeeper;
 
+/// What a command returns: nothing, or the error that the shell prints.
+pub type CliResult = Result<(), CliError>;
+
 /// A command of the shell.
 #[derive(Clone, Copy)]
 pub struct CliCommand {
@@ -23,10 +26,27 @@ pub struct CliCommand {
     /// Whether its usage explains the options.
     pub usage_lists_options: bool,
     /// Runs the command. The words are those that were typed, beginning with the command's name.
-    pub exec: fn(&Self, &mut Context<'_>, Vec<String>) -> Result<(), CliError>,
+    pub exec: fn(&Self, &mut Context<'_>, Vec<String>) -> CliResult,
 }
 
 impl CliCommand {
+    /// A command whose usage does not explain its options.
+    #[must_use]
+    pub const fn new(
+        cmd_str: &'static str,
+        option_str: &'static str,
+        options: CommandOptions,
+        exec: fn(&Self, &mut Context<'_>, Vec<String>) -> CliResult,
+    ) -> Self {
+        Self { cmd_str, option_str, options, usage_lists_options: false, exec }
+    }
+
+    /// The command, with a usage that explains its options.
+    #[must_use]
+    pub const fn listing_options(self) -> Self {
+        Self { usage_lists_options: true, ..self }
+    }
+
     /// The usage text of the command (Java: getUsageStr).
     #[must_use]
     pub fn usage_str(&self) -> String {

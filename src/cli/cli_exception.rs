@@ -1,6 +1,5 @@
 //! Why a command failed (Java: cli/CliException.java and the classes beside it).
 
-use super::command_line::ParseError;
 use crate::client_cnxn::ClientError;
 use crate::keeper_exception::KeeperError;
 use crate::server::exit_code::ExitCode;
@@ -37,13 +36,6 @@ impl CliError {
 #[must_use]
 pub fn not_a_number(text: &str) -> CliError {
     CliError::new(format!("For input string: \"{text}\""))
-}
-
-/// Java: CliParseException.
-impl From<ParseError> for CliError {
-    fn from(error: ParseError) -> Self {
-        Self::new(error.to_string())
-    }
 }
 
 /// Java: CliWrapperException, and MalformedPathException.

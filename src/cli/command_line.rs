@@ -4,6 +4,8 @@
 //! value, unless that word is an option. `-v5` and `-v=5` mean the same as `-v 5`. A word that begins with a dash but
 //! is not an option is an error, including negative numbers. After the word `--`, all words are arguments.
 
+use super::cli_exception::CliError;
+
 /// An option of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandOption {
@@ -84,6 +86,13 @@ pub enum ParseError {
         /// The options.
         String,
     ),
+}
+
+/// Java: CliParseException.
+impl From<ParseError> for CliError {
+    fn from(error: ParseError) -> Self {
+        Self::new(error.to_string())
+    }
 }
 
 /// The parsed words.

@@ -1,7 +1,7 @@
 //! `create [-s] [-e] [-c] [-t ttl] path [data] [acl]` (Java: cli/CreateCommand.java).
 
 use super::acl_parser;
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
 use crate::client_cnxn::ClientError;
@@ -10,10 +10,10 @@ use crate::keeper_exception::KeeperError;
 use crate::zoo_defs::ids;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "create",
-    option_str: "[-s] [-e] [-c] [-t ttl] path [data] [acl]",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "create",
+    "[-s] [-e] [-c] [-t ttl] path [data] [acl]",
+    CommandOptions {
         options: &[
             CommandOption::flag("e", "ephemeral"),
             CommandOption::flag("s", "sequential"),
@@ -22,18 +22,13 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
 /// The longest time to live, in ms: the server keeps 40 bits of it (Java: EphemeralType.TTL).
 const MAX_TTL_MS: i64 = (1 << 40) - 1;
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let (mode, ttl_ms) = mode(&line)?;
     let path = &line.args[1];

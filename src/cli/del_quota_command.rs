@@ -1,6 +1,6 @@
 //! `delquota [-n|-b|-N|-B] path` (Java: cli/DelQuotaCommand.java).
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
 use super::list_quota_command::{read_stats, told_missing};
@@ -9,10 +9,10 @@ use crate::quotas;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "delquota",
-    option_str: "[-n|-b|-N|-B] path",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "delquota",
+    "[-n|-b|-N|-B] path",
+    CommandOptions {
         options: &[
             CommandOption::flag("n", "num soft quota"),
             CommandOption::flag("b", "bytes soft quota"),
@@ -21,15 +21,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::AtMostOne,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let path = &line.args[1];
     let limit_path = quotas::limit_path(path);

@@ -1,30 +1,22 @@
 //! `deleteall path [-b batch size]` (Java: cli/DeleteAllCommand.java).
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::sub_tree;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "deleteall",
-    option_str: "path [-b batch size]",
-    options: CommandOptions {
-        options: &[CommandOption::value("b", "batch size")],
-        choice: Choice::Any,
-    },
-    usage_lists_options: false,
+pub const COMMAND: CliCommand = CliCommand::new(
+    "deleteall",
+    "path [-b batch size]",
+    CommandOptions { options: &[CommandOption::value("b", "batch size")], choice: Choice::Any },
     exec,
-};
+);
 
 /// The default number of nodes that one request deletes.
 const DEFAULT_BATCH_SIZE: i32 = 1000;
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let batch_size = match line.option_value("b") {
         Some(text) => {

@@ -1,20 +1,16 @@
 //! `delete [-v version] path` (Java: cli/DeleteCommand.java).
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::{CliError, not_a_number};
 use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "delete",
-    option_str: "[-v version] path",
-    options: CommandOptions {
-        options: &[CommandOption::value("v", "version")],
-        choice: Choice::Any,
-    },
-    usage_lists_options: false,
+pub const COMMAND: CliCommand = CliCommand::new(
+    "delete",
+    "[-v version] path",
+    CommandOptions { options: &[CommandOption::value("v", "version")], choice: Choice::Any },
     exec,
-};
+);
 
 /// The version after `-v`; -1, which means any version, without it.
 ///
@@ -28,11 +24,7 @@ pub fn version(line: &CommandLine) -> Result<i32, CliError> {
 }
 
 /// If a version follows the path, as before 3.5, the command prints a message and ignores it, as in Java.
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     if line.args.len() > 2 {
         context.err_line(

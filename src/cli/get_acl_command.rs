@@ -1,26 +1,20 @@
 //! `getAcl [-s] path` (Java: cli/GetAclCommand.java).
 
 use super::acl_parser::perm_string;
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::stat_printer;
 use crate::jute::ToStringOutputArchive;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "getAcl",
-    option_str: "[-s] path",
-    options: CommandOptions { options: &[CommandOption::flag("s", "stats")], choice: Choice::Any },
-    usage_lists_options: false,
+pub const COMMAND: CliCommand = CliCommand::new(
+    "getAcl",
+    "[-s] path",
+    CommandOptions { options: &[CommandOption::flag("s", "stats")], choice: Choice::Any },
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let (acl, stat) = context.zk.get_acl(&line.args[1])?;
     for entry in acl {

@@ -1,16 +1,15 @@
 //! `get [-s] [-w] [-b] [-x] path` (Java: cli/GetCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::output_formatter::OutputFormatter;
 use super::stat_printer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "get",
-    option_str: "[-s] [-w] [-b] [-x] path",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "get",
+    "[-s] [-w] [-b] [-x] path",
+    CommandOptions {
         options: &[
             CommandOption::flag("s", "Print znode stats additionally"),
             CommandOption::flag("w", "Watch for changes on the znode"),
@@ -19,15 +18,11 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: true,
     exec,
-};
+)
+.listing_options();
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse_with_old_watch(context, words, 2, "get [-s] [-w] path")?;
     let (data, stat) = context.zk.get_data(&line.args[1], line.has_option("w"))?;
     let formatter = if line.has_option("x") {

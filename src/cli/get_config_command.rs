@@ -1,18 +1,17 @@
 //! `config [-c] [-w] [-s]` (Java: cli/GetConfigCommand.java, and getClientConfigStr of server/util/ConfigUtils.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::stat_printer;
 use crate::common::properties::Properties;
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
+use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "config",
-    option_str: "[-c] [-w] [-s]",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "config",
+    "[-c] [-w] [-s]",
+    CommandOptions {
         options: &[
             CommandOption::flag("s", "stats"),
             CommandOption::flag("w", "watch"),
@@ -20,15 +19,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 1)?;
     let (data, stat) = context.zk.get_config(line.has_option("w"))?;
     let config =

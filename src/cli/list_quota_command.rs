@@ -1,6 +1,6 @@
 //! `listquota path` (Java: cli/ListQuotaCommand.java).
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::NO_OPTIONS;
 use crate::keeper_exception::KeeperError;
@@ -9,19 +9,9 @@ use crate::stats_track::StatsTrack;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "listquota",
-    option_str: "path",
-    options: NO_OPTIONS,
-    usage_lists_options: false,
-    exec,
-};
+pub const COMMAND: CliCommand = CliCommand::new("listquota", "path", NO_OPTIONS, exec);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let path = &line.args[1];
     let limit_path = quotas::limit_path(path);

@@ -1,16 +1,15 @@
 //! `ls [-s] [-w] [-R] path` (Java: cli/LsCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::command_usage_helper::option_lines;
 use super::{stat_printer, sub_tree};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "ls",
-    option_str: "[-s] [-w] [-R] path",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "ls",
+    "[-s] [-w] [-R] path",
+    CommandOptions {
         options: &[
             CommandOption::flag("?", "help"),
             CommandOption::flag("s", "stat"),
@@ -19,15 +18,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     if command.parse(&words, 0)?.has_option("?") {
         let help = option_lines(&command.options);
         context.out_line(&format!("usage: ls [options] path\n{help}"));

@@ -2,20 +2,20 @@
 
 use std::fs;
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::stat_printer;
 use crate::common::properties::Properties;
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
+use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "reconfig",
-    option_str: "[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | \
+pub const COMMAND: CliCommand = CliCommand::new(
+    "reconfig",
+    "[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | \
                  [-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]",
-    options: CommandOptions {
+    CommandOptions {
         options: &[
             CommandOption::flag("s", "stats"),
             CommandOption::value("v", "required current config version"),
@@ -29,15 +29,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 0)?;
     let value = |name| line.option_value(name).map(str::to_lowercase);
     let (joining, leaving, members) = (value("add"), value("remove"), value("members"));

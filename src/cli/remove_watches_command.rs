@@ -1,15 +1,14 @@
 //! `removewatches path [-c|-d|-a] [-l]` (Java: cli/RemoveWatchesCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use crate::watcher::WatcherType;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "removewatches",
-    option_str: "path [-c|-d|-a] [-l]",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "removewatches",
+    "path [-c|-d|-a] [-l]",
+    CommandOptions {
         options: &[
             CommandOption::flag("c", "child watcher type"),
             CommandOption::flag("d", "data watcher type"),
@@ -20,15 +19,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let types = [
         ("c", WatcherType::Children),

@@ -1,15 +1,14 @@
 //! `setAcl [-s] [-v version] [-R] path acl` (Java: cli/SetAclCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::{acl_parser, delete_command, stat_printer, sub_tree};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "setAcl",
-    option_str: "[-s] [-v version] [-R] path acl",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "setAcl",
+    "[-s] [-v version] [-R] path acl",
+    CommandOptions {
         options: &[
             CommandOption::flag("s", "stats"),
             CommandOption::value("v", "version"),
@@ -17,15 +16,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 3)?;
     let (path, zk) = (&line.args[1], context.zk);
     let acl = acl_parser::parse(&mut context.console, &line.args[2]);

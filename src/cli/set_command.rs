@@ -3,16 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::{delete_command, stat_printer};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "set",
-    option_str: "path data [-s] [-v version] [-b]",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "set",
+    "path data [-s] [-v version] [-b]",
+    CommandOptions {
         options: &[
             CommandOption::flag("s", "Print znode stats additionally"),
             CommandOption::value("v", "Set with an expected version"),
@@ -20,15 +20,11 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::Any,
     },
-    usage_lists_options: true,
     exec,
-};
+)
+.listing_options();
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 3)?;
     let data = if line.has_option("b") {
         STANDARD.decode(&line.args[2]).map_err(|error| CliError::new(error.to_string()))?

@@ -1,6 +1,6 @@
 //! `setquota -n|-b|-N|-B val path` (Java: cli/SetQuotaCommand.java).
 
-use super::cli_command::{CliCommand, Context};
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::cli_exception::CliError;
 use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
 use super::list_quota_command::read_stats;
@@ -14,10 +14,10 @@ use crate::zoo_defs::ids;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "setquota",
-    option_str: "-n|-b|-N|-B val path",
-    options: CommandOptions {
+pub const COMMAND: CliCommand = CliCommand::new(
+    "setquota",
+    "-n|-b|-N|-B val path",
+    CommandOptions {
         options: &[
             CommandOption::value("n", "num soft quota"),
             CommandOption::value("b", "bytes soft quota"),
@@ -26,15 +26,10 @@ pub const COMMAND: CliCommand = CliCommand {
         ],
         choice: Choice::One,
     },
-    usage_lists_options: false,
     exec,
-};
+);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let path = &line.args[1];
     // An invalid call prints a message and does not fail, as in Java.

@@ -1,25 +1,14 @@
 //! `sync path` (Java: cli/SyncCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::NO_OPTIONS;
 use crate::client_cnxn::ClientError;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "sync",
-    option_str: "path",
-    options: NO_OPTIONS,
-    usage_lists_options: false,
-    exec,
-};
+pub const COMMAND: CliCommand = CliCommand::new("sync", "path", NO_OPTIONS, exec);
 
 /// If the server refuses, the command prints the error code and does not fail, as in Java.
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
     let failed = match context.zk.sync(&line.args[1]) {
         Ok(()) => None,

@@ -1,24 +1,13 @@
 //! `version` (Java: cli/VersionCommand.java).
 
-use super::cli_command::{CliCommand, Context};
-use super::cli_exception::CliError;
+use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::NO_OPTIONS;
 use crate::version;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "version",
-    option_str: "",
-    options: NO_OPTIONS,
-    usage_lists_options: false,
-    exec,
-};
+pub const COMMAND: CliCommand = CliCommand::new("version", "", NO_OPTIONS, exec);
 
-fn exec(
-    command: &CliCommand,
-    context: &mut Context<'_>,
-    words: Vec<String>,
-) -> Result<(), CliError> {
+fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     if command.parse(&words, 0)?.args.len() > 1 {
         return Err(command.usage_error());
     }

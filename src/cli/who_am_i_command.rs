@@ -5,13 +5,7 @@ use super::cli_exception::CliError;
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand {
-    cmd_str: "whoami",
-    option_str: "",
-    options: NO_OPTIONS,
-    usage_lists_options: false,
-    exec,
-};
+pub const COMMAND: CliCommand = CliCommand::new("whoami", "", NO_OPTIONS, exec);
 
 fn exec(_: &CliCommand, context: &mut Context<'_>, _words: Vec<String>) -> Result<(), CliError> {
     let client_infos = context.zk.who_am_i()?;

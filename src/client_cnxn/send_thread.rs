@@ -12,6 +12,7 @@ use log::{debug, info, warn};
 use super::packet::{Packet, Reply, length};
 use super::{ClientEvent, LOG, LONGEST_FRAME, Shared, States, xids};
 use crate::client::connect_string_parser::HostPort;
+use crate::client::four_letter_word_main::send_4_letter_word_within;
 use crate::common::{net_utils, time};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, InputError, Record};
@@ -22,6 +23,13 @@ use crate::zoo_defs::{OpCode, ZOOKEEPER_NODE_SUBTREE};
 
 /// The client sends a ping at the latest after this time without sending anything.
 const MAX_SEND_PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a client of a read-only server waits before it asks another server whether that takes writes.
+const MIN_PING_RW_TIMEOUT: Duration = Duration::from_millis(100);
+const MAX_PING_RW_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The time limit for such a question.
+const PING_RW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +52,8 @@ enum CnxnError {
     SessionExpired(SessionId),
     #[error("the credentials were refused")]
     AuthFailed,
+    #[error("Majority server found at {}:{}", .0.host, .0.port)]
+    RwServerFound(HostPort),
 }
 
 /// Runs until the client is closed or its session has ended.
@@ -51,13 +61,14 @@ pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
     let mut servers = shared.servers.server_addresses.clone();
     shuffle(&mut servers);
     let mut last_heard = time::now();
+    let mut rw_server = None;
     for attempt in 0_usize.. {
-        let server = &servers[attempt % servers.len()];
+        let server = rw_server.take().unwrap_or_else(|| servers[attempt % servers.len()].clone());
         if (attempt > 0 && !pause(shared, stopped)) || shared.state.lock().is_closing {
             break;
         }
-        let result = connect(shared, server, servers.len())
-            .and_then(|connection| serve(shared, connection, &mut last_heard));
+        let result = connect(shared, &server, servers.len())
+            .and_then(|connection| serve(shared, connection, &servers, &mut last_heard));
         *shared.output.lock() = None;
         let mut state = shared.state.lock();
         let session_timeout = millis(state.negotiated_timeout_ms) * 4 / 3;
@@ -72,6 +83,9 @@ pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
         let (error, packets) = state.take_waiting();
         drop(state);
         if let Err(reason) = result {
+            if let CnxnError::RwServerFound(found) = &reason {
+                rw_server = Some(found.clone());
+            }
             warn!(
                 target: LOG,
                 "Session {session_id} for server {}:{}, Closing socket connection. Attempting reconnect: {reason}",
@@ -325,14 +339,63 @@ pub(crate) fn strip_chroot(chroot: Option<&str>, path: &str) -> String {
     }
 }
 
+/// The search of a client of a read-only server for a server that takes writes (Java: pingRwServer).
+struct RwServerSearch<'a> {
+    servers: &'a [HostPort],
+    /// The position of the server to ask next.
+    next: usize,
+    asked: Instant,
+    /// How long to wait before the next question. It doubles with each one.
+    pause: Duration,
+}
+
+impl<'a> RwServerSearch<'a> {
+    fn new(servers: &'a [HostPort]) -> Self {
+        let next = usize::try_from(random() % 0xffff).unwrap_or(0);
+        Self { servers, next, asked: time::now(), pause: MIN_PING_RW_TIMEOUT }
+    }
+
+    fn until_next(&self) -> Duration {
+        self.pause.saturating_sub(self.asked.elapsed())
+    }
+
+    /// Asks the next server. Returns the server if it takes writes.
+    fn ping_rw_server(&mut self) -> Option<HostPort> {
+        let server = &self.servers[self.next % self.servers.len()];
+        self.next = self.next.wrapping_add(1);
+        debug!(target: LOG, "Checking server {}:{} for being r/w.", server.host, server.port);
+        let (host, port) = (&server.host, server.port);
+        let answer = send_4_letter_word_within(host, port, "isro", PING_RW_SOCKET_TIMEOUT);
+        self.pause = (self.pause * 2).min(MAX_PING_RW_TIMEOUT);
+        self.asked = time::now();
+        match answer {
+            Ok(answer) if answer.trim_end() == "rw" => Some(server.clone()),
+            Ok(_) => None,
+            Err(error) => {
+                debug!(target: LOG, "cannot ask {}:{}: {error}", server.host, server.port);
+                None
+            }
+        }
+    }
+}
+
 /// Reads replies and events until the connection ends.
 fn serve(
     shared: &Shared,
     mut connection: Connection,
+    servers: &[HostPort],
     last_heard: &mut Instant,
 ) -> Result<(), CnxnError> {
     *last_heard = time::now();
+    let is_read_only = shared.state.lock().states == States::ConnectedReadOnly;
+    let mut search = is_read_only.then(|| RwServerSearch::new(servers));
     loop {
+        if let Some(search) = &mut search
+            && search.until_next().is_zero()
+            && let Some(server) = search.ping_rw_server()
+        {
+            return Err(CnxnError::RwServerFound(server));
+        }
         let until_ping = until_ping(shared, connection.read_timeout);
         if until_ping.is_zero() {
             shared.send_unnumbered(xids::PING, OpCode::Ping, &[]);
@@ -342,8 +405,9 @@ fn serve(
         let Some(until_lost) = connection.read_timeout.checked_sub(silent) else {
             return Err(CnxnError::Silent(silent));
         };
+        let until_search = search.as_ref().map_or(until_lost, RwServerSearch::until_next);
         // A timeout of zero would disable the timeout.
-        let timeout = until_ping.min(until_lost).max(Duration::from_millis(1));
+        let timeout = until_ping.min(until_lost).min(until_search).max(Duration::from_millis(1));
         connection.stream.set_read_timeout(Some(timeout))?;
         if let Some(body) = connection.frames.next(&mut connection.stream)? {
             *last_heard = time::now();

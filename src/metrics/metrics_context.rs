@@ -8,6 +8,7 @@ use super::counter::Counter;
 use super::counter_set::CounterSet;
 use super::gauge::Gauge;
 use super::gauge_set::GaugeSet;
+use super::registry::Gauges;
 use super::summary::Summary;
 use super::summary_set::SummarySet;
 
@@ -28,17 +29,36 @@ pub trait MetricsContext: Send + Sync {
     /// The set of counters of that name.
     fn counter_set(&self, name: &str) -> Arc<dyn CounterSet>;
 
+    /// The gauges; none if the provider discards them.
+    fn gauges(&self) -> Option<&Gauges>;
+
     /// Registers a gauge under that name and replaces an earlier one.
-    fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>);
+    fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>) {
+        if let Some(gauges) = self.gauges() {
+            gauges.single.put(name, gauge);
+        }
+    }
 
     /// Removes the gauge.
-    fn unregister_gauge(&self, name: &str);
+    fn unregister_gauge(&self, name: &str) {
+        if let Some(gauges) = self.gauges() {
+            gauges.single.remove(name);
+        }
+    }
 
     /// Registers a gauge set under that name and replaces an earlier one.
-    fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>);
+    fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>) {
+        if let Some(gauges) = self.gauges() {
+            gauges.sets.put(name, gauge_set);
+        }
+    }
 
     /// Removes the gauge set.
-    fn unregister_gauge_set(&self, name: &str);
+    fn unregister_gauge_set(&self, name: &str) {
+        if let Some(gauges) = self.gauges() {
+            gauges.sets.remove(name);
+        }
+    }
 
     /// The summary of that name.
     ///

@@ -9,6 +9,8 @@ pub mod gauge_set;
 pub mod summary;
 pub mod summary_set;
 
+pub mod registry;
+
 pub mod metrics_context;
 pub mod metrics_provider;
 

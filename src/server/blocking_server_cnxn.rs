@@ -6,6 +6,11 @@
 //! that is silent for longer than its session's timeout. The first frame must be complete within the time that a
 //! connection may be without a session, no matter in how many pieces it arrives. Of its last answer, a client must
 //! take a minimum number of bytes in each period of this length.
+//!
+//! What is not about the socket is in `server_cnxn` (sendResponse, sendBuffer, handleWrite, readRequest,
+//! readConnectRequest).
+
+pub(super) mod slow_writer;
 
 use std::io::{self, Read};
 use std::mem;
@@ -19,7 +24,7 @@ use log::{debug, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
-use super::blocking_server_cnxn_factory::SlowWriter;
+use self::slow_writer::SlowWriter;
 use super::server_cnxn::{CnxnInput, DisconnectReason, InputState, ServerCnxn, Transport};
 use crate::common::deadline::Deadline;
 

@@ -1,4 +1,5 @@
-//! Deletes containers that have become empty, and nodes whose time to live is over (Java: server/ContainerManager.java).
+//! Deletes containers that have become empty, and nodes whose time to live is over (Java:
+//! server/ContainerManager.java).
 //!
 //! Threads: `ContainerManagerTask` checks the candidates at intervals; [`ContainerManager::stop`] joins it. Locks:
 //! `Leaf`, for the thread's handle.

@@ -12,9 +12,9 @@ use crate::data::{Stat, StatPersisted};
 use crate::ids::Zxid;
 use crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE;
 
+use super::byte_store::{ByteStore, Place};
 use super::digest_calculator::{self, STAT_BYTES, digest_of_parts};
 use super::ephemeral_type::EphemeralTypes;
-use super::node_hash_map::byte_store::{ByteStore, Place};
 use super::reference_counted_acl_cache::AclKey;
 
 /// The number of a node: its place in the [`NodeHashMap`](super::node_hash_map::NodeHashMap). The number is reused

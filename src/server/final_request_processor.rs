@@ -7,6 +7,8 @@
 //! Locks: the tree. Replies are queued under this lock and sent after it is released.
 //!
 //! `reads` and `multi_read` contain the reads, `replies` the writing of answers.
+//!
+//! Elsewhere: closeSession is `close_cnxn_of_session` of `zookeeper_server`.
 
 mod multi_read;
 mod reads;
@@ -59,38 +61,6 @@ impl FinalRequestProcessor {
     }
 }
 
-impl GroupProcessor for FinalRequestProcessor {
-    fn process_group(&self, requests: &mut Vec<Box<Request>>) {
-        let Some(server) = self.server.upgrade() else { return requests.clear() };
-        let mut afterwards = Afterwards::default();
-        {
-            let mut tree = server.zk_database().tree().write();
-            let mut group = Group { server: &server, tree: &mut tree, afterwards: &mut afterwards };
-            for request in requests.drain(..) {
-                group.process_request(request);
-            }
-        }
-        if let Some(zxid) = afterwards.applied {
-            // Only after the changes are in the tree: in between, Prep finds a change in both places, never in
-            // neither.
-            let removed = server.outstanding_changes().lock().applied(zxid);
-            let removed = i64::try_from(removed).unwrap_or(i64::MAX);
-            server.server_metrics().outstanding_changes_removed.add(removed);
-        }
-        for session_id in afterwards.ended_sessions {
-            server.close_cnxn_of_session(session_id, DisconnectReason::ClientClosedSession);
-        }
-        for cnxn in afterwards.connected {
-            server.finish_session_init(&cnxn, true);
-        }
-        server.flush_list().flush();
-    }
-
-    fn shutdown(&self) {
-        debug!(target: LOG, "shutdown of request processor complete");
-    }
-}
-
 /// A group of requests that is being applied, and what it works on.
 struct Group<'a> {
     server: &'a Arc<ZooKeeperServer>,
@@ -99,43 +69,7 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Java: processRequest.
-    fn process_request(&mut self, mut request: Box<Request>) {
-        if !self.keep_for_learners(&request) {
-            return;
-        }
-        let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
-        let Some(cnxn) = request.cnxn.clone() else { return };
-        self.server.request_finished(&request);
-        self.reply(&cnxn, &request, result);
-        let mut next = cnxn.pipeline_done();
-        // The request no longer counts when its answer is sent, and a read no longer counts when the next answer is
-        // made.
-        drop(request);
-        while let Some(read) = next {
-            reads::answer_parked(self.server, self.tree, &cnxn, &read);
-            next = cnxn.read_done();
-        }
-        cnxn.queue_flush();
-    }
-
-    /// Adds a transaction to the committed log, if there is one (Java: addCommittedProposal). Returns false if a
-    /// transaction before it is missing: it must not be applied then, and the server stops.
-    fn keep_for_learners(&self, request: &Request) -> bool {
-        let (Some(log), Some(hdr)) = (self.server.zk_database().committed_log(), &request.hdr)
-        else {
-            return true;
-        };
-        let bytes = Arc::clone(&request.txn_bytes);
-        let added = log.write().add(CommittedProposal { zxid: hdr.zxid, bytes });
-        if let Err(hole) = &added {
-            error!(target: LOG, "Severe unrecoverable error, exiting: {hole}");
-            self.server.listener().notify_stopping("CommitProcessor", ExitCode::UnexpectedError);
-        }
-        added.is_ok()
-    }
-
-    /// Java: ZooKeeperServer.processTxn and applyRequest.
+    /// Applies the request's transaction to the tree (Java: applyRequest, with ZooKeeperServer.processTxn).
     fn apply_request(&mut self, request: &mut Request) -> ProcessTxnResult {
         self.server.process_txn_for_session_events(request);
         let result = match (&request.hdr, request.txn.take()) {
@@ -163,6 +97,42 @@ impl Group<'_> {
             }
         }
         result
+    }
+
+    /// Adds a transaction to the committed log, if there is one (Java: addCommittedProposal). Returns false if a
+    /// transaction before it is missing: it must not be applied then, and the server stops.
+    fn keep_for_learners(&self, request: &Request) -> bool {
+        let (Some(log), Some(hdr)) = (self.server.zk_database().committed_log(), &request.hdr)
+        else {
+            return true;
+        };
+        let bytes = Arc::clone(&request.txn_bytes);
+        let added = log.write().add(CommittedProposal { zxid: hdr.zxid, bytes });
+        if let Err(hole) = &added {
+            error!(target: LOG, "Severe unrecoverable error, exiting: {hole}");
+            self.server.listener().notify_stopping("CommitProcessor", ExitCode::UnexpectedError);
+        }
+        added.is_ok()
+    }
+
+    /// Applies and answers a request, and answers the reads of its session that waited for it (Java: processRequest).
+    fn process_request(&mut self, mut request: Box<Request>) {
+        if !self.keep_for_learners(&request) {
+            return;
+        }
+        let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
+        let Some(cnxn) = request.cnxn.clone() else { return };
+        self.server.request_finished(&request);
+        self.reply(&cnxn, &request, result);
+        let mut next = cnxn.pipeline_done();
+        // The request no longer counts when its answer is sent, and a read no longer counts when the next answer is
+        // made.
+        drop(request);
+        while let Some(read) = next {
+            reads::answer_parked(self.server, self.tree, &cnxn, &read);
+            next = cnxn.read_done();
+        }
+        cnxn.queue_flush();
     }
 
     /// The error that answers the request, if the request was refused before it got here.
@@ -276,6 +246,38 @@ impl Group<'_> {
             bytes.extend_from_slice(body);
         });
         self.server.server_metrics().response_bytes.add(i64::try_from(len).unwrap_or(i64::MAX));
+    }
+}
+
+impl GroupProcessor for FinalRequestProcessor {
+    fn process_group(&self, requests: &mut Vec<Box<Request>>) {
+        let Some(server) = self.server.upgrade() else { return requests.clear() };
+        let mut afterwards = Afterwards::default();
+        {
+            let mut tree = server.zk_database().tree().write();
+            let mut group = Group { server: &server, tree: &mut tree, afterwards: &mut afterwards };
+            for request in requests.drain(..) {
+                group.process_request(request);
+            }
+        }
+        if let Some(zxid) = afterwards.applied {
+            // Only after the changes are in the tree: in between, Prep finds a change in both places, never in
+            // neither.
+            let removed = server.outstanding_changes().lock().applied(zxid);
+            let removed = i64::try_from(removed).unwrap_or(i64::MAX);
+            server.server_metrics().outstanding_changes_removed.add(removed);
+        }
+        for session_id in afterwards.ended_sessions {
+            server.close_cnxn_of_session(session_id, DisconnectReason::ClientClosedSession);
+        }
+        for cnxn in afterwards.connected {
+            server.finish_session_init(&cnxn, true);
+        }
+        server.flush_list().flush();
+    }
+
+    fn shutdown(&self) {
+        debug!(target: LOG, "shutdown of request processor complete");
     }
 }
 

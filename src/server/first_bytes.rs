@@ -8,7 +8,7 @@ use std::fmt;
 use super::command::four_letter_commands;
 use super::server_config::ServerConfig;
 use crate::common::zk_config::SystemProperties;
-use crate::metrics::prometheus::prometheus_metrics_provider;
+use crate::metrics::metrics_provider::PROMETHEUS_CLASS_NAME;
 
 /// How HTTP requests begin.
 const METHODS: [&[u8]; 9] =
@@ -144,8 +144,7 @@ impl HttpPorts {
     pub fn new(config: &ServerConfig, properties: &SystemProperties) -> Self {
         let has_admin = properties.get("zookeeper.admin.enableServer") != Some("false");
         let admin = properties.number_or("zookeeper.admin.serverPort", 8080);
-        let has_metrics =
-            config.metrics_provider_class_name == prometheus_metrics_provider::CLASS_NAME;
+        let has_metrics = config.metrics_provider_class_name == PROMETHEUS_CLASS_NAME;
         let metrics = config.metrics_provider_configuration.get("httpPort");
         let metrics = metrics.and_then(|port| port.trim().parse().ok()).unwrap_or(7000);
         Self { admin: has_admin.then_some(admin), metrics: has_metrics.then_some(metrics) }
@@ -231,7 +230,7 @@ mod tests {
         let mut config = ServerConfig::new(None, "");
         let ports = HttpPorts::new(&config, &SystemProperties::new());
         assert_eq!(ports, HttpPorts { admin: Some(8080), metrics: None });
-        config.metrics_provider_class_name = prometheus_metrics_provider::CLASS_NAME.to_owned();
+        config.metrics_provider_class_name = PROMETHEUS_CLASS_NAME.to_owned();
         config.metrics_provider_configuration.insert("httpPort".to_owned(), "7001".to_owned());
         let properties = SystemProperties::from_pairs([("zookeeper.admin.enableServer", "false")]);
         let ports = HttpPorts::new(&config, &properties);

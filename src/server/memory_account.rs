@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use log::info;
 
+// tidy: layer: the memory of a request counts for its connection, too
 use super::server_cnxn::ServerCnxn;
+// tidy: layer: the name of Java's logger
 use super::zookeeper_server::LOG;
 use crate::common::zk_config::SystemProperties;
 use crate::jute::Limits;

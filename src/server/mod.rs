@@ -2,7 +2,9 @@
 //! `quorum`.
 
 pub mod exit_code;
+pub mod large_requests;
 pub mod server_config;
+pub mod server_settings;
 pub mod zookeeper_server_conf;
 pub mod zookeeper_server_listener;
 
@@ -13,6 +15,7 @@ pub mod server_watcher;
 
 pub mod data_tree;
 
+mod byte_store;
 mod data_node;
 pub mod digest_calculator;
 pub mod ephemeral_type;
@@ -66,6 +69,7 @@ pub mod request_processor;
 pub mod fair_queue;
 pub mod final_request_processor;
 pub mod prep_request_processor;
+pub mod processor_queue;
 pub mod sync_request_processor;
 pub mod txn_log_proposal_iterator;
 

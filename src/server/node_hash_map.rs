@@ -10,7 +10,6 @@
 //! * The root is not in the index: `/` and the empty path lead to it. [`NodeHashMap::len`] counts it twice, as Java
 //!   does.
 
-pub(super) mod byte_store;
 mod path_index;
 
 use std::hash::{BuildHasher, RandomState};
@@ -21,11 +20,11 @@ use foldhash::fast::SeedableRandomState;
 use crate::common::path_utils::java_length;
 use crate::data::StatPersisted;
 
+use super::byte_store::ByteStore;
 use super::data_node::{Content, DataNode, NodeId, NodeRef};
 use super::reference_counted_acl_cache::AclKey;
 use super::util::ad_hash::AdHash;
 
-use byte_store::ByteStore;
 use path_index::PathIndex;
 
 /// Nodes per chunk. An empty tree takes one chunk, 28 KiB.
@@ -88,8 +87,8 @@ impl NodeHashMap {
         self.digest.hash()
     }
 
-    /// The lengths of all paths, in Java's characters, and of all data, in bytes (Java: DataTree.nodeDataSize). The root
-    /// counts twice, once as `/`.
+    /// The lengths of all paths, in Java's characters, and of all data, in bytes (Java: DataTree.nodeDataSize). The
+    /// root counts twice, once as `/`.
     pub(super) fn data_size(&self) -> u64 {
         let root = if self.count > 0 { 1 + self.node(NodeId::ROOT).data_len() } else { 0 };
         self.data_size + root as u64

@@ -1,10 +1,15 @@
 //! `PrepRequestProcessor`: makes transactions out of requests, or errors (Java: server/PrepRequestProcessor.java).
 //!
-//! Threads: none of its own. Differs from Java, where it is a thread behind a queue: here whoever brings a request prepares
-//! it, under the lock of the outstanding changes, which also orders zxids. A hand-over costs more than the work itself.
-//! Locks: the outstanding changes; under it the tree, shared, and the queue of the processor behind.
+//! Threads: `ProcessThread(sid:N cport:P):`. While it is idle, the thread that brings requests prepares them (see
+//! `processor_queue`). Differs from Java: all queued requests are prepared under one hold of the locks.
+//! Locks: `FirstProcessor` during a step; below it the outstanding changes; below those the tree (shared), and the next
+//! processor's queue.
 //!
-//! This file is the way of a request; what each operation checks and changes is in the files beside it, one an operation.
+//! This file is the way of a request; what each operation checks and changes is in the files beside it, one an
+//! operation.
+//!
+//! Elsewhere: the outstanding changes are in `zookeeper_server/outstanding_changes`, fixupACL and removeDuplicates in
+//! `zookeeper_server/access`, precalculateDigest is a part of `add_change_record`.
 
 mod check;
 mod create;
@@ -15,11 +20,14 @@ mod session;
 mod set_acl;
 mod set_data;
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Weak};
 
 use log::{debug, error, info, warn};
 
 use super::data_tree::DataTree;
+use super::processor_queue::{ProcessorQueue, Worker};
 use super::request::Request;
 use super::request_processor::RequestProcessor;
 use super::zookeeper_server::ZooKeeperServer;
@@ -37,13 +45,17 @@ use crate::proto::{
 use crate::server::digest_calculator;
 use crate::server::util::serialize_utils::{TxnBody, serialize_txn};
 use crate::txn::{ErrorTxn, TxnDigest, TxnHeader};
+use crate::util::lock_rank::Rank;
 use crate::zoo_defs::OpCode;
-
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.PrepRequestProcessor";
 
 /// A buffer that has grown beyond this is not kept, in bytes.
 const KEPT_CAPACITY: usize = 64 * 1024;
+
+/// How often a caller prepares what was queued meanwhile, before the thread takes over. A step costs less than waking
+/// the thread.
+const CALLERS_ROUNDS: u32 = 8;
 
 /// Why a request does not become what it asks for.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +72,7 @@ enum PrepError {
 pub struct PrepRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Arc<dyn RequestProcessor>,
+    submitted_requests: ProcessorQueue<Box<Request>, ()>,
     digest_enabled: bool,
     close_session_txn_enabled: bool,
 }
@@ -74,24 +87,240 @@ struct Prep<'a> {
 }
 
 impl PrepRequestProcessor {
-    /// A processor that hands on to `next`.
-    #[must_use]
-    pub fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
+    /// A processor that hands on to `next`, with its thread started.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start(
+        server: &Arc<ZooKeeperServer>,
+        next: Arc<dyn RequestProcessor>,
+    ) -> io::Result<Arc<Self>> {
         let settings = server.settings();
+        let processor = Arc::new(Self {
+            server: Arc::downgrade(server),
+            next,
+            submitted_requests: ProcessorQueue::new(
+                Rank::FirstProcessor,
+                "right to prepare",
+                CALLERS_ROUNDS,
+                (),
+            ),
+            digest_enabled: settings.digest_enabled,
+            close_session_txn_enabled: settings.close_session_txn_enabled,
+        });
+        let this = Arc::clone(&processor);
+        let name =
+            format!("ProcessThread(sid:{} cport:{}):", server.server_id(), server.client_port());
         info!(
             target: LOG,
             "PrepRequestProcessor (sid:{}) started, reconfigEnabled={}",
             server.server_id(),
             settings.reconfig_enabled
         );
-        Self {
-            server: Arc::downgrade(server),
-            next,
-            digest_enabled: settings.digest_enabled,
-            close_session_txn_enabled: settings.close_session_txn_enabled,
+        processor.submitted_requests.start(&name, server.listener(), move || this.run())?;
+        Ok(processor)
+    }
+
+    /// The body of the thread. The next processors' own threads continue with what it has prepared, since this thread
+    /// has more to do.
+    fn run(&self) -> Result<(), Infallible> {
+        self.submitted_requests.run(|(), group| {
+            self.p_requests(group);
+            self.next.flush(Worker::OwnThread);
+            Ok::<(), Infallible>(())
+        })?;
+        info!(target: LOG, "PrepRequestProcessor exited loop!");
+        Ok(())
+    }
+
+    /// Prepares a group and hands it on.
+    fn p_requests(&self, group: &mut Vec<Box<Request>>) {
+        let Some(server) = self.server.upgrade() else { return group.clear() };
+        let (metrics, clock) = (server.server_metrics(), server.clock());
+        let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        let start_ms = clock.elapsed_ms();
+        for (before, request) in group.iter().enumerate() {
+            let queued = i64::try_from(group.len() - 1 - before).unwrap_or(i64::MAX);
+            metrics.prep_processor_queue_size.add(queued);
+            metrics.prep_processor_queue_time.add(start_ms - request.prep_queue_start_ms);
+        }
+        let mut changes = server.outstanding_changes().lock();
+        let before = changes.len();
+        {
+            let tree = server.zk_database().tree().read();
+            for request in &mut *group {
+                self.p_request(&server, &mut changes, &tree, request);
+                request.zxid = server.zxid();
+            }
+        }
+        let queued = changes.len().saturating_sub(before);
+        let prepared_ms = clock.elapsed_ms();
+        // Still under the lock, so that a change is not removed as applied before its request is handed on.
+        self.next.process_requests(group);
+        drop(changes);
+        if queued > 0 {
+            metrics.outstanding_changes_queued.add(i64::try_from(queued).unwrap_or(i64::MAX));
+        }
+        // What is prepared together takes the same time.
+        metrics.prep_process_time.add_n(prepared_ms - start_ms, count);
+        metrics.proposal_process_time.add_n(clock.elapsed_ms() - prepared_ms, count);
+    }
+}
+
+impl Prep<'_> {
+    /// The state of a node after all outstanding changes (Java: getRecordForPath).
+    fn record_for_path(&self, path: &str) -> Result<Arc<ChangeRecord>, KeeperError> {
+        self.changes
+            .record_for_path(self.tree, path, self.digest_enabled)
+            .ok_or(KeeperError::NoNode)
+    }
+
+    /// Adds a change of a node that stays or comes, with the digests that it makes (Java: precalculateDigest,
+    /// addChangeRecord). The record still has the digest of the node before: that of its duplicate, or 0.
+    fn add_change_record(&mut self, mut record: ChangeRecord) {
+        if self.digest_enabled {
+            let stat = record.stat.clone().unwrap_or_default();
+            let old = record.node_digest;
+            record.node_digest =
+                digest_calculator::with_state(&record.path, record.content_digest, &stat);
+            record.tree_digest = self
+                .changes
+                .current_tree_digest(self.tree)
+                .wrapping_sub(i64::from(old))
+                .wrapping_add(i64::from(record.node_digest));
+        }
+        self.changes.add(record);
+    }
+
+    /// Adds the end of a node.
+    fn add_removal(&mut self, zxid: Zxid, path: &str, child_count: i32) {
+        let mut record = ChangeRecord {
+            zxid,
+            path: path.into(),
+            stat: None,
+            child_count,
+            acl: Arc::new([]),
+            data_len: None,
+            content_digest: 0,
+            node_digest: 0,
+            tree_digest: 0,
+        };
+        if self.digest_enabled {
+            let old = self.record_for_path(path).map_or(0, |old| old.node_digest);
+            record.tree_digest =
+                self.changes.current_tree_digest(self.tree).wrapping_sub(i64::from(old));
+        }
+        self.changes.add(record);
+    }
+
+    /// The parent of a node that is to be created; its path's own syntax is checked later (Java:
+    /// validatePathForCreate).
+    fn validate_path_for_create<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
+        match path.rfind('/') {
+            Some(slash) if !path.contains('\0') => Ok(parent_or_root(path, slash)),
+            _ => Err(KeeperError::BadArguments),
         }
     }
 
+    fn read<T: Record>(&self, request: &Request) -> Result<T, InputError> {
+        request.read_request_record(self.server.limits())
+    }
+
+    /// Decodes the request and takes a zxid for it. A null where there must be a value takes one, too: Java finds it
+    /// only when it looks at the value.
+    fn begin_with<T: Record>(&mut self, request: &mut Request, op: OpCode) -> Result<T, PrepError> {
+        let record = self.read::<T>(request);
+        match record {
+            Ok(record) => {
+                self.begin(request, op);
+                Ok(record)
+            }
+            Err(InputError::Null { tag }) => {
+                self.begin(request, op);
+                Err(match (op, tag) {
+                    (OpCode::SetData | OpCode::SetAcl, "path") => KeeperError::BadArguments.into(),
+                    _ => InputError::Null { tag }.into(),
+                })
+            }
+            Err(problem) => Err(problem.into()),
+        }
+    }
+
+    /// Takes a zxid for the request: from here on it is a transaction, if only an error.
+    fn begin(&self, request: &mut Request, op: OpCode) {
+        request.hdr = Some(TxnHeader {
+            client_id: request.session_id,
+            cxid: request.cxid,
+            zxid: self.server.next_zxid(),
+            time: self.server.clock().wall_ms(),
+            r#type: op.code(),
+        });
+    }
+
+    /// Whether the request's session still exists and belongs to its connection (Java: SessionTracker.checkSession).
+    fn check_session(&self, request: &Request) -> Result<(), KeeperError> {
+        self.server.check_session(request.session_id, request.owner)
+    }
+
+    fn validate_path(&self, path: &str, request: &Request) -> Result<(), KeeperError> {
+        path_utils::validate_path(path).map_err(|reason| {
+            info!(
+                target: LOG,
+                "Invalid path {path} with session {}, reason: {reason}",
+                request.session_id
+            );
+            KeeperError::BadArguments
+        })
+    }
+
+    /// The parent of a node that is to be deleted (Java: getParentPathAndValidate).
+    fn get_parent_path_and_validate<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
+        match path.rfind('/') {
+            Some(slash) if !path.contains('\0') && !DataTree::is_special_path(path) => {
+                Ok(parent_or_root(path, slash))
+            }
+            _ => Err(KeeperError::BadArguments),
+        }
+    }
+}
+
+/// The version after a change, if the client expected the one before (Java: checkAndIncVersion).
+const fn check_and_inc_version(current: i32, expected: i32) -> Result<i32, KeeperError> {
+    if expected != -1 && expected != current {
+        return Err(KeeperError::BadVersion);
+    }
+    Ok(current.wrapping_add(1))
+}
+
+fn parent_or_root(path: &str, last_slash: usize) -> &str {
+    if last_slash == 0 { "/" } else { &path[..last_slash] }
+}
+
+fn create_mode(flags: i32) -> Result<CreateMode, KeeperError> {
+    CreateMode::from_flag(flags)
+}
+
+/// A new node's state (Java: DataTree.createStat).
+fn new_stat(zxid: Zxid, time: i64, ephemeral_owner: i64) -> StatPersisted {
+    StatPersisted {
+        czxid: zxid,
+        mzxid: zxid,
+        ctime: time,
+        mtime: time,
+        version: 0,
+        cversion: 0,
+        aversion: 0,
+        ephemeral_owner,
+        pzxid: zxid,
+    }
+}
+
+/// Zxid and time of the request's transaction.
+fn txn_position(request: &Request) -> (Zxid, i64) {
+    request.hdr.as_ref().map_or((Zxid::NONE, 0), |hdr| (hdr.zxid, hdr.time))
+}
+
+impl PrepRequestProcessor {
     /// Prepares a request, hdr and txn (Java: pRequest).
     fn p_request(
         &self,
@@ -100,7 +329,7 @@ impl PrepRequestProcessor {
         tree: &DataTree,
         request: &mut Request,
     ) {
-        if request.is_throttled {
+        if request.is_throttled || request.is_refused_eagerly {
             return;
         }
         let mut prep = Prep {
@@ -152,6 +381,11 @@ impl PrepRequestProcessor {
     }
 }
 
+/// Whether a learner has forwarded the request, and gets its answer with a transaction. A `sync` is answered otherwise.
+fn is_awaited_by_learner(request: &Request) -> bool {
+    request.owner.is_learner() && request.op_type != OpCode::Sync.code()
+}
+
 /// The request is answered with an error. If it has taken a zxid, its transaction is that error.
 fn refuse(request: &mut Request, answer: KeeperError) {
     if let Some(hdr) = &mut request.hdr {
@@ -168,8 +402,8 @@ fn serialize(request: &Request, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Makes a transaction short that no server can read, neither from its log nor from its leader. If it were logged, no server
-/// that has it could start again. Java logs it.
+/// Makes a transaction short that no server can read, neither from its log nor from its leader. If it were logged, no
+/// server that has it could start again. Java logs it.
 fn shorten(request: &mut Request, changes: &mut OutstandingChanges) {
     let length = changes.txn_bytes.len();
     // Without a record, readers would take the digest for it.
@@ -196,51 +430,6 @@ fn shorten(request: &mut Request, changes: &mut OutstandingChanges) {
     refuse(request, KeeperError::MarshallingError);
 }
 
-impl RequestProcessor for PrepRequestProcessor {
-    fn process_request(&self, request: Box<Request>) {
-        self.process_requests(&mut vec![request]);
-    }
-
-    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
-        let Some(server) = self.server.upgrade() else { return requests.clear() };
-        let (metrics, clock) = (server.server_metrics(), server.clock());
-        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let come_ms = clock.elapsed_ms();
-        let mut changes = server.outstanding_changes().lock();
-        let start_ms = clock.elapsed_ms();
-        let before = changes.len();
-        {
-            let tree = server.zk_database().tree().read();
-            for request in &mut *requests {
-                self.p_request(&server, &mut changes, &tree, request);
-                request.zxid = server.zxid();
-            }
-        }
-        let queued = changes.len().saturating_sub(before);
-        let prepared_ms = clock.elapsed_ms();
-        // Under the lock, so that the next processor sees requests in the order of their zxids.
-        self.next.process_requests(requests);
-        drop(changes);
-        if queued > 0 {
-            metrics.outstanding_changes_queued.add(i64::try_from(queued).unwrap_or(i64::MAX));
-        }
-        // What came together is prepared together, and takes the same time.
-        metrics.prep_processor_queued.add(count.into());
-        metrics.prep_processor_queue_time.add_n(start_ms - come_ms, count);
-        metrics.prep_process_time.add_n(prepared_ms - start_ms, count);
-        metrics.proposal_process_time.add_n(clock.elapsed_ms() - prepared_ms, count);
-    }
-
-    fn flush(&self) {
-        self.next.flush();
-    }
-
-    fn shutdown(&self) {
-        info!(target: LOG, "Shutting down");
-        self.next.shutdown();
-    }
-}
-
 impl Prep<'_> {
     /// Decodes the request and hands it to its operation (Java: pRequestHelper).
     fn p_request_helper(&mut self, request: &mut Request) -> Result<(), PrepError> {
@@ -251,11 +440,11 @@ impl Prep<'_> {
         match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
                 let record = self.begin_with::<CreateRequest>(request, op)?;
-                self.create(request, op, create::NewNode::from(record))?;
+                self.p_request_2_txn_create(request, op, create::NewNode::from(record))?;
             }
             OpCode::CreateTtl => {
                 let record = self.begin_with::<CreateTTLRequest>(request, op)?;
-                self.create(request, op, create::NewNode::from(record))?;
+                self.p_request_2_txn_create(request, op, create::NewNode::from(record))?;
             }
             OpCode::DeleteContainer => {
                 let record = self.begin_with::<DeleteContainerRequest>(request, op)?;
@@ -295,173 +484,56 @@ impl Prep<'_> {
         }
         Ok(())
     }
+}
 
-    fn read<T: Record>(&self, request: &Request) -> Result<T, InputError> {
-        request.read_request_record(self.server.limits())
+impl RequestProcessor for PrepRequestProcessor {
+    fn process_request(&self, mut request: Box<Request>) {
+        let Some(server) = self.server.upgrade() else { return };
+        request.prep_queue_start_ms = server.clock().elapsed_ms();
+        self.submitted_requests.put(request);
+        server.server_metrics().prep_processor_queued.add(1);
     }
 
-    /// Decodes the request and takes a zxid for it. A null where there must be a value takes one, too: Java finds it
-    /// only when it looks at the value.
-    fn begin_with<T: Record>(&mut self, request: &mut Request, op: OpCode) -> Result<T, PrepError> {
-        let record = self.read::<T>(request);
-        match record {
-            Ok(record) => {
-                self.begin(request, op);
-                Ok(record)
-            }
-            Err(InputError::Null { tag }) => {
-                self.begin(request, op);
-                Err(match (op, tag) {
-                    (OpCode::SetData | OpCode::SetAcl, "path") => KeeperError::BadArguments.into(),
-                    _ => InputError::Null { tag }.into(),
-                })
-            }
-            Err(problem) => Err(problem.into()),
+    fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
+        let Some(server) = self.server.upgrade() else { return requests.clear() };
+        let now_ms = server.clock().elapsed_ms();
+        let count = i64::try_from(requests.len()).unwrap_or(i64::MAX);
+        for mut request in requests.drain(..) {
+            request.prep_queue_start_ms = now_ms;
+            self.submitted_requests.put(request);
         }
+        server.server_metrics().prep_processor_queued.add(count);
     }
 
-    /// Takes a zxid for the request: from here on it is a transaction, if only an error.
-    fn begin(&self, request: &mut Request, op: OpCode) {
-        request.hdr = Some(TxnHeader {
-            client_id: request.session_id,
-            cxid: request.cxid,
-            zxid: self.server.next_zxid(),
-            time: self.server.clock().wall_ms(),
-            r#type: op.code(),
+    fn flush(&self, by: Worker) {
+        let Ok(()) = self.submitted_requests.work(by, |(), group| {
+            self.p_requests(group);
+            Ok::<(), Infallible>(())
         });
+        // After the step: another thread can prepare requests while this one writes the log.
+        self.next.flush(by);
     }
 
-    /// Java: SessionTracker.checkSession.
-    fn check_session(&self, request: &Request) -> Result<(), KeeperError> {
-        self.server.check_session(request.session_id, request.owner)
+    fn shutdown(&self) {
+        info!(target: LOG, "Shutting down");
+        self.submitted_requests.end(|(), left| self.p_requests(left));
+        self.next.shutdown();
     }
+}
 
-    fn record_for_path(&self, path: &str) -> Result<Arc<ChangeRecord>, KeeperError> {
-        self.changes
-            .record_for_path(self.tree, path, self.digest_enabled)
-            .ok_or(KeeperError::NoNode)
-    }
-
-    /// The parent of a node that is to be created; its path's own syntax is checked later (Java:
-    /// validatePathForCreate).
-    fn parent_for_create<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
-        match path.rfind('/') {
-            Some(slash) if !path.contains('\0') => Ok(parent_or_root(path, slash)),
-            _ => Err(KeeperError::BadArguments),
-        }
-    }
-
-    /// The parent of a node that is to be deleted (Java: getParentPathAndValidate).
-    fn parent_for_delete<'p>(&self, path: &'p str) -> Result<&'p str, KeeperError> {
-        match path.rfind('/') {
-            Some(slash) if !path.contains('\0') && !DataTree::is_special_path(path) => {
-                Ok(parent_or_root(path, slash))
-            }
-            _ => Err(KeeperError::BadArguments),
-        }
-    }
-
-    fn validate_path(&self, path: &str, request: &Request) -> Result<(), KeeperError> {
-        path_utils::validate_path(path).map_err(|reason| {
-            info!(
-                target: LOG,
-                "Invalid path {path} with session {}, reason: {reason}",
-                request.session_id
-            );
-            KeeperError::BadArguments
-        })
-    }
-
-    /// Adds a change of a node that stays or comes, with the digests that it makes (Java: precalculateDigest,
-    /// addChangeRecord). The record still has the digest of the node before: that of its duplicate, or 0.
-    fn add_change(&mut self, mut record: ChangeRecord) {
-        if self.digest_enabled {
-            let stat = record.stat.clone().unwrap_or_default();
-            let old = record.node_digest;
-            record.node_digest =
-                digest_calculator::with_state(&record.path, record.content_digest, &stat);
-            record.tree_digest = self
-                .changes
-                .tree_digest(self.tree)
-                .wrapping_sub(i64::from(old))
-                .wrapping_add(i64::from(record.node_digest));
-        }
-        self.changes.add(record);
-    }
-
-    /// Adds the end of a node.
-    fn add_removal(&mut self, zxid: Zxid, path: &str, child_count: i32) {
-        let mut record = ChangeRecord {
-            zxid,
-            path: path.into(),
-            stat: None,
-            child_count,
-            acl: Arc::new([]),
-            data_len: None,
-            content_digest: 0,
-            node_digest: 0,
-            tree_digest: 0,
-        };
-        if self.digest_enabled {
-            let old = self.record_for_path(path).map_or(0, |old| old.node_digest);
-            record.tree_digest = self.changes.tree_digest(self.tree).wrapping_sub(i64::from(old));
-        }
-        self.changes.add(record);
-    }
-
+impl Prep<'_> {
     fn content_digest(&self, path: &str, data: Option<&[u8]>) -> u32 {
         if self.digest_enabled { digest_calculator::content_digest(path, data) } else { 0 }
     }
 
-    /// Java: setTxnDigest.
+    /// Gives the transaction the digest of the tree after it (Java: setTxnDigest).
     fn set_txn_digest(&self, request: &mut Request) {
         if self.digest_enabled {
             request.txn_digest = Some(TxnDigest {
                 version: digest_calculator::DIGEST_VERSION,
-                tree_digest: self.changes.tree_digest(self.tree),
+                tree_digest: self.changes.current_tree_digest(self.tree),
             });
         }
-    }
-}
-
-/// Whether a learner has forwarded the request, and gets its answer with a transaction. A `sync` is answered otherwise.
-fn is_awaited_by_learner(request: &Request) -> bool {
-    request.owner.is_learner() && request.op_type != OpCode::Sync.code()
-}
-
-/// Zxid and time of the request's transaction.
-fn txn_position(request: &Request) -> (Zxid, i64) {
-    request.hdr.as_ref().map_or((Zxid::NONE, 0), |hdr| (hdr.zxid, hdr.time))
-}
-
-fn parent_or_root(path: &str, last_slash: usize) -> &str {
-    if last_slash == 0 { "/" } else { &path[..last_slash] }
-}
-
-/// Java: checkAndIncVersion.
-const fn check_and_inc_version(current: i32, expected: i32) -> Result<i32, KeeperError> {
-    if expected != -1 && expected != current {
-        return Err(KeeperError::BadVersion);
-    }
-    Ok(current.wrapping_add(1))
-}
-
-fn create_mode(flags: i32) -> Result<CreateMode, KeeperError> {
-    CreateMode::from_flag(flags)
-}
-
-/// A new node's state (Java: DataTree.createStat).
-fn new_stat(zxid: Zxid, time: i64, ephemeral_owner: i64) -> StatPersisted {
-    StatPersisted {
-        czxid: zxid,
-        mzxid: zxid,
-        ctime: time,
-        mtime: time,
-        version: 0,
-        cversion: 0,
-        aversion: 0,
-        ephemeral_owner,
-        pzxid: zxid,
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Request {
     pub auth_info: Arc<[Id]>,
     /// When it arrived, ms of the server's clock.
     pub create_time_ms: i64,
+    /// When it was queued for its preparation, ms of the server's clock.
+    pub prep_queue_start_ms: i64,
     /// When it was queued for the log, ms of the server's clock.
     pub sync_queue_start_ms: i64,
     /// When it began to wait for its commit, ms of the server's clock; 0 if another server answers it.
@@ -92,6 +94,7 @@ impl Request {
             payload,
             auth_info,
             create_time_ms: 0,
+            prep_queue_start_ms: 0,
             sync_queue_start_ms: 0,
             commit_proc_queue_start_ms: 0,
             commit_recv_ms: 0,

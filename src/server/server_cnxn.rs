@@ -25,10 +25,12 @@ use self::pending::PendingRequests;
 use super::auth::auth_info::AuthInfo;
 use super::cnxn_stats::CnxnStats;
 use super::memory_account::RequestAccount;
+// tidy: layer: a connection keeps the reads that wait
 use super::request::Request;
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
 use super::session_tracker::Session;
+// tidy: layer: a connection knows its server, as in Java
 use super::zookeeper_server::ZooKeeperServer;
 use crate::common::time::{self, TimeSource};
 use crate::data::{ACL, Id};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
+// tidy: layer: a factory knows its server, as in Java
 use super::zookeeper_server::ZooKeeperServer;
 use crate::ids::SessionId;
 

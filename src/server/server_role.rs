@@ -3,19 +3,28 @@
 
 use std::sync::Arc;
 
-use super::admin::command::EnsembleContext;
+use super::admin::admin_context::EnsembleContext;
 use super::buffer_stats::BufferStats;
 use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
-use super::zookeeper_server::ZooKeeperServer;
+use super::session_tracker::SessionTracker;
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metrics_provider::DumpSink;
 
+/// A server, as its role sees it (no Java twin: the role is a part of the server).
+pub trait RoleServer {
+    /// The sessions that the server knows.
+    fn session_tracker(&self) -> &Arc<dyn SessionTracker>;
+
+    /// Answers the ConnectRequest and lets the client's requests in. The caller must hold no lock.
+    fn finish_session_init(&self, cnxn: &Arc<ServerCnxn>, valid: bool);
+}
+
 /// The role of a server.
 pub trait ServerRole: Send + Sync {
-    /// Its name, as `srvr` shows it (Java: getState).
+    /// Its name, as `srvr` shows it (Java: getState, and QuorumPeer.getServerState).
     fn state_name(&self) -> &'static str;
 
     /// Whether it refuses writes (Java: ReadOnlyZooKeeperServer).
@@ -23,17 +32,16 @@ pub trait ServerRole: Send + Sync {
         false
     }
 
-    /// Whether a client may continue a session here (Java: validateSession).
+    /// Whether a client may continue a session here (Java: ZooKeeperServer.validateSession).
     ///
     /// # Errors
     /// The reason to close its connection.
     fn validate_session(
         &self,
-        server: &ZooKeeperServer,
         cnxn: &ServerCnxn,
         session_id: SessionId,
     ) -> Result<(), DisconnectReason> {
-        let _every_one_may = (server, cnxn, session_id);
+        let _every_one_may = (cnxn, session_id);
         Ok(())
     }
 
@@ -41,7 +49,7 @@ pub trait ServerRole: Send + Sync {
     /// whether the session is alive (Java: revalidateSession).
     fn revalidate_session(
         &self,
-        server: &ZooKeeperServer,
+        server: &dyn RoleServer,
         cnxn: &Arc<ServerCnxn>,
         session_id: SessionId,
         timeout_ms: i32,
@@ -57,16 +65,15 @@ pub trait ServerRole: Send + Sync {
     /// Why the request is refused.
     fn check_upgrade_session(
         &self,
-        server: &ZooKeeperServer,
         request: &Request,
     ) -> Result<Option<Box<Request>>, KeeperError> {
-        let _never = (server, request);
+        let _never = request;
         Ok(None)
     }
 
     /// Marks a request if its session is known only to this server (Java: setLocalSessionFlag).
-    fn set_local_session_flag(&self, server: &ZooKeeperServer, request: &mut Request) {
-        let _there_are_none = (server, request);
+    fn set_local_session_flag(&self, request: &mut Request) {
+        let _there_are_none = request;
     }
 
     /// Whether a client's `sync` passes the processors like a write, because another server must confirm that

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::buffer_stats::BufferStats;
 use super::metric::avg_min_max_counter::AvgMinMaxCounter;
+use super::metric::keyed_set::KeyedMetric;
 use super::metric::stripe::StripedLong;
 use super::server_metrics::ServerMetrics;
 use crate::common::time::Clock;

@@ -1,6 +1,10 @@
 //! `ZKDatabase`: the tree, the sessions and their files (Java: server/ZKDatabase.java).
 //!
 //! Threads: none. Locks: the tree's. Only the owner of the appender appends to the log.
+//!
+//! Elsewhere: addCommittedProposal and the bounds of the committed log are in `committed_log`, getProposalsFromTxnLog
+//! is in `txn_log_proposal_iterator`, initConfigInZKDatabase is `set_config_node` of `data_tree`. What Java only passes
+//! on to DataTree, callers ask of the [`tree`](ZKDatabase::tree).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -24,14 +28,13 @@ use super::persistence::snap_shot::{RestoreTarget, SnapError, SnapshotDigest, Sn
 use super::persistence::txn_log::{PersistenceMetrics, TxnLogError};
 use super::request::Request;
 use super::server_metrics::ServerMetrics;
+use super::server_settings::{ServerSettings, SnapSettings};
 use super::server_stats::ServerStats;
 use super::sessions_with_timeouts::SessionsWithTimeouts;
-use super::sync_request_processor::TxnAppender;
 use super::util::serialize_utils::TxnBody;
 use super::watch::watch_manager_factory::{
     WatchManagerConfig, WatchManagerError, create_watch_manager,
 };
-use super::zookeeper_server::settings::{ServerSettings, SnapSettings};
 use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
@@ -168,16 +171,22 @@ impl ZKDatabase {
         self
     }
 
-    /// The last transactions, if they are kept. Its lock is taken under the tree's lock, or without it.
-    #[must_use]
-    pub const fn committed_log(&self) -> Option<&RankedRwLock<CommittedLog>> {
-        self.committed_log.as_ref()
-    }
-
     /// Whether it is loaded and was not cleared since (Java: isInitialized).
     #[must_use]
     pub fn is_initialized(&self) -> bool {
         self.initialized.load(Ordering::Acquire)
+    }
+
+    /// Clears everything in memory (Java: clear).
+    pub fn clear(&self) {
+        let mut tree = self.tree.write();
+        tree.reset();
+        self.sessions.replace(BTreeMap::new());
+        if let Some(log) = &self.committed_log {
+            log.write().clear();
+        }
+        self.history_from.store(i64::MAX, Ordering::Release);
+        self.initialized.store(false, Ordering::Release);
     }
 
     /// The tree.
@@ -204,10 +213,30 @@ impl ZKDatabase {
         &self.snap_log
     }
 
+    /// The last transactions, if they are kept. Its lock is taken under the tree's lock, or without it.
+    #[must_use]
+    pub const fn committed_log(&self) -> Option<&RankedRwLock<CommittedLog>> {
+        self.committed_log.as_ref()
+    }
+
     /// The newest transaction in the tree.
     #[must_use]
     pub fn last_processed_zxid(&self) -> Zxid {
         self.tree.read().last_processed_zxid()
+    }
+
+    /// Sessions that have, or had, ephemeral nodes.
+    #[must_use]
+    pub fn sessions_with_ephemerals(&self) -> Vec<SessionId> {
+        self.tree.read().sessions().collect()
+    }
+
+    /// Sessions that do not exist any more, but have left ephemeral nodes.
+    #[must_use]
+    pub fn dead_sessions(&self) -> Vec<SessionId> {
+        let tree = self.tree.read();
+        let is_dead = |id: &SessionId| self.sessions.timeout_ms(*id).is_none();
+        tree.sessions().filter(is_dead).collect()
     }
 
     /// Sessions and their timeouts, shared with the session tracker.
@@ -334,21 +363,62 @@ impl ZKDatabase {
         Ok(())
     }
 
-    /// Sessions that have, or had, ephemeral nodes.
+    /// Whether learners may get transactions from the log on disk (Java: isTxnLogSyncEnabled).
     #[must_use]
-    pub fn sessions_with_ephemerals(&self) -> Vec<SessionId> {
-        self.tree.read().sessions().collect()
+    pub fn is_txn_log_sync_enabled(&self) -> bool {
+        self.snapshot_size_factor >= 0.0
     }
 
-    /// Sessions that do not exist any more, but have left ephemeral nodes.
+    /// How many bytes of the log on disk a learner may get instead of a snapshot; 0 is no limit (Java:
+    /// calculateTxnLogSizeLimit).
     #[must_use]
-    pub fn dead_sessions(&self) -> Vec<SessionId> {
-        let tree = self.tree.read();
-        let is_dead = |id: &SessionId| self.sessions.timeout_ms(*id).is_none();
-        tree.sessions().filter(is_dead).collect()
+    #[expect(clippy::cast_precision_loss, reason = "a limit by rule of thumb")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as above")]
+    pub fn calculate_txn_log_size_limit(&self) -> u64 {
+        let size = match self.snap_log.find_most_recent_snapshot() {
+            Ok(snapshot) => snapshot
+                .and_then(|file| std::fs::metadata(file.path).ok())
+                .map_or(0, |metadata| metadata.len()),
+            Err(problem) => {
+                error!(target: LOG, "Unable to get size of most recent snapshot: {problem}");
+                0
+            }
+        };
+        (size as f64 * self.snapshot_size_factor) as u64
     }
 
-    /// Removes the ephemeral nodes of sessions that do not exist any more (Java: within ZooKeeperServer.loadData).
+    /// The maximum lengths that are accepted in input.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Writes a snapshot. The tree is locked for one piece at a time (Java: FileTxnSnapLog.save).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
+        let cursor = None;
+        self.snap_log.save(&mut TreeSnapshot { database: self, cursor })
+    }
+
+    /// Creates the appender of the log.
+    #[must_use]
+    pub fn appender(&self, snap: SnapSettings) -> Box<dyn TxnAppender> {
+        let mut appender = Appender {
+            snap_log: Arc::clone(&self.snap_log),
+            snap,
+            txn_count: 0,
+            random: RandomState::new(),
+            rand_roll: 0,
+            rand_size: 0,
+        };
+        appender.reset_snapshot_stats();
+        Box::new(appender)
+    }
+
+    /// Removes the ephemeral nodes of sessions that do not exist any more (Java: killSession, within
+    /// ZooKeeperServer.loadData).
     /// Only for a server without an ensemble, because other members would keep these nodes.
     pub fn kill_dead_sessions(&self) {
         let dead = self.dead_sessions();
@@ -357,18 +427,6 @@ impl ZKDatabase {
         for session_id in dead {
             tree.kill_session(session_id, zxid, None);
         }
-    }
-
-    /// Clears everything in memory (Java: clear).
-    pub fn clear(&self) {
-        let mut tree = self.tree.write();
-        tree.reset();
-        self.sessions.replace(BTreeMap::new());
-        if let Some(log) = &self.committed_log {
-            log.write().clear();
-        }
-        self.history_from.store(i64::MAX, Ordering::Release);
-        self.initialized.store(false, Ordering::Release);
     }
 
     /// Removes the history above `zxid`, on disk and in memory (Java: truncateLog).
@@ -425,60 +483,6 @@ impl ZKDatabase {
                 return Ok(());
             }
         }
-    }
-
-    /// Whether learners may get transactions from the log on disk (Java: isTxnLogSyncEnabled).
-    #[must_use]
-    pub fn is_txn_log_sync_enabled(&self) -> bool {
-        self.snapshot_size_factor >= 0.0
-    }
-
-    /// How many bytes of the log on disk a learner may get instead of a snapshot; 0 is no limit (Java:
-    /// calculateTxnLogSizeLimit).
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a limit by rule of thumb")]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as above")]
-    pub fn calculate_txn_log_size_limit(&self) -> u64 {
-        let size = match self.snap_log.find_most_recent_snapshot() {
-            Ok(snapshot) => snapshot
-                .and_then(|file| std::fs::metadata(file.path).ok())
-                .map_or(0, |metadata| metadata.len()),
-            Err(problem) => {
-                error!(target: LOG, "Unable to get size of most recent snapshot: {problem}");
-                0
-            }
-        };
-        (size as f64 * self.snapshot_size_factor) as u64
-    }
-
-    /// The maximum lengths that are accepted in input.
-    #[must_use]
-    pub const fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    /// Writes a snapshot. The tree is locked for one piece at a time (Java: FileTxnSnapLog.save).
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn save_snapshot(&self) -> Result<PathBuf, SnapError> {
-        let cursor = None;
-        self.snap_log.save(&mut TreeSnapshot { database: self, cursor })
-    }
-
-    /// Creates the appender of the log.
-    #[must_use]
-    pub fn appender(&self, snap: SnapSettings) -> Box<dyn TxnAppender> {
-        let mut appender = Appender {
-            snap_log: Arc::clone(&self.snap_log),
-            snap,
-            txn_count: 0,
-            random: RandomState::new(),
-            rand_roll: 0,
-            rand_size: 0,
-        };
-        appender.reset_snapshot_stats();
-        Box::new(appender)
     }
 }
 
@@ -589,6 +593,30 @@ impl RestoreTarget for DataTree {
     ) -> i32 {
         self.process_txn_with_digest(header, txn, digest).err
     }
+}
+
+/// The log that transactions are appended to.
+pub trait TxnAppender: Send {
+    /// Appends a request's transaction; false when it has none.
+    ///
+    /// # Errors
+    /// When the disk does not take it. Nothing may be appended after that.
+    fn append(&mut self, request: &Request) -> Result<bool, TxnLogError>;
+
+    /// Brings everything that was appended to the disk.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    fn commit(&mut self) -> Result<(), TxnLogError>;
+
+    /// The next transaction starts a new file.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    fn roll_log(&mut self) -> Result<(), TxnLogError>;
+
+    /// Whether enough was logged since the last snapshot that it is time for the next (Java: shouldSnapshot).
+    fn should_snapshot(&mut self) -> bool;
 }
 
 /// The log, and how much was appended since the last snapshot.

@@ -4,6 +4,10 @@
 //! rest. What depends on the role is passed in, above all the session tracker and the chain of processors that
 //! [`ZooKeeperServer::startup`] gets.
 //! Threads: none of its own. Locks: see the modules; this file holds none across a call.
+//!
+//! Elsewhere: what subclasses override is in `server_role` (getState, validateSession, revalidateSession,
+//! checkUpgradeSession), generatePasswd and checkPasswd in `session_password`, checkRequestSizeWhenReceivingMessage in
+//! `large_requests`, setupRequestProcessors and startdata in `zookeeper_server_main` and in the servers of the roles.
 
 pub mod access;
 pub mod admin_context;
@@ -12,11 +16,9 @@ pub mod connect;
 mod containers;
 mod eager_acl_check;
 pub mod flush_list;
-pub mod large_requests;
 pub mod monitor;
 pub mod outstanding_changes;
 pub mod packets;
-pub mod settings;
 pub mod snapshots;
 mod throttling;
 
@@ -28,16 +30,16 @@ use log::{debug, error, info, warn};
 
 use self::access::AccessControl;
 use self::flush_list::FlushList;
-use self::large_requests::LargeRequests;
 use self::monitor::MonitorSource;
 use self::outstanding_changes::OutstandingChanges;
-use self::settings::ServerSettings;
 use super::auth::provider_registry::ProviderRegistry;
 use super::authentication_helper::AuthenticationHelper;
 use super::blue_throttle::BlueThrottle;
 use super::data_tree::DataTree;
 use super::ephemeral_type::EphemeralTypes;
+use super::large_requests::LargeRequests;
 use super::memory_account::{MemoryAccounts, RequestAccount};
+use super::processor_queue::Worker;
 use super::rate_logger::RateLogger;
 use super::request::Request;
 use super::request_processor::RequestProcessor;
@@ -46,6 +48,7 @@ use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_metrics::ServerMetrics;
 use super::server_role::ServerRole;
+use super::server_settings::ServerSettings;
 use super::server_stats::ServerStats;
 use super::server_watcher::WatcherRef;
 use super::session_tracker::{Owner, Session, SessionExpirer, SessionTracker};
@@ -254,6 +257,12 @@ impl ZooKeeperServer {
         self.parts.settings.server_id
     }
 
+    /// The port at which clients are served; -1 without one (Java: getClientPort).
+    #[must_use]
+    pub fn client_port(&self) -> i32 {
+        self.server_cnxn_factory().map_or(-1, |factory| i32::from(factory.local_port()))
+    }
+
     /// The owner of sessions whose clients are connected here.
     #[must_use]
     pub fn local_owner(&self) -> Owner {
@@ -387,12 +396,6 @@ impl ZooKeeperServer {
         self.set_state(State::Running);
     }
 
-    /// Sets a throttler before the processors, if the settings ask for one.
-    pub fn set_request_throttler(&self, throttler: RequestThrottler<Box<Request>, Self>) {
-        let is_first = self.request_throttler.set(throttler).is_ok();
-        assert!(is_first, "a server has one throttler");
-    }
-
     /// Stops the throttler, the session tracker, then the processors from the first to the last, with all their
     /// threads (Java: shutdown). A second call does nothing.
     pub fn shutdown(&self) {
@@ -484,9 +487,10 @@ impl ZooKeeperServer {
                     for group in [mem::replace(&mut requests, behind), end] {
                         self.hand_on(first, group);
                     }
+                    first.flush(Worker::Caller);
                 }
                 self.hand_on(first, requests);
-                first.flush();
+                first.flush(Worker::Caller);
             }
             (None, None) => requests.iter().for_each(|request| self.turn_away(request)),
         }
@@ -537,7 +541,7 @@ impl ZooKeeperServer {
             held.set_in_process();
             self.requests_in_process.fetch_add(1, Ordering::Relaxed);
         }
-        self.role().set_local_session_flag(self, request);
+        self.role().set_local_session_flag(request);
         true
     }
 
@@ -587,7 +591,7 @@ impl ZooKeeperServer {
     }
 
     /// Java: PrepRequestProcessor.fixupACL.
-    pub(super) fn fix_acl(
+    pub(super) fn fixup_acl(
         &self,
         ids: &[Id],
         acl: Option<Vec<ACL>>,

@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
 
+use super::admin::admin_context::AdminContext;
 use super::admin::admin_server::{AdminServer, AdminServerError};
 use super::admin::admin_server_factory::create_admin_server;
-use super::admin::command::AdminContext;
 use super::auth::provider_registry::{AuthConfigError, ProviderRegistry};
 use super::authentication_helper::AuthenticationHelper;
 use super::blocking_server_cnxn_factory::{BlockingServerCnxnFactory, CnxnFactoryConfig};
@@ -22,11 +22,11 @@ use super::exit_code::ExitCode;
 use super::final_request_processor::FinalRequestProcessor;
 use super::prep_request_processor::PrepRequestProcessor;
 use super::request_processor::RequestProcessor;
-use super::request_throttler::{RequestThrottler, RequestThrottlerConfig};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_config::ServerConfig;
 use super::server_metrics::ServerMetrics;
 use super::server_role::Standalone;
+use super::server_settings::ServerSettings;
 use super::server_stats::ServerStats;
 use super::session_tracker::SessionExpirer;
 use super::session_tracker_impl::SessionTrackerImpl;
@@ -35,7 +35,6 @@ use super::util::request_path_metrics_collector::{PathStatsConfig, RequestPathMe
 use super::zk_database::{DatabaseError, DatabaseReports, ZKDatabase};
 use super::zoo_trace::ZooTrace;
 use super::zookeeper_server::access::{AccessConfig, AccessControl};
-use super::zookeeper_server::settings::ServerSettings;
 use super::zookeeper_server::snapshots::LoadError;
 use super::zookeeper_server::{ServerParts, State, ZooKeeperServer};
 use super::zookeeper_server_listener::ZooKeeperServerListener;
@@ -334,19 +333,12 @@ fn start_serving(
     let final_processor = Arc::new(FinalRequestProcessor::new(server));
     let log = server.zk_database().appender(server.settings().snap);
     let sync = SyncRequestProcessor::start(server, log, Some(final_processor))?;
-    let prep: Arc<dyn RequestProcessor> = Arc::new(PrepRequestProcessor::new(server, sync.clone()));
-    let throttling = RequestThrottlerConfig::from_properties(properties);
-    if throttling.max_requests > 0 {
-        let throttler = RequestThrottler::start(
-            throttling,
-            Arc::clone(server.clock()),
-            Arc::clone(server),
-            server.listener(),
-        )?;
-        server.set_request_throttler(throttler);
-    }
+    let prep: Arc<dyn RequestProcessor> =
+        PrepRequestProcessor::start(server, Arc::clone(&sync) as _)
+            .inspect_err(|_| sync.shutdown())?;
+    server.start_request_throttler(properties).inspect_err(|_| prep.shutdown())?;
     server.startup(session_tracker.clone(), prep);
-    session_tracker.start(server.listener())?;
+    session_tracker.start(server.listener()).inspect_err(|_| server.shutdown())?;
     if server.is_snapshot_due_after_start() {
         sync.start_snapshot(server);
     }

@@ -24,12 +24,14 @@ pub enum Rank {
     SyncProcessor,
     /// The transaction log. It is held across disk writes, like the right to write.
     TxnLog,
+    /// A step of the first processor: it prepares requests, or forwards them to the leader.
+    FirstProcessor,
+    /// The right to apply committed requests.
+    CommitProcessor,
     /// Changes that are prepared but not applied yet.
     OutstandingChanges,
     /// The proposals of a leader, or the syncs that a learner has forwarded.
     Proposals,
-    /// The queue in front of the transaction log.
-    SyncQueue,
     /// Requests that wait for their commit.
     CommitQueue,
     /// The output of a server to another server.

@@ -121,16 +121,17 @@ RULES = [
     (METRICS, r"(?!\d+_learner_handler_qp_size).*:p0\.(5|9|99)", numbers,
      "a quantile of Prometheus is one of several values of the same right"),
     # --- queues and threads that our server does not have
-    (METRICS, r"(prep_processor|sync_processor|learner_request_processor)_queue_size" + ANY_PART, not_here,
-     "PrepRequestProcessor and its like have no thread of their own, and no queue"),
+    (METRICS, r"(prep_processor|sync_processor|learner_request_processor)_queue_size" + ANY_PART, numbers,
+     "how many requests are queued at a time is chance, and reads do not pass these processors"),
     (METRICS, r"request_throttle_queue_time_ms" + ANY_PART, not_here,
      "RequestThrottler is there only where it is configured"),
     (METRICS, r"(prep_process_time|prep_processor_queue_time_ms|proposal_process_time|sync_processor_queue_time_ms)"
      r":cnt|(prep|sync)_processor_request_queued", numbers,
      "reads do not come by PrepRequestProcessor and SyncRequestProcessor"),
+    (METRICS, r"(pending_session_queue_size|requests_in_session_queue|write_commit_proc_req_queued)" + ANY_PART, numbers,
+     "reads do not pass CommitProcessor, and do not count in its queues"),
     (METRICS, r"(read_commit_proc_(issued|req_queued)|read_commitproc_time_ms|read_final_proc_time_ms|"
-     r"pending_session_queue_size|requests_in_session_queue|reads_after_write_in_session_queue|"
-     r"reads_issued_from_session_queue|session_queues_drained|write_commit_proc_req_queued|"
+     r"reads_after_write_in_session_queue|reads_issued_from_session_queue|session_queues_drained|"
      r"time_waiting_empty_pool_in_commit_processor_read_ms|concurrent_request_processing_in_commit_processor)"
      + ANY_PART, not_here, "reads do not come by CommitProcessor, and a write waits there by number alone"),
     (METRICS, r"(local_write_committed_time_ms|server_write_committed_time_ms|write_commitproc_time_ms):cnt", numbers,

@@ -37,7 +37,7 @@ use zookeeper_server::server::persistence::file_header::FileHeader;
 use zookeeper_server::server::quorum::fast_leader_election::notification::{
     CURRENT_VERSION, NotificationFrame,
 };
-use zookeeper_server::server::quorum::flexible::quorum_verifier::from_members;
+use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
 use zookeeper_server::server::quorum::learner_info::{Greeting, LearnerInfo};
 use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
 use zookeeper_server::server::quorum::quorum_cnx_manager::initial_message::{self, InitialMessage};
@@ -188,12 +188,12 @@ pub fn election(bytes: &[u8]) {
         };
         assert_eq!(NotificationFrame::decode(&written.encode()), Ok(written));
     }
-    let Ok(greeting) = InitialMessage::read(&mut &*bytes, &|_| None) else { return };
+    let Ok(greeting) = InitialMessage::parse(&mut &*bytes, &|_| None) else { return };
     let addresses = MultipleAddresses::new(greeting.election_addresses.clone(), DEFAULT_TIMEOUT);
     if !addresses.is_empty() {
         let written = initial_message::greeting(greeting.sid, &addresses, true);
         // An address that is written in full may be longer than a greeting may contain.
-        if let Ok(again) = InitialMessage::read(&mut &*written, &|_| None) {
+        if let Ok(again) = InitialMessage::parse(&mut &*written, &|_| None) {
             assert_eq!((again.sid, &again.election_addresses[..]), (greeting.sid, addresses.all()));
         }
     }

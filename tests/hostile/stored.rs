@@ -22,10 +22,10 @@ use zookeeper_server::server::persistence::txn_log::{
 use zookeeper_server::server::persistence::txn_log_toolkit;
 use zookeeper_server::server::server_config::ServerConfig;
 use zookeeper_server::server::server_metrics::ServerMetrics;
+use zookeeper_server::server::server_settings::ServerSettings;
 use zookeeper_server::server::server_stats::ServerStats;
 use zookeeper_server::server::snapshot_formatter;
 use zookeeper_server::server::zk_database::{DatabaseReports, ZKDatabase};
-use zookeeper_server::server::zookeeper_server::settings::ServerSettings;
 
 use super::seals::{seal_log, seal_snapshot};
 use super::temporary::TempDir;

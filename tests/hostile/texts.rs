@@ -35,13 +35,13 @@ use zookeeper_server::server::persistence::snap_stream::StreamMode;
 use zookeeper_server::server::persistence::util::{
     is_log_file_name, is_snapshot_file_name, zxid_from_name,
 };
-use zookeeper_server::server::quorum::quorum_peer::quorum_server::QuorumServer;
 use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
 use zookeeper_server::server::quorum::quorum_peer_config::dynamic_file::version_from_filename;
+use zookeeper_server::server::quorum::quorum_server::QuorumServer;
 use zookeeper_server::server::server_config::ServerConfig;
+use zookeeper_server::server::server_settings::ServerSettings;
 use zookeeper_server::server::watch::watch_manager_factory::WatchManagerConfig;
 use zookeeper_server::server::zookeeper_server::access::AccessConfig;
-use zookeeper_server::server::zookeeper_server::settings::ServerSettings;
 use zookeeper_server::stats_track::StatsTrack;
 use zookeeper_server::zookeeper_main::words;
 

@@ -30,23 +30,23 @@ use zookeeper_server::server::exit_code::ExitCode;
 use zookeeper_server::server::persistence::file_txn_snap_log::{
     FileTxnSnapLog, FileTxnSnapLogConfig,
 };
-use zookeeper_server::server::quorum::flexible::quorum_verifier::from_members;
+use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
 use zookeeper_server::server::quorum::follower::Follower;
 use zookeeper_server::server::quorum::learner::LearnerError;
 use zookeeper_server::server::quorum::learner_info::Greeting;
 use zookeeper_server::server::quorum::observer::Observer;
 use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, read_packet};
-use zookeeper_server::server::quorum::quorum_peer::{
-    LearnerType, QuorumPeer, QuorumPeerParts, QuorumPeerSettings,
-};
+use zookeeper_server::server::quorum::quorum_peer::{QuorumPeer, QuorumPeerParts};
 use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
+use zookeeper_server::server::quorum::quorum_peer_settings::QuorumPeerSettings;
+use zookeeper_server::server::quorum::states::LearnerType;
 use zookeeper_server::server::quorum::vote::Vote;
 use zookeeper_server::server::server_cnxn_factory::ServerCnxnFactory;
 use zookeeper_server::server::server_metrics::ServerMetrics;
+use zookeeper_server::server::server_settings::ServerSettings;
 use zookeeper_server::server::server_stats::ServerStats;
 use zookeeper_server::server::zk_database::{DatabaseReports, ZKDatabase};
 use zookeeper_server::server::zoo_trace::ZooTrace;
-use zookeeper_server::server::zookeeper_server::settings::ServerSettings;
 use zookeeper_server::server::zookeeper_thread;
 use zookeeper_server::txn::{CreateTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};

@@ -16,12 +16,13 @@ use zookeeper_server::server::quorum::election::{
     Election, ElectionAddresses, ElectionPeer, ElectionSettings,
 };
 use zookeeper_server::server::quorum::fast_leader_election::FastLeaderElection;
-use zookeeper_server::server::quorum::flexible::quorum_verifier::{QuorumVerifier, from_members};
+use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
+use zookeeper_server::server::quorum::flexible::quorum_members::QuorumMembers;
+use zookeeper_server::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
 use zookeeper_server::server::quorum::quorum_cnx_manager::QuorumCnxManager;
-use zookeeper_server::server::quorum::quorum_peer::quorum_server::QuorumServer;
-use zookeeper_server::server::quorum::quorum_peer::{LearnerType, ServerState};
-use zookeeper_server::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
+use zookeeper_server::server::quorum::quorum_server::QuorumServer;
+use zookeeper_server::server::quorum::states::{LearnerType, ServerState};
 use zookeeper_server::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 use zookeeper_server::server::quorum::vote::Vote;
 use zookeeper_server::util::lock_rank::{Rank, RankedMutex};

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use zookeeper_server::server::quorum::quorum_peer::ServerState;
+use zookeeper_server::server::quorum::states::ServerState;
 use zookeeper_server::server::quorum::vote::Vote;
 
 use crate::common::{DEADLINE, wait_for};

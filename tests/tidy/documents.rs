@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::side_by_side::PAGE as SIDE_BY_SIDE;
+
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// The page that maps Java's classes to files.
-const CLASSES: &str = "docs/classes.md";
+pub(super) const CLASSES: &str = "docs/classes.md";
 
-fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
@@ -43,7 +45,7 @@ fn missing_files(directory: &Path, document: &str, text: &str) -> Vec<PathBuf> {
 
 /// The classes that the page lists in the first column of a table, or before the colon of a list item. `version/Info`
 /// counts as `Info`.
-fn listed_classes(text: &str) -> BTreeSet<String> {
+pub(super) fn listed_classes(text: &str) -> BTreeSet<String> {
     // A list item may continue on the next lines.
     let text = text.replace("\n  ", " ");
     let names = text.lines().filter_map(|line| {
@@ -90,7 +92,7 @@ fn ranks(source: &str) -> Vec<String> {
 
 #[test]
 fn the_documents_name_only_files_that_exist() {
-    for (document, least) in [(ARCHITECTURE, 15), (CLASSES, 100)] {
+    for (document, least) in [(ARCHITECTURE, 15), (CLASSES, 100), (SIDE_BY_SIDE, 100)] {
         let text = read(document);
         let files = named_files(&text);
         assert!(files.len() > least, "only {} files found in {document}", files.len());

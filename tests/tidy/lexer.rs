@@ -32,10 +32,12 @@ impl Source {
         Self { path: path.to_owned(), text, code }
     }
 
-    /// Whether the file contains only tests.
+    /// Whether the file contains only tests, or what they need.
     pub(crate) fn is_test_file(&self) -> bool {
+        let name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         self.path.starts_with("tests")
-            || self.path.file_stem().is_some_and(|name| name == "tests" || name == "test_dir")
+            || name == "tests"
+            || name.starts_with("test_")
             || self.path.components().any(|part| part.as_os_str() == "tests")
     }
 

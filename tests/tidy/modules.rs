@@ -1,4 +1,5 @@
 //! Which modules may use which (no Java twin): jute < records < persistence and tree < server < quorum < the binary.
+//! The layers inside the server and the quorum are in `layers`.
 
 use std::path::Path;
 
@@ -8,9 +9,9 @@ use super::lexer::Source;
 const STORAGE: &[&str] = &[
     "persistence",
     "data_tree",
+    "byte_store",
     "data_node",
     "node_hash_map",
-    "node_hash_map_impl",
     "digest_calculator",
     "ephemeral_type",
     "reference_counted_acl_cache",
@@ -26,13 +27,8 @@ const STORAGE: &[&str] = &[
 ];
 
 /// The modules of `server::util` that belong to the server and not to storage.
-const SERVER_UTIL: &[&str] = &[
-    "auth_util",
-    "message_tracker",
-    "quota_metrics_utils",
-    "rate_limiter",
-    "request_path_metrics_collector",
-];
+const SERVER_UTIL: &[&str] =
+    &["auth_util", "quota_metrics_utils", "rate_limiter", "request_path_metrics_collector"];
 
 /// The modules at the top, which may use everything.
 const TOP: &[&str] =
@@ -40,7 +36,7 @@ const TOP: &[&str] =
 
 /// The levels, lowest first. A module may use modules of its own level and below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Level {
     Jute,
     Records,
     Storage,
@@ -49,7 +45,7 @@ enum Level {
     Top,
 }
 
-fn level(module: &[String]) -> Level {
+pub(super) fn level(module: &[String]) -> Level {
     let names: Vec<&str> = module.iter().map(String::as_str).collect();
     match names.as_slice() {
         ["jute", ..] => Level::Jute,
@@ -72,7 +68,7 @@ fn level(module: &[String]) -> Level {
 }
 
 /// The module of a file: `src/server/data_tree/digest.rs` is `server::data_tree::digest`.
-fn module_of(path: &Path) -> Option<Vec<String>> {
+pub(super) fn module_of(path: &Path) -> Option<Vec<String>> {
     let below = path.strip_prefix("src").ok()?.with_extension("");
     let mut names: Vec<String> =
         below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
@@ -102,7 +98,7 @@ pub(crate) fn direction(source: &Source) -> Vec<(usize, String)> {
 }
 
 /// The module or item, as a path from the crate's root.
-fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
+pub(super) fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
     let mut base = own.to_vec();
     let mut rest = path;
     match path.first().map(String::as_str) {
@@ -124,7 +120,7 @@ fn resolve(own: &[String], path: &[String]) -> Option<Vec<String>> {
 }
 
 /// All paths that begin with `crate`, `super` or `self`, with braces expanded, and their lines.
-fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
+pub(super) fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut offset = 0;
     while let Some((at, word)) = ["crate::", "super::", "self::"]
@@ -150,7 +146,7 @@ fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
 }
 
 /// Expands one tree of a `use` into paths. Returns how many bytes of the text it used.
-fn expand(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
+pub(super) fn expand(text: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
     let mut path = prefix.to_vec();
     let mut at = 0;
     loop {
@@ -202,4 +198,15 @@ pub(crate) fn server_never_says_quorum(source: &Source) -> Vec<(usize, String)> 
         line.to_lowercase().contains("quorum") && line.trim() != "pub mod quorum;"
     });
     says.map(|(at, _)| (at + 1, "the server knows no ensemble".to_owned())).collect()
+}
+
+#[test]
+fn the_modules_of_storage_exist() {
+    let names = |package: &'static str, names: &'static [&str]| {
+        names.iter().map(move |name| super::documents::root().join(package).join(name))
+    };
+    for file in names("src/server", STORAGE).chain(names("src/server/util", SERVER_UTIL)) {
+        let exists = file.is_dir() || file.with_extension("rs").is_file();
+        assert!(exists, "there is no {}", file.display());
+    }
 }

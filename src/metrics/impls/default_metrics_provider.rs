@@ -1,16 +1,14 @@
 //! The metrics provider behind `mntr` (Java: metrics/impl/DefaultMetricsProvider.java).
 //!
-//! Locks: one per table of names. It is held while a metric is created or the table is copied, but never while
-//! a gauge is asked, because a gauge may take the lock of the data tree.
+//! Locks: those of its `registry`.
 
 use std::sync::Arc;
 
 use crate::metrics::counter::Counter;
 use crate::metrics::counter_set::CounterSet;
-use crate::metrics::gauge::Gauge;
-use crate::metrics::gauge_set::GaugeSet;
 use crate::metrics::metrics_context::{DetailLevel, MetricsContext};
 use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProviderLifeCycleError};
+use crate::metrics::registry::{Gauges, Registry, assert_free};
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 use crate::server::metric::avg_min_max_counter::AvgMinMaxCounter;
@@ -18,61 +16,12 @@ use crate::server::metric::avg_min_max_counter_set::AvgMinMaxCounterSet;
 use crate::server::metric::avg_min_max_percentile_counter::AvgMinMaxPercentileCounter;
 use crate::server::metric::avg_min_max_percentile_counter_set::AvgMinMaxPercentileCounterSet;
 use crate::server::metric::java_map_order::java_map_order;
+use crate::server::metric::keyed_set::KeyedMetric;
 use crate::server::metric::simple_counter::SimpleCounter;
 use crate::server::metric::simple_counter_set::SimpleCounterSet;
-use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The name of the Java class, the default of `metricsProvider.className`.
 pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
-
-/// The metrics of one kind by name, in registration order.
-pub(crate) struct Registry<T: ?Sized> {
-    entries: RankedMutex<Vec<(String, Arc<T>)>>,
-}
-
-impl<T: ?Sized> Registry<T> {
-    pub(crate) const fn new() -> Self {
-        Self { entries: RankedMutex::new(Rank::Metrics, "metrics by name", Vec::new()) }
-    }
-
-    /// The metric of that name. It is created if it does not exist.
-    pub(crate) fn get_or_insert_with(&self, name: &str, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
-        let mut entries = self.entries.lock();
-        if let Some((_, metric)) = entries.iter().find(|(other, _)| other == name) {
-            return Arc::clone(metric);
-        }
-        let metric = make();
-        entries.push((name.to_owned(), Arc::clone(&metric)));
-        metric
-    }
-
-    /// Registers the metric and replaces an earlier one of the same name.
-    pub(crate) fn put(&self, name: &str, metric: Arc<T>) {
-        let mut entries = self.entries.lock();
-        match entries.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => *old = metric,
-            None => entries.push((name.to_owned(), metric)),
-        }
-    }
-
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.entries.lock().iter().any(|(other, _)| other == name)
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        self.entries.lock().retain(|(other, _)| other != name);
-    }
-
-    pub(crate) fn clear(&self) {
-        self.entries.lock().clear();
-    }
-
-    /// All metrics, in the order in which Java dumps them.
-    pub(crate) fn all(&self) -> Vec<(String, Arc<T>)> {
-        let entries = self.entries.lock().clone();
-        java_map_order(entries, |(name, _)| name)
-    }
-}
 
 /// Keeps every metric in memory. `mntr` and the AdminServer show them.
 pub struct DefaultMetricsProvider {
@@ -80,8 +29,7 @@ pub struct DefaultMetricsProvider {
 }
 
 struct DefaultMetricsContext {
-    gauges: Registry<dyn Gauge>,
-    gauge_sets: Registry<dyn GaugeSet>,
+    gauges: Gauges,
     counters: Registry<SimpleCounter>,
     counter_sets: Registry<SimpleCounterSet>,
     basic_summaries: Registry<AvgMinMaxCounter>,
@@ -96,8 +44,7 @@ impl DefaultMetricsProvider {
     pub const fn new() -> Self {
         Self {
             root: DefaultMetricsContext {
-                gauges: Registry::new(),
-                gauge_sets: Registry::new(),
+                gauges: Gauges::new(),
                 counters: Registry::new(),
                 counter_sets: Registry::new(),
                 basic_summaries: Registry::new(),
@@ -122,7 +69,6 @@ impl MetricsProvider for DefaultMetricsProvider {
 
     fn stop(&self) {
         self.root.gauges.clear();
-        self.root.gauge_sets.clear();
     }
 
     fn root_context(&self) -> &dyn MetricsContext {
@@ -142,11 +88,6 @@ impl MetricsProvider for DefaultMetricsProvider {
     }
 }
 
-/// Panics if the name already has a summary of the other level of detail.
-pub(crate) fn assert_free<T: ?Sized>(other_level: &Registry<T>, name: &str) {
-    assert!(!other_level.contains(name), "{name} is registered with another level of detail");
-}
-
 impl MetricsContext for DefaultMetricsContext {
     fn counter(&self, name: &str) -> Arc<dyn Counter> {
         self.counters.get_or_insert_with(name, || Arc::new(SimpleCounter::new(name)))
@@ -156,20 +97,8 @@ impl MetricsContext for DefaultMetricsContext {
         self.counter_sets.get_or_insert_with(name, || Arc::new(SimpleCounterSet::new(name)))
     }
 
-    fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>) {
-        self.gauges.put(name, gauge);
-    }
-
-    fn unregister_gauge(&self, name: &str) {
-        self.gauges.remove(name);
-    }
-
-    fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>) {
-        self.gauge_sets.put(name, gauge_set);
-    }
-
-    fn unregister_gauge_set(&self, name: &str) {
-        self.gauge_sets.remove(name);
+    fn gauges(&self) -> Option<&Gauges> {
+        Some(&self.gauges)
     }
 
     fn summary(&self, name: &str, detail: DetailLevel) -> Arc<dyn Summary> {
@@ -205,12 +134,12 @@ impl MetricsContext for DefaultMetricsContext {
 
 impl DefaultMetricsContext {
     fn dump(&self, sink: &mut DumpSink<'_>) {
-        for (name, gauge) in self.gauges.all() {
+        for (name, gauge) in self.gauges.single.all() {
             if let Some(value) = gauge.value() {
                 sink(&name, value);
             }
         }
-        for (name, gauge_set) in self.gauge_sets.all() {
+        for (name, gauge_set) in self.gauges.sets.all() {
             for (key, value) in java_map_order(gauge_set.values(), |(key, _)| key) {
                 sink(&format!("{key}_{name}"), value);
             }

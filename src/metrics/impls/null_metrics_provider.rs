@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::metrics::counter::Counter;
 use crate::metrics::counter_set::CounterSet;
-use crate::metrics::gauge::Gauge;
-use crate::metrics::gauge_set::GaugeSet;
 use crate::metrics::metrics_context::{DetailLevel, MetricsContext};
 use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProviderLifeCycleError};
+use crate::metrics::registry::Gauges;
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 
@@ -49,10 +48,9 @@ impl MetricsContext for Forgets {
     fn counter_set(&self, _name: &str) -> Arc<dyn CounterSet> {
         Arc::new(Self)
     }
-    fn register_gauge(&self, _name: &str, _gauge: Arc<dyn Gauge>) {}
-    fn unregister_gauge(&self, _name: &str) {}
-    fn register_gauge_set(&self, _name: &str, _gauge_set: Arc<dyn GaugeSet>) {}
-    fn unregister_gauge_set(&self, _name: &str) {}
+    fn gauges(&self) -> Option<&Gauges> {
+        None
+    }
     fn summary(&self, _name: &str, _detail: DetailLevel) -> Arc<dyn Summary> {
         Arc::new(Self)
     }

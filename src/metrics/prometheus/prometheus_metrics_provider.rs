@@ -28,11 +28,11 @@ use self::prometheus_summary::{PrometheusLabelledSummary, PrometheusSummary, WIN
 use crate::common::time::SystemClock;
 use crate::metrics::counter::Counter;
 use crate::metrics::counter_set::CounterSet;
-use crate::metrics::gauge::Gauge;
-use crate::metrics::gauge_set::GaugeSet;
-use crate::metrics::impls::default_metrics_provider::{Registry, assert_free};
 use crate::metrics::metrics_context::{DetailLevel, MetricsContext};
-use crate::metrics::metrics_provider::{DumpSink, MetricsProvider, MetricsProviderLifeCycleError};
+use crate::metrics::metrics_provider::{
+    DumpSink, MetricsProvider, MetricsProviderLifeCycleError, PROMETHEUS_CLASS_NAME,
+};
+use crate::metrics::registry::{Gauges, Registry, assert_free};
 use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 use crate::server::admin::http_message::{Request, Response, Status};
@@ -43,7 +43,7 @@ use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The name of the Java class and of its logger.
-pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+pub const CLASS_NAME: &str = PROMETHEUS_CLASS_NAME;
 
 /// The content type of the answer.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -139,8 +139,7 @@ impl PrometheusMetricsProvider {
     pub fn new(config: PrometheusConfig) -> Self {
         let root = Arc::new(Context {
             export_process: config.export_jvm_info,
-            gauges: Registry::new(),
-            gauge_sets: Registry::new(),
+            gauges: Gauges::new(),
             counters: Registry::new(),
             counter_sets: Registry::new(),
             basic_summaries: Registry::new(),
@@ -203,7 +202,6 @@ impl MetricsProvider for PrometheusMetricsProvider {
             zookeeper_thread::join(worker);
         }
         self.root.gauges.clear();
-        self.root.gauge_sets.clear();
     }
 
     fn root_context(&self) -> &dyn MetricsContext {
@@ -246,8 +244,7 @@ impl HttpHandler for MetricsHandler {
 
 struct Context {
     export_process: bool,
-    gauges: Registry<dyn Gauge>,
-    gauge_sets: Registry<dyn GaugeSet>,
+    gauges: Gauges,
     counters: Registry<PrometheusCounter>,
     counter_sets: Registry<PrometheusLabelledCounter>,
     basic_summaries: Registry<PrometheusSummary>,
@@ -261,12 +258,12 @@ impl Context {
     fn families(&self) -> Vec<Family> {
         use DetailLevel::{Advanced, Basic};
         let mut families = if self.export_process { process::families() } else { Vec::new() };
-        for (name, gauge) in self.gauges.all() {
+        for (name, gauge) in self.gauges.single.all() {
             // A gauge without a value is exported as 0, as in Java.
             let value = gauge.value().map_or(0.0, |value| value.as_double());
             families.push(Family::of_one(&name, Kind::Gauge, value));
         }
-        for (name, gauges) in self.gauge_sets.all() {
+        for (name, gauges) in self.gauges.sets.all() {
             let sample = |(key, value): (String, crate::metrics::metric_value::MetricValue)| {
                 Sample::new(name.clone(), vec![("key", key)], value.as_double())
             };
@@ -308,20 +305,8 @@ impl MetricsContext for Context {
         self.counter_sets.get_or_insert_with(name, || Arc::new(make()))
     }
 
-    fn register_gauge(&self, name: &str, gauge: Arc<dyn Gauge>) {
-        self.gauges.put(name, gauge);
-    }
-
-    fn unregister_gauge(&self, name: &str) {
-        self.gauges.remove(name);
-    }
-
-    fn register_gauge_set(&self, name: &str, gauge_set: Arc<dyn GaugeSet>) {
-        self.gauge_sets.put(name, gauge_set);
-    }
-
-    fn unregister_gauge_set(&self, name: &str) {
-        self.gauge_sets.remove(name);
+    fn gauges(&self) -> Option<&Gauges> {
+        Some(&self.gauges)
     }
 
     fn summary(&self, name: &str, detail: DetailLevel) -> Arc<dyn Summary> {

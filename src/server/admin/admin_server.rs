@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 
-use super::command::AdminContext;
+use super::admin_context::AdminContext;
 
 /// Why an AdminServer cannot start (Java: AdminServerException).
 ///

@@ -111,13 +111,13 @@ mod tests {
         response.put("b", 2_i64);
         response.put("a", 3_i64);
         assert_eq!(
-            json_outputter::output(&response).replace(['\n', ' '], ""),
+            json_outputter::output(&response.json_entries()).replace(['\n', ' '], ""),
             r#"{"a":3,"b":2,"command":"leader","error":null}"#
         );
         let mut response = CommandResponse::new("leader");
         response.put("error", "server is not initialized");
         assert_eq!(
-            json_outputter::output(&response),
+            json_outputter::output(&response.json_entries()),
             "{\n  \"error\" : \"server is not initialized\",\n  \"command\" : \"leader\"\n}"
         );
     }

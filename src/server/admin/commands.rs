@@ -1,4 +1,5 @@
-//! The table of admin commands and the check of who may run them (Java: server/admin/Commands.java).
+//! The admin commands, their table and the check of who may run them (Java: server/admin/Commands.java, Command.java,
+//! CommandBase.java, GetCommand.java, PostCommand.java).
 //!
 //! Each AdminServer has its own `Commands`; Java has one table for the process. The files beside this one
 //! implement the commands. A request with the wrong method is answered with 405; Java fails with 500.
@@ -14,8 +15,8 @@ use std::sync::Arc;
 
 use log::warn;
 
+use super::admin_context::AdminContext;
 use super::auth_request::AuthRequest;
-use super::command::{AdminContext, Command, Kwargs, Run};
 use super::command_response::CommandResponse;
 use super::http_message::Status;
 use crate::common::time::Clock;
@@ -31,6 +32,45 @@ use crate::zoo_defs::perms;
 
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.admin.Commands";
+
+/// The arguments of a command: names and values from the query of the request.
+pub type Kwargs = [(String, String)];
+
+/// The function that runs a command.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Handles GET, with or without a server.
+    Get(fn(&Commands, Option<&dyn AdminContext>, &Kwargs, &mut CommandResponse)),
+    /// Handles GET; requires a running server.
+    GetServing(fn(&Commands, &dyn AdminContext, &Kwargs, &mut CommandResponse)),
+    /// Handles POST with a body; requires a running server.
+    PostServing(fn(&Commands, &dyn AdminContext, &mut dyn Read, &mut CommandResponse)),
+}
+
+/// A command of the AdminServer.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// The command's names. Answers and the list of commands show the first one.
+    pub names: &'static [&'static str],
+    /// The permission that the command requires, if any.
+    pub auth_request: Option<AuthRequest>,
+    /// The function that runs it.
+    pub run: Run,
+}
+
+impl Command {
+    /// The name in answers and in the list of commands (Java: getPrimaryName).
+    #[must_use]
+    pub const fn primary_name(&self) -> &'static str {
+        self.names[0]
+    }
+
+    /// Whether the command requires a running server (Java: isServerRequired).
+    #[must_use]
+    pub const fn is_server_required(&self) -> bool {
+        !matches!(self.run, Run::Get(_))
+    }
+}
 
 /// Snapshots may be taken and restored by users with all permissions on the root.
 const ALL_ON_ROOT: AuthRequest = AuthRequest { permission: perms::ALL, path: "/" };

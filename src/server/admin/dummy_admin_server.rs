@@ -2,8 +2,8 @@
 
 use std::sync::Weak;
 
+use super::admin_context::AdminContext;
 use super::admin_server::{AdminServer, AdminServerError};
-use super::command::AdminContext;
 
 /// An AdminServer that does nothing.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use log::{info, warn};
 
+use super::admin_context::AdminContext;
 use super::admin_server::{AdminServer, AdminServerError};
-use super::command::AdminContext;
 use super::command_response::CommandResponse;
 use super::commands::Commands;
 use super::http_message::{Content, Request, Response, Status};
@@ -278,7 +278,7 @@ fn answer(mut response: CommandResponse) -> Response {
             return Response::empty(Status::INTERNAL_SERVER_ERROR);
         }
         None => {
-            let text = json_outputter::output(&response);
+            let text = json_outputter::output(&response.json_entries());
             (json_outputter::CONTENT_TYPE, Content::Bytes(text.into_bytes()))
         }
     };

@@ -3,7 +3,8 @@
 //! The layout is that of Java's library with indentation enabled, so that answers can be compared byte by byte:
 //! a blank on both sides of a colon, and lists on one line except for objects in them.
 
-use super::command_response::CommandResponse;
+use std::borrow::Cow;
+
 use crate::metrics::metric_value::{MetricValue, java_double};
 
 /// The content type of the answer.
@@ -153,11 +154,10 @@ fn write_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// The answer of a command as JSON text.
+/// The names and values of an answer as JSON text.
 #[must_use]
-pub fn output(response: &CommandResponse) -> String {
+pub fn output(entries: &[(&str, Cow<'_, Json>)]) -> String {
     let mut text = String::new();
-    let entries = response.json_entries();
     write_object(&mut text, 0, entries.iter().map(|(name, value)| (*name, &**value)));
     text
 }

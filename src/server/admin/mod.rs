@@ -8,8 +8,8 @@ pub mod admin_server_factory;
 pub mod dummy_admin_server;
 pub mod http_admin_server;
 
+pub mod admin_context;
 pub mod auth_request;
-pub mod command;
 pub mod command_response;
 pub mod commands;
 

@@ -1,4 +1,5 @@
-//! The data tree in snapshots (Java: serialize and deserialize of server/DataTree.java).
+//! The data tree in snapshots (Java: serialize, serializeNodes, serializeNodeData and deserialize of
+//! server/DataTree.java).
 //!
 //! A snapshot is written in pieces while transactions are applied, so it is fuzzy: a node may be older or newer
 //! than its neighbor. Replaying the log from the zxid at which the snapshot began repairs this under three

@@ -323,10 +323,10 @@ impl Read<'_> {
     fn body(&self, op: OpCode, payload: &[u8], body: &mut Vec<u8>) -> (&'static str, ReadResult) {
         match op {
             OpCode::Ping => ("PING", Ok(())),
-            OpCode::GetData => ("GETD", self.get_data(payload, body)),
+            OpCode::GetData => ("GETD", self.handle_get_data_request(payload, body)),
             OpCode::Exists => ("EXIS", self.exists(payload, body)),
-            OpCode::GetChildren => ("GETC", self.get_children(payload, body, false)),
-            OpCode::GetChildren2 => ("GETC", self.get_children(payload, body, true)),
+            OpCode::GetChildren => ("GETC", self.handle_get_children_request(payload, body, false)),
+            OpCode::GetChildren2 => ("GETC", self.handle_get_children_request(payload, body, true)),
             OpCode::GetAcl => ("GETA", self.get_acl(payload, body)),
             OpCode::Sync => ("SYNC", self.sync(payload, body)),
             OpCode::MultiRead => ("MLTR", self.multi_read(payload, body)),
@@ -379,7 +379,7 @@ impl Read<'_> {
         Ok(node)
     }
 
-    fn get_data(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
+    fn handle_get_data_request(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
         let (path, watch) = path_and_watch(payload, self.server.limits())?;
         let node = self.readable(&path, perms::READ)?;
         self.make_room(body, node.data().map_or(0, <[u8]>::len))?;
@@ -406,7 +406,12 @@ impl Read<'_> {
         Ok(())
     }
 
-    fn get_children(&self, payload: &[u8], body: &mut Vec<u8>, with_stat: bool) -> ReadResult {
+    fn handle_get_children_request(
+        &self,
+        payload: &[u8],
+        body: &mut Vec<u8>,
+        with_stat: bool,
+    ) -> ReadResult {
         let (path, watch) = path_and_watch(payload, self.server.limits())?;
         let node = self.readable(&path, perms::READ)?;
         self.append_texts(body, || node.children(), node.child_count())?;

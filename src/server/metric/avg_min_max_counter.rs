@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::keyed_set::KeyedMetric;
 use super::stripe::{Line, STRIPES, stripe_of_this_thread};
 use crate::metrics::metric_value::{MetricValue, average};
 use crate::metrics::metrics_provider::DumpSink;
@@ -125,8 +126,19 @@ impl AvgMinMaxCounter {
         }
     }
 
+    /// The name under which the summary is dumped.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl KeyedMetric for AvgMinMaxCounter {
+    fn with_name(name: String) -> Self {
+        Self::new(name)
+    }
+
     /// Resets all values.
-    pub fn reset(&self) {
+    fn reset(&self) {
         for Line(tally) in &self.tallies {
             tally.count.store(0, Ordering::Relaxed);
             tally.total.store(0, Ordering::Relaxed);
@@ -136,18 +148,13 @@ impl AvgMinMaxCounter {
     }
 
     /// Passes the five values to `sink` (Java: values).
-    pub fn dump(&self, sink: &mut DumpSink<'_>) {
+    fn dump(&self, sink: &mut DumpSink<'_>) {
         let name = &self.name;
         sink(&format!("avg_{name}"), MetricValue::Double(self.avg()));
         sink(&format!("min_{name}"), MetricValue::Long(self.min()));
         sink(&format!("max_{name}"), MetricValue::Long(self.max()));
         sink(&format!("cnt_{name}"), MetricValue::Long(self.count()));
         sink(&format!("sum_{name}"), MetricValue::Long(self.total()));
-    }
-
-    /// The name under which the summary is dumped.
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 }
 

@@ -1,6 +1,7 @@
 //! A summary with percentiles (Java: server/metric/AvgMinMaxPercentileCounter.java).
 
 use super::avg_min_max_counter::AvgMinMaxCounter;
+use super::keyed_set::KeyedMetric;
 use super::reservoir::{JAVAS_CHUNKS, Sample, Snapshot};
 use super::stripe::STRIPES;
 use crate::metrics::metric_value::MetricValue;
@@ -39,12 +40,6 @@ impl AvgMinMaxPercentileCounter {
         self.counter.reset_max();
     }
 
-    /// Resets all values. The sample needs no reset, because the number of values determines which of its slots
-    /// are used.
-    pub fn reset(&self) {
-        self.counter.reset();
-    }
-
     /// The percentiles of the values so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -54,9 +49,21 @@ impl AvgMinMaxPercentileCounter {
             }),
         )
     }
+}
+
+impl KeyedMetric for AvgMinMaxPercentileCounter {
+    fn with_name(name: String) -> Self {
+        Self::new(name)
+    }
+
+    /// Resets all values. The sample needs no reset, because the number of values determines which of its slots
+    /// are used.
+    fn reset(&self) {
+        self.counter.reset();
+    }
 
     /// Passes the nine values to `sink` (Java: values).
-    pub fn dump(&self, sink: &mut DumpSink<'_>) {
+    fn dump(&self, sink: &mut DumpSink<'_>) {
         self.counter.dump(sink);
         let snapshot = self.snapshot();
         let percentiles = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];

@@ -1,52 +1,15 @@
 //! Summaries with percentiles by key (Java: server/metric/AvgMinMaxPercentileCounterSet.java).
 
 use super::avg_min_max_percentile_counter::AvgMinMaxPercentileCounter;
-use super::java_map_order::java_map_order;
-use super::key_table::KeyTable;
-use crate::metrics::metrics_provider::DumpSink;
-use crate::metrics::summary_set::SummarySet;
+use super::keyed_set::KeyedSet;
 
 /// An [`AvgMinMaxPercentileCounter`] for each key, named `<key>_<name>`.
-pub struct AvgMinMaxPercentileCounterSet {
-    name: String,
-    counters: KeyTable<AvgMinMaxPercentileCounter>,
-}
-
-impl AvgMinMaxPercentileCounterSet {
-    /// Creates a set without keys.
-    #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), counters: KeyTable::new() }
-    }
-
-    /// Resets the maximum of every key.
-    pub fn reset_max(&self) {
-        self.counters.entries().iter().for_each(|(_, counter)| counter.reset_max());
-    }
-
-    /// Resets the values of all keys. The keys stay.
-    pub fn reset(&self) {
-        self.counters.entries().iter().for_each(|(_, counter)| counter.reset());
-    }
-
-    /// Passes all values to `sink`.
-    pub fn dump(&self, sink: &mut DumpSink<'_>) {
-        for (_, counter) in java_map_order(self.counters.entries(), |(key, _)| key) {
-            counter.dump(sink);
-        }
-    }
-}
-
-impl SummarySet for AvgMinMaxPercentileCounterSet {
-    fn add_n(&self, key: &str, value: i64, times: u32) {
-        let make = || AvgMinMaxPercentileCounter::new(format!("{key}_{}", self.name));
-        self.counters.get_or_insert_with(key, make).record(value, times);
-    }
-}
+pub type AvgMinMaxPercentileCounterSet = KeyedSet<AvgMinMaxPercentileCounter>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::summary_set::SummarySet;
 
     #[test]
     fn every_key_has_its_percentiles() {

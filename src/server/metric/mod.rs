@@ -5,6 +5,7 @@
 
 pub mod java_map_order;
 pub mod key_table;
+pub mod keyed_set;
 pub mod stripe;
 
 pub mod simple_counter;

@@ -1,5 +1,6 @@
 //! A counter (Java: server/metric/SimpleCounter.java).
 
+use super::keyed_set::KeyedMetric;
 use super::stripe::StripedLong;
 use crate::metrics::counter::Counter;
 use crate::metrics::metric_value::MetricValue;
@@ -18,14 +19,20 @@ impl SimpleCounter {
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), counter: StripedLong::new() }
     }
+}
+
+impl KeyedMetric for SimpleCounter {
+    fn with_name(name: String) -> Self {
+        Self::new(name)
+    }
 
     /// Resets the counter to 0.
-    pub fn reset(&self) {
+    fn reset(&self) {
         self.counter.reset();
     }
 
     /// Passes the name and the value to `sink` (Java: values).
-    pub fn dump(&self, sink: &mut DumpSink<'_>) {
+    fn dump(&self, sink: &mut DumpSink<'_>) {
         sink(&self.name, MetricValue::Long(self.value()));
     }
 }

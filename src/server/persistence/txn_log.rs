@@ -213,16 +213,6 @@ pub enum TxnLogError {
         /// The first four bytes.
         found: i32,
     },
-    /// The file ends within its 16-byte header, and later files follow.
-    #[error(
-        "{}: the file ends inside its header, and later log files follow; it never held a transaction: delete it if \
-         the file before it ends where the next one starts, else restore this server from its peers",
-        path.display()
-    )]
-    CutHeader {
-        /// The file.
-        path: PathBuf,
-    },
     /// An entry is damaged, and the damage is not an interrupted write.
     #[error(
         "{}: entry at offset {offset} {damage} {behind}: the log is corrupt, not torn; restore this server from its \

@@ -60,7 +60,7 @@ impl From<CreateTTLRequest> for NewNode {
 }
 
 impl Prep<'_> {
-    pub(super) fn create(
+    pub(super) fn p_request_2_txn_create(
         &mut self,
         request: &mut Request,
         op: OpCode,
@@ -68,8 +68,8 @@ impl Prep<'_> {
     ) -> Result<(), KeeperError> {
         let mode = create_mode(node.flags)?;
         self.validate_create_request(request, op, mode, node.ttl_ms)?;
-        let parent_path = self.parent_for_create(&node.path)?;
-        let acl = self.server.fix_acl(&request.auth_info, node.acl.take())?;
+        let parent_path = self.validate_path_for_create(&node.path)?;
+        let acl = self.server.fixup_acl(&request.auth_info, node.acl.take())?;
         let parent = self.record_for_path(parent_path)?;
         self.server.check_acl(
             &parent.acl,
@@ -123,7 +123,7 @@ impl Prep<'_> {
         let stat = parent.stat_mut();
         stat.cversion = new_cversion;
         stat.pzxid = zxid;
-        self.add_change(parent);
+        self.add_change_record(parent);
         let record = ChangeRecord {
             zxid,
             path: path.as_str().into(),
@@ -135,7 +135,7 @@ impl Prep<'_> {
             node_digest: 0,
             tree_digest: 0,
         };
-        self.add_change(record);
+        self.add_change_record(record);
         let parent_c_version = new_cversion;
         request.txn = Some(match op {
             OpCode::CreateContainer => {

@@ -21,7 +21,7 @@ impl Prep<'_> {
     ) -> Result<(), KeeperError> {
         self.check_session(request)?;
         let path = &record.path;
-        let parent = self.record_for_path(self.parent_for_delete(path)?)?;
+        let parent = self.record_for_path(self.get_parent_path_and_validate(path)?)?;
         self.server.check_acl(&parent.acl, perms::DELETE, &request.auth_info, path, None)?;
         let node = self.record_for_path(path)?;
         let version = node.stat.as_ref().map_or(0, |stat| stat.version);
@@ -40,7 +40,7 @@ impl Prep<'_> {
         request: &mut Request,
         path: &str,
     ) -> Result<(), KeeperError> {
-        let parent_path = self.parent_for_delete(path)?;
+        let parent_path = self.get_parent_path_and_validate(path)?;
         let node = self.record_for_path(path)?;
         if node.child_count > 0 {
             return Err(KeeperError::NotEmpty);
@@ -63,7 +63,7 @@ impl Prep<'_> {
         let mut parent = parent.duplicate(zxid);
         parent.child_count -= 1;
         parent.stat_mut().pzxid = zxid;
-        self.add_change(parent);
+        self.add_change_record(parent);
         self.add_removal(zxid, path, -1);
         self.set_txn_digest(request);
     }

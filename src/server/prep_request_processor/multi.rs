@@ -21,7 +21,7 @@ impl Prep<'_> {
         self.begin(request, OpCode::Multi);
         let record = record?;
         let (zxid, _) = txn_position(request);
-        let pending = self.changes.pending(paths_to_restore(record.ops()));
+        let pending = self.changes.pending_changes(paths_to_restore(record.ops()));
         let mut pending = Some(pending);
         let mut failed = None;
         let mut txns = Vec::with_capacity(record.ops().len());
@@ -41,7 +41,7 @@ impl Prep<'_> {
                 // A part cannot be answered with this error, so it fails the whole multi, like bytes that cannot be
                 // decoded.
                 Err(PrepError::Answer(KeeperError::MarshallingError)) => {
-                    self.roll_back(zxid, &mut pending);
+                    self.rollback_pending_changes(zxid, &mut pending);
                     request.txn_digest = None;
                     return Err(KeeperError::MarshallingError.into());
                 }
@@ -59,13 +59,13 @@ impl Prep<'_> {
                         );
                         failed = Some(answer);
                         request.exception = Some(answer);
-                        self.roll_back(zxid, &mut pending);
+                        self.rollback_pending_changes(zxid, &mut pending);
                     }
                     let err = ErrorTxn { err: answer.code() };
                     Txn { r#type: OpCode::Error.code(), data: Some(err.to_bytes()) }
                 }
                 Err(malformed) => {
-                    self.roll_back(zxid, &mut pending);
+                    self.rollback_pending_changes(zxid, &mut pending);
                     request.txn_digest = None;
                     return Err(malformed);
                 }
@@ -76,7 +76,7 @@ impl Prep<'_> {
         Ok(())
     }
 
-    fn roll_back(
+    fn rollback_pending_changes(
         &mut self,
         zxid: Zxid,
         pending: &mut Option<
@@ -84,20 +84,28 @@ impl Prep<'_> {
         >,
     ) {
         if let Some(pending) = pending.take() {
-            self.changes.roll_back(zxid, pending);
+            self.changes.rollback_pending_changes(zxid, pending);
         }
     }
 
     /// Java: pRequest2Txn for a part.
     fn multi_part(&mut self, request: &mut Request, op: Op) -> Result<(), PrepError> {
         match op {
-            Op::Create(record) => self.create(request, OpCode::Create, NewNode::from(record))?,
-            Op::Create2(record) => self.create(request, OpCode::Create2, NewNode::from(record))?,
+            Op::Create(record) => {
+                self.p_request_2_txn_create(request, OpCode::Create, NewNode::from(record))?
+            }
+            Op::Create2(record) => {
+                self.p_request_2_txn_create(request, OpCode::Create2, NewNode::from(record))?
+            }
             Op::CreateContainer(record) => {
-                self.create(request, OpCode::CreateContainer, NewNode::from(record))?;
+                self.p_request_2_txn_create(
+                    request,
+                    OpCode::CreateContainer,
+                    NewNode::from(record),
+                )?;
             }
             Op::CreateTtl(record) => {
-                self.create(request, OpCode::CreateTtl, NewNode::from(record))?;
+                self.p_request_2_txn_create(request, OpCode::CreateTtl, NewNode::from(record))?;
             }
             Op::Delete(record) => self.delete(request, &record)?,
             Op::SetData(record) => self.set_data(request, record)?,

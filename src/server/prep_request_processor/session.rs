@@ -37,10 +37,10 @@ impl Prep<'_> {
 
     fn ephemeral_removed(&mut self, zxid: Zxid, path: &str) -> Result<(), KeeperError> {
         if self.digest_enabled {
-            let parent = self.record_for_path(self.parent_for_delete(path)?)?;
+            let parent = self.record_for_path(self.get_parent_path_and_validate(path)?)?;
             let mut parent = parent.duplicate(zxid);
             parent.stat_mut().pzxid = zxid;
-            self.add_change(parent);
+            self.add_change_record(parent);
         }
         self.add_removal(zxid, path, 0);
         Ok(())

@@ -17,7 +17,7 @@ impl Prep<'_> {
         self.check_session(request)?;
         let SetACLRequest { path, acl, version } = record;
         self.validate_path(&path, request)?;
-        let acl = self.server.fix_acl(&request.auth_info, acl)?;
+        let acl = self.server.fixup_acl(&request.auth_info, acl)?;
         let node = self.record_for_path(&path)?;
         self.server.check_acl(&node.acl, perms::ADMIN, &request.auth_info, &path, Some(&acl))?;
         let current = node.stat.as_ref().map_or(0, |stat| stat.aversion);
@@ -28,7 +28,7 @@ impl Prep<'_> {
         // Java leaves the old ACL in the record, so it checks later requests against the ACL that is being replaced.
         // A client that has just lost its permission could pass. Here the new ACL counts from now on.
         node.acl = acl.as_slice().into();
-        self.add_change(node);
+        self.add_change_record(node);
         request.txn = Some(TxnBody::SetAcl(SetACLTxn { path, acl, version: new_version }));
         self.set_txn_digest(request);
         Ok(())

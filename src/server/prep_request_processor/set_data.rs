@@ -31,7 +31,7 @@ impl Prep<'_> {
         stat.mzxid = zxid;
         node.data_len = data_len;
         node.content_digest = self.content_digest(&path, data.as_deref());
-        self.add_change(node);
+        self.add_change_record(node);
         request.txn = Some(TxnBody::SetData(SetDataTxn { path, data, version: new_version }));
         self.set_txn_digest(request);
         Ok(())

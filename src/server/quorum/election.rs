@@ -8,9 +8,8 @@ use std::time::Duration;
 use log::info;
 
 use super::flexible::quorum_verifier::QuorumVerifier;
-use super::multiple_addresses::MultipleAddresses;
-use super::quorum_peer::{LearnerType, ServerState};
-use super::quorum_peer_config::MultiAddressConfig;
+use super::multiple_addresses::{MultiAddressConfig, MultipleAddresses};
+use super::states::{LearnerType, ServerState};
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
 use crate::common::config_exception::ConfigError;

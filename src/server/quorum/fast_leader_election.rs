@@ -30,11 +30,11 @@ use std::time::Duration;
 use log::{debug, error, info, warn};
 
 use self::messenger::ToSend;
-use self::votes::{Votes, check_leader, is_better, vote_tracker};
+use self::votes::{Votes, check_leader, total_order_predicate, vote_tracker};
 use super::election::{Election, ElectionPeer, ElectionSettings, FINALIZE_WAIT};
 use super::flexible::quorum_verifier::VerifierKind;
 use super::quorum_cnx_manager::QuorumCnxManager;
-use super::quorum_peer::{LearnerType, ServerState};
+use super::states::{LearnerType, ServerState};
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
 use crate::ids::{PeerEpoch, Sid, Zxid};
@@ -112,6 +112,12 @@ struct Round {
 }
 
 impl FastLeaderElection {
+    /// The current round (Java: getLogicalClock).
+    #[must_use]
+    pub fn logical_clock(&self) -> i64 {
+        self.logical_clock.load(Ordering::Acquire)
+    }
+
     /// An election over the connections of `manager`. It keeps `peer` alive; the peer drops the election when it
     /// ends.
     #[must_use]
@@ -158,102 +164,8 @@ impl FastLeaderElection {
         Ok(())
     }
 
-    /// The current round (Java: getLogicalClock).
-    #[must_use]
-    pub fn logical_clock(&self) -> i64 {
-        self.logical_clock.load(Ordering::Acquire)
-    }
-
-    /// The current vote of this server, without a round (Java: getVote).
-    #[must_use]
-    pub fn proposal(&self) -> Vote {
-        *self.proposal.lock()
-    }
-
-    /// The connection manager (Java: getCnxManager).
-    #[must_use]
-    pub const fn cnx_manager(&self) -> &Arc<QuorumCnxManager> {
-        &self.manager
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Acquire)
-    }
-
-    /// Tells all threads to end; does not wait for them.
-    fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Release);
-        self.recv_queue.close();
-        self.send_queue.close();
-    }
-
-    /// Whether the server is a voter in the current or the next configuration.
-    fn is_valid_voter(&self, sid: Sid) -> bool {
-        self.peer.current_and_next_config_voters().contains(&sid)
-    }
-
-    /// The vote with which this server starts an election. A server that does not vote proposes no leader.
-    fn initial_vote(&self) -> Result<Vote, String> {
-        let is_voter = self.peer.quorum_verifier().is_voter(self.my_id);
-        let id = if is_voter { self.my_id } else { Sid(NO_VOTE) };
-        if self.peer.learner_type() != LearnerType::Participant {
-            return Ok(Vote::new(id, Zxid(NO_VOTE), PeerEpoch(NO_VOTE)));
-        }
-        let zxid = self.peer.last_logged_zxid()?;
-        Ok(Vote::new(id, zxid, self.peer.current_epoch()))
-    }
-
-    fn update_proposal(&self, new: &Vote) {
-        let new = Vote::new(new.id, new.zxid, new.peer_epoch);
-        let old = std::mem::replace(&mut *self.proposal.lock(), new);
-        debug!(
-            target: LOG,
-            "Updating proposal: {} (newleader), 0x{:x} (newzxid), {} (oldleader), 0x{:x} (oldzxid)",
-            new.id,
-            new.zxid,
-            old.id,
-            old.zxid
-        );
-    }
-
-    /// The current vote of this server, in the current round.
-    fn proposal_of_round(&self) -> Vote {
-        let proposal = self.proposal();
-        Vote::in_round(proposal.id, proposal.zxid, self.logical_clock(), proposal.peer_epoch)
-    }
-
-    /// Sends the current vote to all voters (Java: sendNotifications).
-    fn send_notifications(&self) {
-        for sid in self.peer.current_and_next_config_voters() {
-            self.send_notification(sid);
-        }
-    }
-
-    /// Sends the current vote to one server.
-    fn send_notification(&self, sid: Sid) {
-        let vote = self.proposal_of_round();
-        debug!(
-            target: LOG,
-            "Sending Notification: {} (n.leader), 0x{:x} (n.zxid), 0x{:x} (n.peerEpoch), 0x{:x} \
-             (n.round), {sid} (recipient), {} (myid) ",
-            vote.id,
-            vote.zxid,
-            vote.peer_epoch,
-            vote.election_epoch,
-            self.my_id
-        );
-        self.send_queue.offer(ToSend {
-            leader: vote.id,
-            zxid: vote.zxid,
-            election_epoch: vote.election_epoch,
-            state: ServerState::Looking,
-            peer_epoch: vote.peer_epoch,
-            sid,
-        });
-    }
-
     /// Concludes the election: this server leads, follows or observes.
-    fn decide(&self, vote: Vote, votes: Option<SyncedLearnerTracker>) -> Vote {
+    fn leave_instance(&self, vote: Vote, votes: Option<SyncedLearnerTracker>) -> Vote {
         let state = if vote.id == self.my_id {
             ServerState::Leading
         } else if self.peer.learner_type() == LearnerType::Participant {
@@ -276,187 +188,91 @@ impl FastLeaderElection {
         vote
     }
 
-    fn run_round(&self, initial: Vote) -> Option<Vote> {
-        let mut round =
-            Round { initial, received: Votes::new(), out_of_election: Votes::new(), tally: None };
-        let mut timeout = self.settings.min_notification_interval;
-        while self.peer.peer_state() == ServerState::Looking && !self.is_stopped() {
-            let decided = match self.recv_queue.poll(timeout) {
-                Some(notification) => self.process(&mut round, &notification),
-                None if self.is_stopped() => break,
-                None => {
-                    timeout = (timeout * 2).min(self.settings.max_notification_interval);
-                    self.silence(&round, timeout)
-                }
-            };
-            if let ControlFlow::Break(vote) = decided {
-                return Some(vote);
-            }
-        }
-        None
+    /// The connection manager (Java: getCnxManager).
+    #[must_use]
+    pub const fn cnx_manager(&self) -> &Arc<QuorumCnxManager> {
+        &self.manager
     }
 
-    /// Handles a notification timeout.
-    fn silence(&self, round: &Round, timeout: Duration) -> ControlFlow<Vote> {
-        if self.manager.have_delivered() {
-            self.send_notifications();
-        } else {
-            self.manager.connect_all();
-        }
-        let verifier = self.peer.quorum_verifier();
-        if verifier.kind() == VerifierKind::OracleMajority
-            && let Some(tally) = &round.tally
-            && verifier
-                .revalidate_voteset(tally, timeout != self.settings.min_notification_interval)
-        {
-            let vote = self.decide(self.proposal_of_round(), Some(tally.clone()));
-            return ControlFlow::Break(vote);
-        }
-        info!(target: LOG, "Notification time out: {} ms", timeout.as_millis());
-        ControlFlow::Continue(())
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
     }
 
-    fn process(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
-        let (sid, leader) = (notification.sid, notification.leader);
-        let (is_voter, is_leader_voter) = (self.is_valid_voter(sid), self.is_valid_voter(leader));
-        if !is_leader_voter {
-            warn!(
-                target: LOG,
-                "Ignoring notification for non-cluster member sid {leader} from sid {sid}"
-            );
-        }
-        if !is_voter {
-            warn!(
-                target: LOG,
-                "Ignoring notification for sid {leader} from non-quorum member sid {sid}"
-            );
-        }
-        if !is_voter || !is_leader_voter {
-            return ControlFlow::Continue(());
-        }
-        match notification.state {
-            ServerState::Looking => self.process_looking(round, notification),
-            ServerState::Observing => {
-                debug!(target: LOG, "Notification from observer: {sid}");
-                ControlFlow::Continue(())
-            }
-            ServerState::Following => self.process_following(round, notification),
-            ServerState::Leading => self.process_leading(round, notification),
+    /// Tells all threads to end; does not wait for them.
+    fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.recv_queue.close();
+        self.send_queue.close();
+    }
+
+    /// Sends the current vote to all voters (Java: sendNotifications).
+    fn send_notifications(&self) {
+        for sid in self.peer.current_and_next_config_voters() {
+            self.send_notification(sid);
         }
     }
 
-    fn process_looking(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
-        if round.initial.zxid == Zxid::NONE || notification.zxid == Zxid::NONE {
-            debug!(target: LOG, "Ignoring notification of {}: a zxid is -1", notification.sid);
-            return ControlFlow::Continue(());
-        }
-        let candidate = notification.candidate();
-        let verifier = self.peer.quorum_verifier();
-        let my_round = self.logical_clock();
-        if candidate.election_epoch < my_round {
-            debug!(
-                target: LOG,
-                "Notification election epoch is smaller than logicalclock. n.electionEpoch = 0x{:x}, \
-                 logicalclock=0x{my_round:x}",
-                candidate.election_epoch
-            );
-            return ControlFlow::Continue(());
-        }
-        if candidate.election_epoch > my_round {
-            self.logical_clock.store(candidate.election_epoch, Ordering::Release);
-            round.received.clear();
-            let candidate_is_better = is_better(&*verifier, &candidate, &round.initial);
-            self.update_proposal(if candidate_is_better { &candidate } else { &round.initial });
-            self.send_notifications();
-        } else if is_better(&*verifier, &candidate, &self.proposal()) {
-            self.update_proposal(&candidate);
-            self.send_notifications();
-        } else if notification.sid != self.my_id
-            && is_better(&*verifier, &self.proposal(), &candidate)
-        {
-            // The sender adopts this better vote when it arrives, so at most one extra notification is sent.
-            self.send_notification(notification.sid);
-        }
+    /// Sends the current vote to one server.
+    fn send_notification(&self, sid: Sid) {
+        let vote = self.vote_of_round();
         debug!(
             target: LOG,
-            "Adding vote: from={}, proposed leader={}, proposed zxid=0x{:x}, proposed election \
-             epoch=0x{:x}",
-            notification.sid,
-            candidate.id,
-            candidate.zxid,
-            candidate.election_epoch
+            "Sending Notification: {} (n.leader), 0x{:x} (n.zxid), 0x{:x} (n.peerEpoch), 0x{:x} \
+             (n.round), {sid} (recipient), {} (myid) ",
+            vote.id,
+            vote.zxid,
+            vote.peer_epoch,
+            vote.election_epoch,
+            self.my_id
         );
-        round.received.insert(notification.sid, candidate);
-        let tally = vote_tracker(&*self.peer, &round.received, &self.proposal_of_round());
-        let is_quorum = tally.has_all_quorums();
-        round.tally = Some(tally.clone());
-        if !is_quorum || self.is_outvoted() {
-            return ControlFlow::Continue(());
-        }
-        ControlFlow::Break(self.decide(self.proposal_of_round(), Some(tally)))
-    }
-
-    /// Waits a little for further notifications; true if one has a better candidate, or if the election was stopped.
-    fn is_outvoted(&self) -> bool {
-        let verifier = self.peer.quorum_verifier();
-        while let Some(notification) = self.recv_queue.poll(FINALIZE_WAIT) {
-            if is_better(&*verifier, &notification.candidate(), &self.proposal()) {
-                self.recv_queue.offer(notification);
-                return true;
-            }
-        }
-        self.is_stopped()
-    }
-
-    /// Handles the notification of a server that has a leader. This server joins if a quorum has the same leader and
-    /// that leader itself has said that it leads.
-    fn process_following(
-        &self,
-        round: &mut Round,
-        notification: &Notification,
-    ) -> ControlFlow<Vote> {
-        let candidate = notification.candidate();
-        let leader = candidate.id;
-        let settled =
-            Vote { version: notification.version, state: notification.state, ..candidate };
-        let of_round = candidate.election_epoch;
-        if of_round == self.logical_clock() {
-            let received = Vote { state: notification.state, ..candidate };
-            round.received.insert(notification.sid, received);
-            let tally = vote_tracker(&*self.peer, &round.received, &settled);
-            if tally.has_all_quorums() && self.check_leader(&round.received, leader, of_round) {
-                return ControlFlow::Break(self.decide(candidate, Some(tally)));
-            }
-        }
-        round.out_of_election.insert(notification.sid, settled);
-        let tally = vote_tracker(&*self.peer, &round.out_of_election, &settled);
-        if tally.has_all_quorums() && self.check_leader(&round.out_of_election, leader, of_round) {
-            self.logical_clock.store(of_round, Ordering::Release);
-            return ControlFlow::Break(self.decide(candidate, Some(tally)));
-        }
-        ControlFlow::Continue(())
+        self.send_queue.offer(ToSend {
+            leader: vote.id,
+            zxid: vote.zxid,
+            election_epoch: vote.election_epoch,
+            state: ServerState::Looking,
+            peer_epoch: vote.peer_epoch,
+            sid,
+        });
     }
 
     fn check_leader(&self, votes: &Votes, leader: Sid, of_round: i64) -> bool {
         check_leader(votes, leader, of_round, self.my_id, self.logical_clock())
     }
 
-    /// Handles the notification of a leader. In an ensemble of two voters, a server that comes back finds no quorum
-    /// of votes. If the oracle does not favour this server, it favours the other one, so this server follows.
-    fn process_leading(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
-        self.process_following(round, notification)?;
-        let verifier = self.peer.quorum_verifier();
-        let speaks_for_itself =
-            notification.leader == notification.sid && notification.leader != self.my_id;
-        if !verifier.need_oracle() || !speaks_for_itself {
-            return ControlFlow::Continue(());
+    fn update_proposal(&self, new: &Vote) {
+        let new = Vote::new(new.id, new.zxid, new.peer_epoch);
+        let old = std::mem::replace(&mut *self.proposal.lock(), new);
+        debug!(
+            target: LOG,
+            "Updating proposal: {} (newleader), 0x{:x} (newzxid), {} (oldleader), 0x{:x} (oldzxid)",
+            new.id,
+            new.zxid,
+            old.id,
+            old.zxid
+        );
+    }
+
+    /// The current vote of this server, without a round (Java: getVote).
+    #[must_use]
+    pub fn vote(&self) -> Vote {
+        *self.proposal.lock()
+    }
+
+    /// The current vote of this server, in the current round.
+    fn vote_of_round(&self) -> Vote {
+        let proposal = self.vote();
+        Vote::in_round(proposal.id, proposal.zxid, self.logical_clock(), proposal.peer_epoch)
+    }
+
+    /// The vote with which this server starts an election. A server that does not vote proposes no leader.
+    fn initial_vote(&self) -> Result<Vote, String> {
+        let is_voter = self.peer.quorum_verifier().is_voter(self.my_id);
+        let id = if is_voter { self.my_id } else { Sid(NO_VOTE) };
+        if self.peer.learner_type() != LearnerType::Participant {
+            return Ok(Vote::new(id, Zxid(NO_VOTE), PeerEpoch(NO_VOTE)));
         }
-        if verifier.ask_oracle() {
-            info!(target: LOG, "Oracle indicates not to follow");
-            return ControlFlow::Continue(());
-        }
-        info!(target: LOG, "Oracle indicates to follow");
-        ControlFlow::Break(self.decide(notification.candidate(), round.tally.clone()))
+        let zxid = self.peer.last_logged_zxid()?;
+        Ok(Vote::new(id, zxid, self.peer.current_epoch()))
     }
 }
 
@@ -489,5 +305,202 @@ impl Election for FastLeaderElection {
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(zookeeper_thread::join);
         debug!(target: LOG, "FLE is down");
+    }
+}
+
+impl FastLeaderElection {
+    fn run_round(&self, initial: Vote) -> Option<Vote> {
+        let mut round =
+            Round { initial, received: Votes::new(), out_of_election: Votes::new(), tally: None };
+        let mut timeout = self.settings.min_notification_interval;
+        while self.peer.peer_state() == ServerState::Looking && !self.is_stopped() {
+            let decided = match self.recv_queue.poll(timeout) {
+                Some(notification) => self.process(&mut round, &notification),
+                None if self.is_stopped() => break,
+                None => {
+                    timeout = (timeout * 2).min(self.settings.max_notification_interval);
+                    self.silence(&round, timeout)
+                }
+            };
+            if let ControlFlow::Break(vote) = decided {
+                return Some(vote);
+            }
+        }
+        None
+    }
+
+    /// Handles a notification timeout.
+    fn silence(&self, round: &Round, timeout: Duration) -> ControlFlow<Vote> {
+        if self.manager.have_delivered() {
+            self.send_notifications();
+        } else {
+            self.manager.connect_all();
+        }
+        let verifier = self.peer.quorum_verifier();
+        if verifier.kind() == VerifierKind::OracleMajority
+            && let Some(tally) = &round.tally
+            && verifier.revalidate_voteset(
+                tally.has_all_quorums(),
+                timeout != self.settings.min_notification_interval,
+            )
+        {
+            let vote = self.leave_instance(self.vote_of_round(), Some(tally.clone()));
+            return ControlFlow::Break(vote);
+        }
+        info!(target: LOG, "Notification time out: {} ms", timeout.as_millis());
+        ControlFlow::Continue(())
+    }
+
+    fn process(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
+        let (sid, leader) = (notification.sid, notification.leader);
+        let (is_voter, is_leader_voter) = (self.valid_voter(sid), self.valid_voter(leader));
+        if !is_leader_voter {
+            warn!(
+                target: LOG,
+                "Ignoring notification for non-cluster member sid {leader} from sid {sid}"
+            );
+        }
+        if !is_voter {
+            warn!(
+                target: LOG,
+                "Ignoring notification for sid {leader} from non-quorum member sid {sid}"
+            );
+        }
+        if !is_voter || !is_leader_voter {
+            return ControlFlow::Continue(());
+        }
+        match notification.state {
+            ServerState::Looking => self.process_looking(round, notification),
+            ServerState::Observing => {
+                debug!(target: LOG, "Notification from observer: {sid}");
+                ControlFlow::Continue(())
+            }
+            ServerState::Following => self.received_following_notification(round, notification),
+            ServerState::Leading => self.received_leading_notification(round, notification),
+        }
+    }
+
+    fn process_looking(&self, round: &mut Round, notification: &Notification) -> ControlFlow<Vote> {
+        if round.initial.zxid == Zxid::NONE || notification.zxid == Zxid::NONE {
+            debug!(target: LOG, "Ignoring notification of {}: a zxid is -1", notification.sid);
+            return ControlFlow::Continue(());
+        }
+        let candidate = notification.candidate();
+        let verifier = self.peer.quorum_verifier();
+        let my_round = self.logical_clock();
+        if candidate.election_epoch < my_round {
+            debug!(
+                target: LOG,
+                "Notification election epoch is smaller than logicalclock. n.electionEpoch = 0x{:x}, \
+                 logicalclock=0x{my_round:x}",
+                candidate.election_epoch
+            );
+            return ControlFlow::Continue(());
+        }
+        if candidate.election_epoch > my_round {
+            self.logical_clock.store(candidate.election_epoch, Ordering::Release);
+            round.received.clear();
+            let candidate_total_order_predicate =
+                total_order_predicate(&*verifier, &candidate, &round.initial);
+            self.update_proposal(if candidate_total_order_predicate {
+                &candidate
+            } else {
+                &round.initial
+            });
+            self.send_notifications();
+        } else if total_order_predicate(&*verifier, &candidate, &self.vote()) {
+            self.update_proposal(&candidate);
+            self.send_notifications();
+        } else if notification.sid != self.my_id
+            && total_order_predicate(&*verifier, &self.vote(), &candidate)
+        {
+            // The sender adopts this better vote when it arrives, so at most one extra notification is sent.
+            self.send_notification(notification.sid);
+        }
+        debug!(
+            target: LOG,
+            "Adding vote: from={}, proposed leader={}, proposed zxid=0x{:x}, proposed election \
+             epoch=0x{:x}",
+            notification.sid,
+            candidate.id,
+            candidate.zxid,
+            candidate.election_epoch
+        );
+        round.received.insert(notification.sid, candidate);
+        let tally = vote_tracker(&*self.peer, &round.received, &self.vote_of_round());
+        let is_quorum = tally.has_all_quorums();
+        round.tally = Some(tally.clone());
+        if !is_quorum || self.is_outvoted() {
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(self.leave_instance(self.vote_of_round(), Some(tally)))
+    }
+
+    /// Waits a little for further notifications; true if one has a better candidate, or if the election was stopped.
+    fn is_outvoted(&self) -> bool {
+        let verifier = self.peer.quorum_verifier();
+        while let Some(notification) = self.recv_queue.poll(FINALIZE_WAIT) {
+            if total_order_predicate(&*verifier, &notification.candidate(), &self.vote()) {
+                self.recv_queue.offer(notification);
+                return true;
+            }
+        }
+        self.is_stopped()
+    }
+
+    /// Handles the notification of a server that has a leader. This server joins if a quorum has the same leader and
+    /// that leader itself has said that it leads.
+    fn received_following_notification(
+        &self,
+        round: &mut Round,
+        notification: &Notification,
+    ) -> ControlFlow<Vote> {
+        let candidate = notification.candidate();
+        let leader = candidate.id;
+        let settled =
+            Vote { version: notification.version, state: notification.state, ..candidate };
+        let of_round = candidate.election_epoch;
+        if of_round == self.logical_clock() {
+            let received = Vote { state: notification.state, ..candidate };
+            round.received.insert(notification.sid, received);
+            let tally = vote_tracker(&*self.peer, &round.received, &settled);
+            if tally.has_all_quorums() && self.check_leader(&round.received, leader, of_round) {
+                return ControlFlow::Break(self.leave_instance(candidate, Some(tally)));
+            }
+        }
+        round.out_of_election.insert(notification.sid, settled);
+        let tally = vote_tracker(&*self.peer, &round.out_of_election, &settled);
+        if tally.has_all_quorums() && self.check_leader(&round.out_of_election, leader, of_round) {
+            self.logical_clock.store(of_round, Ordering::Release);
+            return ControlFlow::Break(self.leave_instance(candidate, Some(tally)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Handles the notification of a leader. In an ensemble of two voters, a server that comes back finds no quorum
+    /// of votes. If the oracle does not favour this server, it favours the other one, so this server follows.
+    fn received_leading_notification(
+        &self,
+        round: &mut Round,
+        notification: &Notification,
+    ) -> ControlFlow<Vote> {
+        self.received_following_notification(round, notification)?;
+        let verifier = self.peer.quorum_verifier();
+        let speaks_for_itself =
+            notification.leader == notification.sid && notification.leader != self.my_id;
+        if !verifier.need_oracle() || !speaks_for_itself {
+            return ControlFlow::Continue(());
+        }
+        if verifier.ask_oracle() {
+            info!(target: LOG, "Oracle indicates not to follow");
+            return ControlFlow::Continue(());
+        }
+        info!(target: LOG, "Oracle indicates to follow");
+        ControlFlow::Break(self.leave_instance(notification.candidate(), round.tally.clone()))
+    }
+
+    /// Whether the server is a voter in the current or the next configuration.
+    fn valid_voter(&self, sid: Sid) -> bool {
+        self.peer.current_and_next_config_voters().contains(&sid)
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! Differs from Java: A proposal that leaves a gap, and a commit of something that was never proposed, end the
 //! connection (Java warns), because the acknowledged history must be complete. Not implemented: the ObserverMaster.
+//!
+//! Elsewhere: getLastQueued is `PendingTxns::last` in `follower_zookeeper_server`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +18,11 @@ use super::follower_zookeeper_server::{FollowerZooKeeperServer, PendingTxns};
 use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
 use super::learner::log_pace::LogPace;
-use super::learner::{Learner, LearnerError, LearnerPeer, Synced, hosts_text};
+use super::learner::{Learner, LearnerError, LearnerPeer, Synced};
 use super::learner_zookeeper_server::FOLLOWER;
 use super::quorum_packet::{PacketType, QuorumPacket};
-use super::quorum_peer::ZabState;
-use super::quorum_peer::quorum_server::QuorumServer;
+use super::quorum_server::QuorumServer;
+use super::states::ZabState;
 use crate::common::time;
 use crate::ids::{Sid, Zxid};
 use crate::server::exit_code::ExitCode;
@@ -87,25 +89,20 @@ impl Follower {
     ) -> Result<(), LearnerError> {
         let learner = &self.learner;
         let peer = learner.peer();
-        let zxid = learner.register_with_leader(input, PacketType::FollowerInfo)?;
-        if peer.is_reconfig_state_change() {
-            return Err(LearnerError::Reconfig);
-        }
+        let zxid = learner.discover(input, PacketType::FollowerInfo)?;
         let (new, accepted) = (zxid.peer_epoch(), peer.accepted_epoch());
         if new < accepted {
             error!(target: LOG, "Proposed leader epoch {new} is less than our accepted epoch {accepted}");
             return Err(LearnerError::OldEpoch { leader: new, accepted });
         }
         let start_ms = peer.clock().elapsed_ms();
-        peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
-        peer.set_zab_state(ZabState::Synchronization);
-        let history = learner.sync_with_leader(input, zxid)?;
+        let history = learner.synchronize(leader, input, zxid)?;
         let mut serving = self.serve(history, zxid, leader.id)?;
         peer.set_zab_state(ZabState::Broadcast);
         *synced = true;
         peer.metrics().follower_sync_time.add(peer.clock().elapsed_ms() - start_ms);
         while learner.is_running() {
-            let packet = input.packet(&mut || serving.finish())?;
+            let packet = input.read_packet(&mut || serving.finish())?;
             serving.process_packet(packet)?;
         }
         Err(LearnerError::Stopped)
@@ -188,7 +185,7 @@ impl Serving<'_> {
     }
 
     fn ping(&self, packet: &QuorumPacket) {
-        self.learner.answer_ping(packet);
+        self.learner.ping(packet);
     }
 
     fn propose(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {

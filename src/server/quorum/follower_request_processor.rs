@@ -1,7 +1,8 @@
 //! `FollowerRequestProcessor`: the first processor of followers (Java: server/quorum/FollowerRequestProcessor.java).
 //!
-//! Threads: none of its own, see `request_forwarder`. Locks: none of its own.
+//! Threads and locks: those of its `request_forwarder`.
 
+use std::io;
 use std::sync::Arc;
 
 use log::info;
@@ -9,6 +10,7 @@ use log::info;
 use super::commit_processor::CommitProcessor;
 use super::learner::request_forwarder::RequestForwarder;
 use super::learner_zookeeper_server::LearnerRole;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::SyncRequestProcessor;
@@ -19,23 +21,27 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.FollowerRequestProcessor";
 
 /// The first processor of the chain.
 pub(super) struct FollowerRequestProcessor {
-    forwarder: RequestForwarder,
+    forwarder: Arc<RequestForwarder>,
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Arc<SyncRequestProcessor>,
 }
 
 impl FollowerRequestProcessor {
-    pub(super) fn new(
+    /// With its thread started.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub(super) fn start(
         server: &Arc<ZooKeeperServer>,
         role: &Arc<LearnerRole>,
         commit_processor: &Arc<CommitProcessor>,
         sync_processor: &Arc<SyncRequestProcessor>,
-    ) -> Self {
-        Self {
-            forwarder: RequestForwarder::new(server, role, commit_processor, LOG),
+    ) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            forwarder: RequestForwarder::start(server, role, commit_processor, LOG)?,
             commit_processor: Arc::clone(commit_processor),
             sync_processor: Arc::clone(sync_processor),
-        }
+        }))
     }
 }
 
@@ -44,13 +50,14 @@ impl RequestProcessor for FollowerRequestProcessor {
         self.forwarder.process_request(request);
     }
 
-    fn flush(&self) {
-        self.forwarder.flush();
+    fn flush(&self, by: Worker) {
+        self.forwarder.flush(by);
     }
 
     /// First what was proposed is brought to the log: an election is about what is there.
     fn shutdown(&self) {
         info!(target: LOG, "Shutting down");
+        self.forwarder.shutdown();
         self.sync_processor.shutdown();
         self.commit_processor.shutdown();
     }

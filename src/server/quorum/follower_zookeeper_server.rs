@@ -18,6 +18,7 @@ use super::learner_session_tracker::LearnerSessionTracker;
 use super::send_ack_request_processor::SendAckRequestProcessor;
 use crate::ids::Zxid;
 use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::SyncRequestProcessor;
@@ -94,8 +95,12 @@ impl FollowerZooKeeperServer {
         let log = server.zk_database().appender(server.settings().snap);
         let sync_processor = SyncRequestProcessor::start(server, log, Some(send_ack))
             .inspect_err(|_| commit_processor.shutdown())?;
-        let first = FollowerRequestProcessor::new(server, role, &commit_processor, &sync_processor);
-        let first = Arc::new(first);
+        let first =
+            FollowerRequestProcessor::start(server, role, &commit_processor, &sync_processor)
+                .inspect_err(|_| {
+                    sync_processor.shutdown();
+                    commit_processor.shutdown();
+                })?;
         role.startup(server, tracker, Arc::clone(&first) as _).inspect_err(|_| first.shutdown())?;
         Ok(Self { commit_processor, sync_processor })
     }
@@ -141,12 +146,12 @@ impl FollowerZooKeeperServer {
     /// Sends and applies what has been collected.
     pub(super) fn flush_committed(&self, learner: &Learner) {
         learner.link().flush();
-        self.commit_processor.flush();
+        self.commit_processor.flush(Worker::Caller);
     }
 
     /// Logs and acknowledges what has been collected.
     pub(super) fn flush_log(&self) {
-        self.sync_processor.flush();
+        self.sync_processor.flush(Worker::Caller);
     }
 }
 

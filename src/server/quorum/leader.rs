@@ -2,25 +2,28 @@
 //!
 //! Threads: The peer's thread runs [`Leader::lead`]. `LearnerCnxAcceptor-ADDR` accepts learners; each learner has a
 //! `LearnerHandler-ADDR` and a `Sender-ADDR`. [`Leader::shutdown`] joins all but the peer's thread. Locks: `Role` for
-//! the agreement on the epoch (`epoch`), `Proposals` for everything that must keep its order (`broadcast`), `Leaf`
-//! for the list of learners and for the end of the leader.
+//! the agreement on the epoch (`epoch_agreement`), `Proposals` for everything that must keep its order
+//! (`broadcast`), `Leaf` for the list of learners and for the end of the leader.
 //!
-//! This file holds the public interface and the phases of leading. The rules are in `epoch`, `broadcast`, `proposal`
-//! and `sync_requests`.
+//! This file holds the public interface and the phases of leading. The rules are in `epoch_agreement`, `broadcast`,
+//! `proposal` and `sync_requests`.
 //!
 //! Differs from Java: Reconfiguration at run time is refused (reconfig answers that it is not available). A leader
 //! answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader, not the process.
+//!
+//! Elsewhere: the methods that a LearnerHandler calls are in `leader/learner_desk`; getEpochToPropose, waitForEpochAck
+//! and waitForNewLeaderAck are in `epoch_agreement`; addForwardingFollower and addObserverLearnerHandler are a part of
+//! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `try_to_commit` there; getProposalStats
+//! is in `leader_zookeeper_server`. Not here, as a reconfiguration at run time: getDesignatedLeader, commitAndActivate,
+//! informAndActivate.
 
 mod broadcast;
-pub mod epoch;
 mod learner_cnx_acceptor;
 mod learner_desk;
-pub mod old_learners;
 mod proposal;
 mod sync_requests;
-pub mod to_be_applied_request_processor;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -32,20 +35,24 @@ use log::{debug, error, info, warn};
 use thiserror::Error;
 
 use self::broadcast::{Broadcast, SyncWaiter};
-use self::epoch::{AgreementError, EpochAgreement, Promises};
 use self::learner_cnx_acceptor::{LearnerCnxAcceptor, LearnerDesk};
+use super::epoch_agreement::{AgreementError, EpochAgreement};
+use super::epochs::EpochError;
 use super::flexible::quorum_verifier::QuorumVerifier;
 use super::leader_zookeeper_server::LeaderZooKeeperServer;
 use super::learner_handler::LearnerHandler;
 use super::learner_master::LearnerMasterSettings;
-use super::quorum_peer::epochs::EpochError;
-use super::quorum_peer::{QuorumPeer, ZabState};
+use super::proposer::Proposer;
+use super::quorum_server::QuorumServer;
+use super::role_peer::RolePeer;
 use super::state_summary::StateSummary;
+use super::states::ZabState;
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
 use crate::common::time;
 use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::server::admin::json_outputter::Json;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::request::Request;
 use crate::server::strangers::RecentArrivals;
@@ -61,6 +68,51 @@ const LAST_COUNTER: i64 = 0xffff_ffff;
 
 /// Java's default of `zookeeper.leader.ackLoggingFrequency`.
 const ACK_LOGGING_FREQUENCY: i64 = 1000;
+
+/// The peer that a leader belongs to.
+pub trait LeaderPeer: RolePeer {
+    /// The addresses that learners connect to.
+    fn quorum_addresses(&self) -> Vec<InetSocketAddress>;
+
+    /// How long the election took that this server has won.
+    fn election_time_taken_ms(&self) -> i64;
+
+    /// The current tick of the leader.
+    fn tick(&self) -> i32;
+
+    /// Sets the current tick.
+    fn set_tick(&self, tick: i32);
+
+    /// Goes on to the next tick.
+    fn increment_tick(&self);
+
+    /// The configuration in effect.
+    fn quorum_verifier(&self) -> Arc<dyn QuorumVerifier>;
+
+    /// The configuration that was proposed last.
+    fn last_seen_quorum_verifier(&self) -> Option<Arc<dyn QuorumVerifier>>;
+
+    /// Records a proposed configuration, perhaps also on disk.
+    fn set_last_seen_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>, write: bool);
+
+    /// The configuration in that text (Java: configFromString).
+    ///
+    /// # Errors
+    /// When the text is not a valid configuration.
+    fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError>;
+
+    /// Puts a configuration into effect. Returns whether an election must follow.
+    fn process_reconfig(
+        &self,
+        verifier: &Arc<dyn QuorumVerifier>,
+        suggested_leader: Option<Sid>,
+        zxid: Option<Zxid>,
+        restart_election: bool,
+    ) -> bool;
+
+    /// All members of the configuration in effect.
+    fn view(&self) -> BTreeMap<Sid, QuorumServer>;
+}
 
 /// Why a leader ends.
 #[derive(Debug, Error)]
@@ -105,7 +157,7 @@ struct Learners {
 /// A leader.
 pub struct Leader {
     this: Weak<Self>,
-    peer: Arc<QuorumPeer>,
+    peer: Arc<dyn LeaderPeer>,
     zk: LeaderZooKeeperServer,
     settings: LearnerMasterSettings,
     acceptor: RankedMutex<Option<Arc<LearnerCnxAcceptor>>>,
@@ -135,18 +187,57 @@ impl Drop for Leaves<'_> {
     }
 }
 
-impl Promises for QuorumPeer {
-    fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
-        Self::set_accepted_epoch(self, epoch)
-    }
-}
-
 impl Leader {
+    // --- learners
+
+    /// All connected learners.
+    pub fn learners(&self) -> Vec<Arc<LearnerHandler>> {
+        self.learners.lock().handlers.clone()
+    }
+
+    /// The number of followers that receive proposals (Java: getForwardingFollowers).
+    pub fn synced_followers(&self) -> usize {
+        self.broadcast.lock().forwarding().len()
+    }
+
+    /// The number of those followers that do not vote (Java: getNonVotingFollowers).
+    pub fn synced_non_voting_followers(&self) -> usize {
+        let verifier = self.peer.quorum_verifier();
+        let broadcast = self.broadcast.lock();
+        broadcast.forwarding().iter().filter(|handler| !verifier.is_voter(handler.sid())).count()
+    }
+
+    /// The number of observers that receive commits.
+    pub fn synced_observers(&self) -> usize {
+        self.broadcast.lock().observing().len()
+    }
+
+    /// The observers that receive commits (Java: getObservingLearners).
+    pub fn observing_learners(&self) -> Vec<Arc<LearnerHandler>> {
+        self.broadcast.lock().observing().to_vec()
+    }
+
+    /// The number of syncs that wait for an answer.
+    pub fn pending_syncs(&self) -> usize {
+        self.broadcast.lock().pending_syncs()
+    }
+
+    /// Whether a quorum of that configuration is synced (Java: isQuorumSynced).
+    pub fn is_quorum_synced(&self, verifier: &dyn QuorumVerifier) -> bool {
+        let tick = self.peer.tick();
+        let mut sids: BTreeSet<Sid> = BTreeSet::from([self.peer.my_id()]);
+        let broadcast = self.broadcast.lock();
+        let synced = broadcast.forwarding().iter().filter(|handler| handler.synced(tick));
+        sids.extend(synced.map(|handler| handler.sid()));
+        sids.retain(|sid| verifier.is_voter(*sid));
+        verifier.contains_quorum(&sids)
+    }
+
     /// A leader that already listens.
     ///
     /// # Errors
     /// When none of its addresses can be bound.
-    pub fn new(peer: &Arc<QuorumPeer>) -> Result<Arc<Self>, LeaderError> {
+    pub fn new<P: LeaderPeer + 'static>(peer: &Arc<P>) -> Result<Arc<Self>, LeaderError> {
         let properties = peer.properties();
         let mut addresses = peer.quorum_addresses();
         if peer.settings().quorum_listen_on_all_ips {
@@ -169,10 +260,10 @@ impl Leader {
             properties.number_or("zookeeper.leader.ackLoggingFrequency", ACK_LOGGING_FREQUENCY);
         info!(target: LOG, "zookeeper.leader.ackLoggingFrequency = {frequency}");
         let max_wait = properties.number_or("zookeeper.leader.maxTimeToWaitForEpoch", -1);
-        Ok(Arc::new_cyclic(|this| Self {
+        Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
             this: Weak::clone(this),
-            peer: Arc::clone(peer),
-            zk: LeaderZooKeeperServer::new(peer, this),
+            peer: Arc::clone(peer) as _,
+            zk: LeaderZooKeeperServer::new(Arc::clone(peer) as _, Weak::clone(this) as _),
             settings: learner_settings,
             addresses: acceptor.local_addresses(),
             acceptor: RankedMutex::new(Rank::Leaf, "acceptor", Some(Arc::new(acceptor))),
@@ -203,6 +294,14 @@ impl Leader {
     /// The addresses that learners connect to.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How long the leader has served, in ms.
+    pub fn uptime_ms(&self) -> i64 {
+        match self.started_ms.load(Ordering::Acquire) {
+            0 => 0,
+            since_ms => self.clock_ms() - since_ms,
+        }
     }
 
     /// Leads until it must stop (Java: lead).
@@ -276,7 +375,7 @@ impl Leader {
         let last_seen = self.peer.last_seen_quorum_verifier();
         let is_first =
             current.version() == 0 && last_seen.is_none_or(|last_seen| last_seen.version() == 0);
-        if is_first && self.peer.is_reconfig_enabled() {
+        if is_first && self.peer.settings().reconfig_enabled {
             let text = current.to_text();
             let without_version = text.rsplit_once("version=").map_or(&*text, |(text, _)| text);
             let renewed = format!("{without_version}version={:x}", start.0);
@@ -308,49 +407,6 @@ impl Leader {
                 "Enough followers present. Perhaps the initTicks need to be increased."
             );
         }
-    }
-
-    /// Java: startZkServer.
-    fn start_zk_server(&self, start: Zxid, epoch: PeerEpoch) -> Result<(), LeaderError> {
-        info!(
-            target: LOG,
-            "Have quorum of supporters, sids: [{}]; starting up and setting last processed zxid: {start}",
-            self.agreement.supporters()
-        );
-        if self.peer.is_reconfig_enabled()
-            && let Some(last_seen) = self.peer.last_seen_quorum_verifier()
-        {
-            let (me, restart_election) = (Some(self.peer.my_id()), true);
-            self.peer.process_reconfig(&last_seen, me, Some(start), restart_election);
-        }
-        let verifiers = self.verifiers();
-        self.started_ms.store(self.clock_ms(), Ordering::Release);
-        {
-            let _order = self.broadcast.lock();
-            self.peer.database().tree().write().set_last_processed_zxid(start);
-        }
-        let commit_processor = self.zk.startup(&self.this, &self.peer)?;
-        {
-            let mut broadcast = self.broadcast.lock();
-            broadcast.begin_serving(verifiers, commit_processor);
-        }
-        if let Some(counter) =
-            self.peer.properties().number::<i64>("zookeeper.testingonly.initialZxid")
-        {
-            self.zk.server().set_zxid(Zxid::new(epoch.0, counter));
-        }
-        self.peer.update_election_vote(epoch);
-        let serves = self.peer.properties().get("zookeeper.leaderServes") != Some("no");
-        if serves {
-            self.peer.set_active_server(Some(self.zk.server()));
-        }
-        self.agreement.set_started();
-        self.zk.close_dead_sessions();
-        Ok(())
-    }
-
-    fn clock_ms(&self) -> i64 {
-        self.peer.clock().elapsed_ms()
     }
 
     /// Checks every other half tick whether enough followers are synced. Returns the reason to end (Java: within
@@ -418,7 +474,7 @@ impl Leader {
             self.broadcast.lock().forwarding().iter().any(|handler| handler.is_alive());
         if self.peer.quorum_verifier().override_quorum_decision(has_followers) {
             // The oracle now replaces the acknowledgements of the lost follower.
-            self.commit_ready();
+            self.try_to_commit();
             self.flush_all();
             return Ok(());
         }
@@ -477,7 +533,7 @@ impl Leader {
             learners.is_closed = true;
             (learners.handlers.clone(), std::mem::take(&mut learners.threads))
         };
-        handlers.iter().for_each(|handler| handler.disconnect());
+        handlers.iter().for_each(|handler| handler.close_socket());
         threads.into_iter().for_each(zookeeper_thread::join);
         self.keep_what_is_logged();
         self.life.lock().has_ended = true;
@@ -508,57 +564,40 @@ impl Leader {
         }
     }
 
-    // --- learners
+    // --- broadcast
 
-    /// All connected learners.
-    pub fn learners(&self) -> Vec<Arc<LearnerHandler>> {
-        self.learners.lock().handlers.clone()
+    fn process_acks_of(&self, broadcast: &mut Broadcast, sid: Sid, zxids: &[Zxid]) {
+        for zxid in zxids {
+            self.note_ack_latency(broadcast, sid, *zxid);
+            broadcast.ack(sid, *zxid);
+        }
+        self.try_to_commit_of(broadcast);
     }
 
-    /// The number of followers that receive proposals.
-    pub fn synced_followers(&self) -> usize {
-        self.broadcast.lock().forwarding().len()
-    }
-
-    /// The number of those followers that do not vote.
-    pub fn synced_non_voting_followers(&self) -> usize {
-        let verifier = self.peer.quorum_verifier();
-        let broadcast = self.broadcast.lock();
-        broadcast.forwarding().iter().filter(|handler| !verifier.is_voter(handler.sid())).count()
-    }
-
-    /// The number of observers that receive commits.
-    pub fn synced_observers(&self) -> usize {
-        self.broadcast.lock().observing().len()
-    }
-
-    /// The observers that receive commits (Java: getObservingLearners).
-    pub fn observing_learners(&self) -> Vec<Arc<LearnerHandler>> {
-        self.broadcast.lock().observing().to_vec()
-    }
-
-    /// The number of syncs that wait for an answer.
-    pub fn pending_syncs(&self) -> usize {
-        self.broadcast.lock().pending_syncs()
-    }
-
-    /// How long the leader has served, in ms.
-    pub fn uptime_ms(&self) -> i64 {
-        match self.started_ms.load(Ordering::Acquire) {
-            0 => 0,
-            since_ms => self.clock_ms() - since_ms,
+    /// Samples the latency of one acknowledgement in every `ack_logging_frequency` (Java: ackLoggingFrequency).
+    fn note_ack_latency(&self, broadcast: &Broadcast, sid: Sid, zxid: Zxid) {
+        if self.ack_logging_frequency <= 0 || zxid.0 % self.ack_logging_frequency != 0 {
+            return;
+        }
+        if let Some(time) = broadcast.time_of(zxid) {
+            let latency = self.peer.clock().wall_ms() - time;
+            if latency >= 0 {
+                self.peer.metrics().ack_latency.add(&sid.to_string(), latency);
+            }
         }
     }
 
-    /// Whether a quorum of that configuration is synced (Java: isQuorumSynced).
-    pub fn is_quorum_synced(&self, verifier: &dyn QuorumVerifier) -> bool {
-        let tick = self.peer.tick();
-        let mut sids: BTreeSet<Sid> = BTreeSet::from([self.peer.my_id()]);
-        let broadcast = self.broadcast.lock();
-        let synced = broadcast.forwarding().iter().filter(|handler| handler.synced(tick));
-        sids.extend(synced.map(|handler| handler.sid()));
-        sids.retain(|sid| verifier.is_voter(*sid));
-        verifier.contains_quorum(&sids)
+    fn try_to_commit(&self) {
+        self.try_to_commit_of(&mut self.broadcast.lock());
+    }
+
+    fn try_to_commit_of(&self, broadcast: &mut Broadcast) {
+        broadcast.try_to_commit(self.peer.metrics(), self.peer.clock().wall_ms());
+    }
+
+    fn flush_all(&self) {
+        self.flush_learners();
+        self.zk.flush_commits();
     }
 
     /// Sets the votes that elected this leader (Java: setLeadingVoteSet).
@@ -577,11 +616,52 @@ impl Leader {
         }
     }
 
-    // --- broadcast
+    /// Java: startZkServer.
+    fn start_zk_server(&self, start: Zxid, epoch: PeerEpoch) -> Result<(), LeaderError> {
+        info!(
+            target: LOG,
+            "Have quorum of supporters, sids: [{}]; starting up and setting last processed zxid: {start}",
+            self.agreement.supporters()
+        );
+        if self.peer.settings().reconfig_enabled
+            && let Some(last_seen) = self.peer.last_seen_quorum_verifier()
+        {
+            let (me, restart_election) = (Some(self.peer.my_id()), true);
+            self.peer.process_reconfig(&last_seen, me, Some(start), restart_election);
+        }
+        let verifiers = self.verifiers();
+        self.started_ms.store(self.clock_ms(), Ordering::Release);
+        {
+            let _order = self.broadcast.lock();
+            self.peer.database().tree().write().set_last_processed_zxid(start);
+        }
+        let commit_processor = self.zk.startup()?;
+        {
+            let mut broadcast = self.broadcast.lock();
+            broadcast.begin_serving(verifiers, commit_processor);
+        }
+        if let Some(counter) =
+            self.peer.properties().number::<i64>("zookeeper.testingonly.initialZxid")
+        {
+            self.zk.server().set_zxid(Zxid::new(epoch.0, counter));
+        }
+        self.peer.update_election_vote(epoch);
+        let serves = self.peer.properties().get("zookeeper.leaderServes") != Some("no");
+        if serves {
+            self.peer.set_active_server(Some(self.zk.server()));
+        }
+        self.agreement.set_started();
+        self.zk.close_dead_sessions();
+        Ok(())
+    }
 
-    /// Proposes a transaction (Java: propose). Returns false when it is not proposed, because the leader is ending or
-    /// the epoch has no zxids left. Called with the outstanding changes locked, so that zxids come in order.
-    pub(super) fn propose(&self, request: Box<Request>) -> bool {
+    fn clock_ms(&self) -> i64 {
+        self.peer.clock().elapsed_ms()
+    }
+}
+
+impl Proposer for Leader {
+    fn propose(&self, request: Box<Request>) -> bool {
         let zxid = request.hdr.as_ref().map_or(request.zxid, |hdr| hdr.zxid);
         let mut broadcast = self.broadcast.lock();
         if broadcast.is_closed() {
@@ -602,24 +682,21 @@ impl Leader {
         broadcast.propose(request, zxid, self.clock_ms())
     }
 
-    /// Handles a learner's sync, in order with the learner's other requests.
-    pub(super) fn process_learner_sync(&self, request: &Request) {
+    fn process_learner_sync(&self, request: &Request) {
         let mut broadcast = self.broadcast.lock();
         if let Some(handler) = broadcast.learner_of(request) {
             broadcast.sync(SyncWaiter::Learner(handler));
-            self.commit_ready_of(&mut broadcast);
+            self.try_to_commit_of(&mut broadcast);
         }
     }
 
-    /// Handles a sync of one of the leader's own clients.
-    pub(super) fn process_local_sync(&self, request: Box<Request>) {
+    fn process_local_sync(&self, request: Box<Request>) {
         let mut broadcast = self.broadcast.lock();
         broadcast.sync(SyncWaiter::Local(request));
-        self.commit_ready_of(&mut broadcast);
+        self.try_to_commit_of(&mut broadcast);
     }
 
-    /// The leader's own log has these transactions on disk (Java: processAck by AckRequestProcessor).
-    pub(super) fn process_own_acks(&self, zxids: &[Zxid]) {
+    fn process_own_acks(&self, zxids: &[Zxid]) {
         {
             let mut broadcast = self.broadcast.lock();
             broadcast.logging_ends();
@@ -628,55 +705,51 @@ impl Leader {
         self.flush_all();
     }
 
-    fn process_acks_of(&self, broadcast: &mut Broadcast, sid: Sid, zxids: &[Zxid]) {
-        for zxid in zxids {
-            self.note_ack_latency(broadcast, sid, *zxid);
-            broadcast.ack(sid, *zxid);
-        }
-        self.commit_ready_of(broadcast);
-    }
-
-    /// Samples the latency of one acknowledgement in every `ack_logging_frequency` (Java: ackLoggingFrequency).
-    fn note_ack_latency(&self, broadcast: &Broadcast, sid: Sid, zxid: Zxid) {
-        if self.ack_logging_frequency <= 0 || zxid.0 % self.ack_logging_frequency != 0 {
-            return;
-        }
-        if let Some(time) = broadcast.time_of(zxid) {
-            let latency = self.peer.clock().wall_ms() - time;
-            if latency >= 0 {
-                self.peer.metrics().ack_latency.add(&sid.to_string(), latency);
-            }
-        }
-    }
-
-    fn commit_ready(&self) {
-        self.commit_ready_of(&mut self.broadcast.lock());
-    }
-
-    fn commit_ready_of(&self, broadcast: &mut Broadcast) {
-        broadcast.commit_ready(self.peer.metrics(), self.peer.clock().wall_ms());
-    }
-
-    /// The tree has all transactions up to `zxid`.
-    pub(super) fn applied(&self, zxid: Zxid) {
+    fn applied(&self, zxid: Zxid) {
         self.broadcast.lock().applied(zxid);
     }
 
-    /// Sends the packets that are queued for learners, unless it pays to hold them back for a moment.
-    pub(super) fn flush_learners(&self) {
-        let receivers = self.broadcast.lock().receivers_now();
-        receivers.iter().flat_map(|all| all.iter()).for_each(|handler| handler.flush());
-    }
-
-    /// Called before a group is written to the leader's own log: sends queued proposals, so that followers log them
-    /// meanwhile.
-    pub(super) fn logging_begins(&self) {
+    fn logging_begins(&self) {
         let receivers = self.broadcast.lock().logging_begins();
         receivers.iter().for_each(|handler| handler.flush());
     }
 
-    fn flush_all(&self) {
-        self.flush_learners();
-        self.zk.flush_commits();
+    fn flush_learners(&self) {
+        let receivers = self.broadcast.lock().receivers_now();
+        receivers.iter().flat_map(|all| all.iter()).for_each(|handler| handler.flush());
+    }
+
+    fn learner_count(&self) -> usize {
+        self.learners.lock().handlers.len()
+    }
+
+    fn synced_followers(&self) -> usize {
+        self.synced_followers()
+    }
+
+    fn synced_non_voting_followers(&self) -> usize {
+        self.synced_non_voting_followers()
+    }
+
+    fn synced_observers(&self) -> usize {
+        self.synced_observers()
+    }
+
+    fn pending_syncs(&self) -> usize {
+        self.pending_syncs()
+    }
+
+    fn uptime_ms(&self) -> i64 {
+        self.uptime_ms()
+    }
+
+    fn observer_infos(&self) -> Vec<Json> {
+        self.observing_learners().iter().map(|observer| observer.learner_handler_info()).collect()
+    }
+
+    fn reset_observer_stats(&self) {
+        self.observing_learners()
+            .iter()
+            .for_each(|observer| observer.reset_observer_connection_stats());
     }
 }

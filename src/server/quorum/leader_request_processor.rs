@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use log::{info, warn};
 
-use super::commit_processor::CommitProcessor;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::util::serialize_utils::TxnBody;
@@ -23,19 +23,13 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderRequestProcessor";
 pub struct LeaderRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Arc<dyn RequestProcessor>,
-    /// Has what is refused here answered.
-    commit_processor: Arc<CommitProcessor>,
 }
 
 impl LeaderRequestProcessor {
     /// A processor before `next`.
     #[must_use]
-    pub fn new(
-        server: &Arc<ZooKeeperServer>,
-        next: Arc<dyn RequestProcessor>,
-        commit_processor: Arc<CommitProcessor>,
-    ) -> Self {
-        Self { server: Arc::downgrade(server), next, commit_processor }
+    pub fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
+        Self { server: Arc::downgrade(server), next }
     }
 }
 
@@ -53,12 +47,11 @@ impl RequestProcessor for LeaderRequestProcessor {
         let mut all = Vec::with_capacity(requests.len() + 1);
         for mut request in requests.drain(..) {
             if !server.auth_write_request(&mut request) {
-                // Answered in its turn: behind those before it.
-                self.next.process_requests(&mut all);
-                self.commit_processor.process_request(request);
+                // The next processors hand it on unchanged, so that it is answered in its turn.
+                all.push(request);
                 continue;
             }
-            match server.role().check_upgrade_session(&server, &request) {
+            match server.role().check_upgrade_session(&request) {
                 Ok(upgrade) => all.extend(upgrade),
                 Err(refusal) => {
                     warn!(target: LOG, "Error creating upgrade request: {refusal}");
@@ -74,8 +67,8 @@ impl RequestProcessor for LeaderRequestProcessor {
         self.next.process_requests(&mut all);
     }
 
-    fn flush(&self) {
-        self.next.flush();
+    fn flush(&self, by: Worker) {
+        self.next.flush(by);
     }
 
     fn shutdown(&self) {

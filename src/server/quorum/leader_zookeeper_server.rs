@@ -10,19 +10,19 @@ use log::{error, info, warn};
 
 use super::ack_request_processor::AckRequestProcessor;
 use super::commit_processor::CommitProcessor;
-use super::leader::Leader;
-use super::leader::to_be_applied_request_processor::ToBeAppliedRequestProcessor;
 use super::leader_request_processor::LeaderRequestProcessor;
 use super::leader_session_tracker::LeaderSessionTracker;
 use super::proposal_request_processor::ProposalRequestProcessor;
-use super::quorum_peer::QuorumPeer;
+use super::proposer::Proposer;
 use super::quorum_zookeeper_server;
+use super::role_peer::RolePeer;
+use super::to_be_applied_request_processor::ToBeAppliedRequestProcessor;
 use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
-use crate::server::admin::command::{
+use crate::server::admin::admin_context::{
     EnsembleContext, LeaderView, MemberView, ObserversView, ZabStateView,
 };
 use crate::server::buffer_stats::BufferStats;
@@ -30,11 +30,11 @@ use crate::server::container_manager::{ContainerManager, ContainerManagerConfig}
 use crate::server::final_request_processor::FinalRequestProcessor;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::prep_request_processor::PrepRequestProcessor;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
-use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
 use crate::server::server_cnxn::ServerCnxn;
-use crate::server::server_role::ServerRole;
+use crate::server::server_role::{RoleServer, ServerRole};
 use crate::server::session_tracker::{Owner, SessionTracker};
 use crate::server::sync_request_processor::SyncRequestProcessor;
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -44,17 +44,17 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderZooKeeperServer";
 
 /// How a leader's server differs from other servers.
 pub(super) struct LeaderRole {
-    peer: Arc<QuorumPeer>,
-    leader: Weak<Leader>,
+    peer: Arc<dyn RolePeer>,
+    leader: Weak<dyn Proposer>,
     proposal_stats: Arc<BufferStats>,
     tracker: OnceLock<Arc<LeaderSessionTracker>>,
 }
 
 impl LeaderRole {
-    pub(super) fn new(peer: &Arc<QuorumPeer>, leader: &Weak<Leader>) -> Arc<Self> {
+    pub(super) fn new(peer: Arc<dyn RolePeer>, leader: Weak<dyn Proposer>) -> Arc<Self> {
         Arc::new(Self {
-            peer: Arc::clone(peer),
-            leader: Weak::clone(leader),
+            peer,
+            leader,
             proposal_stats: Arc::new(BufferStats::new()),
             tracker: OnceLock::new(),
         })
@@ -64,7 +64,7 @@ impl LeaderRole {
         &self.proposal_stats
     }
 
-    fn gauge(&self, ask: impl Fn(&Leader) -> i64 + Send + Sync + 'static) -> Arc<dyn Gauge> {
+    fn gauge(&self, ask: impl Fn(&dyn Proposer) -> i64 + Send + Sync + 'static) -> Arc<dyn Gauge> {
         let leader = Weak::clone(&self.leader);
         Arc::new(move || -> Option<MetricValue> { Some(ask(&*leader.upgrade()?).into()) })
     }
@@ -82,7 +82,7 @@ impl ServerRole for LeaderRole {
     /// The leader owns the session from now on, until the client moves to a learner.
     fn revalidate_session(
         &self,
-        server: &ZooKeeperServer,
+        server: &dyn RoleServer,
         cnxn: &Arc<ServerCnxn>,
         session_id: SessionId,
         timeout_ms: i32,
@@ -97,15 +97,15 @@ impl ServerRole for LeaderRole {
 
     fn check_upgrade_session(
         &self,
-        server: &ZooKeeperServer,
         request: &Request,
     ) -> Result<Option<Box<Request>>, KeeperError> {
-        let Some(tracker) = self.tracker.get() else { return Ok(None) };
-        let limits = server.limits();
-        quorum_zookeeper_server::check_upgrade_session(&self.peer, &**tracker, limits, request)
+        match self.tracker.get() {
+            Some(tracker) => self.peer.check_upgrade_session(&**tracker, request),
+            None => Ok(None),
+        }
     }
 
-    fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
+    fn set_local_session_flag(&self, request: &mut Request) {
         if let Some(tracker) = self.tracker.get() {
             let enabled = self.peer.settings().local_sessions_enabled;
             quorum_zookeeper_server::set_local_session_flag(enabled, &**tracker, request);
@@ -118,7 +118,7 @@ impl ServerRole for LeaderRole {
     }
 
     fn dump_conf(&self, out: &mut String) {
-        quorum_zookeeper_server::dump_conf(&self.peer, true, out);
+        self.peer.dump_conf(true, out);
     }
 
     fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
@@ -138,7 +138,7 @@ impl ServerRole for LeaderRole {
         };
         vec![
             ("quorum_size", Arc::new(quorum_size)),
-            ("learners", self.gauge(|leader| count(leader.learners().len()))),
+            ("learners", self.gauge(|leader| count(leader.learner_count()))),
             ("synced_followers", self.gauge(|leader| count(leader.synced_followers()))),
             (
                 "synced_non_voting_followers",
@@ -146,7 +146,7 @@ impl ServerRole for LeaderRole {
             ),
             ("synced_observers", self.gauge(|leader| count(leader.synced_observers()))),
             ("pending_syncs", self.gauge(|leader| count(leader.pending_syncs()))),
-            ("leader_uptime", self.gauge(Leader::uptime_ms)),
+            ("leader_uptime", self.gauge(|leader| leader.uptime_ms())),
             ("last_proposal_size", size(BufferStats::last_buffer_size)),
             ("max_proposal_size", size(BufferStats::max_buffer_size)),
             ("min_proposal_size", size(BufferStats::min_buffer_size)),
@@ -169,28 +169,25 @@ impl ServerRole for LeaderRole {
 
 impl EnsembleContext for LeaderRole {
     fn leader(&self) -> LeaderView {
-        EnsembleContext::leader(&*self.peer)
+        self.peer.ensemble().leader()
     }
 
     fn voting_view(&self) -> Vec<(i64, MemberView)> {
-        EnsembleContext::voting_view(&*self.peer)
+        self.peer.ensemble().voting_view()
     }
 
     fn zab_state(&self) -> ZabStateView {
-        EnsembleContext::zab_state(&*self.peer)
+        self.peer.ensemble().zab_state()
     }
 
     fn observers(&self) -> Option<ObserversView> {
-        let observers = self.leader.upgrade()?.observing_learners();
-        let observers: Vec<_> = observers.iter().map(|observer| observer.info()).collect();
+        let observers = self.leader.upgrade()?.observer_infos();
         Some(ObserversView { synced_observers: observers.len(), observers })
     }
 
     fn reset_observer_connection_stats(&self) {
         if let Some(leader) = self.leader.upgrade() {
-            for observer in leader.observing_learners() {
-                observer.reset_stats();
-            }
+            leader.reset_observer_stats();
         }
     }
 }
@@ -211,9 +208,9 @@ pub struct LeaderZooKeeperServer {
 
 impl LeaderZooKeeperServer {
     /// A server that is not started yet.
-    pub(super) fn new(peer: &Arc<QuorumPeer>, leader: &Weak<Leader>) -> Self {
+    pub(super) fn new(peer: Arc<dyn RolePeer>, leader: Weak<dyn Proposer>) -> Self {
         let role = LeaderRole::new(peer, leader);
-        let server = peer.new_server(Arc::clone(&role) as _);
+        let server = role.peer.new_server(Arc::clone(&role) as _);
         Self { server, role, running: OnceLock::new() }
     }
 
@@ -253,19 +250,20 @@ impl LeaderZooKeeperServer {
     ///
     /// # Errors
     /// When a thread cannot be started; then no thread is left running.
-    pub(super) fn startup(
-        &self,
-        leader: &Weak<Leader>,
-        peer: &QuorumPeer,
-    ) -> io::Result<Arc<CommitProcessor>> {
+    pub(super) fn startup(&self) -> io::Result<Arc<CommitProcessor>> {
         let server = &self.server;
+        let (peer, leader) = (&self.role.peer, &self.role.leader);
         let local_sessions = peer.settings().local_sessions_enabled;
         let tracker = LeaderSessionTracker::new(server, peer.my_id(), local_sessions);
         let final_processor = Arc::new(FinalRequestProcessor::new(server));
         let to_be_applied =
             Arc::new(ToBeAppliedRequestProcessor::new(final_processor, Weak::clone(leader)));
         let commit_processor = CommitProcessor::start(server, to_be_applied)?;
-        let ack = Arc::new(AckRequestProcessor::new(Weak::clone(leader)));
+        let ack = Arc::new(AckRequestProcessor::new(
+            Weak::clone(leader),
+            Arc::clone(server.clock()),
+            Arc::clone(server.shared_metrics()),
+        ));
         let log = server.zk_database().appender(server.settings().snap);
         let sync_processor = SyncRequestProcessor::start(server, log, Some(ack))
             .inspect_err(|_| commit_processor.shutdown())?;
@@ -274,14 +272,14 @@ impl LeaderZooKeeperServer {
             Arc::clone(&commit_processor),
             Arc::clone(&sync_processor),
         ));
-        let prep = Arc::new(PrepRequestProcessor::new(server, proposal));
-        let first: Arc<dyn RequestProcessor> = Arc::new(LeaderRequestProcessor::new(
-            server,
-            Arc::clone(&prep) as _,
-            Arc::clone(&commit_processor),
-        ));
+        let prep = PrepRequestProcessor::start(server, Arc::clone(&proposal) as _)
+            .inspect_err(|_| proposal.shutdown())?;
+        let first: Arc<dyn RequestProcessor> =
+            Arc::new(LeaderRequestProcessor::new(server, Arc::clone(&prep) as _));
         // Start the throttler last, since nothing would end it if a later step failed.
-        let started = tracker.start(&server.listener()).and_then(|()| self.start_throttler(peer));
+        let started = tracker
+            .start(&server.listener())
+            .and_then(|()| server.start_request_throttler(peer.properties()));
         if let Err(problem) = started {
             tracker.shutdown();
             first.shutdown();
@@ -305,20 +303,6 @@ impl LeaderZooKeeperServer {
         Ok(Arc::clone(&running.commit_processor))
     }
 
-    fn start_throttler(&self, peer: &QuorumPeer) -> io::Result<()> {
-        let throttling = RequestThrottlerConfig::from_properties(peer.properties());
-        if throttling.max_requests > 0 {
-            let throttler = RequestThrottler::start(
-                throttling,
-                Arc::clone(self.server.clock()),
-                Arc::clone(&self.server),
-                self.server.listener(),
-            )?;
-            self.server.set_request_throttler(throttler);
-        }
-        Ok(())
-    }
-
     /// Submits the requests of learners (Java: submitLearnerRequest). The caller holds no lock, and flushes later.
     pub(super) fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>) {
         match self.running.get().filter(|_| self.server.is_running()) {
@@ -330,14 +314,14 @@ impl LeaderZooKeeperServer {
     /// Completes everything that the processors hold. The caller holds no lock.
     pub(super) fn flush(&self) {
         if let Some(running) = self.running.get() {
-            running.prep.flush();
+            running.prep.flush(Worker::Caller);
         }
     }
 
     /// Applies what is committed. The caller holds no lock, except perhaps the log's.
     pub(super) fn flush_commits(&self) {
         if let Some(running) = self.running.get() {
-            running.commit_processor.flush();
+            running.commit_processor.flush(Worker::Caller);
         }
     }
 

@@ -5,17 +5,19 @@
 //! shutdown. It ensures that no server starts for a learner that has ended, and that the tree is cleaned up only when
 //! no thread works on it any more.
 //!
-//! Its parts: `leader_connector` connects, `leader_input` reads from the connection and `leader_link` writes to it,
-//! `sync_with_leader` takes over the history, `request_forwarder` forwards the requests of clients.
+//! Its parts: `leader_connector` connects, `leader_input` reads from the connection, `sync_with_leader` takes over the
+//! history, `request_forwarder` forwards the requests of clients. It writes to the connection through a `LeaderLink`.
 //!
 //! Differs from Java: The peer is accessed through a trait, so that a test can drive a learner.
 //! `learner.asyncSending` and `learner.closeSocketAsync` have no effect, since no thread here waits for the leader to
 //! read or for a socket to close. Reachability is not checked before connecting, since all addresses are tried at
 //! once.
+//!
+//! Elsewhere: writePacket, writePacketNow, request and validateSession are in `leader_link`; enforceContinuousProposal
+//! is `queue` in `learner/sync_with_leader`.
 
 mod leader_connector;
 pub(in crate::server::quorum) mod leader_input;
-pub(in crate::server::quorum) mod leader_link;
 pub(in crate::server::quorum) mod learner_txn;
 pub(in crate::server::quorum) mod log_pace;
 pub(in crate::server::quorum) mod request_forwarder;
@@ -32,30 +34,22 @@ use thiserror::Error;
 
 use self::leader_connector::ConnectSettings;
 use self::leader_input::LeaderInput;
-use self::leader_link::{LeaderLink, greeting};
 pub(in crate::server::quorum) use self::sync_with_leader::{Synced, suggested_leader};
+use super::leader_link::{LeaderLink, greeting};
 use super::learner_info::{LearnerInfo, PROTOCOL_VERSION};
 use super::learner_zookeeper_server::LearnerRole;
 use super::quorum_packet::{PacketError, PacketType, QuorumPacket};
-use super::quorum_peer::quorum_server::QuorumServer;
-use super::quorum_peer::{SyncMode, ZabState};
-use super::upgradeable_session_tracker::UpgradeableSessionTracker;
+use super::quorum_server::QuorumServer;
+use super::role_peer::RolePeer;
+use super::states::{SyncMode, ZabState};
 use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
-use crate::common::time::Clock;
-use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
-use crate::jute::{InputError, Limits};
-use crate::keeper_exception::KeeperError;
-use crate::server::admin::command::EnsembleContext;
+use crate::jute::InputError;
 use crate::server::exit_code::ExitCode;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::persistence::snap_shot::SnapError;
 use crate::server::persistence::txn_log::TxnLogError;
-use crate::server::request::Request;
-use crate::server::server_metrics::ServerMetrics;
-use crate::server::server_role::ServerRole;
-use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 use crate::util::sleeper::Sleeper;
@@ -66,68 +60,13 @@ pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 /// Java's default of `zookeeper.leaderConnectDelayDuringRetryMs`.
 const CONNECT_RETRY_DELAY_MS: i64 = 100;
 
-/// The settings of a learner, fixed for its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LearnerSettings {
-    /// The length of a tick, in ms.
-    pub tick_time_ms: i32,
-    /// The limit for connecting and taking over the history.
-    pub init_limit_ticks: i32,
-    /// The limit for the leader's silence after that.
-    pub sync_limit_ticks: i32,
-    /// The limit for connecting; 0 means `init_limit_ticks`.
-    pub connect_to_learner_master_limit_ticks: i32,
-    /// Whether an observer writes logs and snapshots.
-    pub sync_enabled: bool,
-    /// Whether a session may be local to one server.
-    pub local_sessions_enabled: bool,
-    /// Whether the membership may change.
-    pub reconfig_enabled: bool,
-}
-
-impl LearnerSettings {
-    const fn ticks_ms(&self, ticks: i32) -> i64 {
-        self.tick_time_ms as i64 * ticks as i64
-    }
-}
-
 /// The peer that a learner belongs to.
-pub trait LearnerPeer: Send + Sync {
-    /// The peer's id.
-    fn my_id(&self) -> Sid;
-
-    /// The settings for learners.
-    fn learner_settings(&self) -> LearnerSettings;
-
-    /// All other settings.
-    fn properties(&self) -> &SystemProperties;
-
-    /// The clock.
-    fn clock(&self) -> &Clock;
-
-    /// The metrics.
-    fn metrics(&self) -> &Arc<ServerMetrics>;
-
-    /// The tree and its files, which outlive the learner.
-    fn database(&self) -> &Arc<ZKDatabase>;
-
-    /// The limits for lengths in received data.
-    fn limits(&self) -> Limits;
-
-    /// Whether the peer is running.
-    fn is_running(&self) -> bool;
-
-    /// Sets the current phase of the protocol.
-    fn set_zab_state(&self, state: ZabState);
-
+pub trait LearnerPeer: RolePeer {
     /// Sets how the history is taken over.
     fn set_sync_mode(&self, mode: SyncMode);
 
     /// The server that this peer voted for, with freshly resolved addresses; `None` if it is not a member.
     fn elected_leader(&self) -> Option<QuorumServer>;
-
-    /// Sets the leader's address and id, for status queries.
-    fn set_leader_address_and_id(&self, address: Option<String>, id: Option<Sid>);
 
     /// The version of the configuration in effect.
     fn config_version(&self) -> i64;
@@ -155,69 +94,17 @@ pub trait LearnerPeer: Send + Sync {
     /// Writes the configuration into its znode.
     fn init_config_in_zk_database(&self);
 
-    /// Sets the epoch of the current vote.
-    fn update_election_vote(&self, epoch: PeerEpoch);
-
-    /// The current epoch: its history is on disk.
-    fn current_epoch(&self) -> PeerEpoch;
-
-    /// Sets the current epoch, once its history is on disk. The epoch is on disk when this returns.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn set_current_epoch(&self, epoch: PeerEpoch) -> io::Result<()>;
-
-    /// The accepted epoch: the peer has promised to follow no older one.
-    fn accepted_epoch(&self) -> PeerEpoch;
-
-    /// Promises to follow no older epoch. The promise is on disk when this returns.
-    ///
-    /// # Errors
-    /// When it cannot be written; nothing is promised then.
-    fn set_accepted_epoch(&self, epoch: PeerEpoch) -> io::Result<()>;
-
     /// The last zxid of the history.
     ///
     /// # Errors
     /// When the data cannot be loaded.
     fn last_logged_zxid(&self) -> io::Result<Zxid>;
 
-    /// Sets the server that clients and commands talk to, if any.
-    fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>);
-
-    /// Closes the connections of all clients.
-    fn close_all_connections(&self);
-
-    /// A new server in that role, with the shared database.
-    fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer>;
-
     /// Requests the end of the process.
     fn request_exit(&self, exit_code: ExitCode);
 
-    /// The request that must precede this one to upgrade a local session (Java: checkUpgradeSession).
-    ///
-    /// # Errors
-    /// The reason why this request is refused.
-    fn check_upgrade_session(
-        &self,
-        tracker: &dyn UpgradeableSessionTracker,
-        request: &Request,
-    ) -> Result<Option<Box<Request>>, KeeperError>;
-
-    /// Appends the member's part of the output of `conf`.
-    fn dump_conf(&self, out: &mut String);
-
     /// Whether that leader and other voters form a quorum without this member.
     fn is_spare(&self, leader: Sid) -> bool;
-
-    /// The number of voters.
-    fn quorum_size(&self) -> usize;
-
-    /// The member's data for the AdminServer.
-    fn ensemble(&self) -> &dyn EnsembleContext;
-
-    /// The state and the phase, as `mntr` shows them.
-    fn detailed_peer_state(&self) -> String;
 }
 
 /// Why a learner stops following its leader. The peer then looks for a leader again.
@@ -367,7 +254,7 @@ pub(super) struct Learner {
 impl Learner {
     pub(super) fn new(peer: Arc<dyn LearnerPeer>, state_name: &'static str) -> Self {
         let link = LeaderLink::new();
-        let role = LearnerRole::new(Arc::clone(&peer), Arc::clone(&link), state_name);
+        let role = LearnerRole::new(Arc::clone(&peer) as _, Arc::clone(&link), state_name);
         let server = peer.new_server(Arc::clone(&role) as _);
         Self {
             link,
@@ -413,9 +300,12 @@ impl Learner {
         follow()
     }
 
-    /// Whether the learner should go on.
-    pub(super) fn is_running(&self) -> bool {
-        self.peer.is_running() && !self.life.lock().closed
+    /// Reads the next packet. Before it waits for one, it flushes the link.
+    fn read_packet(&self, input: &mut LeaderInput) -> Result<QuorumPacket, LearnerError> {
+        Ok(input.read_packet(&mut || {
+            self.link.flush();
+            None
+        })?)
     }
 
     /// Returns the elected server (Java: findLeader).
@@ -428,7 +318,7 @@ impl Learner {
         &self,
         leader: &QuorumServer,
     ) -> Result<LeaderInput, LearnerError> {
-        let settings = self.peer.learner_settings();
+        let settings = self.peer.settings();
         let properties = self.peer.properties();
         let resolved = leader.addresses.iter().filter_map(InetSocketAddress::socket_address);
         let addresses: Vec<SocketAddr> = resolved.collect();
@@ -462,19 +352,11 @@ impl Learner {
         Ok(input)
     }
 
-    /// Reads the next packet. Before it waits for one, it flushes the link.
-    fn packet(&self, input: &mut LeaderInput) -> Result<QuorumPacket, LearnerError> {
-        Ok(input.packet(&mut || {
-            self.link.flush();
-            None
-        })?)
-    }
-
     /// Registers with the leader and accepts its epoch (Java: registerWithLeader). Returns the start of that epoch.
     ///
     /// # Errors
     /// Also when the epoch is older than the accepted one, or the promise cannot be written to disk.
-    pub(super) fn register_with_leader(
+    fn register_with_leader(
         &self,
         input: &mut LeaderInput,
         packet_type: PacketType,
@@ -487,10 +369,13 @@ impl Learner {
             config_version: self.peer.config_version(),
         };
         self.link.queue(&greeting(packet_type, self.peer.accepted_epoch(), &info));
-        let packet = self.packet(input)?;
+        let packet = self.read_packet(input)?;
         let epoch = packet.zxid.peer_epoch();
         let accepted = self.peer.accepted_epoch();
-        let promise = || self.peer.set_accepted_epoch(epoch).map_err(io("cannot note the epoch"));
+        let promise = || {
+            let promised = self.peer.set_accepted_epoch(epoch).map_err(io::Error::other);
+            promised.map_err(io("cannot note the epoch"))
+        };
         match packet.packet_type() {
             Some(PacketType::LeaderInfo) => {}
             // A leader before 3.4.
@@ -519,6 +404,38 @@ impl Learner {
         self.link.queue(&QuorumPacket::new(PacketType::AckEpoch, last, data));
         self.link.flush();
         Ok(Zxid::start_of(epoch))
+    }
+
+    /// Registers with the leader, unless this server has a new configuration meanwhile (Java: the beginning of
+    /// followLeader and observeLeader). Returns the start of the leader's epoch.
+    ///
+    /// # Errors
+    /// As [`register_with_leader`](Self::register_with_leader).
+    pub(super) fn discover(
+        &self,
+        input: &mut LeaderInput,
+        packet_type: PacketType,
+    ) -> Result<Zxid, LearnerError> {
+        let zxid = self.register_with_leader(input, packet_type)?;
+        if self.peer.is_reconfig_state_change() {
+            return Err(LearnerError::Reconfig);
+        }
+        Ok(zxid)
+    }
+
+    /// Takes over the history of the leader whose epoch begins with `zxid` (Java: the next part of the two).
+    ///
+    /// # Errors
+    /// As `sync_with_leader`.
+    pub(super) fn synchronize(
+        &self,
+        leader: &QuorumServer,
+        input: &mut LeaderInput,
+        zxid: Zxid,
+    ) -> Result<Synced, LearnerError> {
+        self.peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
+        self.peer.set_zab_state(ZabState::Synchronization);
+        self.sync_with_leader(input, zxid)
     }
 
     /// The last zxid that the learner reports to the leader. It is zero if the learner needs the leader's tree: a
@@ -572,21 +489,6 @@ impl Learner {
         self.peer.request_exit(ExitCode::UnexpectedError);
     }
 
-    /// Closes the connection and forgets the questions that the leader will not answer any more.
-    fn disconnect(&self) {
-        let start_ms = self.peer.clock().elapsed_ms();
-        self.link.close();
-        self.link.forget_questions();
-        let elapsed_ms = self.peer.clock().elapsed_ms() - start_ms;
-        self.peer.metrics().socket_closing_time.add(elapsed_ms);
-    }
-
-    /// Answers a PING with the sessions that were touched since the last one (Java: ping).
-    pub(super) fn answer_ping(&self, packet: &QuorumPacket) {
-        let touched = self.role.tracker().map(|tracker| tracker.snapshot()).unwrap_or_default();
-        self.link.queue_ping(packet, &touched);
-    }
-
     /// Handles the leader's answer whether a session is alive (Java: revalidate).
     pub(super) fn revalidate(&self, packet: &QuorumPacket) {
         if let Some((cnxn, valid)) = self.link.revalidated(packet.data.as_deref()) {
@@ -604,6 +506,12 @@ impl Learner {
         );
     }
 
+    /// Answers a PING with the sessions that were touched since the last one (Java: ping).
+    pub(super) fn ping(&self, packet: &QuorumPacket) {
+        let touched = self.role.tracker().map(|tracker| tracker.snapshot()).unwrap_or_default();
+        self.link.queue_ping(packet, &touched);
+    }
+
     /// Shuts the learner down, from any thread: client connections, the link to the leader, and the server with its
     /// threads (Java: shutdown). Then applies the transactions that are logged but not committed, since an election
     /// counts what is on disk. A second caller waits for the first.
@@ -616,7 +524,7 @@ impl Learner {
         self.sleeper.stop();
         self.peer.set_active_server(None);
         self.peer.close_all_connections();
-        self.disconnect();
+        self.close_socket();
         let mut life = self.life.lock();
         while life.runner.is_some_and(|runner| runner != me) {
             self.ended.wait(&mut life);
@@ -642,6 +550,20 @@ impl Learner {
             self.peer.database().clear();
         }
     }
+
+    /// Whether the learner should go on.
+    pub(super) fn is_running(&self) -> bool {
+        self.peer.is_running() && !self.life.lock().closed
+    }
+
+    /// Closes the connection and forgets the questions that the leader will not answer any more.
+    fn close_socket(&self) {
+        let start_ms = self.peer.clock().elapsed_ms();
+        self.link.close();
+        self.link.forget_questions();
+        let elapsed_ms = self.peer.clock().elapsed_ms() - start_ms;
+        self.peer.metrics().socket_closing_time.add(elapsed_ms);
+    }
 }
 
 /// Notes that the learner's thread has left it, in whatever way.
@@ -649,7 +571,7 @@ struct Leaves<'a>(&'a Learner);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.0.disconnect();
+        self.0.close_socket();
         self.0.life.lock().runner = None;
         self.0.ended.notify_all();
     }
@@ -663,7 +585,7 @@ pub(super) fn address_text(server: &QuorumServer) -> String {
 }
 
 /// The hosts of a server, in the format of the AdminServer.
-pub(super) fn hosts_text(server: &QuorumServer) -> String {
+fn hosts_text(server: &QuorumServer) -> String {
     let hosts: Vec<&str> = server.addresses.iter().map(|one| one.host.as_str()).collect();
     hosts.join("|")
 }

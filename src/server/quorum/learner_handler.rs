@@ -6,8 +6,11 @@
 //!
 //! Differs from Java: A packet for many learners is serialized once. There are no marker packets and no message
 //! tracker.
+//!
+//! Elsewhere: sendPackets, startSendingPackets and packetSize are in `packet_output`.
 
 mod conversation;
+pub(super) mod old_learners;
 mod sync_limit_check;
 mod sync_plan;
 
@@ -104,71 +107,6 @@ struct Stats {
 }
 
 impl LearnerHandler {
-    /// A learner that has connected but not identified itself. `number` is unique within the life of the leader.
-    ///
-    /// # Errors
-    /// When the connection has ended already.
-    pub fn new(
-        number: u32,
-        stream: TcpStream,
-        metrics: &Arc<ServerMetrics>,
-        clock: &Clock,
-    ) -> io::Result<Arc<Self>> {
-        let remote = stream.peer_addr()?;
-        let output = PacketOutput::new(stream.try_clone()?);
-        Ok(Arc::new(Self {
-            number,
-            remote,
-            stream,
-            output,
-            sid: OnceLock::new(),
-            is_observer: AtomicBool::new(false),
-            has_greeted: AtomicBool::new(false),
-            is_up_to_date: AtomicBool::new(false),
-            is_old: AtomicBool::new(false),
-            is_alive: AtomicBool::new(true),
-            is_sending: AtomicBool::new(false),
-            tick_of_next_ack_deadline: AtomicI32::new(0),
-            progress: RankedMutex::new(Rank::Leaf, "progress of a learner", Progress::default()),
-            queued_since_ms: AtomicI64::new(0),
-            queued_since_flush: AtomicU32::new(0),
-            metrics: Arc::clone(metrics),
-            clock: Arc::clone(clock),
-            stats: Stats { last_zxid: AtomicI64::new(-1), ..Stats::default() },
-        }))
-    }
-
-    /// The body of the handler's thread: talks to the learner until either side ends the connection.
-    fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
-        let ended = Conversation::new(self, master).run();
-        self.say_goodbye(ended);
-        self.is_alive.store(false, Ordering::Release);
-        master.remove_learner_handler(self);
-        self.output.close();
-    }
-
-    /// Logs a single line for a connection that has not identified itself as a learner.
-    fn say_goodbye<E: Display>(&self, ended: Result<(), E>) {
-        let remote = self.remote;
-        match (self.sid.get(), ended) {
-            (None, Err(end)) => {
-                warn!(target: LOG, "the connection from /{remote} ends before it was taken for a learner's: {end}");
-                return;
-            }
-            (Some(sid), Err(end)) => {
-                warn!(target: LOG, "the connection of learner sid {sid} at /{remote} ends: {end}");
-            }
-            (_, Ok(())) => {}
-        }
-        warn!(target: LOG, "******* GOODBYE /{remote} ********");
-    }
-
-    /// The name of the handler's thread.
-    #[must_use]
-    pub fn thread_name(&self) -> String {
-        format!("LearnerHandler-/{}", self.remote)
-    }
-
     /// The learner's id; 0, as in Java, until it has identified itself.
     #[must_use]
     pub fn sid(&self) -> Sid {
@@ -209,59 +147,9 @@ impl LearnerHandler {
         self.remote
     }
 
-    /// Whether it has identified itself as an observer (Java: getLearnerType).
-    #[must_use]
-    pub fn is_observer(&self) -> bool {
-        self.is_observer.load(Ordering::Acquire)
-    }
-
-    /// Whether it runs a version before 3.5, which cannot read some transactions.
-    #[must_use]
-    pub fn is_before_3_5(&self) -> bool {
-        self.is_old.load(Ordering::Acquire)
-    }
-
-    /// The learner as the owner of its clients' sessions.
-    #[must_use]
-    pub const fn owner(&self) -> Owner {
-        Owner::learner(self.number)
-    }
-
-    /// Queues a packet; the caller flushes.
-    pub fn queue_packet(&self, packet: &QuorumPacket) {
-        self.note_zxid(packet.zxid);
-        self.note_queued();
-        self.output.queue(packet);
-    }
-
-    /// Queues a serialized packet: a transaction, or its commit.
-    pub fn queue_bytes(&self, zxid: Zxid, bytes: &[u8]) {
-        self.note_zxid(zxid);
-        self.note_queued();
-        self.output.queue_bytes(bytes);
-    }
-
-    fn note_queued(&self) {
-        self.queued_since_flush.fetch_add(1, Ordering::Relaxed);
-        if self.queued_since_ms.load(Ordering::Relaxed) == 0 {
-            self.queued_since_ms.store(self.clock.elapsed_ms().max(1), Ordering::Relaxed);
-        }
-    }
-
-    fn note_zxid(&self, zxid: Zxid) {
-        if zxid.0 > 0 {
-            self.stats.last_zxid.store(zxid.0, Ordering::Relaxed);
-        }
-    }
-
-    fn note_received(&self, is_request: bool) {
-        self.stats.packets_received.fetch_add(1, Ordering::Relaxed);
-        self.stats.requests_received.fetch_add(i64::from(is_request), Ordering::Relaxed);
-    }
-
     /// The statistics of the learner (Java: getLearnerHandlerInfo).
     #[must_use]
-    pub fn info(&self) -> Json {
+    pub fn learner_handler_info(&self) -> Json {
         let (waiting, bytes, left) = self.output.counts();
         let sent = left.saturating_sub(self.stats.sent_before.load(Ordering::Relaxed));
         let number = |counter: &AtomicI64| Json::Long(counter.load(Ordering::Relaxed));
@@ -278,19 +166,56 @@ impl LearnerHandler {
         ])
     }
 
-    /// Resets the statistics (Java: resetObserverConnectionStats).
-    pub fn reset_stats(&self) {
-        let (_, _, left) = self.output.counts();
-        self.stats.sent_before.store(left, Ordering::Relaxed);
-        self.stats.packets_received.store(0, Ordering::Relaxed);
-        self.stats.requests_received.store(0, Ordering::Relaxed);
-        self.stats.last_zxid.store(-1, Ordering::Relaxed);
+    /// A learner that has connected but not identified itself. `number` is unique within the life of the leader.
+    ///
+    /// # Errors
+    /// When the connection has ended already.
+    pub fn new(
+        number: u32,
+        stream: TcpStream,
+        metrics: &Arc<ServerMetrics>,
+        clock: &Clock,
+    ) -> io::Result<Arc<Self>> {
+        let remote = stream.peer_addr()?;
+        let output = PacketOutput::new(stream.try_clone()?);
+        Ok(Arc::new(Self {
+            number,
+            remote,
+            stream,
+            output,
+            sid: OnceLock::new(),
+            is_observer: AtomicBool::new(false),
+            has_greeted: AtomicBool::new(false),
+            is_up_to_date: AtomicBool::new(false),
+            is_old: AtomicBool::new(false),
+            is_alive: AtomicBool::new(true),
+            is_sending: AtomicBool::new(false),
+            tick_of_next_ack_deadline: AtomicI32::new(0),
+            progress: RankedMutex::new(Rank::Leaf, "progress of a learner", Progress::default()),
+            queued_since_ms: AtomicI64::new(0),
+            queued_since_flush: AtomicU32::new(0),
+            metrics: Arc::clone(metrics),
+            clock: Arc::clone(clock),
+            stats: Stats { last_zxid: AtomicI64::new(-1), ..Stats::default() },
+        }))
     }
 
-    /// Queues a proposal, and starts to wait for its acknowledgement.
-    pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
-        self.progress.lock().limit.update_proposal(zxid, now_ms);
-        self.queue_bytes(zxid, bytes);
+    /// Whether it has identified itself as an observer (Java: getLearnerType).
+    #[must_use]
+    pub fn is_observer(&self) -> bool {
+        self.is_observer.load(Ordering::Acquire)
+    }
+
+    /// Whether it runs a version before 3.5, which cannot read some transactions.
+    #[must_use]
+    pub fn is_before_3_5(&self) -> bool {
+        self.is_old.load(Ordering::Acquire)
+    }
+
+    /// The learner as the owner of its clients' sessions.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        Owner::learner(self.number)
     }
 
     /// Sends what is queued. Never blocks. The caller holds no lock that ranks above the output's, such as the
@@ -327,22 +252,80 @@ impl LearnerHandler {
         }
     }
 
-    /// The number of packets in the queue.
+    /// The body of the handler's thread: talks to the learner until either side ends the connection.
+    fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
+        let ended = Conversation::new(self, master).run();
+        self.say_goodbye(ended);
+        self.is_alive.store(false, Ordering::Release);
+        master.remove_learner_handler(self);
+        self.output.close();
+    }
+
+    /// Logs a single line for a connection that has not identified itself as a learner.
+    fn say_goodbye<E: Display>(&self, ended: Result<(), E>) {
+        let remote = self.remote;
+        match (self.sid.get(), ended) {
+            (None, Err(end)) => {
+                warn!(target: LOG, "the connection from /{remote} ends before it was taken for a learner's: {end}");
+                return;
+            }
+            (Some(sid), Err(end)) => {
+                warn!(target: LOG, "the connection of learner sid {sid} at /{remote} ends: {end}");
+            }
+            (_, Ok(())) => {}
+        }
+        warn!(target: LOG, "******* GOODBYE /{remote} ********");
+    }
+
+    /// The name of the handler's thread.
     #[must_use]
-    pub fn queued_packets(&self) -> usize {
-        self.output.queued_packets()
+    pub fn thread_name(&self) -> String {
+        format!("LearnerHandler-/{}", self.remote)
+    }
+
+    /// Closes the socket, which ends the conversation. Never waits.
+    pub fn close_socket(&self) {
+        info!(target: LOG, "Synchronously closing socket to learner {}.", self.sid());
+        self.is_alive.store(false, Ordering::Release);
+        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
+            debug!(target: LOG, "Ignoring error closing connection to learner: {error}");
+        }
+    }
+
+    /// Registers the learner with its master and starts its thread. The thread may begin late. If it registered
+    /// itself, as in Java, more learners could be accepted meanwhile than may be joining.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(
+        self: &Arc<Self>,
+        master: Arc<dyn LearnerMaster>,
+    ) -> io::Result<std::thread::JoinHandle<()>> {
+        self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
+        let is_initial = true;
+        self.touch(master.tick_of_ack_deadline(is_initial));
+        master.add_learner_handler(self);
+        let (this, its_master) = (Arc::clone(self), Arc::clone(&master));
+        let started = zookeeper_thread::spawn(&self.thread_name(), None, move || {
+            this.run(&*its_master);
+            Ok::<(), io::Error>(())
+        });
+        if started.is_err() {
+            master.remove_learner_handler(self);
+        }
+        started
     }
 
     /// Queues a PING, twice a tick. A learner that has not acknowledged a proposal within `limit_ms`, or that does not
-    /// read what it is sent, is disconnected: its queue would grow without limit. `last_sync` is the number of the latest
-    /// sync. The caller holds the leader's lock, and flushes later.
+    /// read what it is sent, is disconnected: its queue would grow without limit. `last_sync` is the number of the
+    /// latest sync. The caller holds the leader's lock, and flushes later.
     pub fn ping(&self, last_proposed: Zxid, last_sync: u64, now_ms: i64, limit_ms: i64) {
         if !self.is_sending.load(Ordering::Acquire) {
             return; // it is not as far yet
         }
         if !self.progress.lock().limit.check(now_ms, limit_ms) {
             warn!(target: LOG, "Closing connection to peer due to transaction timeout.");
-            return self.disconnect();
+            return self.close_socket();
         }
         let limit = Duration::from_millis(u64::try_from(limit_ms).unwrap_or_default());
         if self.output.is_behind(limit) {
@@ -354,7 +337,7 @@ impl LearnerHandler {
                 self.sid(),
                 self.remote
             );
-            return self.disconnect();
+            return self.close_socket();
         }
         self.queue_ping(last_proposed, last_sync);
     }
@@ -408,6 +391,44 @@ impl LearnerHandler {
         self.is_alive.load(Ordering::Acquire)
     }
 
+    /// Queues a packet; the caller flushes.
+    pub fn queue_packet(&self, packet: &QuorumPacket) {
+        self.note_zxid(packet.zxid);
+        self.note_queued();
+        self.output.queue(packet);
+    }
+
+    /// Queues a serialized packet: a transaction, or its commit.
+    pub fn queue_bytes(&self, zxid: Zxid, bytes: &[u8]) {
+        self.note_zxid(zxid);
+        self.note_queued();
+        self.output.queue_bytes(bytes);
+    }
+
+    fn note_queued(&self) {
+        self.queued_since_flush.fetch_add(1, Ordering::Relaxed);
+        if self.queued_since_ms.load(Ordering::Relaxed) == 0 {
+            self.queued_since_ms.store(self.clock.elapsed_ms().max(1), Ordering::Relaxed);
+        }
+    }
+
+    fn note_zxid(&self, zxid: Zxid) {
+        if zxid.0 > 0 {
+            self.stats.last_zxid.store(zxid.0, Ordering::Relaxed);
+        }
+    }
+
+    fn note_received(&self, is_request: bool) {
+        self.stats.packets_received.fetch_add(1, Ordering::Relaxed);
+        self.stats.requests_received.fetch_add(i64::from(is_request), Ordering::Relaxed);
+    }
+
+    /// Queues a proposal, and starts to wait for its acknowledgement.
+    pub fn queue_proposal(&self, zxid: Zxid, bytes: &[u8], now_ms: i64) {
+        self.progress.lock().limit.update_proposal(zxid, now_ms);
+        self.queue_bytes(zxid, bytes);
+    }
+
     /// Whether it is connected and has shown a sign of life in time.
     #[must_use]
     pub fn synced(&self, current_tick: i32) -> bool {
@@ -418,37 +439,19 @@ impl LearnerHandler {
         self.tick_of_next_ack_deadline.store(deadline_tick, Ordering::Release);
     }
 
-    /// Closes the socket, which ends the conversation. Never waits.
-    pub fn disconnect(&self) {
-        info!(target: LOG, "Synchronously closing socket to learner {}.", self.sid());
-        self.is_alive.store(false, Ordering::Release);
-        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
-            debug!(target: LOG, "Ignoring error closing connection to learner: {error}");
-        }
+    /// Resets the statistics (Java: resetObserverConnectionStats).
+    pub fn reset_observer_connection_stats(&self) {
+        let (_, _, left) = self.output.counts();
+        self.stats.sent_before.store(left, Ordering::Relaxed);
+        self.stats.packets_received.store(0, Ordering::Relaxed);
+        self.stats.requests_received.store(0, Ordering::Relaxed);
+        self.stats.last_zxid.store(-1, Ordering::Relaxed);
     }
 
-    /// Registers the learner with its master and starts its thread. The thread may begin late. If it registered
-    /// itself, as in Java, more learners could be accepted meanwhile than may be joining.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(
-        self: &Arc<Self>,
-        master: Arc<dyn LearnerMaster>,
-    ) -> io::Result<std::thread::JoinHandle<()>> {
-        self.stats.established_ms.store(master.clock().wall_ms(), Ordering::Relaxed);
-        let is_initial = true;
-        self.touch(master.tick_of_ack_deadline(is_initial));
-        master.add_learner_handler(self);
-        let (this, its_master) = (Arc::clone(self), Arc::clone(&master));
-        let started = zookeeper_thread::spawn(&self.thread_name(), None, move || {
-            this.run(&*its_master);
-            Ok::<(), io::Error>(())
-        });
-        if started.is_err() {
-            master.remove_learner_handler(self);
-        }
-        started
+    /// The number of packets in the queue.
+    #[must_use]
+    pub fn queued_packets(&self) -> usize {
+        self.output.queued_packets()
     }
 }
 
@@ -545,7 +548,7 @@ mod tests {
         handler.touch(5);
         assert!(handler.synced(5));
         assert!(!handler.synced(6));
-        handler.disconnect();
+        handler.close_socket();
         assert!(!handler.synced(5));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use log::info;
 
-use super::leader::epoch::AgreementError;
+use super::epoch_agreement::AgreementError;
 use super::learner_handler::LearnerHandler;
 use super::learner_sync_throttler::{LearnerSyncThrottler, SyncType};
 use super::state_summary::StateSummary;
@@ -118,7 +118,7 @@ pub trait LearnerMaster: Send + Sync {
     fn has_room_for(&self, handler: &LearnerHandler) -> bool;
 
     /// An id for a learner that did not send its own (Java: getAndDecrementFollowerCounter).
-    fn next_anonymous_sid(&self) -> Sid;
+    fn get_and_decrement_follower_counter(&self) -> Sid;
 
     /// Waits for the new epoch.
     ///

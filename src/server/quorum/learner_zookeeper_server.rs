@@ -6,22 +6,21 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::learner::LearnerPeer;
-use super::learner::leader_link::LeaderLink;
+use super::leader_link::LeaderLink;
 use super::learner_session_tracker::{LearnerSessionTracker, LearnerSessionTrackerParts};
 use super::quorum_zookeeper_server;
+use super::role_peer::RolePeer;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
 use crate::ids::{SessionId, Sid};
 use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
-use crate::server::admin::command::EnsembleContext;
+use crate::server::admin::admin_context::EnsembleContext;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
-use crate::server::request_throttler::{RequestThrottler, RequestThrottlerConfig};
 use crate::server::server_cnxn::ServerCnxn;
-use crate::server::server_role::ServerRole;
+use crate::server::server_role::{RoleServer, ServerRole};
 use crate::server::session_tracker::{SessionExpirer, SessionTracker};
 use crate::server::zookeeper_server::ZooKeeperServer;
 
@@ -33,7 +32,7 @@ pub(super) const OBSERVER: &str = "observer";
 
 /// How a learner's server differs from other servers.
 pub(super) struct LearnerRole {
-    peer: Arc<dyn LearnerPeer>,
+    peer: Arc<dyn RolePeer>,
     link: Arc<LeaderLink>,
     state_name: &'static str,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
@@ -45,7 +44,7 @@ pub(super) struct LearnerRole {
 
 impl LearnerRole {
     pub(super) fn new(
-        peer: Arc<dyn LearnerPeer>,
+        peer: Arc<dyn RolePeer>,
         link: Arc<LeaderLink>,
         state_name: &'static str,
     ) -> Arc<Self> {
@@ -70,7 +69,7 @@ impl LearnerRole {
 
     /// Whether transactions are logged on this server.
     pub(super) fn writes_log(&self) -> bool {
-        self.state_name == FOLLOWER || self.peer.learner_settings().sync_enabled
+        self.state_name == FOLLOWER || self.peer.settings().sync_enabled
     }
 
     /// Creates the tracker for the sessions of the history that was just taken over (Java: createSessionTracker).
@@ -85,7 +84,7 @@ impl LearnerRole {
                 sessions_with_timeouts: server.zk_database().sessions_with_timeouts(),
                 tick_time_ms: server.settings().tick_time_ms,
                 server_id: self.peer.my_id(),
-                local_sessions_enabled: self.peer.learner_settings().local_sessions_enabled,
+                local_sessions_enabled: self.peer.settings().local_sessions_enabled,
                 clock: Arc::clone(server.clock()),
                 metrics: Arc::clone(server.shared_metrics()),
             })
@@ -104,17 +103,9 @@ impl LearnerRole {
         first: Arc<dyn RequestProcessor>,
     ) -> io::Result<()> {
         tracker.start(server.listener())?;
-        let throttling = RequestThrottlerConfig::from_properties(self.peer.properties());
-        if throttling.max_requests > 0 {
-            let throttler = RequestThrottler::start(
-                throttling,
-                Arc::clone(server.clock()),
-                Arc::clone(server),
-                server.listener(),
-            )
+        server
+            .start_request_throttler(self.peer.properties())
             .inspect_err(|_| tracker.shutdown())?;
-            server.set_request_throttler(throttler);
-        }
         server.startup(Arc::clone(tracker) as _, first);
         Ok(())
     }
@@ -128,7 +119,7 @@ impl ServerRole for LearnerRole {
     /// Only the leader knows whether a global session is alive.
     fn revalidate_session(
         &self,
-        server: &ZooKeeperServer,
+        server: &dyn RoleServer,
         cnxn: &Arc<ServerCnxn>,
         session_id: SessionId,
         timeout_ms: i32,
@@ -143,7 +134,6 @@ impl ServerRole for LearnerRole {
 
     fn check_upgrade_session(
         &self,
-        _server: &ZooKeeperServer,
         request: &Request,
     ) -> Result<Option<Box<Request>>, KeeperError> {
         match self.tracker() {
@@ -152,9 +142,9 @@ impl ServerRole for LearnerRole {
         }
     }
 
-    fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
+    fn set_local_session_flag(&self, request: &mut Request) {
         if let Some(tracker) = self.tracker() {
-            let enabled = self.peer.learner_settings().local_sessions_enabled;
+            let enabled = self.peer.settings().local_sessions_enabled;
             quorum_zookeeper_server::set_local_session_flag(enabled, &**tracker, request);
         }
     }
@@ -192,7 +182,7 @@ impl ServerRole for LearnerRole {
     }
 
     fn dump_conf(&self, out: &mut String) {
-        self.peer.dump_conf(out);
+        self.peer.dump_conf(true, out);
     }
 
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {

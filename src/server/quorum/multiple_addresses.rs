@@ -26,6 +26,27 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A reachable host accepts or refuses a connection to this port at once.
 const ECHO_PORT: u16 = 7;
 
+/// The settings for servers with several addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MultiAddressConfig {
+    /// Whether several addresses are allowed.
+    pub enabled: bool,
+    /// Whether addresses are probed before one is chosen.
+    pub reachability_check_enabled: bool,
+    /// The timeout for probing an address.
+    pub reachability_check_timeout_ms: i32,
+}
+
+impl Default for MultiAddressConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            reachability_check_enabled: true,
+            reachability_check_timeout_ms: 1000,
+        }
+    }
+}
+
 /// The addresses of one server, without duplicates.
 #[derive(Clone, Debug)]
 pub struct MultipleAddresses {

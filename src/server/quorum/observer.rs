@@ -3,7 +3,7 @@
 //! Threads: the peer's. Packets that arrive together are handled as one batch. Locks: none of its own.
 //!
 //! Differs from Java: A transaction that leaves a gap ends the connection. Not implemented: an ObserverMaster in
-//! place of the leader.
+//! place of the leader (Java: setLearnerMaster).
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -12,14 +12,12 @@ use log::{error, info, warn};
 
 use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
-use super::learner::{
-    Learner, LearnerError, LearnerPeer, Synced, address_text, hosts_text, suggested_leader,
-};
+use super::learner::{Learner, LearnerError, LearnerPeer, Synced, address_text, suggested_leader};
 use super::learner_zookeeper_server::OBSERVER;
 use super::observer_zookeeper_server::ObserverZooKeeperServer;
 use super::quorum_packet::{PacketType, QuorumPacket};
-use super::quorum_peer::ZabState;
-use super::quorum_peer::quorum_server::QuorumServer;
+use super::quorum_server::QuorumServer;
+use super::states::ZabState;
 use crate::ids::Zxid;
 use crate::server::util::serialize_utils::TxnFormat;
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -106,20 +104,15 @@ impl Observer {
     ) -> Result<(), LearnerError> {
         let learner = &self.learner;
         let peer = learner.peer();
-        let zxid = learner.register_with_leader(input, PacketType::ObserverInfo)?;
-        if peer.is_reconfig_state_change() {
-            return Err(LearnerError::Reconfig);
-        }
+        let zxid = learner.discover(input, PacketType::ObserverInfo)?;
         let start_ms = peer.clock().elapsed_ms();
-        peer.set_leader_address_and_id(Some(hosts_text(leader)), Some(leader.id));
-        peer.set_zab_state(ZabState::Synchronization);
-        let history = learner.sync_with_leader(input, zxid)?;
+        let history = learner.synchronize(leader, input, zxid)?;
         let mut serving = self.serve(history, zxid)?;
         peer.set_zab_state(ZabState::Broadcast);
         *synced = true;
         peer.metrics().observer_sync_time.add(peer.clock().elapsed_ms() - start_ms);
         while learner.is_running() {
-            let packet = input.packet(&mut || {
+            let packet = input.read_packet(&mut || {
                 serving.server.flush(learner);
                 None
             })?;
@@ -177,7 +170,7 @@ fn random_delay(limit_ms: i64) -> Option<i64> {
 impl Serving<'_> {
     fn process_packet(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
         match packet.packet_type() {
-            Some(PacketType::Ping) => self.learner.answer_ping(packet),
+            Some(PacketType::Ping) => self.learner.ping(packet),
             Some(PacketType::Proposal) => warn!(target: LOG, "Ignoring proposal"),
             Some(PacketType::Commit) => warn!(target: LOG, "Ignoring commit"),
             Some(PacketType::UpToDate) => {

@@ -1,7 +1,8 @@
 //! `ObserverRequestProcessor`: the first processor of observers (Java: server/quorum/ObserverRequestProcessor.java).
 //!
-//! Threads: none of its own, see `request_forwarder`. Locks: none of its own.
+//! Threads and locks: those of its `request_forwarder`.
 
+use std::io;
 use std::sync::Arc;
 
 use log::info;
@@ -9,6 +10,7 @@ use log::info;
 use super::commit_processor::CommitProcessor;
 use super::learner::request_forwarder::RequestForwarder;
 use super::learner_zookeeper_server::LearnerRole;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::SyncRequestProcessor;
@@ -19,24 +21,28 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.ObserverRequestProcessor";
 
 /// The first processor of the chain.
 pub(super) struct ObserverRequestProcessor {
-    forwarder: RequestForwarder,
+    forwarder: Arc<RequestForwarder>,
     commit_processor: Arc<CommitProcessor>,
     /// None when nothing is logged here.
     sync_processor: Option<Arc<SyncRequestProcessor>>,
 }
 
 impl ObserverRequestProcessor {
-    pub(super) fn new(
+    /// With its thread started.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub(super) fn start(
         server: &Arc<ZooKeeperServer>,
         role: &Arc<LearnerRole>,
         commit_processor: &Arc<CommitProcessor>,
         sync_processor: Option<Arc<SyncRequestProcessor>>,
-    ) -> Self {
-        Self {
-            forwarder: RequestForwarder::new(server, role, commit_processor, LOG),
+    ) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            forwarder: RequestForwarder::start(server, role, commit_processor, LOG)?,
             commit_processor: Arc::clone(commit_processor),
             sync_processor,
-        }
+        }))
     }
 }
 
@@ -45,13 +51,14 @@ impl RequestProcessor for ObserverRequestProcessor {
         self.forwarder.process_request(request);
     }
 
-    fn flush(&self) {
-        self.forwarder.flush();
+    fn flush(&self, by: Worker) {
+        self.forwarder.flush(by);
     }
 
     /// First what was proposed is brought to the log: an election is about what is there.
     fn shutdown(&self) {
         info!(target: LOG, "Shutting down");
+        self.forwarder.shutdown();
         if let Some(sync_processor) = &self.sync_processor {
             sync_processor.shutdown();
         }

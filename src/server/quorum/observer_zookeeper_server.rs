@@ -15,6 +15,7 @@ use super::learner::learner_txn::{LearnerTxn, sync_request};
 use super::learner_session_tracker::LearnerSessionTracker;
 use super::observer_request_processor::ObserverRequestProcessor;
 use crate::server::final_request_processor::FinalRequestProcessor;
+use crate::server::processor_queue::Worker;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::SyncRequestProcessor;
 
@@ -48,7 +49,11 @@ impl ObserverZooKeeperServer {
             None
         };
         let (commit, sync) = (&commit_processor, sync_processor.clone());
-        let first = Arc::new(ObserverRequestProcessor::new(server, role, commit, sync));
+        let first =
+            ObserverRequestProcessor::start(server, role, commit, sync).inspect_err(|_| {
+                sync_processor.iter().for_each(|sync| sync.shutdown());
+                commit_processor.shutdown();
+            })?;
         role.startup(server, tracker, Arc::clone(&first) as _).inspect_err(|_| first.shutdown())?;
         Ok(Self { commit_processor, sync_processor })
     }
@@ -71,9 +76,9 @@ impl ObserverZooKeeperServer {
     /// Sends, applies and logs what has been collected.
     pub(super) fn flush(&self, learner: &Learner) {
         learner.link().flush();
-        self.commit_processor.flush();
+        self.commit_processor.flush(Worker::Caller);
         if let Some(sync_processor) = &self.sync_processor {
-            sync_processor.flush();
+            sync_processor.flush(Worker::Caller);
         }
     }
 }

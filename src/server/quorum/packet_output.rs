@@ -6,9 +6,9 @@
 //! while the other side keeps up. Bytes leave in the order in which they were queued.
 //!
 //! Locks: `PacketOutput`, held briefly and never while the socket is used. Bounds: The queue for a learner that does
-//! not read grows until the leader disconnects it after syncLimit ticks: a follower because it does not acknowledge, any
-//! learner because of [`PacketOutput::is_behind`]. What a learner queues is bounded by the globalOutstandingLimit of its
-//! clients.
+//! not read grows until the leader disconnects it after syncLimit ticks: a follower because it does not acknowledge,
+//! any learner because of [`PacketOutput::is_behind`]. What a learner queues is bounded by the globalOutstandingLimit
+//! of its clients.
 
 use std::io::{self, Write};
 use std::mem;

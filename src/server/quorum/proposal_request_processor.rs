@@ -1,18 +1,20 @@
 //! Proposes transactions to the followers and has them logged here (Java: server/quorum/ProposalRequestProcessor.java).
 //!
-//! Threads: none of its own. Locks: comes under the outstanding changes; takes the leader's. Proposals are sent before the
-//! local log is written, so that followers write theirs at the same time.
+//! Threads: none of its own. Locks: comes under the outstanding changes; takes the leader's. Proposals are sent before
+//! the local log is written, so that followers write theirs at the same time.
 //!
 //! Differs from Java: what learners ask for goes to the commit processor only when it is committed
-//! (`zookeeper.forward_learner_requests_to_commit_processor_disabled` is always so: they never wait for anything there).
+//! (`zookeeper.forward_learner_requests_to_commit_processor_disabled` is always so: they never wait for anything
+//! there).
 
 use std::sync::{Arc, Weak};
 
 use log::{error, info};
 
 use super::commit_processor::CommitProcessor;
-use super::leader::Leader;
 use super::learner_sync_request::is_learner_sync;
+use super::proposer::Proposer;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::SyncRequestProcessor;
@@ -23,7 +25,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.ProposalRequestProcessor";
 
 /// The processor.
 pub struct ProposalRequestProcessor {
-    leader: Weak<Leader>,
+    leader: Weak<dyn Proposer>,
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Arc<SyncRequestProcessor>,
 }
@@ -32,14 +34,14 @@ impl ProposalRequestProcessor {
     /// A processor before those two.
     #[must_use]
     pub const fn new(
-        leader: Weak<Leader>,
+        leader: Weak<dyn Proposer>,
         commit_processor: Arc<CommitProcessor>,
         sync_processor: Arc<SyncRequestProcessor>,
     ) -> Self {
         Self { leader, commit_processor, sync_processor }
     }
 
-    fn process(&self, leader: &Leader, request: Box<Request>) {
+    fn process(&self, leader: &dyn Proposer, request: Box<Request>) {
         if is_learner_sync(&request) {
             return leader.process_learner_sync(&request);
         }
@@ -82,24 +84,24 @@ impl ProposalRequestProcessor {
 impl RequestProcessor for ProposalRequestProcessor {
     fn process_request(&self, request: Box<Request>) {
         if let Some(leader) = self.leader.upgrade() {
-            self.process(&leader, request);
+            self.process(&*leader, request);
         }
     }
 
     fn process_requests(&self, requests: &mut Vec<Box<Request>>) {
         let Some(leader) = self.leader.upgrade() else { return requests.clear() };
         for request in requests.drain(..) {
-            self.process(&leader, request);
+            self.process(&*leader, request);
         }
     }
 
-    fn flush(&self) {
+    fn flush(&self, by: Worker) {
         if let Some(leader) = self.leader.upgrade() {
             leader.flush_learners();
         }
         // Its group is acknowledged and, if that is enough, committed on the way.
-        self.sync_processor.flush();
-        self.commit_processor.flush();
+        self.sync_processor.flush(by);
+        self.commit_processor.flush(by);
     }
 
     fn shutdown(&self) {

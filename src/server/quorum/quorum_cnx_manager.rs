@@ -17,6 +17,9 @@
 //! accepted, but only a limited number. While a configuration is being replaced, a server is tried at its addresses
 //! in both configurations, after the address in its initial message. A server whose initial message arrives during a
 //! failing connection attempt is called again at once; Java waits for its next message.
+//!
+//! Elsewhere: receiveConnectionAsync is `receive_connection`, softHalt is a part of `halt`, addToSendQueue and
+//! pollSendQueue are the field `PeerQueue::next`, addToRecvQueue is `recv_queue.offer`.
 
 mod connect;
 mod connections;
@@ -143,112 +146,6 @@ impl QuorumCnxManager {
         self.start_listener()
     }
 
-    /// Queues a message to a server, or to this one. Never blocks; if there is no connection, one is opened in the
-    /// background (Java: toSend).
-    pub fn to_send(&self, sid: Sid, message: Arc<[u8]>) {
-        if sid == self.my_id {
-            self.recv_queue.offer(Message { bytes: message, sid });
-            return;
-        }
-        let is_member = self.is_member(sid);
-        {
-            let mut table = self.table.lock();
-            if !is_member && !table.peers.contains_key(&sid) {
-                debug!(target: LOG, "nobody knows where server {sid} is: it has to call again");
-                return;
-            }
-            table.peers.entry(sid).or_default().next = Some(message);
-            self.changed.notify_all();
-        }
-        self.connect_one(sid);
-    }
-
-    /// The next message from any server; `None` after the timeout or when the manager is halted (Java:
-    /// pollRecvQueue).
-    pub fn poll_recv_queue(&self, timeout: Duration) -> Option<Message> {
-        self.recv_queue.poll(timeout)
-    }
-
-    /// Connects to a server unless there is a connection. Returns at once; another thread connects (Java:
-    /// connectOne).
-    pub fn connect_one(&self, sid: Sid) {
-        self.call(sid, None);
-    }
-
-    /// Connects to all servers for which a message was ever queued (Java: connectAll).
-    pub fn connect_all(&self) {
-        let sids: Vec<Sid> = self.table.lock().peers.keys().copied().collect();
-        for sid in sids {
-            self.connect_one(sid);
-        }
-    }
-
-    /// Whether the message for at least one server was sent (Java: haveDelivered).
-    #[must_use]
-    pub fn have_delivered(&self) -> bool {
-        self.table.lock().peers.values().any(|peer| peer.next.is_none())
-    }
-
-    /// Whether there is a connection to that server (Java: connectedToPeer).
-    #[must_use]
-    pub fn is_connected_to(&self, sid: Sid) -> bool {
-        self.table.lock().peers.get(&sid).is_some_and(|peer| peer.connection.is_some())
-    }
-
-    /// The number of connections.
-    #[must_use]
-    pub fn connection_count(&self) -> usize {
-        self.table.lock().peers.values().filter(|peer| peer.connection.is_some()).count()
-    }
-
-    /// The number of its running threads (Java: getThreadCount and getConnectionThreadCount).
-    #[must_use]
-    pub fn thread_count(&self) -> usize {
-        self.table.lock().threads.iter().filter(|thread| !thread.is_finished()).count()
-    }
-
-    /// Closes all connections and joins all threads. A second call is harmless. Must not be called on one of its
-    /// threads.
-    pub fn halt(&self) {
-        debug!(target: LOG, "Halting listener");
-        self.is_halted.store(true, Ordering::Release);
-        self.listener.halt();
-        let (connections, greetings) = {
-            let mut table = self.table.lock();
-            table.is_halted = true;
-            let connections: Vec<Arc<Connection>> =
-                table.peers.values_mut().filter_map(|peer| peer.connection.take()).collect();
-            self.changed.notify_all();
-            (connections, std::mem::take(&mut table.greetings))
-        };
-        connections.iter().for_each(|connection| connection.close());
-        greetings.iter().for_each(|greeting| workers::shut_down(&greeting.stream));
-        self.recv_queue.close();
-        loop {
-            // A thread that was about to end may have started another one before it saw the halt.
-            let threads = std::mem::take(&mut self.table.lock().threads);
-            if threads.is_empty() {
-                break;
-            }
-            threads.into_iter().for_each(zookeeper_thread::join);
-        }
-    }
-
-    /// Whether the manager was halted.
-    #[must_use]
-    pub fn is_halted(&self) -> bool {
-        self.is_halted.load(Ordering::Acquire)
-    }
-
-    /// Whether the server is a member of the current or the last seen configuration.
-    fn is_member(&self, sid: Sid) -> bool {
-        let is_in_next = || {
-            let next = self.peer.last_seen_quorum_verifier();
-            next.is_some_and(|next| next.members().servers.contains_key(&sid))
-        };
-        self.peer.quorum_verifier().members().servers.contains_key(&sid) || is_in_next()
-    }
-
     /// Starts a thread that [`halt`](Self::halt) joins. Called under the lock, so that even a late thread is joined.
     fn spawn(
         &self,
@@ -272,5 +169,108 @@ impl QuorumCnxManager {
                 false
             }
         }
+    }
+
+    /// Queues a message to a server, or to this one. Never blocks; if there is no connection, one is opened in the
+    /// background (Java: toSend).
+    pub fn to_send(&self, sid: Sid, message: Arc<[u8]>) {
+        if sid == self.my_id {
+            self.recv_queue.offer(Message { bytes: message, sid });
+            return;
+        }
+        let is_member = self.is_member(sid);
+        {
+            let mut table = self.table.lock();
+            if !is_member && !table.peers.contains_key(&sid) {
+                debug!(target: LOG, "nobody knows where server {sid} is: it has to call again");
+                return;
+            }
+            table.peers.entry(sid).or_default().next = Some(message);
+            self.changed.notify_all();
+        }
+        self.connect_one(sid);
+    }
+
+    /// Connects to a server unless there is a connection. Returns at once; another thread connects (Java:
+    /// connectOne).
+    pub fn connect_one(&self, sid: Sid) {
+        self.initiate_connection_async(sid, None);
+    }
+
+    /// Connects to all servers for which a message was ever queued (Java: connectAll).
+    pub fn connect_all(&self) {
+        let sids: Vec<Sid> = self.table.lock().peers.keys().copied().collect();
+        for sid in sids {
+            self.connect_one(sid);
+        }
+    }
+
+    /// Whether the message for at least one server was sent (Java: haveDelivered).
+    #[must_use]
+    pub fn have_delivered(&self) -> bool {
+        self.table.lock().peers.values().any(|peer| peer.next.is_none())
+    }
+
+    /// Closes all connections and joins all threads. A second call is harmless. Must not be called on one of its
+    /// threads.
+    pub fn halt(&self) {
+        debug!(target: LOG, "Halting listener");
+        self.is_halted.store(true, Ordering::Release);
+        self.listener.halt();
+        let (connections, greetings) = {
+            let mut table = self.table.lock();
+            table.is_halted = true;
+            let connections: Vec<Arc<Connection>> =
+                table.peers.values_mut().filter_map(|peer| peer.connection.take()).collect();
+            self.changed.notify_all();
+            (connections, std::mem::take(&mut table.greetings))
+        };
+        connections.iter().for_each(|connection| connection.close());
+        greetings.iter().for_each(|greeting| workers::close_socket(&greeting.stream));
+        self.recv_queue.close();
+        loop {
+            // A thread that was about to end may have started another one before it saw the halt.
+            let threads = std::mem::take(&mut self.table.lock().threads);
+            if threads.is_empty() {
+                break;
+            }
+            threads.into_iter().for_each(zookeeper_thread::join);
+        }
+    }
+
+    /// Whether the manager was halted.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.is_halted.load(Ordering::Acquire)
+    }
+
+    /// The number of connections.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.table.lock().peers.values().filter(|peer| peer.connection.is_some()).count()
+    }
+
+    /// The number of its running threads (Java: getThreadCount and getConnectionThreadCount).
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        self.table.lock().threads.iter().filter(|thread| !thread.is_finished()).count()
+    }
+
+    /// Whether the server is a member of the current or the last seen configuration.
+    fn is_member(&self, sid: Sid) -> bool {
+        self.peer.quorum_verifier().is_member(sid)
+            || self.peer.last_seen_quorum_verifier().is_some_and(|next| next.is_member(sid))
+    }
+
+    /// The next message from any server; `None` after the timeout or when the manager is halted (Java:
+    /// pollRecvQueue).
+    pub fn poll_recv_queue(&self, timeout: Duration) -> Option<Message> {
+        self.recv_queue.poll(timeout)
+    }
+
+    /// Whether there is a connection to that server (Java: connectedToPeer).
+    #[must_use]
+    pub fn connected_to_peer(&self, sid: Sid) -> bool {
+        self.table.lock().peers.get(&sid).is_some_and(|peer| peer.connection.is_some())
     }
 }

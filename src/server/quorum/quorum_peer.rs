@@ -3,17 +3,20 @@
 //! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)` looks for a leader, then follows, leads or observes until that
 //! ends, and starts over. Locks: `Leaf` for what other threads read (state, vote, view, role).
 //!
-//! This file holds the public interface. The parts are [`states`], [`view`] (the configurations), [`epochs`] and
-//! [`quorum_server`] (a `server.N` line). Settings are read once, into [`QuorumPeerSettings`]. Elections are in
-//! `fast_leader_election`, the roles in `leader`, `follower` and `observer`.
+//! This file holds the public interface. The configurations are in [`view`], the main loop is in [`run`]. Settings are
+//! read once, into [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
+//! and `observer`.
+//!
+//! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
+//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; getServerState is `ServerRole::state_name`;
+//! makeDynamicConfigFilename is in `quorum_peer_config/config_files`. Not here: authentication between servers and TLS
+//! (initialize), an ObserverMaster (validateLearnerMaster, findLearnerMaster), and the old election over UDP
+//! (ResponderThread).
 
 mod election_peer;
 mod ensemble_context;
-pub mod epochs;
-mod learner_peer;
-pub mod quorum_server;
+mod roles;
 pub mod run;
-pub mod states;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,14 +27,14 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use crossbeam::channel::Sender;
 use log::{error, info, warn};
 
-use self::epochs::{EpochError, Epochs};
-use self::quorum_server::QuorumServer;
-pub use self::states::{LearnerType, ServerState, SyncMode, ZabState};
 use self::view::View;
+use super::epochs::{EpochError, Epochs};
+use super::flexible::create_quorum_verifier::from_members;
 use super::flexible::quorum_verifier::QuorumVerifier;
-use super::flexible::quorum_verifier::from_members;
 use super::quorum_peer_config::config_files;
-use super::quorum_peer_config::{MultiAddressConfig, QuorumPeerConfig};
+use super::quorum_peer_settings::QuorumPeerSettings;
+use super::quorum_server::QuorumServer;
+use super::states::{self, LearnerType, ServerState, SyncMode, ZabState};
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
 use crate::audit::zk_audit_provider::ZKAuditProvider;
@@ -41,8 +44,8 @@ use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::jute::Limits;
+use crate::server::admin::admin_context::AdminContext;
 use crate::server::admin::admin_server::AdminServer;
-use crate::server::admin::command::AdminContext;
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::authentication_helper::AuthenticationHelper;
 use crate::server::blocking_server_cnxn_factory::BlockingServerCnxnFactory;
@@ -52,87 +55,19 @@ use crate::server::server_cnxn::DisconnectReason;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_role::ServerRole;
+use crate::server::server_settings::ServerSettings;
 use crate::server::server_stats::ServerStats;
 use crate::server::util::request_path_metrics_collector::{
     PathStatsConfig, RequestPathMetricsCollector,
 };
 use crate::server::zk_database::ZKDatabase;
 use crate::server::zookeeper_server::access::{AccessConfig, AccessControl};
-use crate::server::zookeeper_server::settings::ServerSettings;
 use crate::server::zookeeper_server::{ServerParts, ZooKeeperServer};
 use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
-
-/// The settings of a member, fixed for its life.
-#[derive(Clone, Debug)]
-pub struct QuorumPeerSettings {
-    /// The length of a tick, in ms.
-    pub tick_time_ms: i32,
-    /// The limit for a learner to connect and to load the leader's data.
-    pub init_limit_ticks: i32,
-    /// How far a learner may fall behind.
-    pub sync_limit_ticks: i32,
-    /// The limit for a learner to reach its master; 0 means `init_limit_ticks`.
-    pub connect_to_learner_master_limit_ticks: i32,
-    /// Whether an observer writes logs and snapshots.
-    pub sync_enabled: bool,
-    /// Whether the quorum and election ports listen on all addresses.
-    pub quorum_listen_on_all_ips: bool,
-    /// The time limit for the initial message of an election connection, in ms (`zookeeper.quorumCnxnTimeoutMs`).
-    pub quorum_cnxn_timeout_ms: i32,
-    /// Whether a session may be local to one server.
-    pub local_sessions_enabled: bool,
-    /// Whether a local session may become a global one.
-    pub local_sessions_upgrading_enabled: bool,
-    /// Whether a server without a leader serves reads (`readonlymode.enabled`).
-    pub read_only_mode_enabled: bool,
-    /// Whether the membership may change.
-    pub reconfig_enabled: bool,
-    /// The number of threads that open connections between servers.
-    pub quorum_cnxn_threads_size: usize,
-    /// The settings for servers with several addresses.
-    pub multi_address: MultiAddressConfig,
-    /// The oracle file, which decides between two participants.
-    pub oracle_path: Option<PathBuf>,
-    /// The path of zoo.cfg; dynamic files are written beside it.
-    pub config_file: Option<PathBuf>,
-}
-
-impl QuorumPeerSettings {
-    /// The settings of a configuration (Java: createFromConfig).
-    #[must_use]
-    pub fn new(config: &QuorumPeerConfig, properties: &SystemProperties) -> Self {
-        let timeout_ms = properties.number_or::<i32>("zookeeper.quorumCnxnTimeoutMs", -1);
-        info!(target: LOG, "zookeeper.quorumCnxnTimeoutMs={timeout_ms}");
-        let sync_limit_ms = config.tick_time_ms.saturating_mul(config.sync_limit_ticks);
-        let sync_enabled = match properties.get("zookeeper.observer.syncEnabled") {
-            Some(_) => properties.bool("zookeeper.observer.syncEnabled"),
-            None => config.sync_enabled,
-        };
-        Self {
-            tick_time_ms: config.tick_time_ms,
-            init_limit_ticks: config.init_limit_ticks,
-            sync_limit_ticks: config.sync_limit_ticks,
-            connect_to_learner_master_limit_ticks: config.connect_to_learner_master_limit_ticks,
-            sync_enabled,
-            quorum_listen_on_all_ips: config.quorum_listen_on_all_ips,
-            quorum_cnxn_timeout_ms: if timeout_ms > 0 { timeout_ms } else { sync_limit_ms },
-            local_sessions_enabled: config.local_sessions_enabled,
-            local_sessions_upgrading_enabled: config.local_sessions_upgrading_enabled,
-            read_only_mode_enabled: properties.bool("readonlymode.enabled"),
-            reconfig_enabled: config.reconfig_enabled,
-            quorum_cnxn_threads_size: usize::try_from(config.quorum_cnxn_threads_size)
-                .unwrap_or_default()
-                .max(1),
-            multi_address: config.multi_address,
-            oracle_path: config.oracle_path.clone(),
-            config_file: config.config_file.clone(),
-        }
-    }
-}
 
 /// The parts that a member is built from.
 pub struct QuorumPeerParts {
@@ -215,33 +150,16 @@ pub struct QuorumPeer {
 }
 
 impl QuorumPeer {
-    /// A member that is not started yet.
+    /// Whether the server is a participant or an observer.
     #[must_use]
-    pub fn new(parts: QuorumPeerParts) -> Arc<Self> {
-        let state = PeerState {
-            state: ServerState::Looking,
-            zab_state: ZabState::Election,
-            sync_mode: SyncMode::None,
-            learner_type: parts.learner_type,
-            current_vote: None,
-            leader_address: None,
-            leader_id: None,
-            reconfig_flag: false,
-            unavailable_since_ms: None,
-        };
-        let last_seen = parts.last_seen_verifier.clone();
-        Arc::new(Self {
-            state: RankedMutex::new(Rank::Leaf, "state of the peer", state),
-            view: View::new(parts.my_id, Arc::clone(&parts.verifier), last_seen),
-            epochs: Epochs::new(parts.database.snap_dir()),
-            tick: AtomicI32::new(0),
-            running: AtomicBool::new(true),
-            election_time_taken_ms: AtomicI64::new(-1),
-            shutting_down_election: AtomicBool::new(false),
-            leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for this leader", None),
-            machinery: run::Machinery::new(Arc::clone(&parts.clock)),
-            parts,
-        })
+    pub fn learner_type(&self) -> LearnerType {
+        self.state.lock().learner_type
+    }
+
+    /// The number of voters (Java: getQuorumSize).
+    #[must_use]
+    pub fn quorum_size(&self) -> usize {
+        self.quorum_verifier().members().voting_members().count()
     }
 
     /// The member's id.
@@ -274,30 +192,15 @@ impl QuorumPeer {
         &self.parts.metrics
     }
 
-    /// The tree and its files, which outlive the roles.
+    /// The current vote: the candidate, or the leader.
     #[must_use]
-    pub const fn database(&self) -> &Arc<ZKDatabase> {
-        &self.parts.database
+    pub fn current_vote(&self) -> Option<Vote> {
+        self.state.lock().current_vote
     }
 
-    /// The limits for lengths in received data.
-    #[must_use]
-    pub const fn limits(&self) -> Limits {
-        self.parts.server_settings.limits
-    }
-
-    /// The number of voters (Java: getQuorumSize).
-    #[must_use]
-    pub fn quorum_size(&self) -> usize {
-        self.quorum_verifier().members().voting_members().count()
-    }
-
-    // --- state
-
-    /// The server's state.
-    #[must_use]
-    pub fn peer_state(&self) -> ServerState {
-        self.state.lock().state
+    /// Sets the current vote.
+    pub fn set_current_vote(&self, vote: Vote) {
+        self.state.lock().current_vote = Some(vote);
     }
 
     /// Sets the server's state.
@@ -312,12 +215,6 @@ impl QuorumPeer {
             }
         }
         self.log_state();
-    }
-
-    /// The current phase of the protocol.
-    #[must_use]
-    pub fn zab_state(&self) -> ZabState {
-        self.state.lock().zab_state
     }
 
     /// Sets the phase; broadcast ends the time without service.
@@ -341,12 +238,6 @@ impl QuorumPeer {
         self.log_state();
     }
 
-    /// How the server takes over the leader's history.
-    #[must_use]
-    pub fn sync_mode(&self) -> SyncMode {
-        self.state.lock().sync_mode
-    }
-
     /// Sets how the server takes over the leader's history.
     pub fn set_sync_mode(&self, mode: SyncMode) {
         self.state.lock().sync_mode = mode;
@@ -357,36 +248,16 @@ impl QuorumPeer {
         info!(target: LOG, "Peer state changed: {}", self.detailed_peer_state());
     }
 
-    /// The state, the phase and the sync mode, in the format of `mntr`.
+    /// The current phase of the protocol.
     #[must_use]
-    pub fn detailed_peer_state(&self) -> String {
-        let state = self.state.lock();
-        states::detailed_peer_state(state.state, state.zab_state, state.sync_mode)
+    pub fn zab_state(&self) -> ZabState {
+        self.state.lock().zab_state
     }
 
-    /// Whether the server is a participant or an observer.
+    /// How the server takes over the leader's history.
     #[must_use]
-    pub fn learner_type(&self) -> LearnerType {
-        self.state.lock().learner_type
-    }
-
-    /// The current vote: the candidate, or the leader.
-    #[must_use]
-    pub fn current_vote(&self) -> Option<Vote> {
-        self.state.lock().current_vote
-    }
-
-    /// Sets the current vote.
-    pub fn set_current_vote(&self, vote: Vote) {
-        self.state.lock().current_vote = Some(vote);
-    }
-
-    /// Sets the epoch of the current vote, so that servers that join later get the same vote from all members.
-    pub fn update_election_vote(&self, new_epoch: PeerEpoch) {
-        let mut state = self.state.lock();
-        if let Some(vote) = &mut state.current_vote {
-            vote.peer_epoch = new_epoch;
-        }
+    pub fn sync_mode(&self) -> SyncMode {
+        self.state.lock().sync_mode
     }
 
     /// Sets the leader's address and id, for status queries.
@@ -403,15 +274,144 @@ impl QuorumPeer {
         (state.leader_address.clone(), state.leader_id)
     }
 
-    /// The duration of the last election, in ms; -1 before the first one.
+    /// The state, the phase and the sync mode, in the format of `mntr`.
     #[must_use]
-    pub fn election_time_taken_ms(&self) -> i64 {
-        self.election_time_taken_ms.load(Ordering::Relaxed)
+    pub fn detailed_peer_state(&self) -> String {
+        let state = self.state.lock();
+        states::detailed_peer_state(state.state, state.zab_state, state.sync_mode)
     }
 
-    /// Sets the duration of the last election.
-    pub fn set_election_time_taken_ms(&self, ms: i64) {
-        self.election_time_taken_ms.store(ms, Ordering::Relaxed);
+    // --- state
+
+    /// The server's state.
+    #[must_use]
+    pub fn peer_state(&self) -> ServerState {
+        self.state.lock().state
+    }
+
+    /// Resolves a member's host names again, since they may have changed.
+    pub fn recreate_socket_addresses(&self, id: Sid) {
+        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
+        self.view.recreate_socket_addresses(id, &|host| net_utils::resolve_host(host, prefer_ipv6));
+    }
+
+    /// The addresses that learners connect to while this server leads.
+    #[must_use]
+    pub fn quorum_addresses(&self) -> Vec<InetSocketAddress> {
+        self.view.me().map(|me| me.addresses).unwrap_or_default()
+    }
+
+    /// The election addresses of this server.
+    #[must_use]
+    pub fn election_addresses(&self) -> Vec<InetSocketAddress> {
+        self.view.me().map(|me| me.election_addresses).unwrap_or_default()
+    }
+
+    /// A member that is not started yet.
+    #[must_use]
+    pub fn new(parts: QuorumPeerParts) -> Arc<Self> {
+        let state = PeerState {
+            state: ServerState::Looking,
+            zab_state: ZabState::Election,
+            sync_mode: SyncMode::None,
+            learner_type: parts.learner_type,
+            current_vote: None,
+            leader_address: None,
+            leader_id: None,
+            reconfig_flag: false,
+            unavailable_since_ms: None,
+        };
+        let last_seen = parts.last_seen_verifier.clone();
+        Arc::new(Self {
+            state: RankedMutex::new(Rank::Leaf, "state of the peer", state),
+            view: View::new(parts.my_id, Arc::clone(&parts.verifier), last_seen),
+            epochs: Epochs::new(parts.database.snap_dir()),
+            tick: AtomicI32::new(0),
+            running: AtomicBool::new(true),
+            election_time_taken_ms: AtomicI64::new(-1),
+            shutting_down_election: AtomicBool::new(false),
+            leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for this leader", None),
+            machinery: run::Machinery::new(Arc::clone(&parts.clock)),
+            parts,
+        })
+    }
+
+    /// Loads the tree and the epochs from disk (Java: loadDataBase).
+    ///
+    /// # Errors
+    /// When data is damaged, missing, or inconsistent.
+    pub fn load_data_base(&self) -> Result<(), PeerLoadError> {
+        self.database().load_data_base()?;
+        self.epochs.load(self.database().last_processed_zxid())?;
+        self.init_config_in_zk_database();
+        Ok(())
+    }
+
+    /// The last zxid of the history, which is first loaded from disk if it is not in memory (Java:
+    /// getLastLoggedZxid).
+    ///
+    /// # Errors
+    /// When the data cannot be loaded. The server must not vote then.
+    pub fn last_logged_zxid(&self) -> Result<Zxid, PeerLoadError> {
+        if !self.database().is_initialized() {
+            self.load_data_base()?;
+        }
+        Ok(self.database().last_processed_zxid())
+    }
+
+    // --- the servers of its roles
+
+    /// A new server in that role, with the database that all roles share.
+    #[must_use]
+    pub fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer> {
+        let parts = &self.parts;
+        let mut settings = parts.server_settings.clone();
+        settings.server_id = parts.my_id.0;
+        parts.stats.restart();
+        ZooKeeperServer::new(ServerParts {
+            settings,
+            role,
+            clock: Arc::clone(&parts.clock),
+            listener: self.listener(),
+            database: Arc::clone(&parts.database),
+            stats: Arc::clone(&parts.stats),
+            metrics: Arc::clone(&parts.metrics),
+            access: AccessControl::new(
+                AccessConfig::from_properties(&parts.properties),
+                Arc::clone(&parts.providers),
+            ),
+            authentication: parts.authentication.clone(),
+            audit: Arc::clone(&parts.audit),
+            path_stats: RequestPathMetricsCollector::new(PathStatsConfig::from_properties(
+                &parts.properties,
+            )),
+        })
+    }
+
+    /// All members of the current configuration.
+    #[must_use]
+    pub fn view(&self) -> BTreeMap<Sid, QuorumServer> {
+        self.quorum_verifier().members().servers.clone()
+    }
+
+    /// The voters of the current configuration.
+    #[must_use]
+    pub fn voting_view(&self) -> BTreeMap<Sid, QuorumServer> {
+        let verifier = self.quorum_verifier();
+        let voters = verifier.members().voting_members();
+        voters.map(|server| (server.id, server.clone())).collect()
+    }
+
+    /// A member, with its most recently resolved addresses.
+    #[must_use]
+    pub fn server(&self, id: Sid) -> Option<QuorumServer> {
+        self.view.server(id)
+    }
+
+    /// The voters of the current and of the last seen configuration.
+    #[must_use]
+    pub fn current_and_next_config_voters(&self) -> BTreeSet<Sid> {
+        self.view.current_and_next_voters()
     }
 
     /// The number of ticks as leader.
@@ -430,10 +430,17 @@ impl QuorumPeer {
         self.tick.store(tick, Ordering::Relaxed);
     }
 
-    /// Whether the member is running.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire)
+    /// Parses a configuration in the format that members send to each other.
+    ///
+    /// # Errors
+    /// When the text is not a valid configuration.
+    pub fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError> {
+        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
+        let has_oracle = self.settings().oracle_path.is_some();
+        let members = config_files::members_from_text(text, has_oracle, &|host| {
+            net_utils::resolve_host(host, prefer_ipv6)
+        })?;
+        Ok(from_members(members, self.settings().oracle_path.as_deref()))
     }
 
     // --- the ensemble
@@ -448,6 +455,15 @@ impl QuorumPeer {
     #[must_use]
     pub fn last_seen_quorum_verifier(&self) -> Option<Arc<dyn QuorumVerifier>> {
         self.view.last_seen()
+    }
+
+    /// Makes the next election start from scratch.
+    pub fn set_shutting_down_election(&self) {
+        self.shutting_down_election.store(true, Ordering::Release);
+    }
+
+    fn next_dynamic_config_file(&self) -> Option<PathBuf> {
+        self.settings().config_file.as_deref().map(config_files::next_dynamic_config_file)
     }
 
     /// Records a proposed configuration, on disk if `write` is set, so that it is known after a restart.
@@ -469,21 +485,120 @@ impl QuorumPeer {
         self.machinery.connect_new_peers(&*self.view.current(), &**verifier, self.my_id());
     }
 
-    fn next_dynamic_config_file(&self) -> Option<PathBuf> {
-        self.settings().config_file.as_deref().map(config_files::next_dynamic_config_file)
+    fn set_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>) -> view::Replaced {
+        let replaced = self.view.set_current(verifier);
+        if replaced.taken
+            && let Some(config_file) = &self.settings().config_file
+        {
+            let me = verifier.members().servers.get(&self.my_id());
+            let erase_client_port = me.is_some_and(|server| {
+                server.client_address.is_some() && !server.is_client_address_from_static
+            });
+            let (text, version) = (verifier.to_text(), verifier.version());
+            let written = config_files::write_both(config_file, &text, version, erase_client_port);
+            if let Err(problem) = written {
+                error!(target: LOG, "the new configuration cannot be written to disk: {problem}");
+            }
+        }
+        if replaced.is_last_seen
+            && let Some(file) = self.next_dynamic_config_file()
+        {
+            config_files::delete_file(&file);
+        }
+        replaced
     }
 
-    /// Parses a configuration in the format that members send to each other.
+    /// Sets the server that clients and commands talk to, if any.
+    pub fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.set_zookeeper_server(server.cloned());
+            if let Some(server) = server {
+                let factory: Arc<dyn ServerCnxnFactory> = Arc::clone(factory) as _;
+                server.set_server_cnxn_factory(&factory);
+            }
+        }
+        let context = server.map(|server| {
+            let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
+            Arc::downgrade(&context)
+        });
+        self.parts.admin_server.set_zookeeper_server(context);
+    }
+
+    /// Closes all client connections; the clients then look for another server.
+    pub fn close_all_connections(&self) {
+        if let Some(factory) = &self.parts.cnxn_factory {
+            factory.close_all(DisconnectReason::ServerShutdown);
+        }
+    }
+
+    /// The listener that ends the process when a critical thread has failed.
+    #[must_use]
+    pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
+        Arc::new(EndProcess {
+            stop: self.parts.stop.clone(),
+            metrics: Arc::clone(&self.parts.metrics),
+        })
+    }
+
+    /// Requests the end of the process.
+    pub fn request_exit(&self, exit_code: ExitCode) {
+        self.listener().notify_stopping("QuorumPeer", exit_code);
+    }
+
+    /// The tree and its files, which outlive the roles.
+    #[must_use]
+    pub const fn database(&self) -> &Arc<ZKDatabase> {
+        &self.parts.database
+    }
+
+    /// The limits for lengths in received data.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.parts.server_settings.limits
+    }
+
+    /// Writes the configuration into its znode.
+    pub fn init_config_in_zk_database(&self) {
+        let verifier = self.quorum_verifier();
+        let (text, version) = (verifier.to_text(), verifier.version());
+        let now_ms = self.clock().wall_ms();
+        self.database().tree().write().set_config_node(&text, version, now_ms);
+    }
+
+    /// Whether the member is running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    // --- history
+
+    /// The current epoch: its history is on disk.
+    #[must_use]
+    pub fn current_epoch(&self) -> PeerEpoch {
+        self.epochs.current()
+    }
+
+    /// The accepted epoch: the server has promised to follow no older one.
+    #[must_use]
+    pub fn accepted_epoch(&self) -> PeerEpoch {
+        self.epochs.accepted()
+    }
+
+    /// Sets the current epoch, whose history is on disk.
     ///
     /// # Errors
-    /// When the text is not a valid configuration.
-    pub fn config_from_string(&self, text: &str) -> Result<Arc<dyn QuorumVerifier>, ConfigError> {
-        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
-        let has_oracle = self.settings().oracle_path.is_some();
-        let members = config_files::members_from_text(text, has_oracle, &|host| {
-            net_utils::resolve_host(host, prefer_ipv6)
-        })?;
-        Ok(from_members(members, self.settings().oracle_path.as_deref()))
+    /// When it cannot be written to disk.
+    pub fn set_current_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+        self.epochs.set_current(epoch)
+    }
+
+    /// Promises to follow no older epoch.
+    ///
+    /// # Errors
+    /// When the promise cannot be written to disk.
+    pub fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+        self.epochs.set_accepted(epoch)
     }
 
     /// Puts a configuration into effect if it is newer than the current one (Java: processReconfig). Returns whether
@@ -516,29 +631,6 @@ impl QuorumPeer {
             }
         };
         role_change || leader_change
-    }
-
-    fn set_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>) -> view::Replaced {
-        let replaced = self.view.set_current(verifier);
-        if replaced.taken
-            && let Some(config_file) = &self.settings().config_file
-        {
-            let me = verifier.members().servers.get(&self.my_id());
-            let erase_client_port = me.is_some_and(|server| {
-                server.client_address.is_some() && !server.is_client_address_from_static
-            });
-            let (text, version) = (verifier.to_text(), verifier.version());
-            let written = config_files::write_both(config_file, &text, version, erase_client_port);
-            if let Err(problem) = written {
-                error!(target: LOG, "the new configuration cannot be written to disk: {problem}");
-            }
-        }
-        if replaced.is_last_seen
-            && let Some(file) = self.next_dynamic_config_file()
-        {
-            config_files::delete_file(&file);
-        }
-        replaced
     }
 
     fn leader_has_changed(&self, old: &dyn QuorumVerifier, new: &dyn QuorumVerifier) -> bool {
@@ -595,186 +687,29 @@ impl QuorumPeer {
         self.shutting_down_election.load(Ordering::Acquire)
     }
 
-    /// Makes the next election start from scratch.
-    pub fn set_shutting_down_election(&self) {
-        self.shutting_down_election.store(true, Ordering::Release);
+    /// Sets the epoch of the current vote, so that servers that join later get the same vote from all members.
+    pub fn update_election_vote(&self, new_epoch: PeerEpoch) {
+        let mut state = self.state.lock();
+        if let Some(vote) = &mut state.current_vote {
+            vote.peer_epoch = new_epoch;
+        }
     }
 
-    /// Writes the configuration into its znode.
-    pub fn init_config_in_zk_database(&self) {
-        let verifier = self.quorum_verifier();
-        let (text, version) = (verifier.to_text(), verifier.version());
-        let now_ms = self.clock().wall_ms();
-        self.database().tree().write().set_config_node(&text, version, now_ms);
+    /// Sets the duration of the last election.
+    pub fn set_election_time_taken_ms(&self, ms: i64) {
+        self.election_time_taken_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// The duration of the last election, in ms; -1 before the first one.
+    #[must_use]
+    pub fn election_time_taken_ms(&self) -> i64 {
+        self.election_time_taken_ms.load(Ordering::Relaxed)
     }
 
     /// Whether the membership may change at run time.
     #[must_use]
     pub fn is_reconfig_enabled(&self) -> bool {
         self.settings().reconfig_enabled
-    }
-
-    /// The voters of the current and of the last seen configuration.
-    #[must_use]
-    pub fn current_and_next_config_voters(&self) -> BTreeSet<Sid> {
-        self.view.current_and_next_voters()
-    }
-
-    /// All members of the current configuration.
-    #[must_use]
-    pub fn view(&self) -> BTreeMap<Sid, QuorumServer> {
-        self.quorum_verifier().members().servers.clone()
-    }
-
-    /// The voters of the current configuration.
-    #[must_use]
-    pub fn voting_view(&self) -> BTreeMap<Sid, QuorumServer> {
-        let verifier = self.quorum_verifier();
-        let voters = verifier.members().voting_members();
-        voters.map(|server| (server.id, server.clone())).collect()
-    }
-
-    /// A member, with its most recently resolved addresses.
-    #[must_use]
-    pub fn server(&self, id: Sid) -> Option<QuorumServer> {
-        self.view.server(id)
-    }
-
-    /// The addresses that learners connect to while this server leads.
-    #[must_use]
-    pub fn quorum_addresses(&self) -> Vec<InetSocketAddress> {
-        self.view.me().map(|me| me.addresses).unwrap_or_default()
-    }
-
-    /// The election addresses of this server.
-    #[must_use]
-    pub fn election_addresses(&self) -> Vec<InetSocketAddress> {
-        self.view.me().map(|me| me.election_addresses).unwrap_or_default()
-    }
-
-    /// Resolves a member's host names again, since they may have changed.
-    pub fn recreate_socket_addresses(&self, id: Sid) {
-        let prefer_ipv6 = self.properties().bool("java.net.preferIPv6Addresses");
-        self.view.recreate_socket_addresses(id, &|host| net_utils::resolve_host(host, prefer_ipv6));
-    }
-
-    // --- history
-
-    /// The current epoch: its history is on disk.
-    #[must_use]
-    pub fn current_epoch(&self) -> PeerEpoch {
-        self.epochs.current()
-    }
-
-    /// Sets the current epoch, whose history is on disk.
-    ///
-    /// # Errors
-    /// When it cannot be written to disk.
-    pub fn set_current_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
-        self.epochs.set_current(epoch)
-    }
-
-    /// The accepted epoch: the server has promised to follow no older one.
-    #[must_use]
-    pub fn accepted_epoch(&self) -> PeerEpoch {
-        self.epochs.accepted()
-    }
-
-    /// Promises to follow no older epoch.
-    ///
-    /// # Errors
-    /// When the promise cannot be written to disk.
-    pub fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
-        self.epochs.set_accepted(epoch)
-    }
-
-    /// Loads the tree and the epochs from disk (Java: loadDataBase).
-    ///
-    /// # Errors
-    /// When data is damaged, missing, or inconsistent.
-    pub fn load_data_base(&self) -> Result<(), PeerLoadError> {
-        self.database().load_data_base()?;
-        self.epochs.load(self.database().last_processed_zxid())?;
-        self.init_config_in_zk_database();
-        Ok(())
-    }
-
-    /// The last zxid of the history, which is first loaded from disk if it is not in memory (Java:
-    /// getLastLoggedZxid).
-    ///
-    /// # Errors
-    /// When the data cannot be loaded. The server must not vote then.
-    pub fn last_logged_zxid(&self) -> Result<Zxid, PeerLoadError> {
-        if !self.database().is_initialized() {
-            self.load_data_base()?;
-        }
-        Ok(self.database().last_processed_zxid())
-    }
-
-    // --- the servers of its roles
-
-    /// A new server in that role, with the database that all roles share.
-    #[must_use]
-    pub fn new_server(&self, role: Arc<dyn ServerRole>) -> Arc<ZooKeeperServer> {
-        let parts = &self.parts;
-        let mut settings = parts.server_settings.clone();
-        settings.server_id = parts.my_id.0;
-        parts.stats.restart();
-        ZooKeeperServer::new(ServerParts {
-            settings,
-            role,
-            clock: Arc::clone(&parts.clock),
-            listener: self.listener(),
-            database: Arc::clone(&parts.database),
-            stats: Arc::clone(&parts.stats),
-            metrics: Arc::clone(&parts.metrics),
-            access: AccessControl::new(
-                AccessConfig::from_properties(&parts.properties),
-                Arc::clone(&parts.providers),
-            ),
-            authentication: parts.authentication.clone(),
-            audit: Arc::clone(&parts.audit),
-            path_stats: RequestPathMetricsCollector::new(PathStatsConfig::from_properties(
-                &parts.properties,
-            )),
-        })
-    }
-
-    /// Sets the server that clients and commands talk to, if any.
-    pub fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
-        if let Some(factory) = &self.parts.cnxn_factory {
-            factory.set_zookeeper_server(server.cloned());
-            if let Some(server) = server {
-                let factory: Arc<dyn ServerCnxnFactory> = Arc::clone(factory) as _;
-                server.set_server_cnxn_factory(&factory);
-            }
-        }
-        let context = server.map(|server| {
-            let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
-            Arc::downgrade(&context)
-        });
-        self.parts.admin_server.set_zookeeper_server(context);
-    }
-
-    /// Closes all client connections; the clients then look for another server.
-    pub fn close_all_connections(&self) {
-        if let Some(factory) = &self.parts.cnxn_factory {
-            factory.close_all(DisconnectReason::ServerShutdown);
-        }
-    }
-
-    /// The listener that ends the process when a critical thread has failed.
-    #[must_use]
-    pub fn listener(&self) -> Arc<dyn ZooKeeperServerListener> {
-        Arc::new(EndProcess {
-            stop: self.parts.stop.clone(),
-            metrics: Arc::clone(&self.parts.metrics),
-        })
-    }
-
-    /// Requests the end of the process.
-    pub fn request_exit(&self, exit_code: ExitCode) {
-        self.listener().notify_stopping("QuorumPeer", exit_code);
     }
 }
 

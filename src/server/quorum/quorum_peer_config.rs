@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 
 use log::{info, warn};
 
+use super::flexible::quorum_members::QuorumMembers;
+use super::multiple_addresses::MultiAddressConfig;
+use super::states::LearnerType;
 use crate::common::config_exception::{ConfigError, Place};
 use crate::common::net_utils::{self, InetSocketAddress, ResolveHost};
 use crate::common::properties::Properties;
@@ -27,9 +30,8 @@ use crate::common::string_utils;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::Sid;
 use crate::server::ephemeral_type::EphemeralTypes;
-use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::server_config::{JvmPauseMonitorConfig, ServerConfig};
-use dynamic_file::{QuorumMembers, Reading};
+use dynamic_file::Reading;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig";
@@ -152,27 +154,6 @@ impl Default for QuorumAuthConfig {
             learner_login_context: "QuorumLearner".into(),
             server_login_context: "QuorumServer".into(),
             service_principal: "zkquorum/localhost".into(),
-        }
-    }
-}
-
-/// The settings for servers with several addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MultiAddressConfig {
-    /// Whether several addresses are allowed.
-    pub enabled: bool,
-    /// Whether addresses are probed before one is chosen.
-    pub reachability_check_enabled: bool,
-    /// The timeout for probing an address.
-    pub reachability_check_timeout_ms: i32,
-}
-
-impl Default for MultiAddressConfig {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            reachability_check_enabled: true,
-            reachability_check_timeout_ms: 1000,
         }
     }
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
 
-use super::flexible::quorum_verifier::from_members;
+use super::flexible::create_quorum_verifier::from_members;
 use super::quorum_peer::run::PeerStartError;
-use super::quorum_peer::{QuorumPeer, QuorumPeerParts, QuorumPeerSettings};
+use super::quorum_peer::{QuorumPeer, QuorumPeerParts};
 use super::quorum_peer_config::QuorumPeerConfig;
+use super::quorum_peer_settings::QuorumPeerSettings;
 use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::config_exception::ConfigError;
 use crate::common::time::SystemClock;
@@ -30,10 +31,10 @@ use crate::server::exit_code::ExitCode;
 use crate::server::persistence::file_txn_snap_log::FileTxnSnapLogConfig;
 use crate::server::server_config::ServerConfig;
 use crate::server::server_metrics::ServerMetrics;
+use crate::server::server_settings::ServerSettings;
 use crate::server::server_stats::ServerStats;
 use crate::server::zk_database::{DatabaseReports, ZKDatabase};
 use crate::server::zoo_trace::ZooTrace;
-use crate::server::zookeeper_server::settings::ServerSettings;
 use crate::server::zookeeper_server_main::{self, StartError};
 use crate::zookeeper_banner;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use log::info;
 
-use super::quorum_peer::QuorumPeer;
+use super::states::LearnerType;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
+use crate::common::net_utils::InetSocketAddress;
 use crate::create_mode::CreateMode;
 use crate::ids::SessionId;
 use crate::jute::{Limits, Record};
@@ -28,7 +29,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumZooKeeperServer";
 /// [`KeeperError::EphemeralOnLocalSession`] when local sessions stay local; [`KeeperError::BadArguments`] for an
 /// invalid create mode. A request that cannot be decoded passes, and Prep refuses it.
 pub fn check_upgrade_session(
-    peer: &QuorumPeer,
+    upgrading_enabled: bool,
     tracker: &dyn UpgradeableSessionTracker,
     limits: Limits,
     request: &Request,
@@ -52,7 +53,7 @@ pub fn check_upgrade_session(
     if !makes_ephemeral {
         return Ok(None);
     }
-    if !peer.settings().local_sessions_upgrading_enabled {
+    if !upgrading_enabled {
         return Err(KeeperError::EphemeralOnLocalSession);
     }
     Ok(upgrade_request(tracker, request.session_id))
@@ -89,9 +90,25 @@ pub fn set_local_session_flag(
     }
 }
 
+/// The member's part of the output of `conf`.
+pub struct MemberConf {
+    /// The limit for a learner to connect and to load the leader's data.
+    pub init_limit_ticks: i32,
+    /// How far a learner may fall behind.
+    pub sync_limit_ticks: i32,
+    /// The member's election addresses.
+    pub election_addresses: Vec<InetSocketAddress>,
+    /// The addresses that learners connect to.
+    pub quorum_addresses: Vec<InetSocketAddress>,
+    /// Whether the member is a participant or an observer.
+    pub learner_type: LearnerType,
+    /// The members of the ensemble, unless they are left out.
+    pub membership: Option<String>,
+}
+
 /// Appends the member's part of the output of `conf` (Java: dumpConf).
-pub fn dump_conf(peer: &QuorumPeer, with_membership: bool, out: &mut String) {
-    let ports = |addresses: Vec<crate::common::net_utils::InetSocketAddress>| {
+pub fn dump_conf(member: &MemberConf, out: &mut String) {
+    let ports = |addresses: &[InetSocketAddress]| {
         let mut ports: Vec<String> = Vec::new();
         for address in addresses {
             let port = address.port.to_string();
@@ -101,19 +118,18 @@ pub fn dump_conf(peer: &QuorumPeer, with_membership: bool, out: &mut String) {
         }
         ports.join("|")
     };
-    let settings = peer.settings();
     let written = write!(
         out,
         "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\n",
-        settings.init_limit_ticks,
-        settings.sync_limit_ticks,
-        ports(peer.election_addresses()),
-        ports(peer.quorum_addresses()),
-        peer.learner_type() as i32
+        member.init_limit_ticks,
+        member.sync_limit_ticks,
+        ports(&member.election_addresses),
+        ports(&member.quorum_addresses),
+        member.learner_type as i32
     );
     debug_assert!(written.is_ok(), "a text takes everything");
-    if with_membership {
+    if let Some(membership) = &member.membership {
         out.push_str("membership: \n");
-        out.push_str(&peer.quorum_verifier().to_text());
+        out.push_str(membership);
     }
 }

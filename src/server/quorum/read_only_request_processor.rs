@@ -1,34 +1,62 @@
 //! The chain of a server that is cut off: what would change something is refused, the rest is answered (Java:
 //! server/quorum/ReadOnlyRequestProcessor.java, with the processors behind it).
 //!
-//! Threads: none of its own. Locks: the right to answer, across the last processor; below it the queue, for a moment.
+//! Threads: `ReadOnlyRequestProcessor:N`. While it is idle, the thread that brings requests answers them (see
+//! `processor_queue`). Locks: the right to answer, across the last processor.
 
-use std::mem;
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
+use log::info;
+
 use crate::keeper_exception::KeeperError;
+use crate::server::processor_queue::{ProcessorQueue, Worker};
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::GroupProcessor;
-use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::util::lock_rank::Rank;
 use crate::zoo_defs::OpCode;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.ReadOnlyRequestProcessor";
 
 /// The first processor of a read-only server.
 pub struct ReadOnlyRequestProcessor {
-    queue: RankedMutex<Vec<Box<Request>>>,
+    queued_requests: ProcessorQueue<Box<Request>, ()>,
     next: Arc<dyn GroupProcessor>,
-    answering: RankedMutex<()>,
 }
 
 impl ReadOnlyRequestProcessor {
-    /// A processor before `next`.
-    #[must_use]
-    pub fn new(next: Arc<dyn GroupProcessor>) -> Self {
-        Self {
-            queue: RankedMutex::new(Rank::CommitQueue, "requests to answer", Vec::new()),
+    /// A processor before `next`, with its thread started.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start(server: &ZooKeeperServer, next: Arc<dyn GroupProcessor>) -> io::Result<Arc<Self>> {
+        let processor = Arc::new(Self {
+            queued_requests: ProcessorQueue::new(Rank::SyncProcessor, "right to answer", 1, ()),
             next,
-            answering: RankedMutex::new(Rank::SyncProcessor, "right to answer", ()),
+        });
+        let this = Arc::clone(&processor);
+        let name = format!("ReadOnlyRequestProcessor:{}", server.server_id());
+        processor.queued_requests.start(&name, server.listener(), move || this.run())?;
+        Ok(processor)
+    }
+
+    /// The thread.
+    fn run(&self) -> Result<(), Infallible> {
+        self.queued_requests.run(|(), group| self.answer(group))?;
+        info!(target: LOG, "ReadOnlyRequestProcessor exited loop!");
+        Ok(())
+    }
+
+    fn answer(&self, group: &mut Vec<Box<Request>>) -> Result<(), Infallible> {
+        for request in group.iter_mut().filter(|request| Self::is_refused(request)) {
+            request.exception = Some(KeeperError::NotReadOnly);
         }
+        self.next.process_group(group);
+        Ok(())
     }
 
     fn is_refused(request: &Request) -> bool {
@@ -42,23 +70,16 @@ impl ReadOnlyRequestProcessor {
 }
 
 impl RequestProcessor for ReadOnlyRequestProcessor {
-    fn process_request(&self, mut request: Box<Request>) {
-        if Self::is_refused(&request) {
-            request.exception = Some(KeeperError::NotReadOnly);
-        }
-        self.queue.lock().push(request);
+    fn process_request(&self, request: Box<Request>) {
+        self.queued_requests.put(request);
     }
 
-    fn flush(&self) {
-        // Who takes requests out answers them before anybody takes the next.
-        let _right = self.answering.lock();
-        let mut group = mem::take(&mut *self.queue.lock());
-        if !group.is_empty() {
-            self.next.process_group(&mut group);
-        }
+    fn flush(&self, by: Worker) {
+        let Ok(()) = self.queued_requests.work(by, |(), group| self.answer(group));
     }
 
     fn shutdown(&self) {
+        self.queued_requests.end(|(), left| left.clear());
         self.next.shutdown();
     }
 }

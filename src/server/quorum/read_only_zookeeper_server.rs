@@ -11,16 +11,17 @@ use std::thread::JoinHandle;
 use log::{error, info, warn};
 
 use super::learner_session_tracker::{LearnerSessionTracker, LearnerSessionTrackerParts};
-use super::quorum_peer::{QuorumPeer, ServerState};
 use super::quorum_zookeeper_server;
 use super::read_only_request_processor::ReadOnlyRequestProcessor;
+use super::role_peer::RolePeer;
+use super::states::ServerState;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
 use crate::ids::SessionId;
 use crate::server::final_request_processor::FinalRequestProcessor;
 use crate::server::request::Request;
 use crate::server::server_cnxn::{DisconnectReason, ServerCnxn};
 use crate::server::server_role::ServerRole;
-use crate::server::session_tracker::SessionExpirer;
+use crate::server::session_tracker::{SessionExpirer, SessionTracker};
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -34,7 +35,7 @@ const LEAST_WAIT_MS: i32 = 2000;
 
 /// How a read-only server differs from other servers.
 struct ReadOnlyRole {
-    peer: Weak<QuorumPeer>,
+    peer: Weak<dyn RolePeer>,
     local_sessions_enabled: bool,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
 }
@@ -56,7 +57,6 @@ impl ServerRole for ReadOnlyRole {
     /// A global session may still be alive on another server.
     fn validate_session(
         &self,
-        _server: &ZooKeeperServer,
         cnxn: &ServerCnxn,
         session_id: SessionId,
     ) -> Result<(), DisconnectReason> {
@@ -70,7 +70,7 @@ impl ServerRole for ReadOnlyRole {
         Ok(())
     }
 
-    fn set_local_session_flag(&self, _server: &ZooKeeperServer, request: &mut Request) {
+    fn set_local_session_flag(&self, request: &mut Request) {
         if let Some(tracker) = self.tracker.get() {
             quorum_zookeeper_server::set_local_session_flag(
                 self.local_sessions_enabled,
@@ -82,14 +82,14 @@ impl ServerRole for ReadOnlyRole {
 
     fn dump_conf(&self, out: &mut String) {
         if let Some(peer) = self.peer.upgrade() {
-            quorum_zookeeper_server::dump_conf(&peer, false, out);
+            peer.dump_conf(false, out);
         }
     }
 }
 
 /// A server that starts when no leader is found.
 pub struct ReadOnlyZooKeeperServer {
-    peer: Arc<QuorumPeer>,
+    peer: Arc<dyn RolePeer>,
     sleeper: Sleeper,
     server: RankedMutex<Option<Arc<ZooKeeperServer>>>,
     thread: RankedMutex<Option<JoinHandle<()>>>,
@@ -100,11 +100,11 @@ impl ReadOnlyZooKeeperServer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(peer: &Arc<QuorumPeer>) -> io::Result<Arc<Self>> {
+    pub fn start(peer: Arc<dyn RolePeer>) -> io::Result<Arc<Self>> {
         info!(target: LOG, "Attempting to start ReadOnlyZooKeeperServer");
         let this = Arc::new(Self {
-            peer: Arc::clone(peer),
             sleeper: Sleeper::new(Arc::clone(peer.clock())),
+            peer,
             server: RankedMutex::new(Rank::Leaf, "read-only server", None),
             thread: RankedMutex::new(Rank::Leaf, "manager of the read-only server", None),
         });
@@ -146,7 +146,13 @@ impl ReadOnlyZooKeeperServer {
             return error!(target: LOG, "FAILED to start ReadOnlyZooKeeperServer: {problem}");
         }
         let final_processor = Arc::new(FinalRequestProcessor::new(&server));
-        server.startup(tracker, Arc::new(ReadOnlyRequestProcessor::new(final_processor)));
+        match ReadOnlyRequestProcessor::start(&server, final_processor) {
+            Ok(first) => server.startup(tracker, first),
+            Err(problem) => {
+                tracker.shutdown();
+                return error!(target: LOG, "FAILED to start ReadOnlyZooKeeperServer: {problem}");
+            }
+        }
         *self.server.lock() = Some(Arc::clone(&server));
         peer.set_active_server(Some(&server));
         info!(target: LOG, "Read-only server started");

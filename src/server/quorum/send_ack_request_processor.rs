@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::learner::leader_link::LeaderLink;
+use super::leader_link::LeaderLink;
 use crate::common::time::Clock;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::quorum_peer::ServerState;
+use super::states::ServerState;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 
 /// The round of a vote outside any election.

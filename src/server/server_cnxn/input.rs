@@ -17,11 +17,14 @@ use crate::jute::{BinaryInputArchive, Limits};
 use crate::keeper_exception::KeeperError;
 use crate::proto::ConnectRequest;
 use crate::server::command::four_letter_commands;
+// tidy: layer: reads are answered on the thread of their connection
 use crate::server::final_request_processor::Reads;
 use crate::server::first_bytes::looks_like;
 use crate::server::memory_account::FrameRoom;
+// tidy: layer: the input of a connection becomes requests, as in Java
 use crate::server::request::Request;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
+// tidy: layer: a connection knows its server, as in Java
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 

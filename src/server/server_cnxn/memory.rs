@@ -14,6 +14,7 @@ use log::{debug, warn};
 use super::input::InputState;
 use super::{LOG, ServerCnxn};
 use crate::server::memory_account::{FrameRoom, RequestAccount, SMALL_ANSWER};
+// tidy: layer: a connection knows its server, as in Java
 use crate::server::zookeeper_server::ZooKeeperServer;
 
 impl ServerCnxn {

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+// tidy: layer: a connection keeps the reads that wait
 use crate::server::request::Request;
 use crate::util::lock_rank::{Rank, RankedMutex};
 

@@ -7,8 +7,37 @@ use std::collections::BTreeMap;
 use crate::common::path_utils::top_namespace;
 use crate::quotas::{LIMIT_NODE, QUOTA_ZOOKEEPER, STAT_NODE, trim_quota_path};
 use crate::server::data_tree::{DataTree, NodeView};
-use crate::server::zookeeper_server::monitor::QuotaMetric;
 use crate::stats_track::StatsTrack;
+
+/// A value of the quotas, summed up by the first path element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaMetric {
+    /// The allowed number of nodes.
+    CountLimit,
+    /// The allowed number of bytes.
+    BytesLimit,
+    /// The actual number of nodes.
+    CountUsage,
+    /// The actual number of bytes.
+    BytesUsage,
+}
+
+impl QuotaMetric {
+    /// All of them, in the order in which Java registers them.
+    pub const ALL: [Self; 4] =
+        [Self::CountLimit, Self::BytesLimit, Self::CountUsage, Self::BytesUsage];
+
+    /// The name of the metric (Java: the constants of QuotaMetricsUtils).
+    #[must_use]
+    pub const fn metric_name(self) -> &'static str {
+        match self {
+            Self::CountLimit => "quota_count_limit_per_namespace",
+            Self::BytesLimit => "quota_bytes_limit_per_namespace",
+            Self::CountUsage => "quota_count_usage_per_namespace",
+            Self::BytesUsage => "quota_bytes_usage_per_namespace",
+        }
+    }
+}
 
 /// The values of one metric, by namespace.
 #[must_use]

@@ -5,12 +5,15 @@
 //! Differences from Java: an unsupported mode is an error for the client instead of an exception. Dumps go to
 //! memory, so that no thread writes to a socket under the lock. `toString` is `Display`.
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use crate::data::ACL;
-use crate::ids::Zxid;
+use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::server::server_watcher::WatcherRef;
+use crate::watched_event::WatchedEvent;
 use crate::watcher::EventType;
 
 use super::watcher_mode::WatcherMode;
@@ -88,12 +91,76 @@ pub trait IWatchManager: Send + Sync + fmt::Display {
     /// The numbers of watchers, paths and watches (Java: getWatchesSummary).
     fn watches_summary(&self) -> WatchesSummary;
 
+    /// Shows every path with its watchers, a part of the table per hold of the lock, so that a change does not wait
+    /// for all of them. Concurrent changes may be missed.
+    fn for_each_path(&self, show: &mut dyn FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>));
+
     /// The watched paths of each session (Java: getWatches).
-    fn watches(&self) -> WatchesReport;
+    fn watches(&self) -> WatchesReport {
+        let mut id_to_paths = BTreeMap::new();
+        add_paths(self, &mut id_to_paths);
+        WatchesReport::new(id_to_paths)
+    }
 
     /// The sessions that watch each path (Java: getWatchesByPath).
-    fn watches_by_path(&self) -> WatchesPathReport;
+    fn watches_by_path(&self) -> WatchesPathReport {
+        let mut path_to_ids = BTreeMap::new();
+        self.for_each_path(&mut |path, watchers| {
+            let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
+            path_to_ids.insert(Arc::from(path), ids);
+        });
+        WatchesPathReport::new(path_to_ids)
+    }
 
     /// Appends the text of the command `wchp` (by path) or `wchc` (by session), which can be large.
-    fn dump_watches(&self, out: &mut String, by_path: bool);
+    fn dump_watches(&self, out: &mut String, by_path: bool) {
+        let mut line = |text: fmt::Arguments<'_>| {
+            let written = out.write_fmt(text);
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        };
+        if by_path {
+            self.for_each_path(&mut |path, watchers| {
+                line(format_args!("{path}\n"));
+                for watcher in watchers {
+                    line(format_args!("\t{}\n", watcher.0.session_id()));
+                }
+            });
+            return;
+        }
+        for (session_id, paths) in self.watches().as_map() {
+            line(format_args!("{session_id}\n"));
+            for path in paths {
+                line(format_args!("\t{path}\n"));
+            }
+        }
+    }
+}
+
+/// Adds the paths of all watchers to those of their sessions. All sessions that watch a path share one copy of its
+/// text.
+pub(super) fn add_paths<M: IWatchManager + ?Sized>(
+    manager: &M,
+    id_to_paths: &mut BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+) {
+    manager.for_each_path(&mut |path, watchers| {
+        let path: Arc<str> = path.into();
+        for watcher in watchers {
+            let paths = id_to_paths.entry(watcher.0.session_id()).or_default();
+            paths.insert(Arc::clone(&path));
+        }
+    });
+}
+
+/// Notifies the watchers, except those in `suppress`. Returns how many were notified.
+pub(super) fn notify(
+    watchers: &[WatcherRef],
+    event: &WatchedEvent<'_>,
+    acl: Option<&[ACL]>,
+    suppress: Option<&WatcherOrBitSet>,
+) -> usize {
+    let suppressed = suppress.map(WatcherOrBitSet::lookup);
+    let is_told = |watcher: &&WatcherRef| {
+        !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher))
+    };
+    watchers.iter().filter(is_told).map(|watcher| watcher.0.process(event, acl)).count()
 }

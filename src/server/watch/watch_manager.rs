@@ -11,7 +11,7 @@ mod path_watchers;
 mod watch_table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,11 +26,10 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState};
 
-use super::i_watch_manager::IWatchManager;
+use super::i_watch_manager::{IWatchManager, add_paths, notify};
 use super::watch_stats::WatchStats;
 use super::watcher_mode::WatcherMode;
 use super::watcher_or_bit_set::WatcherOrBitSet;
-use super::watches_path_report::WatchesPathReport;
 use super::watches_report::WatchesReport;
 use super::watches_summary::WatchesSummary;
 use watch_table::WatchTable;
@@ -64,15 +63,6 @@ impl WatchManager {
         // The lock of the data tree orders adding a watch and triggering it, so the atomic needs no ordering.
         self.paths.store(table.path_count(), Ordering::Relaxed);
         result
-    }
-
-    /// Shows every path with its watchers, a limited number per hold of the lock, so that a change does not
-    /// wait for all of them. Concurrent changes may be missed.
-    fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
-        let mut from = 0;
-        while self.table.lock().show_paths(from, PATHS_AT_ONCE, &mut show) {
-            from += PATHS_AT_ONCE;
-        }
     }
 
     /// Whether nothing is watched. Takes no lock.
@@ -150,12 +140,7 @@ impl IWatchManager for WatchManager {
         }
         let event =
             WatchedEvent { event_type, keeper_state: KeeperState::SyncConnected, path, zxid };
-        let suppressed = suppress.map(WatcherOrBitSet::lookup);
-        for watcher in &watchers {
-            if !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher)) {
-                watcher.0.process(&event, acl);
-            }
-        }
+        notify(&watchers, &event, acl, suppress);
         count_fired(&self.metrics, event_type, watchers.len());
         Some(WatcherOrBitSet::new(watchers))
     }
@@ -175,6 +160,14 @@ impl IWatchManager for WatchManager {
         }
     }
 
+    fn for_each_path(&self, mut show: &mut dyn FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
+        let mut from = 0;
+        while self.table.lock().show_paths(from, PATHS_AT_ONCE, &mut show) {
+            from += PATHS_AT_ONCE;
+        }
+    }
+
+    /// Also the sessions whose watches have all fired.
     fn watches(&self) -> WatchesReport {
         let mut id_to_paths: BTreeMap<SessionId, BTreeSet<Arc<str>>> = self
             .table
@@ -182,55 +175,14 @@ impl IWatchManager for WatchManager {
             .watchers()
             .map(|watcher| (watcher.0.session_id(), [].into()))
             .collect();
-        self.for_each_path(|path, watchers| {
-            // All sessions that watch a path share one copy of its text.
-            let path: Arc<str> = path.into();
-            for watcher in watchers {
-                let paths = id_to_paths.entry(watcher.0.session_id()).or_default();
-                paths.insert(Arc::clone(&path));
-            }
-        });
+        add_paths(self, &mut id_to_paths);
         WatchesReport::new(id_to_paths)
-    }
-
-    fn watches_by_path(&self) -> WatchesPathReport {
-        let mut path_to_ids = BTreeMap::new();
-        self.for_each_path(|path, watchers| {
-            let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
-            path_to_ids.insert(Arc::from(path), ids);
-        });
-        WatchesPathReport::new(path_to_ids)
-    }
-
-    fn dump_watches(&self, out: &mut String, by_path: bool) {
-        let mut line = |text: fmt::Arguments<'_>| {
-            let written = out.write_fmt(text);
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        };
-        if by_path {
-            self.for_each_path(|path, watchers| {
-                line(format_args!("{path}\n"));
-                for watcher in watchers {
-                    line(format_args!("\t{}\n", watcher.0.session_id()));
-                }
-            });
-            return;
-        }
-        for (session_id, paths) in self.watches().as_map() {
-            line(format_args!("{session_id}\n"));
-            for path in paths {
-                line(format_args!("\t{path}\n"));
-            }
-        }
     }
 }
 
 impl fmt::Display for WatchManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summary = self.watches_summary();
-        let WatchesSummary { num_connections, num_paths, total_watches } = summary;
-        writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
-        write!(f, "Total watches:{total_watches}")
+        self.watches_summary().fmt(f)
     }
 }
 

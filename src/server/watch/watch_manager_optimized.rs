@@ -12,8 +12,8 @@
 //! Differences from Java: the paths are split into parts with a lock each instead of a concurrent map, so that
 //! the cleaner blocks other threads only for one part at a time. A path without watchers is removed at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::{self, Write};
+use std::collections::HashMap;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
@@ -33,13 +33,11 @@ use crate::util::lock_rank::{Rank, RankedMutex, RankedRwLock};
 use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState};
 
-use super::i_watch_manager::IWatchManager;
+use super::i_watch_manager::{IWatchManager, notify};
 use super::watch_manager::count_fired;
 use super::watcher_cleaner::{DeadWatcherListener, WatcherCleaner, WatcherCleanerConfig};
 use super::watcher_mode::WatcherMode;
 use super::watcher_or_bit_set::WatcherOrBitSet;
-use super::watches_path_report::WatchesPathReport;
-use super::watches_report::WatchesReport;
 use super::watches_summary::WatchesSummary;
 
 /// The logger's name in Java.
@@ -188,24 +186,13 @@ impl Watches {
     }
 
     /// Shows every path with its watchers, one part at a time. As in Java, concurrent changes may be missed.
-    fn for_each_path(&self, mut show: impl FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
+    fn for_each_path(&self, show: &mut dyn FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
         for part in &self.parts {
             let bits = self.watcher_bits.read();
             for (path, watchers) in part.lock().iter() {
                 show(path, &mut watchers.iter().filter_map(|bit| bits.value(bit)));
             }
         }
-    }
-
-    fn by_watcher(&self) -> HashMap<WatcherRef, BTreeSet<Arc<str>>> {
-        let mut by_watcher: HashMap<WatcherRef, BTreeSet<Arc<str>>> = HashMap::new();
-        self.for_each_path(|path, watchers| {
-            let path: Arc<str> = path.into();
-            for watcher in watchers {
-                by_watcher.entry(watcher.clone()).or_default().insert(Arc::clone(&path));
-            }
-        });
-        by_watcher
     }
 }
 
@@ -296,14 +283,7 @@ impl IWatchManager for WatchManagerOptimized {
         let watchers = self.watches.fire(path)?;
         let event =
             WatchedEvent { event_type, keeper_state: KeeperState::SyncConnected, path, zxid };
-        let suppressed = suppress.map(WatcherOrBitSet::lookup);
-        let mut told = 0;
-        for watcher in &watchers {
-            if !suppressed.as_ref().is_some_and(|suppressed| suppressed.contains(watcher)) {
-                watcher.0.process(&event, acl);
-                told += 1;
-            }
-        }
+        let told = notify(&watchers, &event, acl, suppress);
         count_fired(&self.metrics, event_type, told);
         Some(WatcherOrBitSet::new(watchers))
     }
@@ -324,50 +304,14 @@ impl IWatchManager for WatchManagerOptimized {
         }
     }
 
-    fn watches(&self) -> WatchesReport {
-        let by_watcher = self.watches.by_watcher().into_iter();
-        WatchesReport::new(
-            by_watcher.map(|(watcher, paths)| (watcher.0.session_id(), paths)).collect(),
-        )
-    }
-
-    fn watches_by_path(&self) -> WatchesPathReport {
-        let mut path_to_ids = BTreeMap::new();
-        self.watches.for_each_path(|path, watchers| {
-            let ids = watchers.map(|watcher| watcher.0.session_id()).collect::<BTreeSet<_>>();
-            path_to_ids.insert(Arc::from(path), ids);
-        });
-        WatchesPathReport::new(path_to_ids)
-    }
-
-    fn dump_watches(&self, out: &mut String, by_path: bool) {
-        let mut line = |text: fmt::Arguments<'_>| {
-            let written = out.write_fmt(text);
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        };
-        if by_path {
-            self.watches.for_each_path(|path, watchers| {
-                line(format_args!("{path}\n"));
-                for watcher in watchers {
-                    line(format_args!("\t{}\n", watcher.0.session_id()));
-                }
-            });
-            return;
-        }
-        for (watcher, paths) in self.watches.by_watcher() {
-            line(format_args!("{}\n", watcher.0.session_id()));
-            for path in paths {
-                line(format_args!("\t{path}\n"));
-            }
-        }
+    fn for_each_path(&self, show: &mut dyn FnMut(&str, &mut dyn Iterator<Item = &WatcherRef>)) {
+        self.watches.for_each_path(show);
     }
 }
 
 impl fmt::Display for WatchManagerOptimized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WatchesSummary { num_connections, num_paths, total_watches } = self.watches_summary();
-        writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
-        write!(f, "Total watches:{total_watches}")
+        self.watches_summary().fmt(f)
     }
 }
 

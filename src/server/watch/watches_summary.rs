@@ -1,5 +1,7 @@
 //! The numbers of watches (Java: server/watch/WatchesSummary.java).
 
+use std::fmt;
+
 /// The numbers of connections, paths and watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchesSummary {
@@ -27,5 +29,14 @@ impl WatchesSummary {
             (Self::KEY_NUM_PATHS, self.num_paths),
             (Self::KEY_NUM_TOTAL_WATCHES, self.total_watches),
         ]
+    }
+}
+
+/// The text of the command `wchs`.
+impl fmt::Display for WatchesSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { num_connections, num_paths, total_watches } = self;
+        writeln!(f, "{num_connections} connections watching {num_paths} paths")?;
+        write!(f, "Total watches:{total_watches}")
     }
 }

@@ -8,7 +8,7 @@ use super::ZooKeeperServer;
 use crate::data::{ACL, Id};
 use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
-use crate::server::admin::command::{AdminContext, EnsembleContext, TakenSnapshot};
+use crate::server::admin::admin_context::{AdminContext, EnsembleContext, TakenSnapshot};
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::memory_account::MemoryAccounts;
 use crate::server::persistence::snapshot_info::SnapshotInfo;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ZooKeeperServer;
-use super::monitor::{self, MonitorSource, QuotaMetric};
+use super::monitor::{self, MonitorSource};
 use crate::ids::Zxid;
 use crate::metrics::metrics_provider::DumpSink;
 use crate::server::buffer_stats::BufferStats;
@@ -17,6 +17,7 @@ use crate::server::digest_calculator::DIGEST_VERSION;
 use crate::server::server_cnxn::ServerCnxn;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
 use crate::server::util::quota_metrics_utils;
+use crate::server::util::quota_metrics_utils::QuotaMetric;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
 
 /// A connection waits for nothing while its four-letter word is answered.

@@ -11,7 +11,9 @@ use crate::jute::{BinaryOutputArchive, OutputArchive, Record};
 use crate::proto::ConnectRequest;
 use crate::server::request::Request;
 use crate::server::server_cnxn::{DisconnectReason, ServerCnxn};
+use crate::server::server_role::RoleServer;
 use crate::server::session_password;
+use crate::server::session_tracker::SessionTracker;
 use crate::txn::CreateSessionTxn;
 use crate::zoo_defs::OpCode;
 
@@ -66,7 +68,7 @@ impl ZooKeeperServer {
         if request.session_id == SessionId(0) {
             self.create_session(cnxn, timeout_ms);
         } else {
-            self.role().validate_session(self, cnxn, request.session_id)?;
+            self.role().validate_session(cnxn, request.session_id)?;
             self.close_cnxn_of_session(request.session_id, DisconnectReason::ClientReconnect);
             cnxn.set_session_id(request.session_id);
             let passwd = request.passwd.as_deref().unwrap_or_default();
@@ -167,5 +169,15 @@ impl ZooKeeperServer {
             cnxn.send_close_session();
             cnxn.flush();
         }
+    }
+}
+
+impl RoleServer for ZooKeeperServer {
+    fn session_tracker(&self) -> &Arc<dyn SessionTracker> {
+        self.session_tracker()
+    }
+
+    fn finish_session_init(&self, cnxn: &Arc<ServerCnxn>, valid: bool) {
+        self.finish_session_init(cnxn, valid);
     }
 }

@@ -10,37 +10,8 @@ use crate::metrics::metrics_context::MetricsContext;
 use crate::metrics::metrics_provider::DumpSink;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
 use crate::server::util::os_mx_bean;
+use crate::server::util::quota_metrics_utils::QuotaMetric;
 use crate::version;
-
-/// A value of the quotas, summed up by the first path element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaMetric {
-    /// The allowed number of nodes.
-    CountLimit,
-    /// The allowed number of bytes.
-    BytesLimit,
-    /// The actual number of nodes.
-    CountUsage,
-    /// The actual number of bytes.
-    BytesUsage,
-}
-
-impl QuotaMetric {
-    /// All of them, in the order in which Java registers them.
-    pub const ALL: [Self; 4] =
-        [Self::CountLimit, Self::BytesLimit, Self::CountUsage, Self::BytesUsage];
-
-    /// The name of the metric (Java: the constants of QuotaMetricsUtils).
-    #[must_use]
-    pub const fn metric_name(self) -> &'static str {
-        match self {
-            Self::CountLimit => "quota_count_limit_per_namespace",
-            Self::BytesLimit => "quota_bytes_limit_per_namespace",
-            Self::CountUsage => "quota_count_usage_per_namespace",
-            Self::BytesUsage => "quota_bytes_usage_per_namespace",
-        }
-    }
-}
 
 /// The values that the gauges read from a server. No lock of the metrics is held in the meantime.
 pub trait MonitorSource: ServerStatsProvider + Send + Sync {

@@ -79,7 +79,7 @@ impl OutstandingChanges {
 
     /// The last change of the node, if one is outstanding.
     #[must_use]
-    pub fn of_path(&self, path: &str) -> Option<&Arc<ChangeRecord>> {
+    pub fn outstanding_change(&self, path: &str) -> Option<&Arc<ChangeRecord>> {
         self.for_path.get(path)
     }
 
@@ -125,7 +125,7 @@ impl OutstandingChanges {
 
     /// The tree's digest after all outstanding changes (Java: getCurrentTreeDigest).
     #[must_use]
-    pub fn tree_digest(&self, tree: &DataTree) -> i64 {
+    pub fn current_tree_digest(&self, tree: &DataTree) -> i64 {
         self.changes.back().map_or_else(|| tree.tree_digest(), |last| last.tree_digest)
     }
 
@@ -143,14 +143,18 @@ impl OutstandingChanges {
         removed
     }
 
-    /// The last changes of these paths, for [`roll_back`](Self::roll_back) to restore (Java: getPendingChanges).
+    /// The last changes of these paths, which [`rollback_pending_changes`](Self::rollback_pending_changes) restores
+    /// (Java: getPendingChanges).
     #[must_use]
-    pub fn pending<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Vec<Arc<ChangeRecord>> {
+    pub fn pending_changes<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Vec<Arc<ChangeRecord>> {
         paths.filter_map(|path| self.for_path.get(path).cloned()).collect()
     }
 
     /// Removes all changes of a failed multi, and restores earlier ones (Java: rollbackPendingChanges).
-    pub fn roll_back(&mut self, zxid: Zxid, pending: Vec<Arc<ChangeRecord>>) {
+    pub fn rollback_pending_changes(&mut self, zxid: Zxid, pending: Vec<Arc<ChangeRecord>>) {
         self.remove_last(zxid);
         let Some(first) = self.changes.front().map(|record| record.zxid) else { return };
         for record in pending {
@@ -160,8 +164,8 @@ impl OutstandingChanges {
         }
     }
 
-    /// Removes all changes of the last transaction, and restores earlier ones. It reads all outstanding changes, so it is
-    /// only for rare cases.
+    /// Removes all changes of the last transaction, and restores earlier ones. It reads all outstanding changes, so it
+    /// is only for rare cases.
     pub fn take_back(&mut self, zxid: Zxid) {
         let paths = self.remove_last(zxid);
         for record in self.changes.iter().filter(|record| paths.contains(&record.path)) {
@@ -222,7 +226,7 @@ mod tests {
     }
 
     fn zxid_of(changes: &OutstandingChanges, path: &str) -> Option<i64> {
-        changes.of_path(path).map(|record| record.zxid.0)
+        changes.outstanding_change(path).map(|record| record.zxid.0)
     }
 
     #[test]
@@ -242,11 +246,11 @@ mod tests {
         let mut changes = OutstandingChanges::default();
         changes.add(record(1, "/applied", true));
         changes.add(record(2, "/a", true));
-        let pending = changes.pending(["/a", "/b", "/applied"].into_iter());
+        let pending = changes.pending_changes(["/a", "/b", "/applied"].into_iter());
         changes.add(record(3, "/a", false));
         changes.add(record(3, "/b", true));
         changes.applied(Zxid(1));
-        changes.roll_back(Zxid(3), pending);
+        changes.rollback_pending_changes(Zxid(3), pending);
         assert_eq!(zxid_of(&changes, "/a"), Some(2));
         assert_eq!(zxid_of(&changes, "/b"), None);
         assert_eq!(zxid_of(&changes, "/applied"), None, "it was applied meanwhile");

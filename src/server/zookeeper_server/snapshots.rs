@@ -22,7 +22,8 @@ pub enum LoadError {
 }
 
 impl ZooKeeperServer {
-    /// Loads the tree and removes the ephemeral nodes of sessions that do not exist any more (Java: loadData).
+    /// Loads the tree and removes the ephemeral nodes of sessions that do not exist any more (Java: loadData,
+    /// killSession).
     ///
     /// # Errors
     /// When the files are damaged or incomplete, or cannot be written.

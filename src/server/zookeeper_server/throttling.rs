@@ -1,12 +1,38 @@
 //! Connects requests and the server to the request throttler (Java: parts of server/Request.java and
 //! server/ZooKeeperServer.java).
 
+use std::io;
+use std::sync::Arc;
+
 use super::ZooKeeperServer;
+use crate::common::zk_config::SystemProperties;
+use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_throttler::{
-    RequestStaleness, ThrottleEvent, ThrottledRequest, ThrottlerTarget,
+    RequestStaleness, RequestThrottler, RequestThrottlerConfig, ThrottleEvent, ThrottledRequest,
+    ThrottlerTarget,
 };
 use crate::zoo_defs::OpCode;
+
+impl ZooKeeperServer {
+    /// Starts a throttler before the processors, if the settings ask for one (Java: startRequestThrottler).
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start_request_throttler(
+        self: &Arc<Self>,
+        properties: &SystemProperties,
+    ) -> io::Result<()> {
+        let config = RequestThrottlerConfig::from_properties(properties);
+        if config.max_requests > 0 {
+            let (clock, listener) = (Arc::clone(self.clock()), self.listener());
+            let throttler = RequestThrottler::start(config, clock, Arc::clone(self), listener)?;
+            let is_first = self.request_throttler.set(throttler).is_ok();
+            assert!(is_first, "a server has one throttler");
+        }
+        Ok(())
+    }
+}
 
 impl ThrottledRequest for Box<Request> {
     fn must_drop(&self) -> bool {
@@ -45,7 +71,7 @@ impl ThrottlerTarget<Box<Request>> for ZooKeeperServer {
 
     fn flush(&self) {
         if let Some(first) = self.first_processor.get() {
-            first.flush();
+            first.flush(Worker::Caller);
         }
     }
 

@@ -2,11 +2,11 @@
 //! LastSnapshotCommand, WatchCommand, WatchesByPathCommand and WatchSummaryCommand of
 //! server/admin/Commands.java).
 
-use super::super::command::{AdminContext, Kwargs};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
-use super::Commands;
+use super::{Commands, Kwargs};
 use crate::ids::SessionId;
+use crate::server::admin::admin_context::AdminContext;
 
 fn session_ids<'a>(ids: impl IntoIterator<Item = &'a SessionId>) -> Json {
     Json::List(ids.into_iter().map(|id| Json::Long(id.0)).collect())

@@ -2,10 +2,12 @@
 //! ObserverCnxnStatResetCommand, RuokCommand, SyncedObserverConsCommand, VotingViewCommand and ZabStateCommand
 //! of server/admin/Commands.java).
 
-use super::super::command::{AdminContext, EnsembleContext, Kwargs, MemberView, ObserversView};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
-use super::Commands;
+use super::{Commands, Kwargs};
+use crate::server::admin::admin_context::{
+    AdminContext, EnsembleContext, MemberView, ObserversView,
+};
 
 /// `ruok`: an empty answer, which shows that the server is running.
 pub(super) fn are_you_ok(

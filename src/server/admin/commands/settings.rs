@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::command::{AdminContext, Kwargs};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
-use super::Commands;
+use super::{Commands, Kwargs};
 use crate::environment;
+use crate::server::admin::admin_context::AdminContext;
 use crate::server::zookeeper_server_conf::ConfValue;
 
 /// The text that replaces a secret.

@@ -6,10 +6,10 @@ use std::io::Read;
 
 use log::warn;
 
-use super::super::command::{AdminContext, Kwargs};
 use super::super::command_response::CommandResponse;
 use super::super::http_message::Status;
-use super::{Commands, LOG};
+use super::{Commands, Kwargs, LOG};
+use crate::server::admin::admin_context::AdminContext;
 
 /// `snapshot`: takes a snapshot and sends it. With `streaming=false` it only reports success.
 pub(super) fn snapshot(

@@ -3,10 +3,10 @@
 
 use log::info;
 
-use super::super::command::{AdminContext, Kwargs};
 use super::super::command_response::CommandResponse;
 use super::super::json_outputter::Json;
-use super::{Commands, LOG};
+use super::{Commands, Kwargs, LOG};
+use crate::server::admin::admin_context::AdminContext;
 use crate::server::buffer_stats::BufferStats;
 use crate::server::cnxn_stats::{ConnectionInfo, java_socket_address};
 use crate::version;

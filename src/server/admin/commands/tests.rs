@@ -9,7 +9,7 @@ use super::*;
 use crate::common::time::ManualClock;
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
-use crate::server::admin::command::{
+use crate::server::admin::admin_context::{
     EnsembleContext, LeaderView, MemberView, ObserversView, TakenSnapshot, ZabStateView,
 };
 use crate::server::admin::json_outputter::{self, Json};
@@ -157,7 +157,7 @@ fn run_with(
 
 /// The answer without layout white space.
 fn compact(response: &CommandResponse) -> String {
-    let text = json_outputter::output(response);
+    let text = json_outputter::output(&response.json_entries());
     text.lines().map(str::trim).collect::<String>().replace(" : ", ":").replace(", ", ",")
 }
 
@@ -188,7 +188,8 @@ fn answers_are_those_of_a_java_server() {
     for section in ANSWERS.split("## ").skip(1) {
         let (name, answer) = section.split_once('\n').unwrap();
         let response = run_with(&commands(&[]).1, &TestContext::default(), name, &[], None);
-        let text = json_outputter::output(&response).replace(&version::full_version(), "V");
+        let text =
+            json_outputter::output(&response.json_entries()).replace(&version::full_version(), "V");
         assert_eq!(text, answer.trim_end(), "{name}");
         names.push(name);
     }

@@ -93,8 +93,8 @@ pub(super) enum NoPlace {
 }
 
 impl Connections {
-    /// Queues a new connection until it gets a thread. Returns the connection that must be refused if too many wait: the
-    /// oldest from the address with the most recent arrivals.
+    /// Queues a new connection until it gets a thread. Returns the connection that must be refused if too many wait:
+    /// the oldest from the address with the most recent arrivals.
     pub(super) fn enqueue(&mut self, arrival: Arrival, now_ms: i64) -> Option<Arrival> {
         let ip = arrival.remote.ip();
         let limits = if arrival.is_last { OF_LAST } else { OF_ALL };

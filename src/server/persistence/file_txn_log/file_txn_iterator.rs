@@ -321,8 +321,8 @@ impl FileTxnIterator {
     }
 }
 
-/// Searches the rest of the file for a complete entry. [`damage::judge`] has seen the first `seen` bytes from `offset` on.
-/// Entries that were acknowledged must not be cut off because the damage before them is long.
+/// Searches the rest of the file for a complete entry. [`damage::judge`] has seen the first `seen` bytes from `offset`
+/// on. Entries that were acknowledged must not be cut off because the damage before them is long.
 fn find_far_entry(
     reader: &LogReader,
     offset: u64,

@@ -1,7 +1,7 @@
 //! Which requests of a session may run now (Java: pendingRequests of server/quorum/CommitProcessor.java). Pure.
 //!
-//! Requests of one session are done in the order in which they came. One that needs a commit waits for it; one that does
-//! not waits for those before it.
+//! Requests of one session are done in the order in which they came. One that needs a commit waits for it; one that
+//! does not waits for those before it.
 
 use std::collections::VecDeque;
 
@@ -22,8 +22,8 @@ enum Slot {
 }
 
 impl Slot {
-    /// Whether it waits for that commit. The end of a session that its leader expires has number 0, which a client may use for
-    /// something else: what is committed is of the same operation, or an error.
+    /// Whether it waits for that commit. The end of a session that its leader expires has number 0, which a client may
+    /// use for something else: what is committed is of the same operation, or an error.
     fn awaits(&self, committed: &Request) -> bool {
         let Self::Awaits { cxid, request, .. } = self else { return false };
         let is_of_operation = match (request, &committed.hdr) {
@@ -40,6 +40,17 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct SessionQueues {
     queues: HashMap<SessionId, VecDeque<Slot>, RandomState>,
+    /// The number of requests that wait for their commit.
+    writes: usize,
+}
+
+/// What a commit found, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The number of sessions with a queue.
+    pub(super) sessions: usize,
+    /// The number of requests in the queue of the commit's session.
+    pub(super) in_session: usize,
 }
 
 impl SessionQueues {
@@ -50,9 +61,11 @@ impl SessionQueues {
         cxid: i32,
         request: Option<Box<Request>>,
         since_ms: i64,
-    ) {
-        let slot = Slot::Awaits { cxid, since_ms, request };
-        self.queues.entry(session).or_default().push_back(slot);
+    ) -> usize {
+        let queue = self.queues.entry(session).or_default();
+        queue.push_back(Slot::Awaits { cxid, since_ms, request });
+        self.writes += 1;
+        queue.len()
     }
 
     /// A request that needs none: it goes to `runnable` at once, or waits for those before it.
@@ -63,20 +76,26 @@ impl SessionQueues {
         }
     }
 
-    /// A committed request goes to `runnable`, with what waits behind it. A request of ours gets what the commit says; what
-    /// is not at the head of its session's queue came through another server, or through a connection that is gone.
+    /// A committed request goes to `runnable`, with what waits behind it. A request of ours gets what the commit says;
+    /// what is not at the head of its session's queue came through another server, or through a connection that is
+    /// gone.
     pub(super) fn committed(
         &mut self,
         mut committed: Box<Request>,
         runnable: &mut Vec<Box<Request>>,
-    ) {
+    ) -> Option<Found> {
+        let sessions = self.queues.len();
         let Entry::Occupied(mut entry) = self.queues.entry(committed.session_id) else {
-            return runnable.push(committed);
+            runnable.push(committed);
+            return None;
         };
         let queue = entry.get_mut();
         if !queue.front().is_some_and(|head| head.awaits(&committed)) {
-            return runnable.push(committed);
+            runnable.push(committed);
+            return None;
         }
+        let found = Found { sessions, in_session: queue.len() };
+        self.writes -= 1;
         if let Some(Slot::Awaits { request, since_ms, .. }) = queue.pop_front() {
             if let Some(mut ours) = request {
                 ours.hdr = committed.hdr.take();
@@ -98,6 +117,12 @@ impl SessionQueues {
         if queue.is_empty() {
             entry.remove();
         }
+        Some(found)
+    }
+
+    /// The number of requests that wait for their commit.
+    pub(super) const fn writes(&self) -> usize {
+        self.writes
     }
 
     /// How many requests wait.
@@ -108,6 +133,7 @@ impl SessionQueues {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.queues.clear();
+        self.writes = 0;
     }
 }
 
@@ -141,13 +167,15 @@ mod tests {
         queues.add(request(1, 4), &mut runnable);
         queues.add(request(2, 9), &mut runnable);
         assert_eq!(order(&mut runnable), [(9, -1)]);
-        queues.committed(commit(1, 1, 7), &mut runnable);
+        assert_eq!(queues.writes(), 2);
+        let found = queues.committed(commit(1, 1, 7), &mut runnable);
+        assert_eq!(found, Some(Found { sessions: 1, in_session: 4 }));
         assert_eq!(runnable[0].commit_proc_queue_start_ms, 100);
         assert_eq!(order(&mut runnable), [(1, 7), (2, -1)]);
         assert_eq!(queues.len(), 2);
         queues.committed(commit(1, 3, 8), &mut runnable);
         assert_eq!(order(&mut runnable), [(3, 8), (4, -1)]);
-        assert_eq!(queues.len(), 0);
+        assert_eq!((queues.len(), queues.writes()), (0, 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::notification::{NotificationError, NotificationFrame};
 use super::{FastLeaderElection, LOG, Notification};
 use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::quorum::quorum_cnx_manager::Message;
-use crate::server::quorum::quorum_peer::ServerState;
+use crate::server::quorum::states::ServerState;
 
 /// How long the receiver waits for a message before it checks for shutdown.
 const POLL: Duration = Duration::from_secs(3);
@@ -94,7 +94,7 @@ impl FastLeaderElection {
         if self.take_newer_config(&frame, sid) == Next::Restart {
             return Next::Restart;
         }
-        if self.is_valid_voter(sid) {
+        if self.valid_voter(sid) {
             self.receive_from_voter(&frame, sid);
         } else {
             self.answer_non_voter(sid);
@@ -184,7 +184,7 @@ impl FastLeaderElection {
         });
         let round = self.logical_clock.load(Ordering::Acquire);
         if state == ServerState::Looking && frame.election_epoch < round {
-            let proposal = self.proposal();
+            let proposal = self.vote();
             self.send_queue.offer(ToSend {
                 leader: proposal.id,
                 zxid: proposal.zxid,

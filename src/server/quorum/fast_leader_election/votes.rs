@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::ids::Sid;
 use crate::server::quorum::election::ElectionPeer;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use crate::server::quorum::quorum_peer::ServerState;
+use crate::server::quorum::states::ServerState;
 use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 use crate::server::quorum::vote::Vote;
 
@@ -15,7 +15,11 @@ pub(super) type Votes = BTreeMap<Sid, Vote>;
 
 /// Whether a candidate has more history than the current one: a later epoch, then a later zxid, then the larger id. A
 /// candidate of weight 0 is never better.
-pub(super) fn is_better(verifier: &dyn QuorumVerifier, candidate: &Vote, current: &Vote) -> bool {
+pub(super) fn total_order_predicate(
+    verifier: &dyn QuorumVerifier,
+    candidate: &Vote,
+    current: &Vote,
+) -> bool {
     let rank = |vote: &Vote| (vote.peer_epoch, vote.zxid, vote.id);
     verifier.weight(candidate.id) != 0 && rank(candidate) > rank(current)
 }
@@ -59,9 +63,9 @@ pub(super) fn check_leader(
 mod tests {
     use super::*;
     use crate::ids::{PeerEpoch, Zxid};
-    use crate::server::quorum::flexible::quorum_verifier::from_members;
+    use crate::server::quorum::flexible::create_quorum_verifier::from_members;
+    use crate::server::quorum::flexible::quorum_members::Hierarchy;
     use crate::server::quorum::flexible::test_members::{majority_of, voters};
-    use crate::server::quorum::quorum_peer_config::dynamic_file::Hierarchy;
 
     fn vote(id: i64, zxid: i64, epoch: i64) -> Vote {
         Vote::new(Sid(id), Zxid(zxid), PeerEpoch(epoch))
@@ -78,10 +82,10 @@ mod tests {
             vote(1, 0, 2),
         ];
         for (number, better) in ascending.iter().enumerate() {
-            assert!(!is_better(&*verifier, better, better));
+            assert!(!total_order_predicate(&*verifier, better, better));
             for worse in &ascending[..number] {
-                assert!(is_better(&*verifier, better, worse), "{better} {worse}");
-                assert!(!is_better(&*verifier, worse, better), "{worse} {better}");
+                assert!(total_order_predicate(&*verifier, better, worse), "{better} {worse}");
+                assert!(!total_order_predicate(&*verifier, worse, better), "{worse} {better}");
             }
         }
     }
@@ -94,8 +98,8 @@ mod tests {
             weight_of: [(Sid(1), 1), (Sid(2), 1), (Sid(3), 0)].into(),
         });
         let verifier = from_members(members, None);
-        assert!(!is_better(&*verifier, &vote(3, 9, 9), &vote(1, 0, 0)));
-        assert!(is_better(&*verifier, &vote(2, 0, 0), &vote(1, 0, 0)));
+        assert!(!total_order_predicate(&*verifier, &vote(3, 9, 9), &vote(1, 0, 0)));
+        assert!(total_order_predicate(&*verifier, &vote(2, 0, 0), &vote(1, 0, 0)));
     }
 
     #[test]

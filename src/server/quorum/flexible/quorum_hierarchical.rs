@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::quorum_members::{Hierarchy, QuorumMembers};
 use super::quorum_verifier::{QuorumVerifier, VerifierKind, voters_of};
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer_config::dynamic_file::{Hierarchy, QuorumMembers};
 
 /// Counts votes by group and weight.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::quorum_members::QuorumMembers;
 use super::quorum_verifier::{QuorumVerifier, VerifierKind, voters_of};
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
 
 /// Counts votes, each with the same weight.
 #[derive(Debug)]

@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use log::{debug, error, info};
 
 use super::quorum_maj::QuorumMaj;
+use super::quorum_members::QuorumMembers;
 use super::quorum_verifier::{QuorumVerifier, VerifierKind};
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
-use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.flexible.QuorumOracleMaj";
@@ -102,8 +101,8 @@ impl QuorumVerifier for QuorumOracleMaj {
         }
     }
 
-    fn revalidate_voteset(&self, votes: &SyncedLearnerTracker, timed_out: bool) -> bool {
-        votes.has_all_quorums() && timed_out
+    fn revalidate_voteset(&self, has_all_quorums: bool, timed_out: bool) -> bool {
+        has_all_quorums && timed_out
     }
 }
 

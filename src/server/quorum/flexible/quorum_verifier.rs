@@ -1,7 +1,7 @@
 //! The members of the ensemble, and which sets of them are a quorum (Java:
 //! server/quorum/flexible/QuorumVerifier.java).
 //!
-//! A verifier is immutable: another version is another verifier ([`from_members`]). Java has setVersion instead.
+//! A verifier is immutable: another version is another verifier (`from_members`). Java has setVersion instead.
 //!
 //! Differs from Java: The acknowledgement of a server that does not vote never counts; Java's majority relies on its
 //! callers for that. The methods for the oracle take only what they need (does the leader have followers?), not parts
@@ -11,17 +11,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::java_long_map_order::java_long_map_order;
-use super::quorum_hierarchical::QuorumHierarchical;
-use super::quorum_maj::QuorumMaj;
-use super::quorum_oracle_maj::QuorumOracleMaj;
+use super::quorum_members::QuorumMembers;
 use crate::common::net_utils::InetSocketAddress;
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
-use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
-use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
+use crate::server::quorum::quorum_server::QuorumServer;
 
 /// How votes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +49,11 @@ pub trait QuorumVerifier: Send + Sync + fmt::Debug {
     /// The version, a zxid; 0 before the first reconfiguration.
     fn version(&self) -> i64 {
         self.members().version
+    }
+
+    /// Whether the server is a member (Java: getAllMembers().containsKey).
+    fn is_member(&self, id: Sid) -> bool {
+        self.members().servers.contains_key(&id)
     }
 
     /// Whether the server is a voter (Java: getVotingMembers().containsKey).
@@ -103,20 +103,10 @@ pub trait QuorumVerifier: Send + Sync + fmt::Debug {
         self.update_need_oracle(has_forwarding_followers) && self.ask_oracle()
     }
 
-    /// Whether an election is decided when no more notifications arrive (Java: revalidateVoteset).
-    fn revalidate_voteset(&self, _votes: &SyncedLearnerTracker, _timed_out: bool) -> bool {
+    /// Whether an election is decided when no more notifications arrive, and the votes have a quorum in each
+    /// configuration (Java: revalidateVoteset).
+    fn revalidate_voteset(&self, _has_all_quorums: bool, _timed_out: bool) -> bool {
         false
-    }
-}
-
-/// The verifier of a configuration: with an oracle if one is set, else hierarchical if there are groups, else by
-/// majority.
-#[must_use]
-pub fn from_members(members: QuorumMembers, oracle: Option<&Path>) -> Arc<dyn QuorumVerifier> {
-    match oracle {
-        Some(oracle) => Arc::new(QuorumOracleMaj::new(members, oracle)),
-        None if members.hierarchy.is_some() => Arc::new(QuorumHierarchical::new(members)),
-        None => Arc::new(QuorumMaj::new(members)),
     }
 }
 
@@ -187,9 +177,10 @@ pub(crate) fn same_addresses(one: &[InetSocketAddress], other: &[InetSocketAddre
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::quorum::flexible::create_quorum_verifier::from_members;
+    use crate::server::quorum::flexible::quorum_members::Hierarchy;
     use crate::server::quorum::flexible::test_members::{majority_of, server, voters};
-    use crate::server::quorum::quorum_peer::LearnerType;
-    use crate::server::quorum::quorum_peer_config::dynamic_file::Hierarchy;
+    use crate::server::quorum::states::LearnerType;
 
     fn hierarchical() -> QuorumMembers {
         let mut members = voters(&[1, 2, 3, 17]);

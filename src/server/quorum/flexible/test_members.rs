@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::quorum_verifier::{QuorumVerifier, from_members};
+use super::create_quorum_verifier::from_members;
+use super::quorum_members::QuorumMembers;
+use super::quorum_verifier::QuorumVerifier;
 use crate::common::net_utils::InetSocketAddress;
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer::LearnerType;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
-use crate::server::quorum::quorum_peer_config::dynamic_file::QuorumMembers;
+use crate::server::quorum::quorum_server::QuorumServer;
+use crate::server::quorum::states::LearnerType;
 
 /// A server whose ports are derived from its id.
 pub(crate) fn server(sid: i64, learner_type: LearnerType) -> QuorumServer {

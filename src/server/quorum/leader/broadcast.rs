@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use log::debug;
 
-use super::old_learners;
 use super::proposal::{Acked, Proposals};
 use super::sync_requests::SyncRequests;
 use crate::common::time::Clock;
@@ -17,7 +16,9 @@ use crate::ids::{Sid, Zxid};
 use crate::jute::{BinaryOutputArchive, Record};
 use crate::server::quorum::commit_processor::CommitProcessor;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use crate::server::quorum::learner_handler::{LearnerHandler, write_inform, write_proposal};
+use crate::server::quorum::learner_handler::{
+    LearnerHandler, old_learners, write_inform, write_proposal,
+};
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
@@ -241,7 +242,7 @@ impl Broadcast {
 
     /// Commits the proposals that have a quorum. Answers the syncs that waited for these commits or for answers to a
     /// PING.
-    pub(super) fn commit_ready(&mut self, metrics: &ServerMetrics, now_wall_ms: i64) {
+    pub(super) fn try_to_commit(&mut self, metrics: &ServerMetrics, now_wall_ms: i64) {
         let Some(commit_processor) = self.commit_processor.clone() else { return };
         while let Some(zxid) = self.proposals.committable() {
             while let Some(waiter) = self.syncs.pop_before(zxid) {

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 
 use log::{error, info};
 
-use super::epoch::AgreementError;
 use super::learner_cnx_acceptor::LearnerDesk;
 use super::{LOG, Leader};
 use crate::common::time::Clock;
@@ -17,9 +16,10 @@ use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
 use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::HttpPorts;
-use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
+use crate::server::quorum::epoch_agreement::AgreementError;
 use crate::server::quorum::learner_handler::{Claim, LearnerHandler};
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
+use crate::server::quorum::proposer::Proposer;
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::quorum::state_summary::StateSummary;
 use crate::server::request::Request;
@@ -37,7 +37,7 @@ impl Leader {
     /// the address with the most present and recent connections comes first, and there the oldest connection.
     fn make_room_for_learner(&self, most: usize, newcomer: IpAddr) {
         let verifier = self.peer.quorum_verifier();
-        let is_member = |sid: Sid| verifier.members().servers.contains_key(&sid);
+        let is_member = |sid: Sid| verifier.is_member(sid);
         // The sort below is stable and keeps the order of arrival.
         let ip = |handler: &LearnerHandler| handler.remote_address().ip();
         let now_ms = self.peer.clock().elapsed_ms();
@@ -61,7 +61,7 @@ impl Leader {
                 "{most} learners are on their way: /{} goes, which takes longest to say who it is",
                 handler.remote_address()
             );
-            handler.disconnect();
+            handler.close_socket();
         }
     }
 }
@@ -91,7 +91,7 @@ impl LearnerDesk for Leader {
         };
         finished.into_iter().for_each(zookeeper_thread::join);
         if let Some(thread) = left_over {
-            handler.disconnect();
+            handler.close_socket();
             zookeeper_thread::join(thread);
         }
         Ok(())
@@ -124,20 +124,6 @@ impl LearnerMaster for Leader {
         self.peer.limits()
     }
 
-    fn database(&self) -> &Arc<ZKDatabase> {
-        self.peer.database()
-    }
-
-    fn current_tick(&self) -> i32 {
-        self.peer.tick()
-    }
-
-    fn tick_of_ack_deadline(&self, is_initial: bool) -> i32 {
-        let settings = self.peer.settings();
-        let initial = if is_initial { settings.init_limit_ticks } else { 0 };
-        self.peer.tick().saturating_add(initial).saturating_add(settings.sync_limit_ticks)
-    }
-
     fn add_learner_handler(&self, handler: &Arc<LearnerHandler>) {
         let is_closed = {
             let mut learners = self.learners.lock();
@@ -145,7 +131,7 @@ impl LearnerMaster for Leader {
             learners.is_closed
         };
         if is_closed {
-            handler.disconnect();
+            handler.close_socket();
         }
     }
 
@@ -154,64 +140,17 @@ impl LearnerMaster for Leader {
         self.learners.lock().handlers.retain(|other| !Arc::ptr_eq(other, handler));
     }
 
-    fn quorum_verifier_version(&self) -> i64 {
-        self.peer.quorum_verifier().version()
+    fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]) {
+        self.process_acks_of(&mut self.broadcast.lock(), handler.sid(), zxids);
     }
 
-    fn quorum_verifier_text(&self) -> String {
-        let last_seen = self.peer.last_seen_quorum_verifier();
-        last_seen.unwrap_or_else(|| self.peer.quorum_verifier()).to_text()
-    }
-
-    fn peer_info(&self, sid: Sid) -> String {
-        self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
-    }
-
-    fn is_member(&self, sid: Sid) -> bool {
-        let knows = |verifier: &dyn QuorumVerifier| verifier.members().servers.contains_key(&sid);
-        knows(&*self.peer.quorum_verifier())
-            || self.peer.last_seen_quorum_verifier().is_some_and(|next| knows(&*next))
-    }
-
-    fn has_room_for(&self, handler: &LearnerHandler) -> bool {
-        if !handler.has_reserved_descriptor() {
-            return true;
+    fn process_ping(&self, handler: &LearnerHandler) {
+        let mut broadcast = self.broadcast.lock();
+        handler.ping_answered();
+        if broadcast.pending_syncs() > 0 {
+            self.try_to_commit_of(&mut broadcast);
+            broadcast.ping_for_syncs();
         }
-        let sid = handler.sid();
-        // A member does not need its earlier connections, and an impostor must not hold several.
-        let is_older = |other: &&Arc<LearnerHandler>| {
-            other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
-        };
-        self.learners().iter().filter(is_older).for_each(|other| other.disconnect());
-        self.peer.view().contains_key(&sid)
-    }
-
-    fn next_anonymous_sid(&self) -> Sid {
-        Sid(self.anonymous_sid.fetch_sub(1, Ordering::Relaxed))
-    }
-
-    fn epoch_to_propose(
-        &self,
-        sid: Sid,
-        last_accepted: PeerEpoch,
-    ) -> Result<PeerEpoch, AgreementError> {
-        let verifier = self.peer.quorum_verifier();
-        self.agreement.epoch_to_propose(&*verifier, &*self.peer, sid, last_accepted)
-    }
-
-    fn wait_for_epoch_ack(&self, sid: Sid, summary: StateSummary) -> Result<(), AgreementError> {
-        // The summary is set before the first learner is accepted.
-        let leader = (*self.summary.lock()).ok_or(AgreementError::Stopped)?;
-        let verifier = self.peer.quorum_verifier();
-        self.agreement.wait_for_epoch_ack(&*verifier, sid, summary, leader)
-    }
-
-    fn wait_for_new_leader_ack(&self, sid: Sid, zxid: Zxid) -> Result<(), AgreementError> {
-        self.agreement.wait_for_new_leader_ack(sid, zxid)
-    }
-
-    fn wait_for_startup(&self) -> Result<(), AgreementError> {
-        self.agreement.wait_for_startup()
     }
 
     fn start_forwarding(
@@ -234,30 +173,50 @@ impl LearnerMaster for Leader {
         broadcast.ping_for_syncs();
     }
 
-    fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]) {
-        self.process_acks_of(&mut self.broadcast.lock(), handler.sid(), zxids);
+    fn wait_for_startup(&self) -> Result<(), AgreementError> {
+        self.agreement.wait_for_startup()
     }
 
-    fn process_ping(&self, handler: &LearnerHandler) {
-        let mut broadcast = self.broadcast.lock();
-        handler.ping_answered();
-        if broadcast.pending_syncs() > 0 {
-            self.commit_ready_of(&mut broadcast);
-            broadcast.ping_for_syncs();
-        }
+    fn epoch_to_propose(
+        &self,
+        sid: Sid,
+        last_accepted: PeerEpoch,
+    ) -> Result<PeerEpoch, AgreementError> {
+        let verifier = self.peer.quorum_verifier();
+        self.agreement.epoch_to_propose(&*verifier, &*self.peer, sid, last_accepted)
+    }
+
+    fn database(&self) -> &Arc<ZKDatabase> {
+        self.peer.database()
+    }
+
+    fn wait_for_epoch_ack(&self, sid: Sid, summary: StateSummary) -> Result<(), AgreementError> {
+        // The summary is set before the first learner is accepted.
+        let leader = (*self.summary.lock()).ok_or(AgreementError::Stopped)?;
+        let verifier = self.peer.quorum_verifier();
+        self.agreement.wait_for_epoch_ack(&*verifier, sid, summary, leader)
+    }
+
+    fn wait_for_new_leader_ack(&self, sid: Sid, zxid: Zxid) -> Result<(), AgreementError> {
+        self.agreement.wait_for_new_leader_ack(sid, zxid)
+    }
+
+    fn current_tick(&self) -> i32 {
+        self.peer.tick()
+    }
+
+    fn tick_of_ack_deadline(&self, is_initial: bool) -> i32 {
+        let settings = self.peer.settings();
+        let initial = if is_initial { settings.init_limit_ticks } else { 0 };
+        self.peer.tick().saturating_add(initial).saturating_add(settings.sync_limit_ticks)
+    }
+
+    fn get_and_decrement_follower_counter(&self) -> Sid {
+        Sid(self.anonymous_sid.fetch_sub(1, Ordering::Relaxed))
     }
 
     fn touch(&self, session_id: SessionId, timeout_ms: i32) {
         self.zk.touch(session_id, timeout_ms);
-    }
-
-    fn revalidate_session(
-        &self,
-        handler: &LearnerHandler,
-        session_id: SessionId,
-        timeout_ms: i32,
-    ) -> bool {
-        self.zk.revalidate(handler.owner(), session_id, timeout_ms)
     }
 
     fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>) {
@@ -269,5 +228,45 @@ impl LearnerMaster for Leader {
         self.flush_learners();
         self.zk.flush();
         self.flush_learners();
+    }
+
+    fn quorum_verifier_version(&self) -> i64 {
+        self.peer.quorum_verifier().version()
+    }
+
+    fn peer_info(&self, sid: Sid) -> String {
+        self.peer.view().get(&sid).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn is_member(&self, sid: Sid) -> bool {
+        self.peer.quorum_verifier().is_member(sid)
+            || self.peer.last_seen_quorum_verifier().is_some_and(|next| next.is_member(sid))
+    }
+
+    fn has_room_for(&self, handler: &LearnerHandler) -> bool {
+        if !handler.has_reserved_descriptor() {
+            return true;
+        }
+        let sid = handler.sid();
+        // A member does not need its earlier connections, and an impostor must not hold several.
+        let is_older = |other: &&Arc<LearnerHandler>| {
+            other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
+        };
+        self.learners().iter().filter(is_older).for_each(|other| other.close_socket());
+        self.is_member(sid)
+    }
+
+    fn quorum_verifier_text(&self) -> String {
+        let last_seen = self.peer.last_seen_quorum_verifier();
+        last_seen.unwrap_or_else(|| self.peer.quorum_verifier()).to_text()
+    }
+
+    fn revalidate_session(
+        &self,
+        handler: &LearnerHandler,
+        session_id: SessionId,
+        timeout_ms: i32,
+    ) -> bool {
+        self.zk.revalidate(handler.owner(), session_id, timeout_ms)
     }
 }

@@ -46,7 +46,7 @@ impl LeaderInput {
     ///
     /// # Errors
     /// When the connection ends, fails or is silent for too long, or when a packet is malformed.
-    pub(in crate::server::quorum) fn packet(
+    pub(in crate::server::quorum) fn read_packet(
         &mut self,
         finish: &mut dyn FnMut() -> Option<Duration>,
     ) -> Result<QuorumPacket, PacketError> {
@@ -131,10 +131,10 @@ mod tests {
             None
         };
         for packet in &packets {
-            assert_eq!(&input.packet(&mut finish).unwrap(), packet);
+            assert_eq!(&input.read_packet(&mut finish).unwrap(), packet);
         }
         assert_eq!(waits.get(), 1, "all three came at once");
-        assert!(input.packet(&mut finish).is_err());
+        assert!(input.read_packet(&mut finish).is_err());
         assert_eq!(waits.get(), 2);
     }
 
@@ -152,17 +152,17 @@ mod tests {
             }
             Some(Duration::from_micros(10))
         };
-        assert_eq!(input.packet(&mut finish).unwrap(), packet);
+        assert_eq!(input.read_packet(&mut finish).unwrap(), packet);
         assert_eq!(asked.get(), 3);
         drop(there);
-        assert!(input.packet(&mut || Some(Duration::from_secs(60))).is_err(), "it has ended");
+        assert!(input.read_packet(&mut || Some(Duration::from_secs(60))).is_err(), "it has ended");
     }
 
     #[test]
     fn a_leader_that_is_silent_for_too_long_is_given_up() {
         let (mut input, _there) = pair();
         input.set_timeout(5).unwrap();
-        let error = input.packet(&mut || None).unwrap_err();
+        let error = input.read_packet(&mut || None).unwrap_err();
         assert!(error.to_string().contains("Read timed out"), "{error}");
     }
 }

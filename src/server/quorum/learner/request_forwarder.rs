@@ -1,31 +1,40 @@
 //! Forwards the requests of a learner's clients to its leader (Java: what server/quorum/FollowerRequestProcessor.java
 //! and ObserverRequestProcessor.java have in common).
 //!
-//! Threads: none; the thread that brings a request forwards it. In Java one thread forwards the requests of all
-//! clients, one after the other. Requests are forwarded in the order in which they wait in the commit processor; the
-//! link keeps the order of syncs. Locks: the commit processor's lock, and under it that of the link's output. For a
-//! sync, the link's own lock is held around both.
+//! Threads: one, with the name of the Java class. While it is idle, the thread that brings a request forwards it (see
+//! `processor_queue`). Requests are forwarded in the order in which they wait in the commit processor; the link keeps
+//! the order of syncs. Locks: `FirstProcessor` during a step, below it the commit processor's lock, and below that the
+//! lock of the link's output. For a sync, the link's own lock is held around the last two.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
-use log::{error, warn};
+use log::{error, info, warn};
 
-use super::leader_link::LeaderLink;
 use super::request_shape;
 use crate::keeper_exception::KeeperError;
-use crate::server::quorum::commit_processor::CommitProcessor;
+use crate::server::processor_queue::{ProcessorQueue, Worker};
+use crate::server::quorum::commit_processor::{self, CommitProcessor};
+use crate::server::quorum::leader_link::LeaderLink;
 use crate::server::quorum::learner_zookeeper_server::LearnerRole;
 use crate::server::request::Request;
 use crate::server::server_role::ServerRole;
 use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::util::lock_rank::Rank;
 use crate::zoo_defs::OpCode;
+
+/// How often a caller forwards what was queued meanwhile, before the thread takes over. A step costs less than waking
+/// the thread.
+const CALLERS_ROUNDS: u32 = 8;
 
 /// Forwards requests.
 pub(in crate::server::quorum) struct RequestForwarder {
     server: std::sync::Weak<ZooKeeperServer>,
     role: Arc<LearnerRole>,
+    queued_requests: ProcessorQueue<(Way, Box<Request>), ()>,
     commit_processor: Arc<CommitProcessor>,
-    /// The Java class that it stands in for.
+    /// The logger of the Java class that it stands in for.
     log_target: &'static str,
 }
 
@@ -54,21 +63,49 @@ fn way_of(request: &Request) -> Way {
 }
 
 impl RequestForwarder {
-    pub(in crate::server::quorum) fn new(
+    /// With its thread started, which has the name of the Java class that `log_target` ends with.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub(in crate::server::quorum) fn start(
         server: &Arc<ZooKeeperServer>,
         role: &Arc<LearnerRole>,
         commit_processor: &Arc<CommitProcessor>,
         log_target: &'static str,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Arc<Self>> {
+        let forwarder = Arc::new(Self {
             server: Arc::downgrade(server),
             role: Arc::clone(role),
+            queued_requests: ProcessorQueue::new(
+                Rank::FirstProcessor,
+                "right to forward",
+                CALLERS_ROUNDS,
+                (),
+            ),
             commit_processor: Arc::clone(commit_processor),
             log_target,
-        }
+        });
+        let class = log_target.rsplit('.').next().unwrap_or(log_target);
+        let name = format!("{class}:{}", server.server_id());
+        let this = Arc::clone(&forwarder);
+        forwarder.queued_requests.start(&name, server.listener(), move || this.run(class))?;
+        Ok(forwarder)
     }
 
-    /// Takes a request, preceded by the request that upgrades its session, if any.
+    /// The thread.
+    fn run(&self, class: &str) -> Result<(), Infallible> {
+        self.queued_requests.run(|(), group| {
+            self.forward_all(group);
+            self.flush_next(Worker::OwnThread);
+            Ok::<(), Infallible>(())
+        })?;
+        info!(target: self.log_target, "{class} exited loop!");
+        Ok(())
+    }
+
+    /// Queues a request, preceded by the request that upgrades its session, if any (Java: processRequest). What is
+    /// decided here holds for the requests that come next: the end of a session that has just become global is not
+    /// that of a local one.
     pub(in crate::server::quorum) fn process_request(&self, mut request: Box<Request>) {
         let Some(server) = self.server.upgrade() else { return };
         if way_of(&request) == Way::Leader
@@ -78,25 +115,37 @@ impl RequestForwarder {
             // nothing more.
             error!(target: self.log_target, "Failed to process {request}: its body is not that of its operation");
             request.exception = Some(KeeperError::MarshallingError);
-            return self.commit_processor.process_request(request);
+            return self.queued_requests.put((Way::Here, request));
         }
         if !server.auth_write_request(&mut request) {
-            // The refusal is answered here, in order.
-            return self.commit_processor.process_request(request);
+            return self.queued_requests.put((Way::Here, request));
         }
-        match self.role.check_upgrade_session(&server, &request) {
+        match self.role.check_upgrade_session(&request) {
             Ok(None) => {}
-            Ok(Some(upgrade)) => self.forward(upgrade),
+            Ok(Some(upgrade)) => self.queued_requests.put((way_of(&upgrade), upgrade)),
             Err(refusal) => {
                 warn!(target: self.log_target, "Error creating upgrade request: {refusal}");
                 request.exception = Some(refusal);
             }
         }
-        self.forward(request);
+        self.queued_requests.put((way_of(&request), request));
     }
 
-    fn forward(&self, request: Box<Request>) {
-        let (link, way) = (self.role.link(), way_of(&request));
+    fn forward_all(&self, group: &mut Vec<(Way, Box<Request>)>) {
+        let Some(server) = self.server.upgrade() else { return group.clear() };
+        let metrics = server.server_metrics();
+        for queued in (0..group.len()).rev() {
+            metrics
+                .learner_request_processor_queue_size
+                .add(i64::try_from(queued).unwrap_or(i64::MAX));
+        }
+        for (way, request) in group.drain(..) {
+            self.forward(way, request);
+        }
+    }
+
+    fn forward(&self, way: Way, request: Box<Request>) {
+        let link = self.role.link();
         if way == Way::Here {
             return self.commit_processor.process_request(request);
         }
@@ -106,10 +155,25 @@ impl RequestForwarder {
         if way == Way::Sync { link.queue_sync(key, send) } else { send() }
     }
 
-    /// Sends the requests that were taken.
-    pub(in crate::server::quorum) fn flush(&self) {
+    /// Has the queued requests forwarded, and those done that need not be.
+    pub(in crate::server::quorum) fn flush(&self, by: Worker) {
+        let Ok(()) = self.queued_requests.work(by, |(), group| {
+            self.forward_all(group);
+            Ok::<(), Infallible>(())
+        });
+        self.flush_next(by);
+    }
+
+    fn flush_next(&self, by: Worker) {
         self.role.link().flush();
-        self.commit_processor.flush();
+        self.commit_processor.flush(by);
+    }
+
+    /// Ends the thread. The remaining requests are not forwarded; their clients ask another server.
+    pub(in crate::server::quorum) fn shutdown(&self) {
+        self.queued_requests.end(|(), left| {
+            left.drain(..).for_each(|(_, request)| commit_processor::turn_away(&request));
+        });
     }
 }
 

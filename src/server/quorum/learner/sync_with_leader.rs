@@ -25,6 +25,7 @@
 //! Threads: the peer's. Locks: the tree and the committed log, while a group is applied.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use log::{debug, error, info, warn};
@@ -40,7 +41,7 @@ use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::persistence::txn_log::TxnLogError;
 use crate::server::quorum::learner_session_tracker::LearnerSessionTracker;
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
-use crate::server::quorum::quorum_peer::SyncMode;
+use crate::server::quorum::states::SyncMode;
 use crate::server::session_tracker::SessionTracker;
 use crate::server::util::serialize_utils::{TxnBody, TxnFormat};
 use crate::txn::TxnHeader;
@@ -107,7 +108,7 @@ impl Learner {
         input: &mut LeaderInput,
         new_leader_zxid: Zxid,
     ) -> Result<Synced, LearnerError> {
-        let header = self.packet(input)?;
+        let header = self.read_packet(input)?;
         let base = self.take_base(input, &header)?;
         self.peer.init_config_in_zk_database();
         let known = self.peer.database().last_processed_zxid();
@@ -125,7 +126,7 @@ impl Learner {
             acknowledged: false,
         };
         while self.is_running() {
-            let packet = self.packet(input)?;
+            let packet = self.read_packet(input)?;
             if sync.process_packet(input, packet)? {
                 let Sync { tracker, proposals, committed, last_queued, .. } = sync;
                 return Ok(Synced { tracker, proposals, committed, last_queued });
@@ -376,7 +377,7 @@ impl Sync<'_> {
         let learner = self.learner;
         let peer = &learner.peer;
         self.note_epoch()?;
-        let settings = peer.learner_settings();
+        let settings = peer.settings();
         input
             .set_timeout(settings.ticks_ms(settings.sync_limit_ticks))
             .map_err(LearnerError::io("cannot limit the time to read"))?;
@@ -391,7 +392,7 @@ impl Sync<'_> {
 
     fn note_epoch(&self) -> Result<(), LearnerError> {
         let noted = self.learner.peer.set_current_epoch(self.epoch);
-        noted.map_err(LearnerError::io("cannot note the epoch"))?;
+        noted.map_err(io::Error::other).map_err(LearnerError::io("cannot note the epoch"))?;
         info!(target: LOG, "Set the current epoch to {}", self.epoch);
         Ok(())
     }

@@ -15,14 +15,13 @@ use log::{debug, error, info, warn};
 use thiserror::Error;
 
 use super::sync_plan::{self, Bounds, Source, SyncOp, SyncQueue};
-use super::{LOG, LearnerHandler};
+use super::{LOG, LearnerHandler, old_learners};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::time;
 use crate::ids::{PeerEpoch, SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
 use crate::server::first_bytes::{LooksLike, looks_like};
-use crate::server::quorum::leader::epoch::AgreementError;
-use crate::server::quorum::leader::old_learners;
+use crate::server::quorum::epoch_agreement::AgreementError;
 use crate::server::quorum::learner_info::{Greeting, PROTOCOL_VERSION};
 use crate::server::quorum::learner_master::LearnerMaster;
 use crate::server::quorum::learner_sync_request::learner_request;
@@ -214,7 +213,7 @@ impl<'a> Conversation<'a> {
         if let Some(newer) = greeting.config_version.filter(|config| *config > version) {
             return Err(ConversationEnd::NewerConfig(newer));
         }
-        let sid = greeting.sid.unwrap_or_else(|| self.master.next_anonymous_sid());
+        let sid = greeting.sid.unwrap_or_else(|| self.master.get_and_decrement_follower_counter());
         let (handler, is_observer) = (self.handler, packet_type == PacketType::ObserverInfo);
         handler.is_observer.store(is_observer, Ordering::Release);
         handler.is_old.store(greeting.config_version.is_none(), Ordering::Release);

@@ -25,9 +25,42 @@ use crate::server::first_bytes::{self, LooksLike, looks_like};
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
 
 impl QuorumCnxManager {
+    fn initiate_connection(&self, sid: Sid, greeted: Option<MultipleAddresses>) {
+        debug!(target: LOG, "Opening channel to server {sid}");
+        if let Some(addresses) = &greeted
+            && self.start_connection(sid, addresses)
+        {
+            return;
+        }
+        let configured = self.peer.election_addresses_of(sid);
+        let mut is_known = greeted.is_some();
+        for addresses in [configured.current, configured.next].into_iter().flatten() {
+            is_known = true;
+            if self.is_halted()
+                || greeted.as_ref() != Some(&addresses) && self.start_connection(sid, &addresses)
+            {
+                return;
+            }
+        }
+        if !is_known {
+            warn!(target: LOG, "Invalid server id: {sid} ");
+        }
+    }
+
+    fn open(&self, addresses: &MultipleAddresses) -> io::Result<TcpStream> {
+        let unknown = || io::Error::new(io::ErrorKind::NotFound, "nobody knows the host");
+        let address = addresses.reachable_or_one().ok_or_else(unknown)?;
+        let address = address.socket_address().ok_or_else(unknown)?;
+        let timeout = self.settings.cnx_timeout;
+        let stream = connect::connect(address, timeout, &|| self.is_halted())?;
+        self.set_sock_opts(&stream)?;
+        debug!(target: LOG, "Connected to election address {address}");
+        Ok(stream)
+    }
+
     /// Connects to a server, first at the address that it has sent, then at the configured addresses. Does nothing if
     /// there is a connection or an attempt is in progress.
-    pub(super) fn call(&self, sid: Sid, greeted: Option<MultipleAddresses>) {
+    pub(super) fn initiate_connection_async(&self, sid: Sid, greeted: Option<MultipleAddresses>) {
         let mut table = self.table.lock();
         if table.is_halted {
             return;
@@ -37,7 +70,7 @@ impl QuorumCnxManager {
             debug!(target: LOG, "There is a connection already for server {sid}");
             let multi_address = self.settings.multi_address;
             if multi_address.enabled && multi_address.reachability_check_enabled {
-                self.validate(&mut table, &connection);
+                self.async_validate_if_socket_is_still_reachable(&mut table, &connection);
             }
             return;
         }
@@ -71,7 +104,7 @@ impl QuorumCnxManager {
                 table.greeted_meanwhile.remove(&sid)
             };
             if greeted.is_some() {
-                this.call(sid, greeted);
+                this.initiate_connection_async(sid, greeted);
             }
         });
         if !started {
@@ -84,30 +117,8 @@ impl QuorumCnxManager {
         format!("QuorumConnectionThread-[myid={}]-{number}", self.my_id)
     }
 
-    fn initiate_connection(&self, sid: Sid, greeted: Option<MultipleAddresses>) {
-        debug!(target: LOG, "Opening channel to server {sid}");
-        if let Some(addresses) = &greeted
-            && self.try_connection(sid, addresses)
-        {
-            return;
-        }
-        let configured = self.peer.election_addresses_of(sid);
-        let mut is_known = greeted.is_some();
-        for addresses in [configured.current, configured.next].into_iter().flatten() {
-            is_known = true;
-            if self.is_halted()
-                || greeted.as_ref() != Some(&addresses) && self.try_connection(sid, &addresses)
-            {
-                return;
-            }
-        }
-        if !is_known {
-            warn!(target: LOG, "Invalid server id: {sid} ");
-        }
-    }
-
     /// Whether a server has accepted the connection.
-    fn try_connection(&self, sid: Sid, addresses: &MultipleAddresses) -> bool {
+    fn start_connection(&self, sid: Sid, addresses: &MultipleAddresses) -> bool {
         let stream = match self.open(addresses) {
             Ok(stream) => stream,
             Err(problem) => {
@@ -146,26 +157,10 @@ impl QuorumCnxManager {
         true
     }
 
-    fn open(&self, addresses: &MultipleAddresses) -> io::Result<TcpStream> {
-        let unknown = || io::Error::new(io::ErrorKind::NotFound, "nobody knows the host");
-        let address = addresses.reachable_or_one().ok_or_else(unknown)?;
-        let address = address.socket_address().ok_or_else(unknown)?;
-        let timeout = self.settings.cnx_timeout;
-        let stream = connect::connect(address, timeout, &|| self.is_halted())?;
-        self.set_options(&stream)?;
-        debug!(target: LOG, "Connected to election address {address}");
-        Ok(stream)
-    }
-
-    fn set_options(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        SockRef::from(stream).set_keepalive(self.settings.tcp_keep_alive)
-    }
-
     /// Starts a thread that waits for the initial message of a new connection. If too many connections are silent,
     /// one of the address with the most present and recent connections is closed, and of these the oldest.
     pub(super) fn receive_connection(&self, stream: TcpStream, remote: SocketAddr) {
-        if let Err(problem) = self.set_options(&stream) {
+        if let Err(problem) = self.set_sock_opts(&stream) {
             debug!(target: LOG, "the connection from {remote} is gone: {problem}");
             return;
         }
@@ -187,7 +182,7 @@ impl QuorumCnxManager {
             let by_crowd = |(_, greeting): &(usize, &Greeting)| Reverse(crowds.of(greeting.ip));
             let oldest_of_crowd = table.greetings.iter().enumerate().min_by_key(by_crowd);
             if let Some(at) = oldest_of_crowd.map(|(at, _)| at) {
-                workers::shut_down(&table.greetings.remove(at).stream);
+                workers::close_socket(&table.greetings.remove(at).stream);
             }
         }
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
@@ -228,7 +223,7 @@ impl QuorumCnxManager {
         {
             return Err(InitialMessageError::Stranger(other.hint(Some(self.settings.http_ports))));
         }
-        let greeting = InitialMessage::read(&mut input, resolve)?;
+        let greeting = InitialMessage::parse(&mut input, resolve)?;
         debug!(target: LOG, "Initial message parsed by {}: {greeting}", self.my_id);
         Ok(greeting)
     }
@@ -268,6 +263,14 @@ impl QuorumCnxManager {
         let timeout_ms = self.settings.multi_address.reachability_check_timeout_ms;
         let timeout = std::time::Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
         let said = addresses.peek().is_some();
-        self.call(sid, said.then(|| MultipleAddresses::new(addresses, timeout)));
+        self.initiate_connection_async(
+            sid,
+            said.then(|| MultipleAddresses::new(addresses, timeout)),
+        );
+    }
+
+    fn set_sock_opts(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        SockRef::from(stream).set_keepalive(self.settings.tcp_keep_alive)
     }
 }

@@ -16,7 +16,7 @@ use crate::common::net_utils::{InetSocketAddress, ResolveHost};
 use crate::common::string_utils;
 use crate::ids::Sid;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
-use crate::server::quorum::quorum_peer::quorum_server::host_and_port;
+use crate::server::quorum::quorum_server::host_and_port;
 
 /// The protocol version with one address, since 3.5.
 pub const PROTOCOL_VERSION_V1: i64 = -65536;
@@ -73,7 +73,7 @@ impl InitialMessage {
     ///
     /// # Errors
     /// When the message is not valid.
-    pub fn read(
+    pub fn parse(
         input: &mut impl Read,
         resolve: ResolveHost<'_>,
     ) -> Result<Self, InitialMessageError> {
@@ -153,7 +153,7 @@ mod tests {
     use crate::server::quorum::multiple_addresses::DEFAULT_TIMEOUT;
 
     fn read(bytes: &[u8]) -> Result<InitialMessage, InitialMessageError> {
-        InitialMessage::read(&mut &*bytes, &|host| {
+        InitialMessage::parse(&mut &*bytes, &|host| {
             (host == "everywhere").then(|| "0.0.0.0".parse().unwrap())
         })
     }
@@ -195,7 +195,7 @@ mod tests {
         let mut bytes = with_text(-65536, 5, "zoo:4");
         bytes.extend_from_slice(&[1, 2, 3]);
         let mut input = &*bytes;
-        InitialMessage::read(&mut input, &|_| None).unwrap();
+        InitialMessage::parse(&mut input, &|_| None).unwrap();
         assert_eq!(input, [1, 2, 3]);
     }
 

@@ -50,6 +50,19 @@ impl Listener {
         }
     }
 
+    /// Registers a socket; false if the listener was halted meanwhile.
+    fn register(&self, socket: &Arc<TcpListener>) -> bool {
+        let mut sockets = self.sockets.lock();
+        if !sockets.is_halted {
+            sockets.open.push(Arc::clone(socket));
+        }
+        !sockets.is_halted
+    }
+
+    fn pause(&self) -> bool {
+        self.sleeper.sleep_until(self.clock.elapsed_ms() + RETRY_MS)
+    }
+
     /// Wakes the listener threads and ends them.
     pub(super) fn halt(&self) {
         self.sleeper.stop();
@@ -64,19 +77,6 @@ impl Listener {
                 debug!(target: LOG, "Error closing server socket: {problem}");
             }
         }
-    }
-
-    /// Registers a socket; false if the listener was halted meanwhile.
-    fn register(&self, socket: &Arc<TcpListener>) -> bool {
-        let mut sockets = self.sockets.lock();
-        if !sockets.is_halted {
-            sockets.open.push(Arc::clone(socket));
-        }
-        !sockets.is_halted
-    }
-
-    fn pause(&self) -> bool {
-        self.sleeper.sleep_until(self.clock.elapsed_ms() + RETRY_MS)
     }
 }
 
@@ -107,11 +107,28 @@ impl QuorumCnxManager {
         Ok(())
     }
 
+    /// A listener thread ends. The last one logs it and ends the process, unless the manager was halted.
+    fn leave(&self) {
+        if self.listener.running.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        info!(target: LOG, "Leaving listener");
+        if !self.is_halted() {
+            error!(
+                target: LOG,
+                "As I'm leaving the listener thread, I won't be able to participate in leader \
+                 election any longer: {}",
+                self.peer.my_election_addresses()
+            );
+            self.peer.request_exit(ExitCode::UnableToBindQuorumPort);
+        }
+    }
+
     fn run_listener(&self, mut address: InetSocketAddress) {
         let max_retry = self.settings.port_bind_max_retry;
         let mut errors = 0;
         while !self.is_halted() && (max_retry == 0 || errors < max_retry) {
-            match self.bind(&mut address) {
+            match self.create_new_server_socket(&mut address) {
                 Ok(socket) => {
                     let socket = Arc::new(socket);
                     if self.listener.register(&socket) {
@@ -143,35 +160,6 @@ impl QuorumCnxManager {
         self.leave();
     }
 
-    /// A listener thread ends. The last one logs it and ends the process, unless the manager was halted.
-    fn leave(&self) {
-        if self.listener.running.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
-        }
-        info!(target: LOG, "Leaving listener");
-        if !self.is_halted() {
-            error!(
-                target: LOG,
-                "As I'm leaving the listener thread, I won't be able to participate in leader \
-                 election any longer: {}",
-                self.peer.my_election_addresses()
-            );
-            self.peer.request_exit(ExitCode::UnableToBindQuorumPort);
-        }
-    }
-
-    fn bind(&self, address: &mut InetSocketAddress) -> io::Result<TcpListener> {
-        if address.address.is_none() {
-            *address = InetSocketAddress::new(&address.host, address.port, &|host| {
-                net_utils::resolve_host(host, self.settings.prefer_ipv6)
-            });
-        }
-        let bound = address
-            .bind_address(self.settings.prefer_ipv4_stack)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Unresolved address"))?;
-        listening_socket::listen_any_family(bound, LARGEST_BACKLOG)
-    }
-
     fn accept_connections(&self, socket: &TcpListener) {
         let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.listener.clock));
         while !self.is_halted() {
@@ -190,5 +178,17 @@ impl QuorumCnxManager {
                 }
             }
         }
+    }
+
+    fn create_new_server_socket(&self, address: &mut InetSocketAddress) -> io::Result<TcpListener> {
+        if address.address.is_none() {
+            *address = InetSocketAddress::new(&address.host, address.port, &|host| {
+                net_utils::resolve_host(host, self.settings.prefer_ipv6)
+            });
+        }
+        let bound = address
+            .bind_address(self.settings.prefer_ipv4_stack)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Unresolved address"))?;
+        listening_socket::listen_any_family(bound, LARGEST_BACKLOG)
     }
 }

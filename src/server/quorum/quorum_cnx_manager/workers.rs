@@ -40,7 +40,7 @@ impl Connection {
     /// Closes the connection; both workers notice.
     pub(super) fn close(&self) {
         self.is_running.store(false, Ordering::Release);
-        shut_down(&self.stream);
+        close_socket(&self.stream);
     }
 
     /// Sends a message with its length, in one write.
@@ -53,7 +53,7 @@ impl Connection {
 }
 
 /// Shuts a socket down in both directions.
-pub(super) fn shut_down(stream: &TcpStream) {
+pub(super) fn close_socket(stream: &TcpStream) {
     if let Err(problem) = stream.shutdown(Shutdown::Both) {
         debug!(target: LOG, "Exception while closing: {problem}");
     }
@@ -119,6 +119,22 @@ impl QuorumCnxManager {
         }
     }
 
+    /// Closes a connection and ends its other worker.
+    pub(super) fn finish(&self, connection: &Arc<Connection>) {
+        connection.close();
+        let is_member = self.is_member(connection.sid);
+        let mut table = self.table.lock();
+        if let Some(peer) = table.peers.get_mut(&connection.sid)
+            && peer.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection))
+        {
+            peer.connection = None;
+            if !is_member {
+                table.peers.remove(&connection.sid);
+            }
+        }
+        self.changed.notify_all();
+    }
+
     fn run_send(&self, connection: &Arc<Connection>) {
         let (sid, my_id) = (connection.sid, self.my_id);
         debug!(target: LOG, "SendWorker thread started towards {sid}. myId: {my_id}");
@@ -161,6 +177,32 @@ impl QuorumCnxManager {
         }
     }
 
+    /// Closes a connection if its host is not reachable any more, so that another address of the server is tried.
+    /// Another thread does the check (Java: asyncValidateIfSocketIsStillReachable).
+    pub(super) fn async_validate_if_socket_is_still_reachable(
+        &self,
+        table: &mut Table,
+        connection: &Arc<Connection>,
+    ) {
+        let sid = connection.sid;
+        if connection.is_validated.swap(true, Ordering::AcqRel) {
+            debug!(target: LOG, "the host of the connection to sid {sid} is being asked already");
+            return;
+        }
+        let connection = Arc::clone(connection);
+        self.spawn(table, &format!("QuorumConnectionValidation:{sid}"), move |this| {
+            if is_host_reachable(&connection.stream) {
+                connection.is_validated.store(false, Ordering::Release);
+                return;
+            }
+            warn!(
+                target: LOG,
+                "destination address not reachable anymore, shutting down the SendWorker for sid {sid}"
+            );
+            this.finish(&connection);
+        });
+    }
+
     fn run_receive(&self, connection: &Arc<Connection>) {
         let (sid, my_id) = (connection.sid, self.my_id);
         debug!(target: LOG, "RecvWorker thread towards {sid} started. myId: {my_id}");
@@ -187,44 +229,6 @@ impl QuorumCnxManager {
             "Interrupting SendWorker thread from RecvWorker. sid: {sid}. myId: {my_id}"
         );
         self.finish(connection);
-    }
-
-    /// Closes a connection and ends its other worker.
-    pub(super) fn finish(&self, connection: &Arc<Connection>) {
-        connection.close();
-        let is_member = self.is_member(connection.sid);
-        let mut table = self.table.lock();
-        if let Some(peer) = table.peers.get_mut(&connection.sid)
-            && peer.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection))
-        {
-            peer.connection = None;
-            if !is_member {
-                table.peers.remove(&connection.sid);
-            }
-        }
-        self.changed.notify_all();
-    }
-
-    /// Closes a connection if its host is not reachable any more, so that another address of the server is tried.
-    /// Another thread does the check (Java: asyncValidateIfSocketIsStillReachable).
-    pub(super) fn validate(&self, table: &mut Table, connection: &Arc<Connection>) {
-        let sid = connection.sid;
-        if connection.is_validated.swap(true, Ordering::AcqRel) {
-            debug!(target: LOG, "the host of the connection to sid {sid} is being asked already");
-            return;
-        }
-        let connection = Arc::clone(connection);
-        self.spawn(table, &format!("QuorumConnectionValidation:{sid}"), move |this| {
-            if is_host_reachable(&connection.stream) {
-                connection.is_validated.store(false, Ordering::Release);
-                return;
-            }
-            warn!(
-                target: LOG,
-                "destination address not reachable anymore, shutting down the SendWorker for sid {sid}"
-            );
-            this.finish(&connection);
-        });
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::QuorumPeer;
 use super::run::Role;
-use super::{LearnerType, QuorumPeer, ServerState};
 use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
 use crate::common::time::Clock;
@@ -14,6 +14,8 @@ use crate::server::exit_code::ExitCode;
 use crate::server::quorum::election::{ElectionAddresses, ElectionPeer, ElectionSettings};
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
 use crate::server::quorum::multiple_addresses::MultipleAddresses;
+use crate::server::quorum::quorum_server::QuorumServer;
+use crate::server::quorum::states::{LearnerType, ServerState};
 use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 use crate::server::quorum::vote::Vote;
 
@@ -92,9 +94,8 @@ impl ElectionPeer for QuorumPeer {
 
     fn election_addresses_of(&self, sid: Sid) -> ElectionAddresses {
         self.recreate_socket_addresses(sid);
-        let addresses = |server: &super::quorum_server::QuorumServer| {
-            self.multiple_addresses(server.election_addresses.clone())
-        };
+        let addresses =
+            |server: &QuorumServer| self.multiple_addresses(server.election_addresses.clone());
         let current = self.server(sid).as_ref().map(addresses);
         let next = self.last_seen_quorum_verifier();
         let next = next.and_then(|seen| seen.members().servers.get(&sid).map(addresses));

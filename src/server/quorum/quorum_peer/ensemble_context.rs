@@ -1,11 +1,13 @@
 //! The peer as the commands of the AdminServer see it (Java: LeaderCommand, VotingViewCommand and ZabStateCommand of
 //! server/admin/Commands.java, with the beans that they show).
 
-use super::{LearnerType, QuorumPeer, ServerState};
+use super::QuorumPeer;
 use crate::common::net_utils::InetSocketAddress;
-use crate::server::admin::command::{EnsembleContext, LeaderView, MemberView, ZabStateView};
+use crate::server::admin::admin_context::{EnsembleContext, LeaderView, MemberView, ZabStateView};
 use crate::server::admin::json_outputter::Json;
 use crate::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
+use crate::server::quorum::quorum_server::QuorumServer;
+use crate::server::quorum::states::{LearnerType, ServerState};
 
 impl EnsembleContext for QuorumPeer {
     fn leader(&self) -> LeaderView {
@@ -16,7 +18,7 @@ impl EnsembleContext for QuorumPeer {
 
     fn voting_view(&self) -> Vec<(i64, MemberView)> {
         let texts = |addresses: &[InetSocketAddress]| addresses.iter().map(text).collect();
-        let view = |server: super::QuorumServer| MemberView {
+        let view = |server: QuorumServer| MemberView {
             server_addresses: texts(&server.addresses),
             election_addresses: texts(&server.election_addresses),
             client_address: server.client_address.as_ref().map(text).unwrap_or_default(),

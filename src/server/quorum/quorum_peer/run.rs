@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use log::{error, info, warn};
 
-use super::{LOG, PeerLoadError, QuorumPeer, ServerState};
+use super::{LOG, PeerLoadError, QuorumPeer};
 use crate::common::net_utils;
 use crate::common::time::Clock;
 use crate::ids::Sid;
@@ -22,8 +22,8 @@ use crate::server::quorum::follower::Follower;
 use crate::server::quorum::leader::Leader;
 use crate::server::quorum::observer::Observer;
 use crate::server::quorum::quorum_cnx_manager::QuorumCnxManager;
-use crate::server::quorum::quorum_peer::LearnerType;
 use crate::server::quorum::read_only_zookeeper_server::ReadOnlyZooKeeperServer;
+use crate::server::quorum::states::{LearnerType, ServerState};
 use crate::server::quorum::vote::Vote;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
 use crate::server::zookeeper_critical_thread;
@@ -222,7 +222,7 @@ impl QuorumPeer {
         if !self.settings().read_only_mode_enabled {
             return None;
         }
-        ReadOnlyZooKeeperServer::start(self)
+        ReadOnlyZooKeeperServer::start(Arc::clone(self) as _)
             .inspect_err(
                 |problem| error!(target: LOG, "FAILED to start ReadOnlyZooKeeperServer: {problem}"),
             )

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::common::net_utils::{InetSocketAddress, ResolveHost};
 use crate::ids::Sid;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
+use crate::server::quorum::quorum_server::QuorumServer;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 struct State {

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
-use super::dynamic_file::{QuorumMembers, Reading};
+use super::dynamic_file::Reading;
 use super::{LOG, NEXT_DYNAMIC_CONFIG_FILE_SUFFIX};
 use crate::common::atomic_file_writing_idiom::write_atomically;
 use crate::common::config_exception::{ConfigError, Place};
 use crate::common::net_utils::ResolveHost;
 use crate::common::properties::Properties;
 use crate::common::string_utils;
+use crate::server::quorum::flexible::quorum_members::QuorumMembers;
 
 /// The name that messages show instead of a file name.
 const FROM_A_MEMBER: &str = "(configuration from another member)";

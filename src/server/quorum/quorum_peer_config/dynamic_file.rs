@@ -5,7 +5,6 @@
 //! They are in a separate file (dynamicConfigFile) or among the other keys of zoo.cfg. Which of them form a quorum is
 //! decided elsewhere.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use log::{error, info, warn};
@@ -16,44 +15,8 @@ use crate::common::net_utils::ResolveHost;
 use crate::common::properties::{Properties, Property};
 use crate::common::string_utils;
 use crate::ids::Sid;
-use crate::server::quorum::quorum_peer::LearnerType;
-use crate::server::quorum::quorum_peer::quorum_server::QuorumServer;
-
-/// The members of the ensemble and how their votes are counted, as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QuorumMembers {
-    /// All servers.
-    pub servers: BTreeMap<Sid, QuorumServer>,
-    /// Groups and weights; with `None` every vote counts the same.
-    pub hierarchy: Option<Hierarchy>,
-    /// The version of this configuration, a zxid; 0 before the first reconfiguration.
-    pub version: i64,
-}
-
-/// Groups and weights (Java: QuorumHierarchical).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hierarchy {
-    /// The group of each server that is in a group; every participant is in one.
-    pub group_of: BTreeMap<Sid, i64>,
-    /// The weight of each server in a group; 1 by default.
-    pub weight_of: BTreeMap<Sid, i64>,
-}
-
-impl QuorumMembers {
-    /// The servers that vote.
-    pub fn voting_members(&self) -> impl Iterator<Item = &QuorumServer> {
-        self.of_type(LearnerType::Participant)
-    }
-
-    /// The servers that do not vote.
-    pub fn observing_members(&self) -> impl Iterator<Item = &QuorumServer> {
-        self.of_type(LearnerType::Observer)
-    }
-
-    fn of_type(&self, learner_type: LearnerType) -> impl Iterator<Item = &QuorumServer> {
-        self.servers.values().filter(move |server| server.learner_type == learner_type)
-    }
-}
+use crate::server::quorum::flexible::quorum_members::{Hierarchy, QuorumMembers};
+use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The parameters for parsing the members.
 pub(super) struct Reading<'a> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{LOG, Parsing};
 use crate::common::config_exception::{ConfigError, Place};
 use crate::common::net_utils::InetSocketAddress;
-use crate::server::quorum::quorum_peer::LearnerType;
+use crate::server::quorum::states::LearnerType;
 use crate::server::util::verifying_file_factory::VerifyingFileFactory;
 
 /// One line of the file: key and value without surrounding blanks.

@@ -16,7 +16,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 const TYPE_AT: usize = 8 + 4 + 8 + 8;
 
 /// Logs an error if this learner cannot read this transaction.
-pub fn check(handler: &LearnerHandler, txn: &[u8]) {
+pub(in crate::server::quorum) fn check(handler: &LearnerHandler, txn: &[u8]) {
     if handler.is_before_3_5()
         && let Some(op) = unreadable(txn)
     {
@@ -30,8 +30,7 @@ pub fn check(handler: &LearnerHandler, txn: &[u8]) {
 }
 
 /// The operation in the transaction that 3.4 does not know, if there is one.
-#[must_use]
-pub fn unreadable(txn: &[u8]) -> Option<OpCode> {
+fn unreadable(txn: &[u8]) -> Option<OpCode> {
     let op = op_at(txn, TYPE_AT)?;
     if op != OpCode::Multi {
         return is_new(op).then_some(op);

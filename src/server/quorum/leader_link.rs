@@ -12,10 +12,11 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use log::{debug, info, warn};
 
-use crate::ids::{SessionId, Zxid};
+use super::learner_info::LearnerInfo;
+use super::packet_output::PacketOutput;
+use super::quorum_packet::{PacketType, QuorumPacket};
+use crate::ids::{PeerEpoch, SessionId, Zxid};
 use crate::jute::Record;
-use crate::server::quorum::packet_output::PacketOutput;
-use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::request::Request;
 use crate::server::server_cnxn::ServerCnxn;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -27,10 +28,10 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
 const SENDER_THREAD: &str = "LearnerSender";
 
 /// A request, identified by its session id and cxid.
-pub(in crate::server::quorum) type RequestKey = (SessionId, i32);
+pub(super) type RequestKey = (SessionId, i32);
 
 /// The writing half of the connection to the leader.
-pub(in crate::server::quorum) struct LeaderLink {
+pub(super) struct LeaderLink {
     output: OnceLock<Arc<PacketOutput>>,
     pending_syncs: RankedMutex<VecDeque<RequestKey>>,
     /// Weak, so that a pending question does not keep a connection alive.
@@ -63,8 +64,8 @@ impl LeaderLink {
         Ok(())
     }
 
-    /// Queues a packet; the caller flushes.
-    pub(in crate::server::quorum) fn queue(&self, packet: &QuorumPacket) {
+    /// Queues a packet; the caller flushes (Java: writePacket, writePacketNow).
+    pub(super) fn queue(&self, packet: &QuorumPacket) {
         match self.output.get() {
             Some(output) => output.queue(packet),
             None => debug!(target: LOG, "no connection to a leader: a packet is lost"),
@@ -72,12 +73,12 @@ impl LeaderLink {
     }
 
     /// Queues an acknowledgement of a transaction, or of an epoch by its first zxid; the caller flushes.
-    pub(in crate::server::quorum) fn queue_ack(&self, zxid: Zxid) {
+    pub(super) fn queue_ack(&self, zxid: Zxid) {
         self.queue(&QuorumPacket::new(PacketType::Ack, zxid, None));
     }
 
     /// Sends what is queued, as far as the socket takes it now.
-    pub(in crate::server::quorum) fn flush(&self) {
+    pub(super) fn flush(&self) {
         if let Some(output) = self.output.get() {
             output.flush();
         }
@@ -105,7 +106,7 @@ impl LeaderLink {
     }
 
     /// The `sync` that the leader has just answered.
-    pub(in crate::server::quorum) fn take_sync(&self) -> Option<RequestKey> {
+    pub(super) fn take_sync(&self) -> Option<RequestKey> {
         let sync = self.pending_syncs.lock().pop_front();
         if sync.is_none() {
             warn!(target: LOG, "Not expecting a sync.");
@@ -113,8 +114,8 @@ impl LeaderLink {
         sync
     }
 
-    /// Asks the leader whether the session of a returning client is alive (Java: validateSession).
-    pub(in crate::server::quorum) fn validate_session(
+    /// Asks the leader whether the session of a returning client is alive (Java: Learner.validateSession).
+    pub(super) fn validate_session(
         &self,
         cnxn: &Arc<ServerCnxn>,
         session_id: SessionId,
@@ -130,10 +131,7 @@ impl LeaderLink {
 
     /// Matches the leader's answer to its connection, and tells whether the session is alive (Java: revalidate).
     /// `None` if nobody waits for the answer any more, or if it is malformed.
-    pub(in crate::server::quorum) fn revalidated(
-        &self,
-        data: Option<&[u8]>,
-    ) -> Option<(Arc<ServerCnxn>, bool)> {
+    pub(super) fn revalidated(&self, data: Option<&[u8]>) -> Option<(Arc<ServerCnxn>, bool)> {
         let (id, rest) = data.unwrap_or_default().split_first_chunk::<8>()?;
         let valid = *rest.first()? != 0;
         let session_id = SessionId(i64::from_be_bytes(*id));
@@ -158,11 +156,7 @@ impl LeaderLink {
     }
 
     /// Answers a PING with the touched sessions (Java: ping).
-    pub(in crate::server::quorum) fn queue_ping(
-        &self,
-        ping: &QuorumPacket,
-        touched: &[(SessionId, i32)],
-    ) {
+    pub(super) fn queue_ping(&self, ping: &QuorumPacket, touched: &[(SessionId, i32)]) {
         let mut data = Vec::with_capacity(touched.len() * 12);
         for (id, timeout_ms) in touched {
             data.extend_from_slice(&id.0.to_be_bytes());
@@ -177,8 +171,8 @@ impl LeaderLink {
 /// The packet with which a learner introduces itself (Java: within registerWithLeader).
 pub(super) fn greeting(
     packet_type: PacketType,
-    accepted: crate::ids::PeerEpoch,
-    info: &crate::server::quorum::learner_info::LearnerInfo,
+    accepted: PeerEpoch,
+    info: &LearnerInfo,
 ) -> QuorumPacket {
     QuorumPacket::new(packet_type, Zxid::start_of(accepted), Some(info.to_bytes()))
 }

@@ -1,27 +1,30 @@
 //! Applies what is committed, then notes that it is (Java: Leader.ToBeAppliedRequestProcessor).
 //!
-//! A learner that comes between the commit and the tree gets the transaction from the list of those that are to be applied:
-//! it leaves that list only when the committed log has it.
+//! A learner that comes between the commit and the tree gets the transaction from the list of those that are to be
+//! applied: it leaves that list only when the committed log has it.
 
 use std::sync::{Arc, Weak};
 
 use log::info;
 
-use super::{LOG, Leader};
+use super::proposer::Proposer;
 use crate::server::final_request_processor::FinalRequestProcessor;
 use crate::server::request::Request;
 use crate::server::sync_request_processor::GroupProcessor;
 
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
+
 /// The processor.
 pub struct ToBeAppliedRequestProcessor {
     next: Arc<FinalRequestProcessor>,
-    leader: Weak<Leader>,
+    leader: Weak<dyn Proposer>,
 }
 
 impl ToBeAppliedRequestProcessor {
     /// A processor before the last one.
     #[must_use]
-    pub const fn new(next: Arc<FinalRequestProcessor>, leader: Weak<Leader>) -> Self {
+    pub const fn new(next: Arc<FinalRequestProcessor>, leader: Weak<dyn Proposer>) -> Self {
         Self { next, leader }
     }
 }

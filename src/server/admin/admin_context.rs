@@ -1,14 +1,9 @@
-//! An admin command, and the server interface that commands use (Java: server/admin/Command.java,
-//! CommandBase.java, GetCommand.java, PostCommand.java).
+//! The server and its ensemble, as admin commands see them (no Java twin: commands have the ZooKeeperServer itself).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::auth_request::AuthRequest;
-use super::command_response::CommandResponse;
-use super::commands::Commands;
 use super::json_outputter::Json;
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
@@ -21,45 +16,6 @@ use crate::server::watch::watches_path_report::WatchesPathReport;
 use crate::server::watch::watches_report::WatchesReport;
 use crate::server::watch::watches_summary::WatchesSummary;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
-
-/// The arguments of a command: names and values from the query of the request.
-pub type Kwargs = [(String, String)];
-
-/// The function that runs a command.
-#[derive(Clone, Copy)]
-pub enum Run {
-    /// Handles GET, with or without a server.
-    Get(fn(&Commands, Option<&dyn AdminContext>, &Kwargs, &mut CommandResponse)),
-    /// Handles GET; requires a running server.
-    GetServing(fn(&Commands, &dyn AdminContext, &Kwargs, &mut CommandResponse)),
-    /// Handles POST with a body; requires a running server.
-    PostServing(fn(&Commands, &dyn AdminContext, &mut dyn Read, &mut CommandResponse)),
-}
-
-/// A command of the AdminServer.
-#[derive(Clone, Copy)]
-pub struct Command {
-    /// The command's names. Answers and the list of commands show the first one.
-    pub names: &'static [&'static str],
-    /// The permission that the command requires, if any.
-    pub auth_request: Option<AuthRequest>,
-    /// The function that runs it.
-    pub run: Run,
-}
-
-impl Command {
-    /// The name in answers and in the list of commands (Java: getPrimaryName).
-    #[must_use]
-    pub const fn primary_name(&self) -> &'static str {
-        self.names[0]
-    }
-
-    /// Whether the command requires a running server (Java: isServerRequired).
-    #[must_use]
-    pub const fn is_server_required(&self) -> bool {
-        !matches!(self.run, Run::Get(_))
-    }
-}
 
 /// A completed snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]

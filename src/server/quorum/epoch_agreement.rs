@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 use thiserror::Error;
 
+use super::epochs::{EpochError, Promises};
+use super::flexible::quorum_verifier::QuorumVerifier;
+use super::state_summary::StateSummary;
+use super::synced_learner_tracker::SyncedLearnerTracker;
 use crate::common::time;
 use crate::ids::{PeerEpoch, Sid, Zxid};
-use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use crate::server::quorum::quorum_peer::epochs::EpochError;
-use crate::server::quorum::state_summary::StateSummary;
-use crate::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
 
 /// The logger's name in Java.
@@ -41,15 +41,6 @@ pub enum AgreementError {
     /// The accepted epoch cannot be written.
     #[error(transparent)]
     Epoch(#[from] EpochError),
-}
-
-/// Makes promises durable (implemented by the leader's peer).
-pub trait Promises: Send + Sync {
-    /// Promises durably not to follow an older epoch.
-    ///
-    /// # Errors
-    /// When the promise cannot be written.
-    fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError>;
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::LearnerType;
+use super::states::LearnerType;
 use crate::common::net_utils::{InetSocketAddress, ResolveHost, delimited_host};
 use crate::common::string_utils;
 use crate::ids::Sid;

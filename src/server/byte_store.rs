@@ -19,16 +19,16 @@ const NONE: u16 = u16::MAX;
 
 /// The place of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) struct Place(u32);
+pub(super) struct Place(u32);
 
 impl Place {
     /// The place of an empty piece.
-    pub(in crate::server) const EMPTY: Self = Self(0);
+    pub(super) const EMPTY: Self = Self(0);
 }
 
 /// All pieces.
 #[derive(Debug)]
-pub(in crate::server) struct ByteStore {
+pub(super) struct ByteStore {
     /// By length, in steps.
     classes: Vec<Class>,
     long: Vec<Box<[u8]>>,
@@ -92,7 +92,7 @@ impl ByteStore {
 
     /// The piece of this length at this place.
     #[inline]
-    pub(in crate::server) fn get(&self, place: Place, len: usize) -> &[u8] {
+    pub(super) fn get(&self, place: Place, len: usize) -> &[u8] {
         if len == 0 {
             &[]
         } else if len <= LONGEST {

@@ -74,6 +74,15 @@ pub enum EpochError {
     },
 }
 
+/// Makes promises durable (no Java twin: Leader asks QuorumPeer itself).
+pub trait Promises: Send + Sync {
+    /// Promises durably not to follow an older epoch.
+    ///
+    /// # Errors
+    /// When the promise cannot be written.
+    fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError>;
+}
+
 /// The epochs of this member.
 #[derive(Debug)]
 pub struct Epochs {

@@ -1,18 +1,19 @@
-//! The settings of a server, read once (Java: the static fields of server/ZooKeeperServer.java and the properties that its
-//! processors read).
+//! The settings of a server, read once (Java: the static fields of server/ZooKeeperServer.java and the properties that
+//! its processors read).
 
 use log::{info, warn};
 
-use super::LOG;
+use super::blue_throttle::BlueThrottleConfig;
+use super::ephemeral_type::EphemeralTypes;
+use super::first_bytes::HttpPorts;
 use super::large_requests::LargeRequestsConfig;
+use super::memory_account::MemoryLimits;
+use super::server_config::ServerConfig;
 use crate::common::zk_config::SystemProperties;
 use crate::jute::Limits;
-use crate::server::blue_throttle::BlueThrottleConfig;
-use crate::server::ephemeral_type::EphemeralTypes;
-use crate::server::first_bytes::HttpPorts;
-use crate::server::memory_account::MemoryLimits;
-use crate::server::server_config::ServerConfig;
-use crate::server::sync_request_processor::FlushSettings;
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 
 /// The default of the shortest session timeout, in ticks.
 const MIN_SESSION_TIMEOUT_TICKS: i32 = 2;
@@ -62,6 +63,17 @@ impl SnapSettings {
                 .map(|kb| kb.saturating_mul(1024)),
         }
     }
+}
+
+/// When a group is closed (Java: flushDelay, maxWriteQueuePollTime, maxBatchSize).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushSettings {
+    /// How long a group may wait for more, ms; 0 is not at all.
+    pub flush_delay_ms: u64,
+    /// How long to wait for the next request of a group, ms.
+    pub max_write_queue_poll_ms: u64,
+    /// How many requests a group may have.
+    pub max_batch_size: usize,
 }
 
 /// The settings of a server, which do not change while it runs.
