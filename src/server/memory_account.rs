@@ -280,13 +280,34 @@ impl Drop for WaitingForRoom<'_> {
 pub struct AnswerRoom<'a> {
     accounts: &'a MemoryAccounts,
     bytes: Cell<usize>,
+    /// The part of these bytes that is for the next long answer.
+    prepared: Cell<usize>,
 }
 
 impl<'a> AnswerRoom<'a> {
     /// Creates an empty reservation.
     #[must_use]
     pub const fn new(accounts: &'a MemoryAccounts) -> Self {
-        Self { accounts, bytes: Cell::new(0) }
+        Self { accounts, bytes: Cell::new(0), prepared: Cell::new(0) }
+    }
+
+    /// Reserves this many more bytes for the next long answer, and returns memory for it that the system has provided.
+    /// `None` if the bytes do not fit.
+    pub fn prepare(&self, bytes: usize) -> Option<Vec<u8>> {
+        if !self.take(bytes) {
+            return None;
+        }
+        self.prepared.set(bytes);
+        let mut memory = Vec::with_capacity(bytes);
+        // The system provides a page when it is written to.
+        memory.resize(bytes, u8::MAX);
+        memory.clear();
+        Some(memory)
+    }
+
+    /// Whether a long answer of this many bytes was prepared. The next one was not, then.
+    pub fn use_prepared(&self, bytes: usize) -> bool {
+        self.prepared.take() >= bytes
     }
 
     /// Reserves this many more bytes. Returns false if they do not fit.
@@ -302,6 +323,7 @@ impl<'a> AnswerRoom<'a> {
 
     /// Gives all bytes back.
     pub fn give_back(&self) {
+        self.prepared.set(0);
         self.accounts.change_answers(self.bytes.take(), 0);
     }
 }
@@ -433,6 +455,22 @@ mod tests {
         assert!(accounts.has_frame_room(400) && !accounts.has_frame_room(401));
         drop(half);
         assert_eq!(accounts.request_bytes(), 0, "what was refused does not count");
+    }
+
+    #[test]
+    fn what_is_prepared_is_for_the_next_long_answer_alone() {
+        let accounts = accounts();
+        let room = AnswerRoom::new(&accounts);
+        assert!(room.take(100));
+        let memory = room.prepare(600).unwrap();
+        assert!(memory.is_empty() && memory.capacity() >= 600);
+        assert_eq!(accounts.answer_bytes(), 700);
+        assert!(room.use_prepared(600) && !room.use_prepared(1), "once");
+        assert!(room.prepare(301).is_none() && room.prepare(300).is_some());
+        assert!(!room.use_prepared(301), "the answer has grown");
+        assert!(!room.use_prepared(1), "and what was prepared is too short for it");
+        room.give_back();
+        assert_eq!(accounts.answer_bytes(), 0);
     }
 
     #[test]

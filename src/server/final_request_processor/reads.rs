@@ -33,6 +33,12 @@ use crate::zoo_defs::{OpCode, perms};
 /// When there are more bytes of answers than this, they are appended to the output and the tree is released.
 const ANSWERS_AT_ONCE: usize = 64 << 10;
 
+/// The memory of a longer answer is prepared before the tree is locked, in bytes.
+const LONG_ANSWER: usize = 1 << 20;
+
+/// The bytes that may follow the longest part of an answer: a stat, the end of a `multiRead`.
+const REST_OF_ANSWER: usize = 256;
+
 /// The bytes of an event besides its path: the header of a reply with its length, type, state, the path's length.
 const EVENT_OVERHEAD: usize = REPLY_HEADER + 4 + 4 + 4;
 
@@ -52,6 +58,8 @@ pub(super) enum ReadError {
     MalformedAfter(InputError),
     /// There is no room now for an answer of this many bytes.
     NoRoom(usize),
+    /// The memory for an answer of this many bytes is to be prepared.
+    Unprepared(usize),
 }
 
 impl From<KeeperError> for ReadError {
@@ -74,6 +82,14 @@ pub(super) type ReadResult = Result<(), ReadError>;
 pub struct NoRoom {
     /// The length of the answer, as far as it is known.
     pub bytes: usize,
+}
+
+/// Why a read was not answered. Nothing of the answer was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shortage {
+    NoRoom(NoRoom),
+    /// The answer has this many bytes, and its memory is to be prepared.
+    Unprepared(usize),
 }
 
 /// The reads of one batch of a connection's input.
@@ -116,23 +132,54 @@ impl<'a> Reads<'a> {
     /// # Errors
     /// When the answer is long and there is no room for it now.
     pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
-        let (server, cnxn) = (self.server, self.cnxn);
-        let started = self.started.get_or_insert_with(|| {
-            let start_ms = server.clock().elapsed_ms();
-            Started {
-                alive: server.touch(cnxn),
-                auth_info: cnxn.auth_info(),
-                start_ms,
-                answers: Vec::new(),
-                room: AnswerRoom::new(server.memory()),
-                count: 0,
-                numbered: 0,
-                uncounted: 0,
-                last_xid: 0,
-                last_operation: "NA",
-                tree: server.zk_database().tree().read(),
+        let mut shortage = match self.try_answer(op, xid, payload, true) {
+            Ok(()) => return Ok(()),
+            Err(shortage) => shortage,
+        };
+        if let Shortage::Unprepared(bytes) = shortage {
+            // While the tree is not locked: changes would wait until the system has provided the memory, which takes
+            // longer than filling it.
+            self.finish();
+            let room = AnswerRoom::new(self.server.memory());
+            let memory = room.prepare(bytes).ok_or(NoRoom { bytes })?;
+            self.started = Some(self.start(room, memory));
+            match self.try_answer(op, xid, payload, false) {
+                Ok(()) => return Ok(()),
+                Err(again) => shortage = again,
             }
-        });
+        }
+        let (Shortage::NoRoom(NoRoom { bytes }) | Shortage::Unprepared(bytes)) = shortage;
+        Err(NoRoom { bytes })
+    }
+
+    fn start(&self, room: AnswerRoom<'a>, answers: Vec<u8>) -> Started<'a> {
+        Started {
+            start_ms: self.server.clock().elapsed_ms(),
+            alive: self.server.touch(self.cnxn),
+            auth_info: self.cnxn.auth_info(),
+            answers,
+            room,
+            count: 0,
+            numbered: 0,
+            uncounted: 0,
+            last_xid: 0,
+            last_operation: "NA",
+            tree: self.server.zk_database().tree().read(),
+        }
+    }
+
+    fn try_answer(
+        &mut self,
+        op: OpCode,
+        xid: i32,
+        payload: &[u8],
+        is_first_try: bool,
+    ) -> Result<(), Shortage> {
+        let (server, cnxn) = (self.server, self.cnxn);
+        if self.started.is_none() {
+            self.started = Some(self.start(AnswerRoom::new(server.memory()), Vec::new()));
+        }
+        let Some(started) = &mut self.started else { return Ok(()) };
         if !started.alive {
             debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
             return Ok(());
@@ -142,7 +189,7 @@ impl<'a> Reads<'a> {
             started.append_answers(server, cnxn);
         }
         let Started { tree, auth_info, room, answers, .. } = started;
-        let read = Read { server, tree, cnxn, auth_info, room };
+        let read = Read { server, tree, cnxn, auth_info, room, may_prepare: is_first_try };
         started.last_operation = read.append(op, xid, payload, answers)?;
         started.last_xid = xid;
         started.count += 1;
@@ -216,13 +263,16 @@ pub(super) fn answer_parked(
         return;
     }
     let room = &AnswerRoom::new(server.memory());
-    let read = Read { server, tree, cnxn, auth_info: &request.auth_info, room };
+    let auth_info = &request.auth_info;
+    let read = Read { server, tree, cnxn, auth_info, room, may_prepare: false };
     let payload = request.payload.as_deref().unwrap_or_default();
     let mut answer = Vec::new();
     let operation = match read.append(op, request.cxid, payload, &mut answer) {
         Ok(operation) => operation,
         // The answer cannot wait, because later requests of its session are being applied.
-        Err(no_room) => return cnxn.cut_off(no_room.bytes),
+        Err(Shortage::NoRoom(NoRoom { bytes }) | Shortage::Unprepared(bytes)) => {
+            return cnxn.cut_off(bytes);
+        }
     };
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
     let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
@@ -250,20 +300,22 @@ pub(super) struct Read<'a> {
     cnxn: &'a Arc<ServerCnxn>,
     auth_info: &'a [Id],
     room: &'a AnswerRoom<'a>,
+    /// Whether the caller prepares memory for a long answer, and asks again.
+    may_prepare: bool,
 }
 
 impl Read<'_> {
     /// Appends the complete answer: header, and body or error. Returns the operation's short name.
     ///
     /// # Errors
-    /// When there is no room for the answer. Nothing is appended then.
+    /// When there is no room for the answer, or its memory is to be prepared. Nothing is appended then.
     fn append(
         &self,
         op: OpCode,
         xid: i32,
         payload: &[u8],
         bytes: &mut Vec<u8>,
-    ) -> Result<&'static str, NoRoom> {
+    ) -> Result<&'static str, Shortage> {
         let start = bytes.len();
         let xid = if op == OpCode::Ping { PING_XID } else { xid };
         let zxid = self.tree.last_processed_zxid();
@@ -277,7 +329,11 @@ impl Read<'_> {
             Ok(()) => return Ok(name),
             Err(ReadError::NoRoom(needed)) => {
                 bytes.truncate(start);
-                return Err(NoRoom { bytes: needed });
+                return Err(Shortage::NoRoom(NoRoom { bytes: needed }));
+            }
+            Err(ReadError::Unprepared(needed)) => {
+                bytes.truncate(start);
+                return Err(Shortage::Unprepared(needed));
             }
             Err(ReadError::Answer(answer)) => answer,
             Err(ReadError::Malformed(problem) | ReadError::MalformedAfter(problem)) => {
@@ -310,6 +366,13 @@ impl Read<'_> {
                 self.cnxn
             );
             return Err(KeeperError::MarshallingError.into());
+        }
+        // The memory is for the whole answer. A part of it may have been made.
+        if self.room.use_prepared(body.len() + more) {
+            return Ok(());
+        }
+        if self.may_prepare && more > LONG_ANSWER {
+            return Err(ReadError::Unprepared(body.len() + more + REST_OF_ANSWER));
         }
         self.take_room(more)?;
         body.reserve_exact(more);
