@@ -66,6 +66,8 @@ def _dump(line):
 
 def _mntr(line):
     key, tab, value = line.partition("\t")
+    # Only acknowledgements that come before the commit have a latency, and which of the followers is first is chance.
+    key = re.sub(r"_\d+_ack_latency$", "_SID_ack_latency", key)
     if key == "zk_version" and _VERSION.fullmatch(value):
         value = "VERSION, built on DATE"
     elif key not in _MNTR_EXACT:
@@ -96,7 +98,7 @@ _WORDS = {
     "wchp": _sections,
     # The number and the times of expiry buckets depend on the clock, so only the set of lines is compared.
     "dump": lambda raw: sorted({_dump(line) for line in raw}),
-    "mntr": lambda raw: sorted(_mntr(line) for line in raw),
+    "mntr": lambda raw: sorted({_mntr(line) for line in raw}),
     "conf": lambda raw: [_CONF_MACHINE.sub(r"\1=VALUE", line) for line in raw],
     "envi": lambda raw: [line.split("=")[0] for line in raw],
     "dirs": lambda raw: [re.sub(r"\d+", "N", line) for line in raw],
