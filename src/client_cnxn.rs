@@ -5,8 +5,7 @@
 //! connection. Events go to a channel, in place of Java's EventThread.
 //! Locks: `output` is held while a frame is written, so that frames stay whole and in the order of their xids. Below
 //! it, `state` and `watches` are held for a few instructions.
-//! The operations are in [`ZooKeeper`](crate::zookeeper::ZooKeeper). SASL, TLS, and the search for a read-write
-//! server while connected to a read-only one are not implemented.
+//! The operations are in [`ZooKeeper`](crate::zookeeper::ZooKeeper). SASL and TLS are not implemented.
 
 mod packet;
 mod send_thread;

@@ -140,9 +140,13 @@ fn random() -> u64 {
 
 fn shuffle(servers: &mut [HostPort]) {
     for at in (1..servers.len()).rev() {
-        let other = usize::try_from(random() % (at as u64 + 1)).unwrap_or(0);
-        servers.swap(at, other);
+        servers.swap(at, random_below(at + 1));
     }
+}
+
+/// A random number below this one, which is not 0.
+fn random_below(limit: usize) -> usize {
+    usize::try_from(random() % limit as u64).unwrap_or(0)
 }
 
 fn millis(ms: i32) -> Duration {
@@ -351,7 +355,7 @@ struct RwServerSearch<'a> {
 
 impl<'a> RwServerSearch<'a> {
     fn new(servers: &'a [HostPort]) -> Self {
-        let next = usize::try_from(random() % 0xffff).unwrap_or(0);
+        let next = random_below(servers.len());
         Self { servers, next, asked: time::now(), pause: MIN_PING_RW_TIMEOUT }
     }
 

@@ -27,14 +27,13 @@ use std::sync::{Arc, Weak};
 use log::{debug, error, info, warn};
 
 use super::data_tree::DataTree;
-use super::processor_queue::{ProcessorQueue, Worker};
+use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use super::request::Request;
 use super::request_processor::RequestProcessor;
 use super::zookeeper_server::ZooKeeperServer;
 use super::zookeeper_server::outstanding_changes::{ChangeRecord, OutstandingChanges};
 use crate::common::path_utils;
 use crate::create_mode::CreateMode;
-use crate::data::StatPersisted;
 use crate::delete_container_request::DeleteContainerRequest;
 use crate::ids::Zxid;
 use crate::jute::{InputError, Record};
@@ -139,9 +138,8 @@ impl PrepRequestProcessor {
         let (metrics, clock) = (server.server_metrics(), server.clock());
         let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
         let start_ms = clock.elapsed_ms();
-        for (before, request) in group.iter().enumerate() {
-            let queued = i64::try_from(group.len() - 1 - before).unwrap_or(i64::MAX);
-            metrics.prep_processor_queue_size.add(queued);
+        add_queue_sizes(&*metrics.prep_processor_queue_size, group.len());
+        for request in &*group {
             metrics.prep_processor_queue_time.add(start_ms - request.prep_queue_start_ms);
         }
         let mut changes = server.outstanding_changes().lock();
@@ -298,21 +296,6 @@ fn parent_or_root(path: &str, last_slash: usize) -> &str {
 
 fn create_mode(flags: i32) -> Result<CreateMode, KeeperError> {
     CreateMode::from_flag(flags)
-}
-
-/// A new node's state (Java: DataTree.createStat).
-fn new_stat(zxid: Zxid, time: i64, ephemeral_owner: i64) -> StatPersisted {
-    StatPersisted {
-        czxid: zxid,
-        mzxid: zxid,
-        ctime: time,
-        mtime: time,
-        version: 0,
-        cversion: 0,
-        aversion: 0,
-        ephemeral_owner,
-        pzxid: zxid,
-    }
 }
 
 /// Zxid and time of the request's transaction.

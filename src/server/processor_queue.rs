@@ -26,6 +26,7 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use super::zookeeper_server_listener::ZooKeeperServerListener;
 use super::{zookeeper_critical_thread, zookeeper_thread};
 use crate::common::time;
+use crate::metrics::summary::Summary;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// The thread that does a step.
@@ -59,6 +60,8 @@ pub struct ProcessorQueue<T, W> {
     /// A thread has the turn: it does the step, or is about to.
     is_taken: AtomicBool,
     is_ended: AtomicBool,
+    /// The last items were taken out. Those that come later are dropped.
+    is_closed: AtomicBool,
     /// How often a caller does the step before the thread takes over.
     rounds: u32,
     inside: RankedMutex<Inside<T, W>>,
@@ -83,6 +86,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
             queued,
             is_taken: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             rounds,
             inside: RankedMutex::new(rank, name, Inside { worker, group: Vec::new() }),
             told: RankedMutex::new(
@@ -114,17 +118,17 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     pub fn put(&self, item: T) {
         // It cannot fail: this struct also holds the receiver.
         let _sent = self.queued.0.send(item);
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.drop_queued();
+        }
     }
 
-    /// How many are queued.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.queued.1.len()
+    /// A request that stayed here would keep its connection, and with it the server and this queue.
+    fn drop_queued(&self) {
+        self.queued.1.try_iter().for_each(drop);
     }
 
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.queued.1.is_empty()
     }
 
@@ -189,7 +193,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     }
 
     /// Ends the processor: joins its thread and waits for the step of a caller. Then `last` gets the remaining items.
-    /// Items that are queued later are never processed.
+    /// Items that are queued later are dropped.
     pub fn end(&self, last: impl FnOnce(&mut W, &mut Vec<T>)) {
         if !self.is_ended.swap(true, Ordering::SeqCst) {
             self.tell(|told| told.end = true);
@@ -203,6 +207,8 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
         group.extend(self.queued.1.try_iter());
         last(worker, group);
         group.clear();
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.drop_queued();
     }
 
     /// True for one thread at a time, if something is queued.
@@ -243,6 +249,13 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
             self.is_told.wait(&mut told);
         }
         mem::take(&mut told.take_over)
+    }
+}
+
+/// Records for each item of a group how many were queued behind it (Java: the size of the queue when an item is taken).
+pub fn add_queue_sizes(sizes: &dyn Summary, group: usize) {
+    for behind in (0..group).rev() {
+        sizes.add(i64::try_from(behind).unwrap_or(i64::MAX));
     }
 }
 
@@ -320,7 +333,7 @@ mod tests {
         let step = |done: &mut Vec<_>, group: &mut Vec<_>| {
             queue.put(1);
             queue.work(Worker::Caller, note).unwrap();
-            assert_eq!(queue.len(), 1, "the turn is taken");
+            assert_eq!(queue.queued.1.len(), 1, "the turn is taken");
             note(done, group)
         };
         queue.work(Worker::Caller, step).unwrap();
@@ -351,7 +364,7 @@ mod tests {
         // Nobody asks again: what was queued must be done all the same.
         let deadline = time::now() + Duration::from_secs(30);
         while queue.inside.lock().worker.len() < usize::try_from(callers * each).unwrap() {
-            assert!(time::now() < deadline, "{} are left behind", queue.len());
+            assert!(time::now() < deadline, "{} are left behind", queue.queued.1.len());
             thread::yield_now();
         }
         let done = done(&queue);
@@ -372,6 +385,16 @@ mod tests {
         let mut left = Vec::new();
         queue.end(|_, group| left.append(group));
         assert_eq!(left, [1, 2], "the end has what was not done");
+    }
+
+    #[test]
+    fn what_is_queued_behind_the_end_is_not_kept() {
+        let queue: ProcessorQueue<Arc<()>, ()> = ProcessorQueue::new(Rank::Leaf, "test", 1, ());
+        let item = Arc::new(());
+        queue.put(Arc::clone(&item));
+        queue.end(|(), left| assert_eq!(left.len(), 1));
+        queue.put(Arc::clone(&item));
+        assert_eq!(Arc::strong_count(&item), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use log::{error, info, warn};
 
 use super::exit_code::ExitCode;
 use super::persistence::txn_log::TxnLogError;
-use super::processor_queue::{ProcessorQueue, Worker};
+use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use super::request::Request;
 use super::request_processor::RequestProcessor;
 use super::server_metrics::ServerMetrics;
@@ -139,9 +139,8 @@ impl SyncRequestProcessor {
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let start_ms = self.clock.elapsed_ms();
         let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        for (before, request) in group.iter().enumerate() {
-            let queued = i64::try_from(group.len() - 1 - before).unwrap_or(i64::MAX);
-            self.metrics.sync_processor_queue_size.add(queued);
+        add_queue_sizes(&*self.metrics.sync_processor_queue_size, group.len());
+        for request in &*group {
             self.metrics.sync_processor_queue_time.add(start_ms - request.sync_queue_start_ms);
         }
         if let Some(next) = &self.next {

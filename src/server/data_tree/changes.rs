@@ -35,6 +35,25 @@ fn watched(path: &str) -> &str {
 }
 
 impl DataTree {
+    /// The state of a new node (Java: createStat).
+    pub(in crate::server) fn create_stat(
+        zxid: Zxid,
+        time: i64,
+        ephemeral_owner: i64,
+    ) -> StatPersisted {
+        StatPersisted {
+            czxid: zxid,
+            mzxid: zxid,
+            ctime: time,
+            mtime: time,
+            version: 0,
+            cversion: 0,
+            aversion: 0,
+            ephemeral_owner,
+            pzxid: zxid,
+        }
+    }
+
     /// Java: createNode.
     pub(super) fn create_node(&mut self, new: NewNode<'_>) -> Result<NodeId, KeeperError> {
         let NewNode { path, data, acl, ephemeral_owner, parent_c_version, zxid, time } = new;
@@ -51,17 +70,7 @@ impl DataTree {
         }
         self.raise_child_version(parent, parent_c_version, zxid);
         let data_len = data.as_ref().map_or(0, Vec::len);
-        let stat = StatPersisted {
-            czxid: zxid,
-            mzxid: zxid,
-            ctime: time,
-            mtime: time,
-            version: 0,
-            cversion: 0,
-            aversion: 0,
-            ephemeral_owner,
-            pzxid: zxid,
-        };
+        let stat = Self::create_stat(zxid, time, ephemeral_owner);
         let id = self.nodes.insert(Some(parent), path, data, acl_key, &stat);
         let kind = self.config.ephemeral_types.of_or_normal(ephemeral_owner);
         self.ephemerals.add(kind, ephemeral_owner, id);

@@ -56,10 +56,8 @@ pub(super) enum ReadError {
     Malformed(InputError),
     /// As `Malformed`, but the part of the body made before the error is sent, as in Java.
     MalformedAfter(InputError),
-    /// There is no room now for an answer of this many bytes.
-    NoRoom(usize),
-    /// The memory for an answer of this many bytes is to be prepared.
-    Unprepared(usize),
+    /// The answer has no memory now.
+    Short(Shortage),
 }
 
 impl From<KeeperError> for ReadError {
@@ -84,12 +82,12 @@ pub struct NoRoom {
     pub bytes: usize,
 }
 
-/// Why a read was not answered. Nothing of the answer was made.
+/// A long answer of this many bytes has no memory. Nothing of it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shortage {
-    NoRoom(NoRoom),
-    /// The answer has this many bytes, and its memory is to be prepared.
-    Unprepared(usize),
+pub(super) struct Shortage {
+    bytes: usize,
+    /// The caller is to prepare the memory, and to ask again. Otherwise there is no room.
+    is_unprepared: bool,
 }
 
 /// The reads of one batch of a connection's input.
@@ -132,40 +130,17 @@ impl<'a> Reads<'a> {
     /// # Errors
     /// When the answer is long and there is no room for it now.
     pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
-        let mut shortage = match self.try_answer(op, xid, payload, true) {
-            Ok(()) => return Ok(()),
-            Err(shortage) => shortage,
-        };
-        if let Shortage::Unprepared(bytes) = shortage {
+        let mut answered = self.try_answer(op, xid, payload, true);
+        if let Err(Shortage { bytes, is_unprepared: true }) = answered {
             // While the tree is not locked: changes would wait until the system has provided the memory, which takes
             // longer than filling it.
             self.finish();
             let room = AnswerRoom::new(self.server.memory());
             let memory = room.prepare(bytes).ok_or(NoRoom { bytes })?;
-            self.started = Some(self.start(room, memory));
-            match self.try_answer(op, xid, payload, false) {
-                Ok(()) => return Ok(()),
-                Err(again) => shortage = again,
-            }
+            self.started = Some(Started::new(self.server, self.cnxn, room, memory));
+            answered = self.try_answer(op, xid, payload, false);
         }
-        let (Shortage::NoRoom(NoRoom { bytes }) | Shortage::Unprepared(bytes)) = shortage;
-        Err(NoRoom { bytes })
-    }
-
-    fn start(&self, room: AnswerRoom<'a>, answers: Vec<u8>) -> Started<'a> {
-        Started {
-            start_ms: self.server.clock().elapsed_ms(),
-            alive: self.server.touch(self.cnxn),
-            auth_info: self.cnxn.auth_info(),
-            answers,
-            room,
-            count: 0,
-            numbered: 0,
-            uncounted: 0,
-            last_xid: 0,
-            last_operation: "NA",
-            tree: self.server.zk_database().tree().read(),
-        }
+        answered.map_err(|Shortage { bytes, .. }| NoRoom { bytes })
     }
 
     fn try_answer(
@@ -176,10 +151,9 @@ impl<'a> Reads<'a> {
         is_first_try: bool,
     ) -> Result<(), Shortage> {
         let (server, cnxn) = (self.server, self.cnxn);
-        if self.started.is_none() {
-            self.started = Some(self.start(AnswerRoom::new(server.memory()), Vec::new()));
-        }
-        let Some(started) = &mut self.started else { return Ok(()) };
+        let started = self.started.get_or_insert_with(|| {
+            Started::new(server, cnxn, AnswerRoom::new(server.memory()), Vec::new())
+        });
         if !started.alive {
             debug!(target: LOG, "Dropping request: no session {} exists", cnxn.session_id());
             return Ok(());
@@ -215,7 +189,29 @@ impl Drop for Reads<'_> {
     }
 }
 
-impl Started<'_> {
+impl<'a> Started<'a> {
+    /// Locks the tree.
+    fn new(
+        server: &'a Arc<ZooKeeperServer>,
+        cnxn: &Arc<ServerCnxn>,
+        room: AnswerRoom<'a>,
+        answers: Vec<u8>,
+    ) -> Self {
+        Self {
+            start_ms: server.clock().elapsed_ms(),
+            alive: server.touch(cnxn),
+            auth_info: cnxn.auth_info(),
+            answers,
+            room,
+            count: 0,
+            numbered: 0,
+            uncounted: 0,
+            last_xid: 0,
+            last_operation: "NA",
+            tree: server.zk_database().tree().read(),
+        }
+    }
+
     /// Called while the tree is locked, so that no event of a later change comes before these answers.
     fn append_answers(&mut self, server: &ZooKeeperServer, cnxn: &Arc<ServerCnxn>) {
         if self.count == 0 {
@@ -270,9 +266,7 @@ pub(super) fn answer_parked(
     let operation = match read.append(op, request.cxid, payload, &mut answer) {
         Ok(operation) => operation,
         // The answer cannot wait, because later requests of its session are being applied.
-        Err(Shortage::NoRoom(NoRoom { bytes }) | Shortage::Unprepared(bytes)) => {
-            return cnxn.cut_off(bytes);
-        }
+        Err(Shortage { bytes, .. }) => return cnxn.cut_off(bytes),
     };
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
     let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
@@ -327,13 +321,9 @@ impl Read<'_> {
         let keeps_body = matches!(result, Err(ReadError::MalformedAfter(_)));
         let err = match result {
             Ok(()) => return Ok(name),
-            Err(ReadError::NoRoom(needed)) => {
+            Err(ReadError::Short(shortage)) => {
                 bytes.truncate(start);
-                return Err(Shortage::NoRoom(NoRoom { bytes: needed }));
-            }
-            Err(ReadError::Unprepared(needed)) => {
-                bytes.truncate(start);
-                return Err(Shortage::Unprepared(needed));
+                return Err(shortage);
             }
             Err(ReadError::Answer(answer)) => answer,
             Err(ReadError::Malformed(problem) | ReadError::MalformedAfter(problem)) => {
@@ -372,7 +362,8 @@ impl Read<'_> {
             return Ok(());
         }
         if self.may_prepare && more > LONG_ANSWER {
-            return Err(ReadError::Unprepared(body.len() + more + REST_OF_ANSWER));
+            let bytes = body.len() + more + REST_OF_ANSWER;
+            return Err(ReadError::Short(Shortage { bytes, is_unprepared: true }));
         }
         self.take_room(more)?;
         body.reserve_exact(more);
@@ -380,7 +371,10 @@ impl Read<'_> {
     }
 
     fn take_room(&self, bytes: usize) -> ReadResult {
-        if self.room.take(bytes) { Ok(()) } else { Err(ReadError::NoRoom(bytes)) }
+        if self.room.take(bytes) {
+            return Ok(());
+        }
+        Err(ReadError::Short(Shortage { bytes, is_unprepared: false }))
     }
 
     fn body(&self, op: OpCode, payload: &[u8], body: &mut Vec<u8>) -> (&'static str, ReadResult) {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Prep, create_mode, new_stat, txn_position};
+use super::{Prep, create_mode, txn_position};
 use crate::create_mode::CreateMode;
 use crate::data::ACL;
 use crate::keeper_exception::KeeperError;
 use crate::proto::{CreateRequest, CreateTTLRequest};
+use crate::server::data_tree::DataTree;
 use crate::server::ephemeral_type::{CONTAINER_EPHEMERAL_OWNER, EphemeralType};
 use crate::server::request::Request;
 use crate::server::util::serialize_utils::TxnBody;
@@ -127,7 +128,7 @@ impl Prep<'_> {
         let record = ChangeRecord {
             zxid,
             path: path.as_str().into(),
-            stat: Some(new_stat(zxid, time, owner)),
+            stat: Some(DataTree::create_stat(zxid, time, owner)),
             child_count: 0,
             acl: record_acl,
             data_len: data.as_ref().map(Vec::len),

@@ -113,21 +113,15 @@ impl CommitProcessor {
     pub fn commit(&self, mut request: Box<Request>) {
         self.metrics.commits_queued.add(1);
         request.commit_recv_ms = self.clock.elapsed_ms();
-        let mut state = self.state.lock();
-        if state.stopping {
-            return;
-        }
-        let State { waiting, runnable, .. } = &mut *state;
-        if let Some(found) = waiting.committed(request, runnable) {
-            self.metrics.pending_session_queue_size.add(count(found.sessions));
-            self.metrics.requests_in_session_queue.add(count(found.in_session));
-        }
-        self.queue(runnable);
+        self.release(request);
     }
 
     /// As [`commit`](Self::commit), for a request that has changed nothing: no commit is counted.
     pub fn release(&self, request: Box<Request>) {
         let mut state = self.state.lock();
+        if state.stopping {
+            return;
+        }
         let State { waiting, runnable, .. } = &mut *state;
         if let Some(found) = waiting.committed(request, runnable) {
             self.metrics.pending_session_queue_size.add(count(found.sessions));

@@ -14,7 +14,7 @@ use log::{error, info, warn};
 
 use super::request_shape;
 use crate::keeper_exception::KeeperError;
-use crate::server::processor_queue::{ProcessorQueue, Worker};
+use crate::server::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use crate::server::quorum::commit_processor::{self, CommitProcessor};
 use crate::server::quorum::leader_link::LeaderLink;
 use crate::server::quorum::learner_zookeeper_server::LearnerRole;
@@ -133,12 +133,8 @@ impl RequestForwarder {
 
     fn forward_all(&self, group: &mut Vec<(Way, Box<Request>)>) {
         let Some(server) = self.server.upgrade() else { return group.clear() };
-        let metrics = server.server_metrics();
-        for queued in (0..group.len()).rev() {
-            metrics
-                .learner_request_processor_queue_size
-                .add(i64::try_from(queued).unwrap_or(i64::MAX));
-        }
+        let sizes = &server.server_metrics().learner_request_processor_queue_size;
+        add_queue_sizes(&**sizes, group.len());
         for (way, request) in group.drain(..) {
             self.forward(way, request);
         }
