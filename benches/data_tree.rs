@@ -11,16 +11,16 @@ use std::hint::black_box;
 use std::io::BufReader;
 use std::sync::Arc;
 
-use zookeeper_server::common::time::now;
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::jute::{BinaryInputArchive, Limits};
-use zookeeper_server::server::data_tree::{
+use zookeeper_server::internals::common::time::now;
+use zookeeper_server::internals::jute::{BinaryInputArchive, Limits};
+use zookeeper_server::internals::server::data_tree::{
     DataTree, DataTreeConfig, DataTreeParts, SnapshotCursor,
 };
-use zookeeper_server::server::server_metrics::ServerMetrics;
-use zookeeper_server::server::util::serialize_utils::TxnBody;
-use zookeeper_server::server::watch::WatchManager;
-use zookeeper_server::txn::{CreateTxn, DeleteTxn, SetDataTxn, TxnHeader};
+use zookeeper_server::internals::server::server_metrics::ServerMetrics;
+use zookeeper_server::internals::server::util::serialize_utils::TxnBody;
+use zookeeper_server::internals::server::watch::WatchManager;
+use zookeeper_server::internals::txn::{CreateTxn, DeleteTxn, SetDataTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// Nodes below one parent.

@@ -25,7 +25,7 @@ impl AddWatchMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::watch::WatcherMode;
+    use crate::server::watch::watcher_mode::WatcherMode;
 
     #[test]
     fn the_server_reads_the_mode_that_the_client_means() {

@@ -34,11 +34,12 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 use crate::watcher::{EventType, KeeperState};
 use crate::zoo_defs::OpCode;
 
+pub use packet::Pending;
 pub(crate) use packet::decode_nothing;
 use packet::{Packet, frame};
-pub use packet::{Pending, Reply, WatchKind, WatchRegistration};
+pub(crate) use packet::{WatchKind, WatchRegistration};
 pub(crate) use send_thread::{prepend_chroot, strip_chroot};
-pub use zk_watch_manager::ZkWatchManager;
+pub(crate) use zk_watch_manager::ZkWatchManager;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.ClientCnxn";

@@ -18,7 +18,7 @@ const NOT_AVAILABLE: &str = "<NA>";
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Java's key.
     pub key: &'static str,
     /// The value.
@@ -34,7 +34,7 @@ impl fmt::Display for Entry {
 
 /// All entries, in Java's order.
 #[must_use]
-pub fn list() -> Vec<Entry> {
+pub(crate) fn list() -> Vec<Entry> {
     let not_available = || NOT_AVAILABLE.to_owned();
     let path = |path: Option<PathBuf>| {
         path.map_or_else(not_available, |path| path.to_string_lossy().into_owned())
@@ -66,18 +66,18 @@ pub fn list() -> Vec<Entry> {
 
 /// The name of the user who runs the process (Java: the property `user.name`).
 #[must_use]
-pub fn user_name() -> String {
+pub(crate) fn user_name() -> String {
     User::of_this_process().map_or_else(|| NOT_AVAILABLE.to_owned(), |user| user.name)
 }
 
 /// The home directory of the user who runs the process (Java: the property `user.home`).
 #[must_use]
-pub fn user_home() -> Option<PathBuf> {
+pub(crate) fn user_home() -> Option<PathBuf> {
     User::of_this_process().map(|user| user.home.into())
 }
 
 /// Logs every entry after `message`, with that logger (Java: logEnv).
-pub fn log_env(message: &str, target: &str) {
+pub(crate) fn log_env(message: &str, target: &str) {
     for entry in list() {
         info!(target: target, "{message}{entry}");
     }

@@ -107,7 +107,7 @@ impl Zxid {
     }
 }
 
-/// Prints it as in logs and file names: `0x` and lower-case hex digits.
+/// Prints it as in logs: `0x` and lower-case hex digits.
 impl fmt::Display for Zxid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)

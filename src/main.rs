@@ -14,19 +14,19 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use zookeeper_server::bench;
-use zookeeper_server::client::four_letter_word_main;
-use zookeeper_server::command_line::CommandLine;
-use zookeeper_server::logging::{self, LogTo};
-use zookeeper_server::server::auth::digest_authentication_provider::DigestAuthenticationProvider;
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::persistence::txn_log_toolkit;
-use zookeeper_server::server::purge_txn_log;
-use zookeeper_server::server::quorum::quorum_peer_main;
-use zookeeper_server::server::snapshot_formatter;
-use zookeeper_server::server::zookeeper_thread;
+use zookeeper_server::internals::bench;
+use zookeeper_server::internals::client::four_letter_word_main;
+use zookeeper_server::internals::command_line::CommandLine;
+use zookeeper_server::internals::logging::{self, LogTo};
+use zookeeper_server::internals::server::auth::digest_authentication_provider::DigestAuthenticationProvider;
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::persistence::txn_log_toolkit;
+use zookeeper_server::internals::server::purge_txn_log;
+use zookeeper_server::internals::server::quorum::quorum_peer_main;
+use zookeeper_server::internals::server::snapshot_formatter;
+use zookeeper_server::internals::server::zookeeper_thread;
+use zookeeper_server::internals::zookeeper_main;
 use zookeeper_server::version;
-use zookeeper_server::zookeeper_main;
 
 const USAGE: &str = "\
 Usage: zookeeper [-Dkey=value ...] COMMAND [arguments]

@@ -21,7 +21,7 @@ pub struct MultiResponse {
 }
 
 /// Appends one result with its header.
-pub fn serialize_result<A: OutputArchive + ?Sized>(result: &OpResult, archive: &mut A) {
+pub(crate) fn serialize_result<A: OutputArchive + ?Sized>(result: &OpResult, archive: &mut A) {
     MultiHeader { r#type: result.type_code(), done: false, err: result.err() }.serialize(archive);
     match result {
         OpResult::Create { path } => archive.write_string(Some(path), "path"),

@@ -18,7 +18,7 @@ pub fn perm_string(permissions: i32) -> String {
 
 /// The entries as `scheme:id:permissions`, concatenated without a separator, as in Java.
 #[must_use]
-pub fn acl_to_string(acls: &[ACL]) -> String {
+pub(crate) fn acl_to_string(acls: &[ACL]) -> String {
     let entry = |acl: &ACL| format!("{}:{}:{}", acl.id.scheme, acl.id.id, perm_string(acl.perms));
     acls.iter().map(entry).collect()
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use crossbeam::channel::Receiver;
 
 use crate::add_watch_mode::AddWatchMode;
+pub use crate::client_cnxn::{
+    ClientCnxn, ClientConfig, ClientError, ClientEvent, Pending, StartError, States,
+};
 use crate::client_cnxn::{
-    ClientCnxn, ClientConfig, ClientError, ClientEvent, Pending, StartError, States, WatchKind,
-    WatchRegistration, decode_nothing, prepend_chroot, strip_chroot,
+    WatchKind, WatchRegistration, decode_nothing, prepend_chroot, strip_chroot,
 };
 use crate::common::path_utils::{validate_path, validate_sequential_path};
 use crate::create_mode::CreateMode;

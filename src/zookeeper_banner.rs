@@ -13,7 +13,7 @@ const BANNER: [&str; 6] = [
 ];
 
 /// Logs the name in large letters, with that logger.
-pub fn print_banner(log_target: &str) {
+pub(crate) fn print_banner(log_target: &str) {
     for line in BANNER {
         info!(target: log_target, "{line}");
     }

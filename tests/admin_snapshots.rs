@@ -21,7 +21,7 @@ use ensemble::{Ensemble, create};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::SessionId;
-use zookeeper_server::proto::{ConnectRequest, ConnectResponse};
+use zookeeper_server::internals::proto::{ConnectRequest, ConnectResponse};
 use zookeeper_server::zoo_defs::perms;
 
 const JAVA: Program = Program::Java("3.9.5");

@@ -87,7 +87,7 @@ mod bodies {
         let mut raw = server.raw();
         let session = raw.new_session_for(1000);
         let client = server.client();
-        let request = zookeeper_server::proto::CreateRequest {
+        let request = zookeeper_server::internals::proto::CreateRequest {
             path: "/e".into(),
             data: None,
             acl: Some(ids::open_acl_unsafe()),

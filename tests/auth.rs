@@ -6,13 +6,13 @@
 mod common;
 
 use common::{Client, DEADLINE, Server, ServerBuilder, wait_until};
-use zookeeper_server::client_cnxn::States;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
+use zookeeper_server::internals::proto::{AuthPacket, GetDataRequest};
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
-use zookeeper_server::proto::{AuthPacket, GetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
+use zookeeper_server::zookeeper::States;
 
 /// The digest of `super:test`.
 const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
@@ -198,7 +198,7 @@ mod bodies {
             raw.send_request(
                 -4,
                 OpCode::Auth.code(),
-                &zookeeper_server::jute::Record::to_bytes(&packet),
+                &zookeeper_server::internals::jute::Record::to_bytes(&packet),
             );
             let reply = raw.receive_reply().map(|(header, _)| header.err);
             assert_eq!(reply, accepted.then_some(0), "{name}");

@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use common::{Server, ServerBuilder, client_config, wait_until};
 use zookeeper_server::add_watch_mode::AddWatchMode;
-use zookeeper_server::client_cnxn::{ClientConfig, States};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::SessionId;
-use zookeeper_server::jute::Record;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::ConnectResponse;
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
-use zookeeper_server::proto::ConnectResponse;
 use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
+use zookeeper_server::zookeeper::{ClientConfig, States};
 use zookeeper_server::zookeeper::{MultiError, ZooKeeper};
 
 fn with_all_types(builder: ServerBuilder) -> Server {

@@ -17,7 +17,7 @@ use common::{
     Client, DEADLINE, Program, Server, ServerBuilder, client_config, free_port, wait_for,
     wait_until,
 };
-use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
+use zookeeper_server::internals::client::four_letter_word_main::send_4_letter_word;
 use zookeeper_server::version;
 
 const JAVA: Program = Program::Java("3.9.5");

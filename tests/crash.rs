@@ -27,8 +27,8 @@ use guests::Guests;
 use load::Writer;
 use random::Random;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use zookeeper_server::common::time;
 use zookeeper_server::ids::Zxid;
+use zookeeper_server::internals::common::time;
 
 /// How many sessions write at the same time. Every second one waits for each answer.
 const WRITERS: u64 = 4;

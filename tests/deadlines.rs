@@ -21,12 +21,12 @@ use common::{DEADLINE, Program, Server, ServerBuilder, free_port, wait_for, wait
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use ensemble::{Ensemble, Mode, create};
 use process::Taken;
-use zookeeper_server::common::time;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{Sid, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
+use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::zoo_defs::OpCode;
 
 /// The pause between two bytes of a connection.

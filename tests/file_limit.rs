@@ -26,8 +26,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::Zxid;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{ConnectRequest, SetWatches};
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{ConnectRequest, SetWatches};
 use zookeeper_server::zoo_defs::ids;
 
 /// The limit of a server whose descriptors must run out. The server keeps a quarter of them for its own files.

@@ -34,7 +34,7 @@ use allocations::largest_during;
 use decoders::{DECODERS, Decoder, GROUPS};
 use mutation::mutate;
 use random::{Random, argument};
-use zookeeper_server::common::time;
+use zookeeper_server::internals::common::time;
 
 /// How much a decoder may reserve at once per byte of its input. The elements of vectors are larger in memory than on
 /// the wire, and vectors grow by doubling.

@@ -10,10 +10,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use zookeeper_server::common::net_utils::InetSocketAddress;
-use zookeeper_server::common::properties::Properties;
-use zookeeper_server::common::zk_config::SystemProperties;
-use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
+use zookeeper_server::internals::common::net_utils::InetSocketAddress;
+use zookeeper_server::internals::common::properties::Properties;
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::server::quorum::quorum_peer_config::QuorumPeerConfig;
 
 /// The number of files that are compared.
 const FILES: u64 = 4_000;

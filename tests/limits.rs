@@ -8,9 +8,9 @@ mod common;
 
 use common::{DEADLINE, RawConnection, Server, ServerBuilder, wait_for, wait_until};
 use zookeeper_server::create_mode::CreateMode;
-use zookeeper_server::jute::Record;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{ConnectRequest, GetDataRequest, SetDataRequest};
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::proto::{ConnectRequest, GetDataRequest, SetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// Opens a connection with a session; `None` if the server refuses it.

@@ -31,16 +31,16 @@ use ensemble::{Ensemble, Mode, create};
 use mutation::mutate;
 use process::Taken;
 use random::Random;
-use zookeeper_server::common::time::{Clock, SystemClock};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::GetDataRequest;
-use zookeeper_server::server::quorum::fast_leader_election::notification::{
+use zookeeper_server::internals::common::time::{Clock, SystemClock};
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::GetDataRequest;
+use zookeeper_server::internals::server::quorum::fast_leader_election::notification::{
     CURRENT_VERSION, NotificationFrame,
 };
-use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use zookeeper_server::internals::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
+use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::zoo_defs::OpCode;
 
 const MIB: u64 = 1 << 20;

@@ -17,8 +17,8 @@ use common::{DEADLINE, Program, RawConnection, Server, wait_until};
 use ensemble::{Ensemble, Mode};
 use socket2::SockRef;
 use zookeeper_server::create_mode::CreateMode;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{GetDataRequest, SetDataRequest};
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{GetDataRequest, SetDataRequest};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// How many requests a connection tries to send.

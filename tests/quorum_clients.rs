@@ -17,10 +17,10 @@ use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::Zxid;
-use zookeeper_server::jute::Record;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{CreateRequest, SetDataRequest};
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
-use zookeeper_server::proto::{CreateRequest, SetDataRequest};
 use zookeeper_server::watcher::EventType;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 

@@ -13,8 +13,8 @@ use std::fs;
 use common::{DEADLINE, Program, TempDir, free_port, wait_for, wait_until};
 use ensemble::{Ensemble, Mode, create};
 use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::internals::proto::ReconfigRequest;
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::proto::ReconfigRequest;
 use zookeeper_server::zoo_defs::OpCode;
 
 const JAVA: Program = Program::Java("3.9.5");

@@ -21,13 +21,13 @@ use std::time::Duration;
 use common::{DEADLINE, Server, ServerBuilder, free_port, wait_until};
 use member::{Ensemble, Member};
 use scripted::{Scripted, notification_3_4};
-use zookeeper_server::common::time;
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::quorum::election::{Election, ElectionPeer};
-use zookeeper_server::server::quorum::fast_leader_election::notification::NotificationFrame;
-use zookeeper_server::server::quorum::states::{LearnerType, ServerState};
-use zookeeper_server::server::quorum::vote::Vote;
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::quorum::election::{Election, ElectionPeer};
+use zookeeper_server::internals::server::quorum::fast_leader_election::notification::NotificationFrame;
+use zookeeper_server::internals::server::quorum::states::{LearnerType, ServerState};
+use zookeeper_server::internals::server::quorum::vote::Vote;
 
 const EPOCH: PeerEpoch = PeerEpoch(1);
 

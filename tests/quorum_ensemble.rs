@@ -14,8 +14,8 @@ mod ensemble;
 use common::{DEADLINE, Program, wait_until};
 use ensemble::{CatchUp, Ensemble, Mode, create, on_both, tree_of, under_load};
 use zookeeper_server::create_mode::CreateMode;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::CreateRequest;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::CreateRequest;
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 const JAVA: Program = Program::Java("3.9.5");

@@ -20,11 +20,11 @@ use scripted_leader::{
 };
 use scripted_learners::Leading;
 use zookeeper_server::ids::{PeerEpoch, SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::quorum::learner::LearnerError;
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
-use zookeeper_server::txn::{CloseSessionTxn, CreateSessionTxn, CreateTxn, TxnHeader};
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::quorum::learner::LearnerError;
+use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use zookeeper_server::internals::txn::{CloseSessionTxn, CreateSessionTxn, CreateTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 const fn z(epoch: i64, counter: i64) -> Zxid {

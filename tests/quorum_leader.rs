@@ -15,10 +15,12 @@ use common::{DEADLINE, decode, wait_until};
 use scripted_leader::{bare, path_of, txn_bytes};
 use scripted_learners::{Leading, Learner};
 use zookeeper_server::ids::{PeerEpoch, SessionId, Zxid};
-use zookeeper_server::jute::{BinaryOutputArchive, Limits, Record};
-use zookeeper_server::proto::{ConnectResponse, CreateRequest, SyncRequest};
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, read_packet};
-use zookeeper_server::txn::{CreateSessionTxn, TxnHeader};
+use zookeeper_server::internals::jute::{BinaryOutputArchive, Limits, Record};
+use zookeeper_server::internals::proto::{ConnectResponse, CreateRequest, SyncRequest};
+use zookeeper_server::internals::server::quorum::quorum_packet::{
+    PacketType, QuorumPacket, read_packet,
+};
+use zookeeper_server::internals::txn::{CreateSessionTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// The zxid with that epoch and counter.
@@ -191,7 +193,7 @@ fn who_has_too_much_is_cut_off_and_who_has_too_little_gets_the_tree() {
     let mut tree = Vec::new();
     let mut byte = [0];
     let mut end = Vec::new();
-    zookeeper_server::jute::OutputArchive::write_string(
+    zookeeper_server::internals::jute::OutputArchive::write_string(
         &mut BinaryOutputArchive::new(&mut end),
         Some("BenWasHere"),
         "signature",

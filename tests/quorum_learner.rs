@@ -19,14 +19,14 @@ use scripted_leader::{
     up_to_date,
 };
 use zookeeper_server::ids::{PeerEpoch, SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest, SyncRequest,
 };
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::quorum::learner::LearnerError;
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
-use zookeeper_server::txn::{CreateSessionTxn, CreateTxn, TxnDigest, TxnHeader};
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::quorum::learner::LearnerError;
+use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use zookeeper_server::internals::txn::{CreateSessionTxn, CreateTxn, TxnDigest, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// The only version of digests.
@@ -536,7 +536,7 @@ fn whether_a_session_may_come_back_says_the_leader() {
     leader.let_serve(2);
     for valid in [true, false] {
         let session = SessionId(0x0300_0000_0000_0009);
-        let passwd = zookeeper_server::server::session_password::generate(session);
+        let passwd = zookeeper_server::internals::server::session_password::generate(session);
         let mut raw = RawConnection::open(member.client_port);
         let connect = ConnectRequest {
             time_out: 20_000,

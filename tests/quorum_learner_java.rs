@@ -21,7 +21,7 @@ use common::{
 use scripted_leader::{As, Member};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{Sid, Zxid};
-use zookeeper_server::server::zookeeper_thread;
+use zookeeper_server::internals::server::zookeeper_thread;
 use zookeeper_server::zoo_defs::ids;
 
 /// Java servers 1 and 3, which are a quorum of three.

@@ -21,15 +21,15 @@ use std::time::Duration;
 use common::{DEADLINE, Program, RawConnection, Server, decode, wait_for, wait_until};
 use ensemble::{Ensemble, Mode};
 use scripted_learners::Leading;
-use zookeeper_server::common::time;
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest, SyncRequest,
 };
-use zookeeper_server::server::quorum::quorum_packet::PacketType;
-use zookeeper_server::txn::{CreateSessionTxn, ErrorTxn, TxnHeader};
+use zookeeper_server::internals::server::quorum::quorum_packet::PacketType;
+use zookeeper_server::internals::txn::{CreateSessionTxn, ErrorTxn, TxnHeader};
+use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// The operations that change something and have a body.

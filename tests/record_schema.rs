@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use zookeeper_server::jute::Record;
-use zookeeper_server::server::quorum::{learner_info, quorum_packet};
-use zookeeper_server::{data, proto, txn};
+use zookeeper_server::data;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::server::quorum::{learner_info, quorum_packet};
+use zookeeper_server::internals::{proto, txn};
 
 /// Records in Java's jar that we do not have as such: their feature is missing here, or the record is written by
 /// hand.

@@ -30,13 +30,15 @@ use mutation::framed;
 use process::Taken;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
-use zookeeper_server::delete_container_request::DeleteContainerRequest;
-use zookeeper_server::jute::Record;
+use zookeeper_server::internals::delete_container_request::DeleteContainerRequest;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::internals::proto::{
+    ConnectRequest, CreateTTLRequest, GetDataRequest, SetDataRequest,
+};
+use zookeeper_server::internals::txn::CreateSessionTxn;
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::multi_operation_record::MultiOperationRecord;
 use zookeeper_server::op::Op;
-use zookeeper_server::proto::{ConnectRequest, CreateTTLRequest, GetDataRequest, SetDataRequest};
-use zookeeper_server::txn::CreateSessionTxn;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
 /// The digest of `super:secret`. This user may delete nodes whose ACLs the mutated requests have closed.

@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use common::{Client, DEADLINE, RawConnection, Server, ServerBuilder, wait_for, wait_until};
 use socket2::{Domain, Socket, Type};
-use zookeeper_server::common::time;
 use zookeeper_server::create_mode::CreateMode;
-use zookeeper_server::jute::Record;
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::internals::multi_response::MultiResponse;
+use zookeeper_server::internals::proto::{ExistsRequest, GetDataRequest, SetWatches};
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::multi_operation_record::MultiOperationRecord;
-use zookeeper_server::multi_response::MultiResponse;
 use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
-use zookeeper_server::proto::{ExistsRequest, GetDataRequest, SetWatches};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 const MIB: usize = 1 << 20;
@@ -253,7 +253,8 @@ fn events_that_nobody_reads_have_a_bound() {
     client.create(&path, None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
     let mut slow: Vec<RawConnection> = (0..20).map(|_| slow_reader(&server)).collect();
     for raw in &mut slow {
-        let watch = zookeeper_server::proto::AddWatchRequest { path: path.clone(), mode: 0 };
+        let watch =
+            zookeeper_server::internals::proto::AddWatchRequest { path: path.clone(), mode: 0 };
         assert_eq!(raw.ask(1, OpCode::AddWatch, &watch).0.err, 0);
     }
     let before = server.resident_mib();

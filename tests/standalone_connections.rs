@@ -11,9 +11,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use common::{DEADLINE, Server, ServerBuilder, wait_until};
-use zookeeper_server::common::time;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest};
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
+    ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest,
+};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// Asks for a new session, or resumes a known one. Returns `None` if the server closes the connection.

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use common::{Client, DEADLINE, Server, ServerBuilder, client_config, wait_until};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::internals::proto::CheckVersionRequest;
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::proto::CheckVersionRequest;
 use zookeeper_server::watcher::EventType;
 use zookeeper_server::zoo_defs::{OpCode, ids};
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use common::{DEADLINE, RawConnection, Server, ServerBuilder, decode, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zookeeper_server::common::time;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest, ReplyHeader,
     SetWatches, WatcherEvent,
 };

@@ -22,10 +22,10 @@ use common::{Client, Program, Server, ServerBuilder, client_config, free_port};
 use crowd::{Crowd, Report};
 use ensemble::Ensemble;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zookeeper_server::common::time;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::Zxid;
-use zookeeper_server::proto::{ConnectRequest, SetWatches};
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::proto::{ConnectRequest, SetWatches};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 const CLIENTS: usize = 10_000;

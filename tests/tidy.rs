@@ -13,6 +13,8 @@ mod documents;
 mod layers;
 #[path = "tidy/lexer.rs"]
 mod lexer;
+#[path = "tidy/methods.rs"]
+mod methods;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/side_by_side.rs"]

@@ -13,9 +13,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use common::{DEADLINE, Program, Server, ServerBuilder};
-use zookeeper_server::common::zk_config::SystemProperties;
-use zookeeper_server::util::lock_rank::{Rank, RankedMutex};
-use zookeeper_server::zookeeper_main::{Input, ZooKeeperMain, main};
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::util::lock_rank::{Rank, RankedMutex};
+use zookeeper_server::internals::zookeeper_main::{Input, ZooKeeperMain, main};
 
 const TRANSCRIPT: &str = include_str!("compat_data/zkcli_3.9.5.txt");
 
@@ -185,11 +185,12 @@ fn events_are_printed_while_nobody_types() {
     let (out, mut err) = (Stream::new(" "), Stream::new("!"));
     let mut shell_out = out.clone();
     let args = strings(&["-server", &server.address()]);
-    let shell = zookeeper_server::server::zookeeper_thread::spawn("shell", None, move || {
-        let input = Input { lines: Box::new(io::BufReader::new(lines)), is_terminal: false };
-        main(&args, &SystemProperties::new(), input, &mut shell_out, &mut err);
-        Ok::<(), io::Error>(())
-    });
+    let shell =
+        zookeeper_server::internals::server::zookeeper_thread::spawn("shell", None, move || {
+            let input = Input { lines: Box::new(io::BufReader::new(lines)), is_terminal: false };
+            main(&args, &SystemProperties::new(), input, &mut shell_out, &mut err);
+            Ok::<(), io::Error>(())
+        });
     let mut input = input;
     input.write_all(b"get -w /zookeeper\n").unwrap();
     let printed = RankedMutex::new(Rank::ConnectionTable, "printed", Vec::new());

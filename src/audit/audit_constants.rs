@@ -1,20 +1,20 @@
 //! The names of operations in the audit log (Java: audit/AuditConstants.java).
 
 /// The server started, or failed to start.
-pub const OP_START: &str = "serverStart";
+pub(crate) const OP_START: &str = "serverStart";
 /// The server was told to stop.
-pub const OP_STOP: &str = "serverStop";
+pub(crate) const OP_STOP: &str = "serverStop";
 /// A node of any kind was created.
-pub const OP_CREATE: &str = "create";
+pub(crate) const OP_CREATE: &str = "create";
 /// A node was deleted.
-pub const OP_DELETE: &str = "delete";
+pub(crate) const OP_DELETE: &str = "delete";
 /// The data of a node was set.
-pub const OP_SETDATA: &str = "setData";
+pub(crate) const OP_SETDATA: &str = "setData";
 /// The ACL of a node was set.
-pub const OP_SETACL: &str = "setAcl";
+pub(crate) const OP_SETACL: &str = "setAcl";
 /// A `multi` failed. A `multi` that succeeds is logged as one line for each of its operations.
-pub const OP_MULTI_OP: &str = "multiOperation";
+pub(crate) const OP_MULTI_OP: &str = "multiOperation";
 /// The membership of the ensemble changed.
-pub const OP_RECONFIG: &str = "reconfig";
+pub(crate) const OP_RECONFIG: &str = "reconfig";
 /// An ephemeral node was deleted because its session ended.
-pub const OP_DEL_EZNODE_EXP: &str = "ephemeralZNodeDeletionOnSessionCloseOrExpire";
+pub(crate) const OP_DEL_EZNODE_EXP: &str = "ephemeralZNodeDeletionOnSessionCloseOrExpire";

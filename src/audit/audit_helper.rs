@@ -27,7 +27,7 @@ const LOG: &str = "org.apache.zookeeper.audit.AuditHelper";
 
 /// A client's request.
 #[derive(Clone, Copy, Debug)]
-pub struct AuditedRequest<'a> {
+pub(crate) struct AuditedRequest<'a> {
     /// The operation's code.
     pub op_type: i32,
     /// The bytes after the request header.
@@ -44,7 +44,7 @@ pub struct AuditedRequest<'a> {
 
 /// The result of applying the request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AuditedTxnResult<'a> {
+pub(crate) struct AuditedTxnResult<'a> {
     /// The node, if the request was applied.
     pub path: Option<&'a str>,
     /// The code of a [`KeeperError`], 0 for success.
@@ -64,7 +64,7 @@ enum AuditError {
 
 /// Logs a request that changes something, if the audit log is on. `failed_txn` says that the request became an
 /// error transaction; the node's path is then read from the request.
-pub fn add_audit_log(
+pub(crate) fn add_audit_log(
     audit: &ZKAuditProvider,
     request: &AuditedRequest<'_>,
     txn_result: &AuditedTxnResult<'_>,

@@ -6,11 +6,11 @@ use super::audit_event::{AuditEvent, AuditResult};
 use super::audit_logger::AuditLogger;
 
 /// The name of the Java class. It is the default of `audit.impl.class` and the logger's name.
-pub const CLASS_NAME: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
+pub(crate) const CLASS_NAME: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 
 /// Logs failures at ERROR and everything else at INFO.
 #[derive(Debug)]
-pub struct Slf4jAuditLogger;
+pub(crate) struct Slf4jAuditLogger;
 
 impl AuditLogger for Slf4jAuditLogger {
     fn log_audit_event(&self, event: &AuditEvent) {

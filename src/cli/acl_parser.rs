@@ -38,30 +38,3 @@ fn perms_of(console: &mut Console<'_>, letters: &str) -> i32 {
     }
     perms
 }
-
-/// The letters of permissions (Java: ZKUtil.getPermString).
-#[must_use]
-pub fn perm_string(perms: i32) -> String {
-    [
-        (perms::CREATE, 'c'),
-        (perms::DELETE, 'd'),
-        (perms::READ, 'r'),
-        (perms::WRITE, 'w'),
-        (perms::ADMIN, 'a'),
-    ]
-    .into_iter()
-    .filter_map(|(perm, letter)| (perms & perm != 0).then_some(letter))
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn permissions_are_written_in_javas_order() {
-        assert_eq!(perm_string(perms::ALL), "cdrwa");
-        assert_eq!(perm_string(perms::READ | perms::WRITE), "rw");
-        assert_eq!(perm_string(0), "");
-    }
-}

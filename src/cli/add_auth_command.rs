@@ -4,7 +4,7 @@ use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("addauth", "scheme auth", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("addauth", "scheme auth", NO_OPTIONS, exec);
 
 /// If the server refuses the credentials, the command itself does not fail: the client receives an event and ends.
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {

@@ -5,7 +5,7 @@ use super::command_line::{Choice, CommandOption, CommandOptions};
 use crate::add_watch_mode::AddWatchMode;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "addWatch",
     "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is \
                  PERSISTENT_RECURSIVE",

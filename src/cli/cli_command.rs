@@ -12,7 +12,7 @@ use crate::client_cnxn::ClientEvent;
 use crate::zookeeper::ZooKeeper;
 
 /// What a command returns: nothing, or the error that the shell prints.
-pub type CliResult = Result<(), CliError>;
+pub(crate) type CliResult = Result<(), CliError>;
 
 /// A command of the shell.
 #[derive(Clone, Copy)]

@@ -34,7 +34,7 @@ impl CliError {
 
 /// The error for a text that is not a number, in the words of Java's parseInt.
 #[must_use]
-pub fn not_a_number(text: &str) -> CliError {
+pub(crate) fn not_a_number(text: &str) -> CliError {
     CliError::new(format!("For input string: \"{text}\""))
 }
 

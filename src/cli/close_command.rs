@@ -5,7 +5,7 @@ use super::cli_exception::CliError;
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("close", "", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("close", "", NO_OPTIONS, exec);
 
 #[expect(clippy::unnecessary_wraps, reason = "as every command")]
 fn exec(_: &CliCommand, context: &mut Context<'_>, _words: Vec<String>) -> Result<(), CliError> {

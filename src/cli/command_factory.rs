@@ -38,6 +38,6 @@ pub const COMMANDS: &[CliCommand] = &[
 
 /// The command with that name.
 #[must_use]
-pub fn find(cmd_str: &str) -> Option<&'static CliCommand> {
+pub(crate) fn find(cmd_str: &str) -> Option<&'static CliCommand> {
     COMMANDS.iter().find(|command| command.cmd_str == cmd_str)
 }

@@ -52,7 +52,7 @@ pub struct CommandOptions {
 }
 
 /// No options.
-pub const NO_OPTIONS: CommandOptions = CommandOptions { options: &[], choice: Choice::Any };
+pub(crate) const NO_OPTIONS: CommandOptions = CommandOptions { options: &[], choice: Choice::Any };
 
 /// The words are not a valid call of the command. The text is that of commons-cli, with the name of its class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use super::command_line::{CommandOption, CommandOptions};
 
 /// The usage, and a line for each option if they are to be explained.
 #[must_use]
-pub fn usage(command_syntax: &str, options: Option<&CommandOptions>) -> String {
+pub(crate) fn usage(command_syntax: &str, options: Option<&CommandOptions>) -> String {
     let mut text = command_syntax.to_owned();
     if let Some(options) = options.filter(|options| !options.options.is_empty()) {
         text.push('\n');
@@ -16,7 +16,7 @@ pub fn usage(command_syntax: &str, options: Option<&CommandOptions>) -> String {
 
 /// A line for each option, sorted by name without regard to case. The last line has no line end.
 #[must_use]
-pub fn option_lines(options: &CommandOptions) -> String {
+pub(crate) fn option_lines(options: &CommandOptions) -> String {
     let mut sorted: Vec<&CommandOption> = options.options.iter().collect();
     sorted.sort_by_key(|option| option.name.to_ascii_lowercase());
     let call = |option: &CommandOption| {

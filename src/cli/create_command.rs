@@ -10,7 +10,7 @@ use crate::keeper_exception::KeeperError;
 use crate::zoo_defs::ids;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "create",
     "[-s] [-e] [-c] [-t ttl] path [data] [acl]",
     CommandOptions {

@@ -9,7 +9,7 @@ use crate::quotas;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "delquota",
     "[-n|-b|-N|-B] path",
     CommandOptions {

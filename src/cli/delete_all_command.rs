@@ -6,7 +6,7 @@ use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::sub_tree;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "deleteall",
     "path [-b batch size]",
     CommandOptions { options: &[CommandOption::value("b", "batch size")], choice: Choice::Any },

@@ -5,7 +5,7 @@ use super::cli_exception::{CliError, not_a_number};
 use super::command_line::{Choice, CommandLine, CommandOption, CommandOptions};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "delete",
     "[-v version] path",
     CommandOptions { options: &[CommandOption::value("v", "version")], choice: Choice::Any },
@@ -16,7 +16,7 @@ pub const COMMAND: CliCommand = CliCommand::new(
 ///
 /// # Errors
 /// If it is not a number.
-pub fn version(line: &CommandLine) -> Result<i32, CliError> {
+pub(crate) fn version(line: &CommandLine) -> Result<i32, CliError> {
     match line.option_value("v") {
         Some(text) => text.parse().map_err(|_| not_a_number(text)),
         None => Ok(-1),

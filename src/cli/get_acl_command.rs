@@ -1,13 +1,13 @@
 //! `getAcl [-s] path` (Java: cli/GetAclCommand.java).
 
-use super::acl_parser::perm_string;
 use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::stat_printer;
 use crate::jute::ToStringOutputArchive;
+use crate::zk_util::perm_string;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "getAcl",
     "[-s] path",
     CommandOptions { options: &[CommandOption::flag("s", "stats")], choice: Choice::Any },

@@ -4,7 +4,8 @@ use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("getAllChildrenNumber", "path", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand =
+    CliCommand::new("getAllChildrenNumber", "path", NO_OPTIONS, exec);
 
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;

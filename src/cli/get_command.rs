@@ -6,7 +6,7 @@ use super::output_formatter::OutputFormatter;
 use super::stat_printer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "get",
     "[-s] [-w] [-b] [-x] path",
     CommandOptions {

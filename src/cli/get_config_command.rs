@@ -8,7 +8,7 @@ use crate::ids::Sid;
 use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "config",
     "[-c] [-w] [-s]",
     CommandOptions {

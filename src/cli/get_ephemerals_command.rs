@@ -4,7 +4,7 @@ use super::cli_command::{CliCommand, CliResult, Context};
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("getEphemerals", "path", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("getEphemerals", "path", NO_OPTIONS, exec);
 
 /// Without a path, the command lists all ephemeral nodes of the session.
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {

@@ -9,7 +9,7 @@ use crate::stats_track::StatsTrack;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("listquota", "path", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("listquota", "path", NO_OPTIONS, exec);
 
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     let line = command.parse(&words, 2)?;
@@ -37,7 +37,7 @@ fn read_both(
 ///
 /// # Errors
 /// If the node cannot be read, or its content is invalid.
-pub fn read_stats(zk: &ZooKeeper, node: &str) -> Result<StatsTrack, CliError> {
+pub(crate) fn read_stats(zk: &ZooKeeper, node: &str) -> Result<StatsTrack, CliError> {
     let (data, _) = zk.get_data(node, false)?;
     StatsTrack::from_data(data.as_deref())
         .map_err(|error| CliError::new(format!("{node}: {error}")))
@@ -47,7 +47,7 @@ pub fn read_stats(zk: &ZooKeeper, node: &str) -> Result<StatsTrack, CliError> {
 ///
 /// # Errors
 /// Any other error.
-pub fn told_missing(
+pub(crate) fn told_missing(
     context: &mut Context<'_>,
     path: &str,
     result: Result<(), CliError>,

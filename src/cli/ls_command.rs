@@ -6,7 +6,7 @@ use super::command_usage_helper::option_lines;
 use super::{stat_printer, sub_tree};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "ls",
     "[-s] [-w] [-R] path",
     CommandOptions {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 /// How to show data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputFormatter {
+pub(crate) enum OutputFormatter {
     /// As UTF-8.
     Plain,
     /// In base64.
@@ -20,7 +20,7 @@ pub enum OutputFormatter {
 impl OutputFormatter {
     /// The text of the data.
     #[must_use]
-    pub fn format(self, data: &[u8]) -> String {
+    pub(crate) fn format(self, data: &[u8]) -> String {
         match self {
             Self::Plain => String::from_utf8_lossy(data).into_owned(),
             Self::Base64 => STANDARD.encode(data),

@@ -11,7 +11,7 @@ use crate::ids::Sid;
 use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "reconfig",
     "[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | \
                  [-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]",

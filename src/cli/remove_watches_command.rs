@@ -5,7 +5,7 @@ use super::command_line::{Choice, CommandOption, CommandOptions};
 use crate::watcher::WatcherType;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "removewatches",
     "path [-c|-d|-a] [-l]",
     CommandOptions {

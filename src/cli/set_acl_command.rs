@@ -5,7 +5,7 @@ use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::{acl_parser, delete_command, stat_printer, sub_tree};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "setAcl",
     "[-s] [-v version] [-R] path acl",
     CommandOptions {

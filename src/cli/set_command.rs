@@ -9,7 +9,7 @@ use super::command_line::{Choice, CommandOption, CommandOptions};
 use super::{delete_command, stat_printer};
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "set",
     "path data [-s] [-v version] [-b]",
     CommandOptions {

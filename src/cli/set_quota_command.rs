@@ -14,7 +14,7 @@ use crate::zoo_defs::ids;
 use crate::zookeeper::ZooKeeper;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "setquota",
     "-n|-b|-N|-B val path",
     CommandOptions {

@@ -7,7 +7,7 @@ use crate::client_cnxn::ClientError;
 use crate::keeper_exception::KeeperError;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new(
+pub(crate) const COMMAND: CliCommand = CliCommand::new(
     "stat",
     "[-w] path",
     CommandOptions { options: &[CommandOption::flag("w", "watch")], choice: Choice::Any },

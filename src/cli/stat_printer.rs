@@ -5,7 +5,7 @@ use crate::common::java_date::date_string;
 use crate::data::Stat;
 
 /// Prints the stat.
-pub fn print(context: &mut Context<'_>, stat: &Stat) {
+pub(crate) fn print(context: &mut Context<'_>, stat: &Stat) {
     for line in [
         format!("cZxid = {}", stat.czxid),
         format!("ctime = {}", date_string(stat.ctime)),

@@ -21,7 +21,7 @@ fn child_path(parent: &str, child: &str) -> String {
 ///
 /// # Errors
 /// If a node cannot be read.
-pub fn list_bfs(zk: &ZooKeeper, path: &str) -> Result<Vec<String>, ClientError> {
+pub(crate) fn list_bfs(zk: &ZooKeeper, path: &str) -> Result<Vec<String>, ClientError> {
     let mut tree = vec![path.to_owned()];
     let mut at = 0;
     while let Some(node) = tree.get(at).cloned() {
@@ -37,7 +37,7 @@ pub fn list_bfs(zk: &ZooKeeper, path: &str) -> Result<Vec<String>, ClientError> 
 ///
 /// # Errors
 /// If a node cannot be read, or `visit` fails.
-pub fn visit_dfs(
+pub(crate) fn visit_dfs(
     zk: &ZooKeeper,
     path: &str,
     watch: bool,
@@ -76,7 +76,11 @@ fn visit_below(
 ///
 /// # Errors
 /// If a node cannot be read or, when deleting one by one, cannot be deleted.
-pub fn delete_recursive(zk: &ZooKeeper, path: &str, batch_size: i32) -> Result<bool, ClientError> {
+pub(crate) fn delete_recursive(
+    zk: &ZooKeeper,
+    path: &str,
+    batch_size: i32,
+) -> Result<bool, ClientError> {
     validate_path(path)?;
     let tree = list_bfs(zk, path)?;
     let leaves_first = tree.iter().rev();

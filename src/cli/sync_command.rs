@@ -5,7 +5,7 @@ use super::command_line::NO_OPTIONS;
 use crate::client_cnxn::ClientError;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("sync", "path", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("sync", "path", NO_OPTIONS, exec);
 
 /// If the server refuses, the command prints the error code and does not fail, as in Java.
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {

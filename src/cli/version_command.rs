@@ -5,7 +5,7 @@ use super::command_line::NO_OPTIONS;
 use crate::version;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("version", "", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("version", "", NO_OPTIONS, exec);
 
 fn exec(command: &CliCommand, context: &mut Context<'_>, words: Vec<String>) -> CliResult {
     if command.parse(&words, 0)?.args.len() > 1 {

@@ -5,7 +5,7 @@ use super::cli_exception::CliError;
 use super::command_line::NO_OPTIONS;
 
 /// The command.
-pub const COMMAND: CliCommand = CliCommand::new("whoami", "", NO_OPTIONS, exec);
+pub(crate) const COMMAND: CliCommand = CliCommand::new("whoami", "", NO_OPTIONS, exec);
 
 fn exec(_: &CliCommand, context: &mut Context<'_>, _words: Vec<String>) -> Result<(), CliError> {
     let client_infos = context.zk.who_am_i()?;

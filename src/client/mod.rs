@@ -1,4 +1,4 @@
 //! Java: package org.apache.zookeeper.client: code with which clients and tools find servers and query them.
 
-pub mod connect_string_parser;
+pub(crate) mod connect_string_parser;
 pub mod four_letter_word_main;

@@ -1,11 +1,14 @@
 //! Connects, reads replies and events, sends pings, and reconnects
 //! (Java: ClientCnxn.SendThread and ClientCnxnSocketNIO).
+//!
+//! Elsewhere: the half of doIO that writes is `Shared::write` in `client_cnxn`.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use byteorder::{BigEndian, ByteOrder};
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use log::{debug, info, warn};
 
@@ -229,7 +232,7 @@ fn connect_request(shared: &Shared) -> ConnectRequest {
     }
 }
 
-/// Only servers since 3.4 send the last byte.
+/// Only servers since 3.4 send the last byte (Java: ProtocolManager.deserializeConnectResponse).
 fn connect_response(body: &[u8]) -> Result<ConnectResponse, InputError> {
     let limits = crate::jute::Limits::default();
     let with_read_only =
@@ -511,10 +514,10 @@ const READ_SIZE: usize = 64 * 1024;
 impl FrameReader {
     /// The next frame, if it has been received completely.
     fn buffered(&mut self) -> Result<Option<Vec<u8>>, CnxnError> {
-        let Some((len, rest)) = self.bytes[self.start..].split_first_chunk::<4>() else {
+        let Some((len, rest)) = self.bytes[self.start..].split_at_checked(4) else {
             return Ok(None);
         };
-        let claimed = i32::from_be_bytes(*len);
+        let claimed = BigEndian::read_i32(len);
         let len = usize::try_from(claimed).ok().filter(|len| *len <= LONGEST_FRAME);
         let len = len.ok_or(CnxnError::FrameLength(claimed))?;
         let Some(frame) = rest.get(..len) else { return Ok(None) };

@@ -15,7 +15,7 @@ const SET_WATCHES_MAX_LENGTH: usize = 128 * 1024;
 
 /// The paths with watches, relative to the chroot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ZkWatchManager {
+pub(crate) struct ZkWatchManager {
     data: BTreeSet<String>,
     exist: BTreeSet<String>,
     child: BTreeSet<String>,
@@ -35,7 +35,7 @@ impl ZkWatchManager {
     }
 
     /// Records the watch of a request that was answered with that code (Java: WatchRegistration.register).
-    pub fn register(&mut self, watch: WatchRegistration, err: i32) {
+    pub(crate) fn register(&mut self, watch: WatchRegistration, err: i32) {
         let kind = match (watch.kind, err) {
             (WatchKind::Exist, 0) => WatchKind::Data,
             (WatchKind::Exist, code) if code == KeeperError::NoNode.code() => WatchKind::Exist,
@@ -46,7 +46,7 @@ impl ZkWatchManager {
     }
 
     /// Removes the watches that an event has triggered (Java: materialize).
-    pub fn fired(&mut self, event_type: EventType, path: &str) {
+    pub(crate) fn fired(&mut self, event_type: EventType, path: &str) {
         match event_type {
             EventType::NodeDataChanged | EventType::NodeCreated => {
                 self.data.remove(path);
@@ -68,7 +68,7 @@ impl ZkWatchManager {
     }
 
     /// Removes the watches of that type, and returns which kinds there were (Java: removeWatcher).
-    pub fn remove(&mut self, watcher_type: WatcherType, path: &str) -> Vec<EventType> {
+    pub(crate) fn remove(&mut self, watcher_type: WatcherType, path: &str) -> Vec<EventType> {
         let all = watcher_type == WatcherType::Any;
         let mut remove = |of_type: WatcherType, kind: WatchKind| {
             (all || watcher_type == of_type) && self.table(kind).remove(path)
@@ -90,7 +90,7 @@ impl ZkWatchManager {
 
     /// Whether there is a watch of that type.
     #[must_use]
-    pub fn contains(&self, watcher_type: WatcherType, path: &str) -> bool {
+    pub(crate) fn contains(&self, watcher_type: WatcherType, path: &str) -> bool {
         !self.clone_of(path).remove(watcher_type, path).is_empty()
     }
 
@@ -108,7 +108,7 @@ impl ZkWatchManager {
 
     /// The requests that set all watches again, each of limited length (Java: within primeConnection).
     #[must_use]
-    pub fn set_watches(
+    pub(crate) fn set_watches(
         &self,
         relative_zxid: Zxid,
         to_server: impl Fn(&str) -> String,

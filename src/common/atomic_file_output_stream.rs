@@ -15,19 +15,19 @@ use log::warn;
 const LOG: &str = "org.apache.zookeeper.common.AtomicFileOutputStream";
 
 /// The suffix of the name while the file is written.
-pub const TMP_EXTENSION: &str = ".tmp";
+pub(crate) const TMP_EXTENSION: &str = ".tmp";
 
 /// Makes the creations, renames and deletions in a directory survive a power failure.
 ///
 /// # Errors
 /// When the directory cannot be opened or synced.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// A file under a temporary name. It is deleted if it is dropped without [`commit`](Self::commit).
 #[derive(Debug)]
-pub struct AtomicFileOutputStream {
+pub(crate) struct AtomicFileOutputStream {
     file: Option<File>,
     temporary: PathBuf,
     target: PathBuf,
@@ -38,7 +38,7 @@ impl AtomicFileOutputStream {
     ///
     /// # Errors
     /// When the temporary file cannot be created.
-    pub fn create(target: &Path) -> io::Result<Self> {
+    pub(crate) fn create(target: &Path) -> io::Result<Self> {
         let mut temporary = target.as_os_str().to_owned();
         temporary.push(TMP_EXTENSION);
         Self::create_as(PathBuf::from(temporary), target)
@@ -48,7 +48,7 @@ impl AtomicFileOutputStream {
     ///
     /// # Errors
     /// When the temporary file cannot be created.
-    pub fn create_as(temporary: PathBuf, target: &Path) -> io::Result<Self> {
+    pub(crate) fn create_as(temporary: PathBuf, target: &Path) -> io::Result<Self> {
         let file = File::create(&temporary)?;
         Ok(Self { file: Some(file), temporary, target: target.to_owned() })
     }
@@ -58,7 +58,7 @@ impl AtomicFileOutputStream {
     /// # Errors
     /// When the file or its directory cannot be synced, or the file cannot be renamed. If the file was not
     /// renamed, the temporary file is deleted.
-    pub fn commit(mut self) -> io::Result<()> {
+    pub(crate) fn commit(mut self) -> io::Result<()> {
         let Some(file) = self.file.as_ref() else { return Ok(()) };
         file.sync_all()?;
         fs::rename(&self.temporary, &self.target)?;
@@ -70,7 +70,8 @@ impl AtomicFileOutputStream {
     }
 
     /// Deletes the temporary file and leaves an existing target as it is.
-    pub fn abort(self) {
+    #[cfg(test)]
+    pub(crate) fn abort(self) {
         drop(self);
     }
 }

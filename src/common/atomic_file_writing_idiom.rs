@@ -12,7 +12,7 @@ use super::atomic_file_output_stream::AtomicFileOutputStream;
 ///
 /// # Errors
 /// What `write` returns, and what [`AtomicFileOutputStream`] returns.
-pub fn write_atomically(
+pub(crate) fn write_atomically(
     target: &Path,
     write: impl FnOnce(&mut AtomicFileOutputStream) -> io::Result<()>,
 ) -> io::Result<()> {

@@ -13,21 +13,21 @@ use super::time;
 
 /// The time by which a whole message must have arrived or been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(Option<Instant>);
+pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     /// No time limit.
-    pub const NEVER: Self = Self(None);
+    pub(crate) const NEVER: Self = Self(None);
 
     /// A deadline that is `timeout` from now.
     #[must_use]
-    pub fn after(timeout: Duration) -> Self {
+    pub(crate) fn after(timeout: Duration) -> Self {
         Self(time::now().checked_add(timeout))
     }
 
     /// A deadline that is `timeout_ms` from now. Zero or less means no deadline, as in Java's sockets.
     #[must_use]
-    pub fn after_ms(timeout_ms: impl TryInto<u64>) -> Self {
+    pub(crate) fn after_ms(timeout_ms: impl TryInto<u64>) -> Self {
         let timeout_ms = timeout_ms.try_into().ok().filter(|ms| *ms > 0);
         timeout_ms.map_or(Self::NEVER, |ms| Self::after(Duration::from_millis(ms)))
     }
@@ -36,7 +36,7 @@ impl Deadline {
     ///
     /// # Errors
     /// `TimedOut` when the deadline has passed.
-    pub fn left(self) -> io::Result<Option<Duration>> {
+    pub(crate) fn left(self) -> io::Result<Option<Duration>> {
         let Some(end) = self.0 else { return Ok(None) };
         match end.saturating_duration_since(time::now()) {
             Duration::ZERO => Err(too_slow()),
@@ -70,7 +70,7 @@ enum Whole {
 /// A socket with a limit on the total time of a message, however slowly its bytes arrive. It changes the
 /// socket's timeouts.
 #[derive(Debug)]
-pub struct DeadlineStream<'a> {
+pub(crate) struct DeadlineStream<'a> {
     stream: &'a TcpStream,
     silence: Option<Duration>,
     whole: Whole,
@@ -81,13 +81,13 @@ pub struct DeadlineStream<'a> {
 impl<'a> DeadlineStream<'a> {
     /// A stream without any limit.
     #[must_use]
-    pub const fn new(stream: &'a TcpStream) -> Self {
+    pub(crate) const fn new(stream: &'a TcpStream) -> Self {
         Self { stream, silence: None, whole: Whole::Running(Deadline::NEVER), min_rate: None }
     }
 
     /// Limits how long a single read or write may wait.
     #[must_use]
-    pub const fn with_silence(mut self, silence: Duration) -> Self {
+    pub(crate) const fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = Some(silence);
         self
     }
@@ -95,24 +95,24 @@ impl<'a> DeadlineStream<'a> {
     /// Extends the deadline for every byte that is transferred, so that a message at this rate, in bytes per
     /// second, is never cut off.
     #[must_use]
-    pub const fn with_min_rate(mut self, bytes_per_second: u64) -> Self {
+    pub(crate) const fn with_min_rate(mut self, bytes_per_second: u64) -> Self {
         self.min_rate = Some(bytes_per_second);
         self
     }
 
     /// Sets the deadline of the next message.
-    pub const fn begin(&mut self, deadline: Deadline) {
+    pub(crate) const fn begin(&mut self, deadline: Deadline) {
         self.whole = Whole::Running(deadline);
     }
 
     /// Gives the next message `timeout` from its first byte on.
-    pub const fn begin_with_first_byte(&mut self, timeout: Duration) {
+    pub(crate) const fn begin_with_first_byte(&mut self, timeout: Duration) {
         self.whole = Whole::WithFirstByte(timeout);
     }
 
     /// The socket.
     #[must_use]
-    pub const fn get_ref(&self) -> &'a TcpStream {
+    pub(crate) const fn get_ref(&self) -> &'a TcpStream {
         self.stream
     }
 
@@ -120,7 +120,7 @@ impl<'a> DeadlineStream<'a> {
     ///
     /// # Errors
     /// As for reading.
-    pub fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.left()?)?;
         self.stream.peek(bytes).map_err(|error| self.in_words(error))
     }

@@ -13,11 +13,11 @@ use thiserror::Error;
 use super::zk_config::SystemProperties;
 
 /// The property that names the file.
-pub const LOGIN_CONFIG: &str = "java.security.auth.login.config";
+pub(crate) const LOGIN_CONFIG: &str = "java.security.auth.login.config";
 
 /// Why the sections of the file are not known.
 #[derive(Debug, Error)]
-pub enum JaasError {
+pub(crate) enum JaasError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
@@ -30,7 +30,7 @@ pub enum JaasError {
 ///
 /// # Errors
 /// [`JaasError`].
-pub fn sections_of(properties: &SystemProperties) -> Option<Result<Vec<String>, JaasError>> {
+pub(crate) fn sections_of(properties: &SystemProperties) -> Option<Result<Vec<String>, JaasError>> {
     let value = properties.get(LOGIN_CONFIG)?;
     Some(read_sections(&path_of(value)))
 }
@@ -39,7 +39,7 @@ pub fn sections_of(properties: &SystemProperties) -> Option<Result<Vec<String>, 
 ///
 /// # Errors
 /// [`JaasError`].
-pub fn read_sections(file: &Path) -> Result<Vec<String>, JaasError> {
+pub(crate) fn read_sections(file: &Path) -> Result<Vec<String>, JaasError> {
     sections(&String::from_utf8_lossy(&fs::read(file)?))
 }
 

@@ -9,20 +9,20 @@ use jiff::tz::TimeZone;
 
 /// The format of java.util.Date: `Thu Jan 01 00:00:00 UTC 1970`.
 #[must_use]
-pub fn date_string(wall_ms: i64) -> String {
+pub(crate) fn date_string(wall_ms: i64) -> String {
     format(wall_ms, "%a %b %d %H:%M:%S %Z %Y", &TimeZone::system())
 }
 
 /// The format of logback's `%d{ISO8601}`: `1970-01-01 00:00:00,000`.
 #[must_use]
-pub fn iso8601(wall_ms: i64) -> String {
+pub(crate) fn iso8601(wall_ms: i64) -> String {
     let millis = wall_ms.rem_euclid(1000);
     format!("{},{millis:03}", local_time(wall_ms, "%Y-%m-%d %H:%M:%S"))
 }
 
 /// Formats with a strftime pattern, in this machine's time zone.
 #[must_use]
-pub fn local_time(wall_ms: i64, pattern: &str) -> String {
+pub(crate) fn local_time(wall_ms: i64, pattern: &str) -> String {
     format(wall_ms, pattern, &TimeZone::system())
 }
 

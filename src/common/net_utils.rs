@@ -10,7 +10,7 @@ use rustix::net::netdevice;
 
 /// Resolves a host name; `None` if the name is unknown. The function is injected so that a configuration can be
 /// checked without a network.
-pub type ResolveHost<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
+pub(crate) type ResolveHost<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
 
 /// A host and a port as a setting names them, with the address if the host was resolved
 /// (Java: InetSocketAddress).
@@ -109,20 +109,20 @@ impl Eq for InetSocketAddress {}
 
 /// `host:port`, with brackets around an IPv6 address (Java: NetUtils.formatInetAddr).
 #[must_use]
-pub fn format_inet_addr(address: &InetSocketAddress) -> String {
+pub(crate) fn format_inet_addr(address: &InetSocketAddress) -> String {
     format!("{}:{}", delimited_host(&address.host), address.port)
 }
 
 /// The host, in brackets when it contains colons (Java: QuorumServer.delimitedHostString).
 #[must_use]
-pub fn delimited_host(host: &str) -> String {
+pub(crate) fn delimited_host(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Resolves a name through the system. If there are several addresses, the first IPv4 one wins, or with
 /// `prefer_ipv6` the first IPv6 one (Java: `java.net.preferIPv6Addresses`).
 #[must_use]
-pub fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
+pub(crate) fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
     let found: Vec<IpAddr> = (host, 0).to_socket_addrs().ok()?.map(|found| found.ip()).collect();
     let preferred = found.iter().find(|address| address.is_ipv6() == prefer_ipv6);
     preferred.or(found.first()).copied()
@@ -132,7 +132,7 @@ pub fn resolve_host(host: &str, prefer_ipv6: bool) -> Option<IpAddr> {
 ///
 /// # Errors
 /// When the host is unknown.
-pub fn resolve_all(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve_all(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     match literal(host) {
         Literal::Address { address, zone } => {
             Ok(vec![socket_address(address, port, zone.map_or(0, |zone| zone.scope_id))])
@@ -227,7 +227,7 @@ fn zone_of(zone: &str) -> Option<Zone> {
 
 /// A socket's address in Java's spelling, without the port. Java prints a zone as the interface's number.
 #[must_use]
-pub fn socket_host_address(address: SocketAddr) -> String {
+pub(crate) fn socket_host_address(address: SocketAddr) -> String {
     let host = host_address(address.ip().to_canonical());
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{host}%{}", v6.scope_id()),
@@ -237,7 +237,7 @@ pub fn socket_host_address(address: SocketAddr) -> String {
 
 /// An address in Java's spelling, where IPv6 has all eight groups (Java: InetAddress.getHostAddress).
 #[must_use]
-pub fn host_address(address: IpAddr) -> String {
+pub(crate) fn host_address(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -4,13 +4,13 @@
 /// Removes all characters up to and including the blank from both ends (Java: String.trim). Rust's `trim`
 /// removes a different set.
 #[must_use]
-pub fn trim(text: &str) -> &str {
+pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }
 
 /// The pieces between the separators. As in Java's String.split, empty pieces at the end are dropped.
 #[must_use]
-pub fn split(text: &str, separator: char) -> Vec<&str> {
+pub(crate) fn split(text: &str, separator: char) -> Vec<&str> {
     if text.is_empty() {
         return vec![text];
     }
@@ -23,7 +23,8 @@ pub fn split(text: &str, separator: char) -> Vec<&str> {
 
 /// The pieces between the separators, trimmed and without empty ones (Java: StringUtils.split).
 #[must_use]
-pub fn split_trimmed(text: &str, separator: char) -> Vec<&str> {
+#[cfg(test)]
+pub(crate) fn split_trimmed(text: &str, separator: char) -> Vec<&str> {
     text.split(separator).map(trim).filter(|piece| !piece.is_empty()).collect()
 }
 

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use byteorder::{BigEndian, ReadBytesExt};
+
 use super::JuteField;
 
 /// Why the bytes are not the expected record.
@@ -57,7 +59,7 @@ impl InputError {
 }
 
 /// Java's default of `jute.maxbuffer`, in bytes.
-pub const DEFAULT_MAX_BUFFER: usize = 0xf_ffff;
+pub(crate) const DEFAULT_MAX_BUFFER: usize = 0xf_ffff;
 
 /// The smallest extra size, in bytes.
 const MIN_EXTRA_SIZE: usize = 1024;
@@ -159,7 +161,7 @@ impl<R: Read> BinaryInputArchive<R> {
     /// # Errors
     /// When the input has ended or failed.
     pub fn read_int(&mut self) -> Result<i32, InputError> {
-        Ok(i32::from_be_bytes(self.array("an int")?))
+        self.input.read_i32::<BigEndian>().map_err(|error| InputError::from_io(error, "an int"))
     }
 
     /// Eight bytes, big-endian.
@@ -167,7 +169,7 @@ impl<R: Read> BinaryInputArchive<R> {
     /// # Errors
     /// When the input has ended or failed.
     pub fn read_long(&mut self) -> Result<i64, InputError> {
-        Ok(i64::from_be_bytes(self.array("a long")?))
+        self.input.read_i64::<BigEndian>().map_err(|error| InputError::from_io(error, "a long"))
     }
 
     /// A length field followed by that many bytes; `None` for length -1.
@@ -266,7 +268,7 @@ impl<R: Read> BinaryInputArchive<R> {
 /// Decodes Java's text: UTF-8, with supplementary characters also as two 3-byte surrogates. Other bytes become
 /// U+FFFD.
 #[must_use]
-pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

@@ -7,6 +7,8 @@
     reason = "jute's lengths and UTF-8 units are narrow by format"
 )]
 
+use byteorder::{BigEndian, ByteOrder};
+
 use super::OutputArchive;
 
 /// Appends values and records to a buffer.
@@ -81,7 +83,7 @@ impl OutputArchive for BinaryOutputArchive<'_> {
             }
         }
         let len = (self.bytes.len() - len_at - NULL.len()) as u32;
-        self.bytes[len_at..len_at + NULL.len()].copy_from_slice(&len.to_be_bytes());
+        BigEndian::write_u32(&mut self.bytes[len_at..len_at + NULL.len()], len);
     }
 
     fn write_buffer(&mut self, value: Option<&[u8]>, _tag: &str) {

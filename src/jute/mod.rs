@@ -4,13 +4,16 @@
 //! [`binary_output_archive`] read and write them, and [`to_string_output_archive`] prints them as Java's tools
 //! do.
 
-pub mod record;
+pub(crate) mod record;
 
-pub mod binary_input_archive;
-pub mod binary_output_archive;
-pub mod to_string_output_archive;
+pub(crate) mod binary_input_archive;
+pub(crate) mod binary_output_archive;
+pub(crate) mod to_string_output_archive;
 
-pub use binary_input_archive::{BinaryInputArchive, InputError, Limits, decode_text};
+pub(crate) use binary_input_archive::InputError;
+pub(crate) use binary_input_archive::decode_text;
+pub use binary_input_archive::{BinaryInputArchive, Limits};
 pub use binary_output_archive::BinaryOutputArchive;
-pub use record::{JuteField, OutputArchive, Record};
+pub(crate) use record::JuteField;
+pub use record::{OutputArchive, Record};
 pub use to_string_output_archive::ToStringOutputArchive;

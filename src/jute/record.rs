@@ -215,8 +215,8 @@ impl<T: JuteField> JuteField for Option<Vec<T>> {
 
 /// Declares records as structs with the fields in wire order.
 ///
-/// ```
-/// zookeeper_server::record! {
+/// ```text
+/// crate::record! {
 ///     /// Asks for the data of a node.
 ///     pub struct GetDataRequest {
 ///         /// The node.
@@ -226,7 +226,6 @@ impl<T: JuteField> JuteField for Option<Vec<T>> {
 ///     }
 /// }
 /// ```
-#[macro_export]
 macro_rules! record {
     ($(
         $(#[$meta:meta])*
@@ -288,6 +287,8 @@ macro_rules! record {
         }
     )+};
 }
+
+pub(crate) use record;
 
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "the macro declares what others use")]

@@ -58,7 +58,7 @@ impl fmt::Display for MetricValue {
 /// Formats a number like Java's Double.toString: at least one digit after the point, and an exponent for values
 /// below 0.001 and from 10 million on.
 #[must_use]
-pub fn java_double(number: f64) -> String {
+pub(crate) fn java_double(number: f64) -> String {
     if number.is_nan() {
         return "NaN".into();
     }
@@ -80,7 +80,7 @@ pub fn java_double(number: f64) -> String {
 /// `total / count` with four decimals, rounded half up like Java's averages.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "Java divides doubles, too")]
-pub fn average(total: i64, count: i64) -> f64 {
+pub(crate) fn average(total: i64, count: i64) -> f64 {
     if count <= 0 { 0.0 } else { round_half_up_4(total as f64 / count as f64) }
 }
 

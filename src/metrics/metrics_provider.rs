@@ -8,10 +8,10 @@ use super::metric_value::MetricValue;
 use super::metrics_context::MetricsContext;
 
 /// Receives dumped metrics: a name without the `zk_` prefix of `mntr`, and its value.
-pub type DumpSink<'a> = dyn FnMut(&str, MetricValue) + 'a;
+pub(crate) type DumpSink<'a> = dyn FnMut(&str, MetricValue) + 'a;
 
 /// The Java class of the provider for Prometheus. It is here for those who ask whether it is configured.
-pub const PROMETHEUS_CLASS_NAME: &str =
+pub(crate) const PROMETHEUS_CLASS_NAME: &str =
     "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
 /// Collects metrics.

@@ -1,19 +1,19 @@
 //! Java: package org.apache.zookeeper.metrics: metrics and the providers that collect them.
 
-pub mod metric_value;
+pub(crate) mod metric_value;
 
-pub mod counter;
-pub mod counter_set;
-pub mod gauge;
-pub mod gauge_set;
-pub mod summary;
-pub mod summary_set;
+pub(crate) mod counter;
+pub(crate) mod counter_set;
+pub(crate) mod gauge;
+pub(crate) mod gauge_set;
+pub(crate) mod summary;
+pub(crate) mod summary_set;
 
-pub mod registry;
+pub(crate) mod registry;
 
-pub mod metrics_context;
-pub mod metrics_provider;
+pub(crate) mod metrics_context;
+pub(crate) mod metrics_provider;
 
-pub mod impls;
+pub(crate) mod impls;
 
-pub mod prometheus;
+pub(crate) mod prometheus;

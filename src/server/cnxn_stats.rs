@@ -261,7 +261,7 @@ impl ConnectionInfo<'_> {
 
 /// `/address:port`, as Java writes the address of a socket.
 #[must_use]
-pub fn java_socket_address(address: SocketAddr) -> String {
+pub(crate) fn java_socket_address(address: SocketAddr) -> String {
     format!("/{}:{}", delimited_host(&socket_host_address(address)), address.port())
 }
 

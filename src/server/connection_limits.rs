@@ -24,7 +24,7 @@ const MAX_CNXNS: &str = "zookeeper.maxCnxns";
 
 /// Why a connection is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TooManyConnections {
+pub(crate) enum TooManyConnections {
     /// `maxCnxns`.
     #[error("Too many connections max allowed is {max}")]
     InAll {
@@ -43,7 +43,7 @@ pub enum TooManyConnections {
 
 /// Reads the limit of all connections from `zookeeper.maxCnxns`; 0 is no limit (Java: initMaxCnxns).
 #[must_use]
-pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
+pub(crate) fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
     let configured = properties.number_or::<i32>(MAX_CNXNS, 0);
     let max = usize::try_from(configured).unwrap_or(0);
     if configured < 0 {
@@ -58,16 +58,16 @@ pub fn max_cnxns_from_properties(properties: &SystemProperties) -> usize {
 
 /// A count for each address. An IPv4 address and its IPv6 form are the same address.
 #[derive(Debug, Default)]
-pub struct AddressCounts(HashMap<IpAddr, usize>);
+pub(crate) struct AddressCounts(HashMap<IpAddr, usize>);
 
 impl AddressCounts {
     /// Increments the count of the address.
-    pub fn add(&mut self, ip: IpAddr) {
+    pub(crate) fn add(&mut self, ip: IpAddr) {
         *self.0.entry(ip.to_canonical()).or_default() += 1;
     }
 
     /// Decrements the count of the address.
-    pub fn remove(&mut self, ip: IpAddr) {
+    pub(crate) fn remove(&mut self, ip: IpAddr) {
         let ip = ip.to_canonical();
         if let Some(count) = self.0.get_mut(&ip) {
             *count -= 1;
@@ -79,25 +79,26 @@ impl AddressCounts {
 
     /// The count of the address.
     #[must_use]
-    pub fn of(&self, ip: IpAddr) -> usize {
+    pub(crate) fn of(&self, ip: IpAddr) -> usize {
         self.0.get(&ip.to_canonical()).copied().unwrap_or(0)
     }
 
     /// The address with the highest count, and this count.
     #[must_use]
-    pub fn busiest(&self) -> Option<(IpAddr, usize)> {
+    pub(crate) fn busiest(&self) -> Option<(IpAddr, usize)> {
         self.0.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))
     }
 
     /// The number of addresses with a count.
     #[must_use]
-    pub fn addresses(&self) -> usize {
+    pub(crate) fn addresses(&self) -> usize {
         self.0.len()
     }
 
     /// Whether no address has a count.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -110,7 +111,7 @@ struct Counts {
 
 /// Counts the connections of one port.
 #[derive(Debug)]
-pub struct ConnectionLimits {
+pub(crate) struct ConnectionLimits {
     max_cnxns: usize,
     max_client_cnxns: usize,
     counts: RankedMutex<Counts>,
@@ -119,27 +120,15 @@ pub struct ConnectionLimits {
 impl ConnectionLimits {
     /// Allows `max_cnxns` connections in total and `max_client_cnxns` from one address; 0 is no limit.
     #[must_use]
-    pub fn new(max_cnxns: usize, max_client_cnxns: usize) -> Arc<Self> {
+    pub(crate) fn new(max_cnxns: usize, max_client_cnxns: usize) -> Arc<Self> {
         let counts = RankedMutex::new(Rank::Leaf, "ConnectionLimits", Counts::default());
         Arc::new(Self { max_cnxns, max_client_cnxns, counts })
-    }
-
-    /// The limit for one address (Java: getMaxClientCnxnsPerHost).
-    #[must_use]
-    pub const fn max_client_cnxns_per_host(&self) -> usize {
-        self.max_client_cnxns
-    }
-
-    /// The limit of all connections (Java: getMaxCnxns).
-    #[must_use]
-    pub const fn max_cnxns(&self) -> usize {
-        self.max_cnxns
     }
 
     /// Whether the address has few connections, with a session or without: few in total, or at most half as many as the
     /// address with the most connections.
     #[must_use]
-    pub fn has_few_connections(&self, ip: IpAddr) -> bool {
+    pub(crate) fn has_few_connections(&self, ip: IpAddr) -> bool {
         let counts = self.counts.lock();
         let of_address = counts.by_address.of(ip);
         of_address < FEW_IN_TOTAL
@@ -151,7 +140,10 @@ impl ConnectionLimits {
     /// # Errors
     /// When a limit is reached. The caller logs this (`Error accepting new connection: `), counts
     /// `connection_rejected` and closes the socket.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionSlot, TooManyConnections> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        ip: IpAddr,
+    ) -> Result<ConnectionSlot, TooManyConnections> {
         let ip = ip.to_canonical();
         let mut counts = self.counts.lock();
         let all = counts.all;
@@ -171,7 +163,8 @@ impl ConnectionLimits {
 
     /// How many connections there are.
     #[must_use]
-    pub fn num_connections(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn num_connections(&self) -> usize {
         self.counts.lock().all
     }
 
@@ -185,7 +178,7 @@ impl ConnectionLimits {
 /// A counted connection.
 #[derive(Debug)]
 #[must_use]
-pub struct ConnectionSlot {
+pub(crate) struct ConnectionSlot {
     limits: Arc<ConnectionLimits>,
     ip: IpAddr,
 }

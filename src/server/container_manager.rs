@@ -73,7 +73,7 @@ impl Default for ContainerManagerConfig {
 
 /// Why the manager cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum ContainerManagerError {
+pub(crate) enum ContainerManagerError {
     /// The interval is not positive.
     #[error("{CHECK_INTERVAL_MS}={0} must be above 0")]
     CheckInterval(i32),
@@ -84,7 +84,7 @@ pub enum ContainerManagerError {
 
 /// The properties that decide whether a node is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContainerCandidate {
+pub(crate) struct ContainerCandidate {
     /// Whether it has children.
     pub has_children: bool,
     /// Its stat's cversion, which is above 0 if it ever had children.
@@ -96,7 +96,7 @@ pub struct ContainerCandidate {
 }
 
 /// The server that has the nodes.
-pub trait ContainerHost: Send + Sync {
+pub(crate) trait ContainerHost: Send + Sync {
     /// Paths of all containers.
     fn containers(&self) -> Vec<String>;
 
@@ -114,7 +114,7 @@ pub trait ContainerHost: Send + Sync {
 }
 
 /// Checks the candidates at intervals.
-pub struct ContainerManager {
+pub(crate) struct ContainerManager {
     task: Arc<Task>,
     running: RankedMutex<Option<Running>>,
 }
@@ -133,7 +133,11 @@ struct Task {
 impl ContainerManager {
     /// Creates a manager, which checks nothing until it is started.
     #[must_use]
-    pub fn new(config: ContainerManagerConfig, host: Arc<dyn ContainerHost>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        config: ContainerManagerConfig,
+        host: Arc<dyn ContainerHost>,
+        clock: Clock,
+    ) -> Self {
         info!(
             target: LOG,
             "Using checkIntervalMs={} maxPerMinute={} maxNeverUsedIntervalMs={}",
@@ -149,7 +153,7 @@ impl ContainerManager {
     ///
     /// # Errors
     /// When the interval is not positive, or the thread cannot be started.
-    pub fn start(&self) -> Result<(), ContainerManagerError> {
+    pub(crate) fn start(&self) -> Result<(), ContainerManagerError> {
         let check_interval_ms = self.task.config.check_interval_ms;
         if check_interval_ms <= 0 {
             return Err(ContainerManagerError::CheckInterval(check_interval_ms));
@@ -171,7 +175,7 @@ impl ContainerManager {
     }
 
     /// Ends the checks, including a running one. A second call does nothing.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let running = self.running.lock().take();
         if let Some(Running { sleeper, thread }) = running {
             sleeper.stop();

@@ -53,18 +53,18 @@ use super::server_metrics::ServerMetrics;
 use super::server_watcher::WatcherRef;
 use super::watch::i_watch_manager::IWatchManager;
 
-pub use contents::{NodeContents, TreeContents};
-pub use digest::{DIGEST_LOG_INTERVAL, DIGEST_LOG_LIMIT, ZxidDigest};
-pub use node_view::NodeView;
-pub use process_txn::ProcessTxnResult;
-pub use quota::QuotaViolation;
-pub use serialize::{SnapshotCursor, TreeReplaced};
+pub use contents::TreeContents;
+pub(crate) use digest::ZxidDigest;
+pub(crate) use node_view::NodeView;
+pub(crate) use process_txn::ProcessTxnResult;
+pub use serialize::SnapshotCursor;
+pub(crate) use serialize::TreeReplaced;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.DataTree";
 
 /// The size of a node's state on the wire, in bytes (Java: STAT_OVERHEAD_BYTES).
-pub const STAT_OVERHEAD_BYTES: usize = 6 * 8 + 5 * 4;
+pub(crate) const STAT_OVERHEAD_BYTES: usize = 6 * 8 + 5 * 4;
 
 /// The settings of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The state of the manager (Java: PurgeTaskStatus).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PurgeTaskStatus {
+pub(crate) enum PurgeTaskStatus {
     /// It was not started, or no interval is configured.
     NotStarted,
     /// It purges at intervals.
@@ -35,7 +35,7 @@ pub enum PurgeTaskStatus {
 
 /// Purges a server's directories.
 #[derive(Debug)]
-pub struct DatadirCleanupManager {
+pub(crate) struct DatadirCleanupManager {
     task: PurgeTask,
     purge_interval: Duration,
     purge_task_status: PurgeTaskStatus,
@@ -55,7 +55,7 @@ impl DatadirCleanupManager {
     /// Purges `snap_dir` and `data_log_dir` at this interval (`autopurge.purgeInterval`, 0 or less is never), and
     /// keeps this number of snapshots (`autopurge.snapRetainCount`).
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         snap_dir: &Path,
         data_log_dir: &Path,
         snap_retain_count: usize,
@@ -70,7 +70,7 @@ impl DatadirCleanupManager {
 
     /// As [`new`](Self::new), with any interval; zero is never.
     #[must_use]
-    pub fn with_interval(
+    pub(crate) fn with_interval(
         snap_dir: &Path,
         data_log_dir: &Path,
         snap_retain_count: usize,
@@ -91,7 +91,7 @@ impl DatadirCleanupManager {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(&mut self) -> io::Result<()> {
+    pub(crate) fn start(&mut self) -> io::Result<()> {
         if self.purge_task_status == PurgeTaskStatus::Started {
             warn!(target: LOG, "Purge task is already running.");
             return Ok(());
@@ -112,7 +112,7 @@ impl DatadirCleanupManager {
     }
 
     /// Ends the task. Waits for a running purge.
-    pub fn shutdown(&mut self) {
+    pub(crate) fn shutdown(&mut self) {
         let Some((stop, thread)) = self.timer.take() else {
             warn!(target: LOG, "Purge task not started. Ignoring shutdown!");
             return;
@@ -125,7 +125,7 @@ impl DatadirCleanupManager {
 
     /// The state of the manager.
     #[must_use]
-    pub const fn purge_task_status(&self) -> PurgeTaskStatus {
+    pub(crate) const fn purge_task_status(&self) -> PurgeTaskStatus {
         self.purge_task_status
     }
 }

@@ -44,7 +44,7 @@ const DEFAULT_MAX_MAP_COUNT: u64 = 65_530;
 const LOG_INTERVAL_MS: i64 = 10_000;
 
 /// Raises the limit of open files to the maximum that the system allows, and logs the result.
-pub fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let shown = |limit: Option<u64>| limit.map_or("any number of".to_owned(), |n| n.to_string());
@@ -77,7 +77,7 @@ pub fn raise_file_limit() {
 /// How many connections may have a thread. A thread takes four of the memory mappings that the system counts (its
 /// stack and its signal stack, each with a guard page), and a process that gets no more of them cannot go on.
 #[must_use]
-pub fn max_readers() -> u64 {
+pub(crate) fn max_readers() -> u64 {
     let max = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
     readers_for(max.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_MAX_MAP_COUNT))
 }
@@ -88,20 +88,20 @@ fn readers_for(max_map_count: u64) -> u64 {
 
 /// The limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     limit: Option<u64>,
 }
 
 impl Descriptors {
     /// The current limit.
     #[must_use]
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { limit: getrlimit(Resource::Nofile).current }
     }
 
     /// How many descriptors are kept for what the server cannot do without: at most a quarter of the limit.
     #[must_use]
-    pub fn reserve(self) -> u64 {
+    pub(crate) fn reserve(self) -> u64 {
         self.limit.map_or(RESERVE, |limit| RESERVE.min(limit / 4))
     }
 
@@ -112,7 +112,7 @@ impl Descriptors {
 
     /// Whether this descriptor belongs to the reserve.
     #[must_use]
-    pub fn is_reserved(self, descriptor: &impl AsRawFd) -> bool {
+    pub(crate) fn is_reserved(self, descriptor: &impl AsRawFd) -> bool {
         number(descriptor.as_raw_fd()) >= self.end_of_strangers()
     }
 
@@ -126,19 +126,19 @@ impl Descriptors {
     /// their numbers. The range then begins `taken` numbers earlier, because a freed number goes to whoever comes
     /// next.
     #[must_use]
-    pub fn is_for_few(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
+    pub(crate) fn is_for_few(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
         number(descriptor.as_raw_fd()) >= self.start_of_few().saturating_sub(taken)
     }
 
     /// Whether this descriptor is in that range when none of its numbers is taken.
     #[must_use]
-    pub fn is_one_of_the_last(self, descriptor: &impl AsRawFd) -> bool {
+    pub(crate) fn is_one_of_the_last(self, descriptor: &impl AsRawFd) -> bool {
         self.is_for_few(descriptor, 0)
     }
 
     /// Whether descriptors are so scarce that connections must be closed, before strangers are refused.
     #[must_use]
-    pub fn is_scarce(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
+    pub(crate) fn is_scarce(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
         let start = self.start_of_few().saturating_sub(taken);
         number(descriptor.as_raw_fd()) >= start - SHED_AHEAD.min(start / 8)
     }
@@ -146,7 +146,7 @@ impl Descriptors {
     /// How many connections may be open at one port for other servers before the servers have identified themselves.
     /// Each costs up to three descriptors of the reserve.
     #[must_use]
-    pub fn greetings(self) -> usize {
+    pub(crate) fn greetings(self) -> usize {
         usize::try_from(self.reserve() / 8).unwrap_or(usize::MAX).max(1)
     }
 }
@@ -157,7 +157,7 @@ fn number(descriptor: RawFd) -> u64 {
 
 /// Accepts connections at a port, even when no descriptor is left: it then closes the connection, so that the client
 /// tries another server and other clients get their turn. Belongs to the accepting thread.
-pub struct PatientAcceptor {
+pub(crate) struct PatientAcceptor {
     /// Freed in order to accept and close a connection.
     spare: Option<File>,
     complaints: RateLogger,
@@ -166,7 +166,7 @@ pub struct PatientAcceptor {
 impl PatientAcceptor {
     /// Creates an acceptor that complains to this logger.
     #[must_use]
-    pub fn new(logger: &'static str, clock: Clock) -> Self {
+    pub(crate) fn new(logger: &'static str, clock: Clock) -> Self {
         let complaints = RateLogger::with_interval(logger, LOG_INTERVAL_MS, clock);
         Self { spare: spare(), complaints }
     }
@@ -176,7 +176,7 @@ impl PatientAcceptor {
     ///
     /// # Errors
     /// Errors of the port, and when even the spare descriptor is missing. The caller then waits a moment.
-    pub fn accept(
+    pub(crate) fn accept(
         &mut self,
         listener: &TcpListener,
     ) -> io::Result<Option<(TcpStream, SocketAddr)>> {
@@ -200,7 +200,7 @@ impl PatientAcceptor {
     }
 
     /// Logs, at a limited rate, that there was no descriptor for a connection.
-    pub fn complain(&self, remote: &SocketAddr) {
+    pub(crate) fn complain(&self, remote: &SocketAddr) {
         let message = "Error accepting new connection: no descriptor is left for it, so it is closed (see the limit of \
                        open files, ulimit -n)";
         self.complaints.rate_limit_log(message, Some(&format!("/{remote}")));
@@ -213,7 +213,7 @@ fn spare() -> Option<File> {
 
 /// Whether the error means that the process or the system has too many open files.
 #[must_use]
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }

@@ -3,13 +3,15 @@
 //! Differs from Java: there is no global switch. The caller knows whether digests are computed (`digest_enabled` of
 //! [`DataTreeConfig`](super::data_tree::DataTreeConfig)).
 
+use byteorder::{BigEndian, ByteOrder};
+
 use crc32fast::Hasher;
 
 use crate::data::StatPersisted;
 use crate::zoo_defs::ZOOKEEPER_NODE_SUBTREE;
 
 /// Written with every digest. Servers with different versions do not compare digests (Java: DIGEST_VERSION).
-pub const DIGEST_VERSION: i32 = 2;
+pub(crate) const DIGEST_VERSION: i32 = 2;
 
 /// The bytes of the state in a digest: six longs and three ints.
 pub(super) const STAT_BYTES: usize = 60;
@@ -21,14 +23,15 @@ const ONE_PIECE: usize = 256 - STAT_BYTES;
 /// Whether a node is part of the tree's digest. The system's own nodes are not, because each server counts quota
 /// usage on its own.
 #[must_use]
-pub fn is_in_digest(path: &str) -> bool {
+pub(crate) fn is_in_digest(path: &str) -> bool {
     !path.starts_with(ZOOKEEPER_NODE_SUBTREE)
 }
 
 /// The digest of a node with this path, data and state; 0 when it is [not part of the tree's digest](is_in_digest).
 /// The root's path is `/` or empty, with the same result.
 #[must_use]
-pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
+#[cfg(test)]
+pub(crate) fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
     if !is_in_digest(path) {
         return 0;
     }
@@ -39,7 +42,7 @@ pub fn calculate_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -
 /// The part of a node's digest that depends on path and data. After a change of the state alone, [`with_state`]
 /// completes it.
 #[must_use]
-pub fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
+pub(crate) fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(if path == "/" { b"" } else { path.as_bytes() });
     hasher.update(data.unwrap_or_default());
@@ -49,7 +52,7 @@ pub fn content_digest(path: &str, data: Option<&[u8]>) -> u32 {
 /// The digest of a node whose path and data have this [`content_digest`]. It equals the result of
 /// [`calculate_digest`].
 #[must_use]
-pub fn with_state(path: &str, content_digest: u32, stat: &StatPersisted) -> u32 {
+pub(crate) fn with_state(path: &str, content_digest: u32, stat: &StatPersisted) -> u32 {
     if !is_in_digest(path) {
         return 0;
     }
@@ -80,13 +83,9 @@ pub(super) fn digest_of_parts(path: &[u8], data: &[u8], stat: &[u8; STAT_BYTES])
 pub(super) fn stat_bytes(stat: &StatPersisted) -> [u8; STAT_BYTES] {
     let mut bytes = [0; STAT_BYTES];
     let longs = [stat.czxid.0, stat.mzxid.0, stat.pzxid.0, stat.ctime, stat.mtime];
-    for (at, long) in longs.into_iter().enumerate() {
-        bytes[at * 8..at * 8 + 8].copy_from_slice(&long.to_be_bytes());
-    }
-    for (at, int) in [stat.version, stat.cversion, stat.aversion].into_iter().enumerate() {
-        bytes[40 + at * 4..44 + at * 4].copy_from_slice(&int.to_be_bytes());
-    }
-    bytes[52..].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
+    BigEndian::write_i64_into(&longs, &mut bytes[..40]);
+    BigEndian::write_i32_into(&[stat.version, stat.cversion, stat.aversion], &mut bytes[40..52]);
+    BigEndian::write_i64(&mut bytes[52..], stat.ephemeral_owner);
     bytes
 }
 

@@ -12,16 +12,13 @@ use crate::create_mode::CreateMode;
 use crate::keeper_exception::KeeperError;
 
 /// The owner of every container (Java: CONTAINER_EPHEMERAL_OWNER).
-pub const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
+pub(crate) const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 
 /// The highest server id that is possible with extended types.
-pub const MAX_EXTENDED_SERVER_ID: i64 = 0xfe;
+pub(crate) const MAX_EXTENDED_SERVER_ID: i64 = 0xfe;
 
 /// The longest time to live: 40 bits of milliseconds, about 34 years (Java: TTL.maxValue).
-pub const MAX_TTL_MS: i64 = 0x00ff_ffff_ffff;
-
-/// The longest time to live in the format of 3.5.3 (Java: EphemeralTypeEmulate353.MAX_TTL).
-pub const MAX_TTL_353_MS: i64 = 0x0fff_ffff_ffff_ffff;
+pub(crate) const MAX_TTL_MS: i64 = 0x00ff_ffff_ffff;
 
 const EXTENDED_MASK: i64 = 0xff00_0000_0000_0000_u64.cast_signed();
 const RESERVED_BITS_MASK: i64 = 0x00ff_ff00_0000_0000;

@@ -29,7 +29,7 @@ const EXPIRED: i64 = i64::MIN + 1;
 
 /// The expiry time of an element. It is part of the element, which is in at most one queue.
 #[derive(Debug)]
-pub struct Expiry {
+pub(crate) struct Expiry {
     /// The end of an interval, or one of the two values above.
     expires_at_ms: AtomicI64,
     /// The time under which the element is filed: never later than its expiry, except while it is being filed.
@@ -40,7 +40,7 @@ pub struct Expiry {
 impl Expiry {
     /// For an element that is in no queue.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { expires_at_ms: AtomicI64::new(NOT_QUEUED), filed_at_ms: AtomicI64::new(NOT_QUEUED) }
     }
 
@@ -57,13 +57,13 @@ impl Default for Expiry {
 }
 
 /// An element of an [`ExpiryQueue`].
-pub trait Expiring {
+pub(crate) trait Expiring {
     /// The expiry time of the element.
     fn expiry(&self) -> &Expiry;
 }
 
 /// Shared elements, by the time at which they expire.
-pub struct ExpiryQueue<E> {
+pub(crate) struct ExpiryQueue<E> {
     clock: Clock,
     expiration_interval_ms: i64,
     /// When to poll next.
@@ -112,7 +112,7 @@ impl<E: Expiring> ExpiryQueue<E> {
     /// Creates an empty queue. The first interval ends at the next multiple of its length. An interval is at least 1
     /// ms long; Java divides by 0 if it is set to 0.
     #[must_use]
-    pub fn new(expiration_interval_ms: i32, clock: Clock) -> Self {
+    pub(crate) fn new(expiration_interval_ms: i32, clock: Clock) -> Self {
         let filed = Filed { by_time: BTreeMap::new(), elements: 0 };
         let queue = Self {
             clock,
@@ -131,7 +131,7 @@ impl<E: Expiring> ExpiryQueue<E> {
 
     /// Makes an element of the queue expire `timeout_ms` from now. Returns false if the element is not in the queue
     /// or has expired. Takes the lock only to make an element expire earlier.
-    pub fn touch(&self, element: &Arc<E>, timeout_ms: i32) -> bool {
+    pub(crate) fn touch(&self, element: &Arc<E>, timeout_ms: i32) -> bool {
         self.set_expiry(element, timeout_ms).is_some()
     }
 
@@ -165,7 +165,7 @@ impl<E: Expiring> ExpiryQueue<E> {
 
     /// As [`touch`](Self::touch), but adds an element that is not in the queue. Returns the new expiry time if it
     /// has changed.
-    pub fn update(&self, element: &Arc<E>, timeout_ms: i32) -> Option<i64> {
+    pub(crate) fn update(&self, element: &Arc<E>, timeout_ms: i32) -> Option<i64> {
         let expiry = element.expiry();
         loop {
             if let Some((time, changed)) = self.set_expiry(element, timeout_ms) {
@@ -187,7 +187,7 @@ impl<E: Expiring> ExpiryQueue<E> {
     }
 
     /// Removes the element. Returns its expiry time if it was in the queue and had not expired.
-    pub fn remove(&self, element: &Arc<E>) -> Option<i64> {
+    pub(crate) fn remove(&self, element: &Arc<E>) -> Option<i64> {
         let mut filed = self.filed.lock();
         let old = element.expiry().expires_at_ms.swap(NOT_QUEUED, SeqCst);
         if old == NOT_QUEUED {
@@ -198,18 +198,19 @@ impl<E: Expiring> ExpiryQueue<E> {
     }
 
     /// When to poll next, in elapsed time.
-    pub fn next_expiration_ms(&self) -> i64 {
+    pub(crate) fn next_expiration_ms(&self) -> i64 {
         self.next_expiration_ms.load(SeqCst)
     }
 
     /// How long until then; 0 when it is over (Java: getWaitTime).
-    pub fn wait_time_ms(&self) -> i64 {
+    #[cfg(test)]
+    pub(crate) fn wait_time_ms(&self) -> i64 {
         (self.next_expiration_ms() - self.clock.elapsed_ms()).max(0)
     }
 
     /// Takes out the elements that expire with the next interval, if it is over. To be called until
     /// [`wait_time_ms`](Self::wait_time_ms) is positive; each call handles one interval.
-    pub fn poll(&self) -> Vec<Arc<E>> {
+    pub(crate) fn poll(&self) -> Vec<Arc<E>> {
         let due_ms = self.next_expiration_ms();
         let next_ms = due_ms + self.expiration_interval_ms;
         if self.clock.elapsed_ms() < due_ms
@@ -245,17 +246,12 @@ impl<E: Expiring> ExpiryQueue<E> {
     }
 
     /// The number of elements. Expired elements count until they are removed.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.filed.lock().elements
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The elements by expiry time (Java: getExpiryMap).
-    pub fn expiry_map(&self) -> BTreeMap<i64, Vec<Arc<E>>> {
+    pub(crate) fn expiry_map(&self) -> BTreeMap<i64, Vec<Arc<E>>> {
         let mut map: BTreeMap<i64, Vec<Arc<E>>> = BTreeMap::new();
         let filed = self.filed.lock();
         for element in filed.by_time.values().flat_map(HashMap::values) {
@@ -267,7 +263,7 @@ impl<E: Expiring> ExpiryQueue<E> {
     }
 
     /// Appends `Sets (times)/(elements):` and the elements by time (Java: dump).
-    pub fn dump(&self, out: &mut String)
+    pub(crate) fn dump(&self, out: &mut String)
     where
         E: Display,
     {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 /// The queue. An IPv4 address and its IPv6 form are the same address.
 #[derive(Debug)]
-pub struct FairQueue<T> {
+pub(crate) struct FairQueue<T> {
     /// The waiting items of each address, oldest first. No list is empty.
     waiting: HashMap<IpAddr, VecDeque<T>>,
     /// The addresses with waiting items, in the order of their turns.
@@ -26,18 +26,19 @@ impl<T> Default for FairQueue<T> {
 impl<T> FairQueue<T> {
     /// The number of waiting items.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no item waits.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Adds an item.
-    pub fn push(&mut self, ip: IpAddr, item: T) {
+    pub(crate) fn push(&mut self, ip: IpAddr, item: T) {
         let ip = ip.to_canonical();
         let of_address = self.waiting.entry(ip).or_default();
         if of_address.is_empty() {
@@ -48,7 +49,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes the oldest item of the address whose turn it is. The next turn of this address comes after all others.
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let ip = self.turns.pop_front()?;
         let item = self.take_oldest(ip);
         if self.waiting.contains_key(&ip) {
@@ -59,7 +60,7 @@ impl<T> FairQueue<T> {
 
     /// Removes the oldest item of the address with the greatest weight. Among several such addresses, it takes the
     /// one whose turn comes last.
-    pub fn pop_heaviest(&mut self, weight: impl Fn(IpAddr) -> usize) -> Option<T> {
+    pub(crate) fn pop_heaviest(&mut self, weight: impl Fn(IpAddr) -> usize) -> Option<T> {
         let ip = *self.turns.iter().max_by_key(|ip| weight(**ip))?;
         let item = self.take_oldest(ip);
         if !self.waiting.contains_key(&ip) {

@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use log::{debug, error};
 
-pub use self::reads::{NoRoom, Reads};
+pub(crate) use self::reads::Reads;
 use super::committed_log::CommittedProposal;
 use super::data_tree::{DataTree, ProcessTxnResult};
 use super::exit_code::ExitCode;
 use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::sync_request_processor::GroupProcessor;
+use super::zoo_trace::SERVER_PING_TRACE_MASK;
 use super::zookeeper_server::ZooKeeperServer;
 use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
@@ -38,7 +39,7 @@ const LOG: &str = "org.apache.zookeeper.server.FinalRequestProcessor";
 const PING_XID: i32 = -2;
 
 /// The last processor of every chain.
-pub struct FinalRequestProcessor {
+pub(crate) struct FinalRequestProcessor {
     server: std::sync::Weak<ZooKeeperServer>,
 }
 
@@ -56,7 +57,7 @@ struct Afterwards {
 impl FinalRequestProcessor {
     /// The processor of a server.
     #[must_use]
-    pub fn new(server: &Arc<ZooKeeperServer>) -> Self {
+    pub(crate) fn new(server: &Arc<ZooKeeperServer>) -> Self {
         Self { server: Arc::downgrade(server) }
     }
 }
@@ -120,6 +121,7 @@ impl Group<'_> {
         if !self.keep_for_learners(&request) {
             return;
         }
+        request.trace(LOG, SERVER_PING_TRACE_MASK, 'E');
         let result = (!request.is_throttled).then(|| self.apply_request(&mut request));
         let Some(cnxn) = request.cnxn.clone() else { return };
         self.server.request_finished(&request);
@@ -165,6 +167,7 @@ impl Group<'_> {
         result: Option<ProcessTxnResult>,
     ) {
         let last_zxid = self.tree.last_processed_zxid();
+        replies::note_if_stale(self.server, request);
         replies::audit(self.server, cnxn, request, result.as_ref());
         let (operation, answer) = match Self::refusal(request) {
             Some(refusal) => ("NA", Err(refusal)),

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use byteorder::{BigEndian, ByteOrder};
+
 use super::command::four_letter_commands;
 use super::server_config::ServerConfig;
 use crate::common::zk_config::SystemProperties;
@@ -28,11 +30,11 @@ const LEARNER_DATA: [u32; 5] = [u32::MAX, 0, 8, 12, 20];
 const ELECTION_VERSIONS: [i64; 2] = [-65536, -65535];
 
 /// The number of first bytes that is enough for a guess.
-pub const ENOUGH: usize = 16;
+pub(crate) const ENOUGH: usize = 16;
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LooksLike {
+pub(crate) enum LooksLike {
     /// A browser, a scraper, curl.
     Http,
     /// A client that expects TLS.
@@ -60,7 +62,7 @@ pub struct HttpPorts {
 
 /// The protocol that the bytes suggest; `None` if they match no protocol of another port.
 #[must_use]
-pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
+pub(crate) fn looks_like(first: &[u8]) -> Option<LooksLike> {
     let word = first.first_chunk::<4>()?;
     if METHODS.contains(&word.as_slice()) {
         return Some(LooksLike::Http);
@@ -72,19 +74,19 @@ pub fn looks_like(first: &[u8]) -> Option<LooksLike> {
     if word == b"SSH-" {
         return Some(LooksLike::Ssh);
     }
-    if let Some(name) = four_letter_commands::command_string(i32::from_be_bytes(*word)) {
+    if let Some(name) = four_letter_commands::command_string(BigEndian::read_i32(word)) {
         return Some(LooksLike::FourLetterWord(name));
     }
-    let long = i64::from_be_bytes(*first.first_chunk::<8>()?);
+    let long = BigEndian::read_i64(first.get(..8)?);
     if ELECTION_VERSIONS.contains(&long) {
         return Some(LooksLike::Elector);
     }
-    let number = u32::from_be_bytes(*word);
+    let number = BigEndian::read_u32(word);
     // A length, then version 0 of the protocol.
     if CONNECT_REQUEST.contains(&number) && first[4..8] == [0; 4] {
         return Some(LooksLike::Client);
     }
-    let data = u32::from_be_bytes(*first.get(12..)?.first_chunk::<4>()?);
+    let data = BigEndian::read_u32(first.get(12..16)?);
     let is_learner = LEARNER_INFO.contains(&number) && LEARNER_DATA.contains(&data);
     is_learner.then_some(LooksLike::Learner)
 }
@@ -93,7 +95,7 @@ impl LooksLike {
     /// Says what the bytes look like, and which port is the right one. `http` has this server's ports for HTTP, if
     /// they are known.
     #[must_use]
-    pub fn hint(self, http: Option<HttpPorts>) -> String {
+    pub(crate) fn hint(self, http: Option<HttpPorts>) -> String {
         format!("it looks like {self}: {}", self.advice(http))
     }
 

@@ -29,7 +29,7 @@ const ANSWER_BYTES: &str = "zookeeper.globalUnsentBytesLimit";
 const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
 
 /// An answer, or a connection's unsent bytes, is counted from this length on, in bytes.
-pub const SMALL_ANSWER: usize = 16 << 10;
+pub(crate) const SMALL_ANSWER: usize = 16 << 10;
 
 /// The size of the chunks in which the server's account includes a connection's requests, in bytes.
 const CHUNK: i64 = 8 << 10;
@@ -277,7 +277,7 @@ impl Drop for WaitingForRoom<'_> {
 
 /// Room for answers that are being made. It is given back when the output counts the answers, or when it is dropped.
 #[derive(Debug)]
-pub struct AnswerRoom<'a> {
+pub(crate) struct AnswerRoom<'a> {
     accounts: &'a MemoryAccounts,
     bytes: Cell<usize>,
     /// The part of these bytes that is for the next long answer.
@@ -287,13 +287,13 @@ pub struct AnswerRoom<'a> {
 impl<'a> AnswerRoom<'a> {
     /// Creates an empty reservation.
     #[must_use]
-    pub const fn new(accounts: &'a MemoryAccounts) -> Self {
+    pub(crate) const fn new(accounts: &'a MemoryAccounts) -> Self {
         Self { accounts, bytes: Cell::new(0), prepared: Cell::new(0) }
     }
 
     /// Reserves this many more bytes for the next long answer, and returns memory for it that the system has provided.
     /// `None` if the bytes do not fit.
-    pub fn prepare(&self, bytes: usize) -> Option<Vec<u8>> {
+    pub(crate) fn prepare(&self, bytes: usize) -> Option<Vec<u8>> {
         if !self.take(bytes) {
             return None;
         }
@@ -306,12 +306,12 @@ impl<'a> AnswerRoom<'a> {
     }
 
     /// Whether a long answer of this many bytes was prepared. The next one was not, then.
-    pub fn use_prepared(&self, bytes: usize) -> bool {
+    pub(crate) fn use_prepared(&self, bytes: usize) -> bool {
         self.prepared.take() >= bytes
     }
 
     /// Reserves this many more bytes. Returns false if they do not fit.
-    pub fn take(&self, bytes: usize) -> bool {
+    pub(crate) fn take(&self, bytes: usize) -> bool {
         let others = self.accounts.answers.fetch_add(bytes, Ordering::Relaxed);
         if others == 0 || others.saturating_add(bytes) <= self.accounts.limits.answer_bytes {
             self.bytes.set(self.bytes.get() + bytes);
@@ -322,7 +322,7 @@ impl<'a> AnswerRoom<'a> {
     }
 
     /// Gives all bytes back.
-    pub fn give_back(&self) {
+    pub(crate) fn give_back(&self) {
         self.prepared.set(0);
         self.accounts.change_answers(self.bytes.take(), 0);
     }

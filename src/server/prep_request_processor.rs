@@ -30,6 +30,7 @@ use super::data_tree::DataTree;
 use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use super::request::Request;
 use super::request_processor::RequestProcessor;
+use super::zoo_trace::CLIENT_PING_TRACE_MASK;
 use super::zookeeper_server::ZooKeeperServer;
 use super::zookeeper_server::outstanding_changes::{ChangeRecord, OutstandingChanges};
 use crate::common::path_utils;
@@ -68,7 +69,7 @@ enum PrepError {
 }
 
 /// The processor.
-pub struct PrepRequestProcessor {
+pub(crate) struct PrepRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Arc<dyn RequestProcessor>,
     submitted_requests: ProcessorQueue<Box<Request>, ()>,
@@ -90,7 +91,7 @@ impl PrepRequestProcessor {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start(
+    pub(crate) fn start(
         server: &Arc<ZooKeeperServer>,
         next: Arc<dyn RequestProcessor>,
     ) -> io::Result<Arc<Self>> {
@@ -312,6 +313,7 @@ impl PrepRequestProcessor {
         tree: &DataTree,
         request: &mut Request,
     ) {
+        request.trace(LOG, CLIENT_PING_TRACE_MASK, 'P');
         if request.is_throttled || request.is_refused_eagerly {
             return;
         }

@@ -55,7 +55,7 @@ struct Inside<T, W> {
 }
 
 /// The queue of a processor whose step needs a `W`.
-pub struct ProcessorQueue<T, W> {
+pub(crate) struct ProcessorQueue<T, W> {
     queued: (Sender<T>, Receiver<T>),
     /// A thread has the turn: it does the step, or is about to.
     is_taken: AtomicBool,
@@ -76,7 +76,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     /// An empty queue. Its step runs under a lock of that rank and name. A caller does the step at most `rounds` times:
     /// a short step several times, a step that waits for the disk once.
     #[must_use]
-    pub fn new(rank: Rank, name: &'static str, rounds: u32, worker: W) -> Self {
+    pub(crate) fn new(rank: Rank, name: &'static str, rounds: u32, worker: W) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "bounded by globalOutstandingLimit at the connections, and by what a quorum has under way"
@@ -103,7 +103,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start<E: Display>(
+    pub(crate) fn start<E: Display>(
         &self,
         name: &str,
         listener: Arc<dyn ZooKeeperServerListener>,
@@ -115,7 +115,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     }
 
     /// Queues an item. The items of one caller keep their order.
-    pub fn put(&self, item: T) {
+    pub(crate) fn put(&self, item: T) {
         // It cannot fail: this struct also holds the receiver.
         let _sent = self.queued.0.send(item);
         if self.is_closed.load(Ordering::SeqCst) {
@@ -137,7 +137,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     ///
     /// # Errors
     /// If the step fails. The turn then stays taken, so that no other step follows.
-    pub fn work<E>(
+    pub(crate) fn work<E>(
         &self,
         by: Worker,
         mut step: impl FnMut(&mut W, &mut Vec<T>) -> Result<(), E>,
@@ -161,7 +161,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
     ///
     /// # Errors
     /// If the step fails.
-    pub fn run<E>(
+    pub(crate) fn run<E>(
         &self,
         mut step: impl FnMut(&mut W, &mut Vec<T>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -178,7 +178,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
 
     /// Waits for more items and adds them to the group, until it has `most` items, until `within` is over, or until
     /// nothing was queued for `poll`. Only for the processor's thread, inside a step.
-    pub fn gather(&self, group: &mut Vec<T>, most: usize, within: Duration, poll: Duration) {
+    pub(crate) fn gather(&self, group: &mut Vec<T>, most: usize, within: Duration, poll: Duration) {
         let deadline = time::now() + within;
         while group.len() < most && !self.is_ended.load(Ordering::SeqCst) {
             let left = deadline.saturating_duration_since(time::now()).min(poll);
@@ -194,7 +194,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
 
     /// Ends the processor: joins its thread and waits for the step of a caller. Then `last` gets the remaining items.
     /// Items that are queued later are dropped.
-    pub fn end(&self, last: impl FnOnce(&mut W, &mut Vec<T>)) {
+    pub(crate) fn end(&self, last: impl FnOnce(&mut W, &mut Vec<T>)) {
         if !self.is_ended.swap(true, Ordering::SeqCst) {
             self.tell(|told| told.end = true);
         }
@@ -253,7 +253,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
 }
 
 /// Records for each item of a group how many were queued behind it (Java: the size of the queue when an item is taken).
-pub fn add_queue_sizes(sizes: &dyn Summary, group: usize) {
+pub(crate) fn add_queue_sizes(sizes: &dyn Summary, group: usize) {
     for behind in (0..group).rev() {
         sizes.add(i64::try_from(behind).unwrap_or(i64::MAX));
     }

@@ -12,7 +12,7 @@ const LOG_INTERVAL_MS: i64 = 100;
 
 /// Holds back repetitions of a message.
 #[derive(Debug)]
-pub struct RateLogger {
+pub(crate) struct RateLogger {
     target: &'static str,
     interval_ms: i64,
     clock: Clock,
@@ -30,25 +30,25 @@ struct Pending {
 impl RateLogger {
     /// Logs to this logger, with Java's interval of 100 ms.
     #[must_use]
-    pub fn new(target: &'static str, clock: Clock) -> Self {
+    pub(crate) fn new(target: &'static str, clock: Clock) -> Self {
         Self::with_interval(target, LOG_INTERVAL_MS, clock)
     }
 
     /// Logs to this logger, with this interval.
     #[must_use]
-    pub fn with_interval(target: &'static str, interval_ms: i64, clock: Clock) -> Self {
+    pub(crate) fn with_interval(target: &'static str, interval_ms: i64, clock: Clock) -> Self {
         let pending = RankedMutex::new(Rank::Leaf, "repeated log messages", Pending::default());
         Self { target, interval_ms, clock, pending }
     }
 
     /// Logs what was held back.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let text = self.pending.lock().take();
         self.log(text);
     }
 
     /// Logs the message, or counts it if it repeats the last one.
-    pub fn rate_limit_log(&self, message: &str, value: Option<&str>) {
+    pub(crate) fn rate_limit_log(&self, message: &str, value: Option<&str>) {
         let now_ms = self.clock.elapsed_ms();
         let texts = self.pending.lock().note(message, value, now_ms, self.interval_ms);
         texts.into_iter().for_each(|text| self.log(text));

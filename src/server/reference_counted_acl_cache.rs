@@ -23,7 +23,7 @@ use crate::zoo_defs::ids;
 const LOG: &str = "org.apache.zookeeper.server.ReferenceCountedACLCache";
 
 /// The id of the ACL that allows everything to everybody. It is in no table.
-pub const OPEN_UNSAFE_ACL_ID: i64 = -1;
+pub(crate) const OPEN_UNSAFE_ACL_ID: i64 = -1;
 
 /// The place of an ACL in the cache, as a node holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ struct Entry {
 
 /// The ACLs of all nodes, and how many nodes have each.
 #[derive(Debug)]
-pub struct ReferenceCountedAclCache {
+pub(crate) struct ReferenceCountedAclCache {
     entries: Vec<Entry>,
     free: Vec<AclKey>,
     /// The places by ACL.
@@ -79,7 +79,7 @@ impl Default for ReferenceCountedAclCache {
 impl ReferenceCountedAclCache {
     /// An empty cache.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             entries: Vec::new(),
             free: Vec::new(),
@@ -96,7 +96,7 @@ impl ReferenceCountedAclCache {
     ///
     /// # Panics
     /// When there are more than four billion different ACLs.
-    pub fn convert_acls(&mut self, acl: &[ACL]) -> AclKey {
+    pub(crate) fn convert_acls(&mut self, acl: &[ACL]) -> AclKey {
         let hash = hash_acl(&self.hasher, acl);
         let found = self.keys.find(hash, |key| *self.entries[key.index()].acl == *acl).copied();
         let key = found.unwrap_or_else(|| {
@@ -109,25 +109,25 @@ impl ReferenceCountedAclCache {
 
     /// The ACL at a place.
     #[must_use]
-    pub fn acl(&self, key: AclKey) -> &Arc<[ACL]> {
+    pub(crate) fn acl(&self, key: AclKey) -> &Arc<[ACL]> {
         if key == AclKey::OPEN_UNSAFE { &self.open } else { &self.entries[key.index()].acl }
     }
 
     /// The id of the ACL at a place, as snapshots contain it.
     #[must_use]
-    pub fn id(&self, key: AclKey) -> i64 {
+    pub(crate) fn id(&self, key: AclKey) -> i64 {
         if key == AclKey::OPEN_UNSAFE { OPEN_UNSAFE_ACL_ID } else { self.entries[key.index()].id }
     }
 
     /// Counts one more node.
-    pub fn add_usage(&mut self, key: AclKey) {
+    pub(crate) fn add_usage(&mut self, key: AclKey) {
         if key != AclKey::OPEN_UNSAFE {
             self.entries[key.index()].usage += 1;
         }
     }
 
     /// Counts one node less. Removes the ACL when no node has it.
-    pub fn remove_usage(&mut self, key: AclKey) {
+    pub(crate) fn remove_usage(&mut self, key: AclKey) {
         if key == AclKey::OPEN_UNSAFE {
             return;
         }
@@ -140,7 +140,7 @@ impl ReferenceCountedAclCache {
     }
 
     /// Removes the ACLs of a snapshot that no node has.
-    pub fn purge_unused(&mut self) {
+    pub(crate) fn purge_unused(&mut self) {
         for index in 0..self.entries.len() {
             if self.entries[index].usage == 0 && !self.entries[index].free {
                 self.forget(place(index));
@@ -150,12 +150,12 @@ impl ReferenceCountedAclCache {
 
     /// How many different ACLs there are.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
     /// Appends the table, in the order of ids. It is the first part of a tree in a snapshot.
-    pub fn serialize(&self, out: &mut Vec<u8>) {
+    pub(crate) fn serialize(&self, out: &mut Vec<u8>) {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| !entry.free).collect();
         entries.sort_unstable_by_key(|entry| entry.id);
         let mut archive = BinaryOutputArchive::new(out);
@@ -171,7 +171,8 @@ impl ReferenceCountedAclCache {
         archive.end_vector("map");
     }
 
-    /// Replaces the table by that of a snapshot. No node has any of its ACLs yet. The result maps its ids to places.
+    /// Replaces the table by that of a snapshot (Java: clear, deserialize). No node has any of its ACLs yet. The result
+    /// maps its ids to places.
     ///
     /// # Errors
     /// When the input ends or contains no table.

@@ -2,9 +2,14 @@
 //!
 //! One processor at a time owns it: it moves from queue to queue in its box. Differs from Java: Prep serializes the
 //! transaction once, and the log and the learners share these bytes.
+//!
+//! Elsewhere: mustDrop, isStale, isThrottlable and setIsThrottled are in `zookeeper_server/throttling`;
+//! readRequestRecordNoException is a part of `EagerCheck::of_request` in `zookeeper_server/access`.
 
 use std::fmt;
 use std::sync::Arc;
+
+use byteorder::{BigEndian, ByteOrder};
 
 use crate::data::Id;
 use crate::ids::{SessionId, Zxid};
@@ -14,6 +19,7 @@ use crate::server::memory_account::HeldRequest;
 use crate::server::server_cnxn::ServerCnxn;
 use crate::server::session_tracker::Owner;
 use crate::server::util::serialize_utils::TxnBody;
+use crate::server::zoo_trace::{self, CLIENT_REQUEST_TRACE_MASK};
 use crate::txn::{TxnDigest, TxnHeader};
 use crate::zoo_defs::OpCode;
 
@@ -203,6 +209,14 @@ impl fmt::Display for Request {
 }
 
 impl Request {
+    /// Writes the request to the log as the processor with this letter sees it, if the log traces requests. `ping` is the
+    /// kind of a ping (Java: ZooTrace.logRequest).
+    pub fn trace(&self, target: &str, ping: i64, processor: char) {
+        let is_ping = self.op_type == OpCode::Ping.code();
+        let kind = if is_ping { ping } else { CLIENT_REQUEST_TRACE_MASK };
+        zoo_trace::log_trace_message(target, kind, format_args!(":{processor}{self}"));
+    }
+
     /// The longest path that the log shows, in bytes.
     const LONGEST_PATH_SHOWN: usize = 4096;
 
@@ -213,8 +227,8 @@ impl Request {
         if without_path.map(OpCode::code).contains(&self.op_type) {
             return None;
         }
-        let (len, rest) = self.payload.as_deref()?.split_first_chunk::<4>()?;
-        let len = usize::try_from(i32::from_be_bytes(*len)).ok()?;
+        let (len, rest) = self.payload.as_deref()?.split_at_checked(4)?;
+        let len = usize::try_from(BigEndian::read_i32(len)).ok()?;
         let path = rest.get(..len).filter(|_| len < Self::LONGEST_PATH_SHOWN)?;
         Some(String::from_utf8_lossy(path).into_owned())
     }

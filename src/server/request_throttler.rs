@@ -36,7 +36,7 @@ const STALE_LATENCY_CHECK: &str = "zookeeper.request_stale_latency_check";
 
 /// The settings for requests that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestThrottlerConfig {
+pub(crate) struct RequestThrottlerConfig {
     /// How many requests may be in the processors before others must wait; 0 switches the throttler off.
     pub max_requests: usize,
     /// How long a stall lasts at most before the throttler checks again, ms.
@@ -68,7 +68,7 @@ impl RequestThrottlerConfig {
     /// Reads the settings `zookeeper.request_throttle_*`, `zookeeper.request_throttler.shutdownTimeout`,
     /// `zookeeper.throttled_op_wait_time` and `zookeeper.request_stale_*`.
     #[must_use]
-    pub fn from_properties(properties: &SystemProperties) -> Self {
+    pub(crate) fn from_properties(properties: &SystemProperties) -> Self {
         let default = Self::default();
         let config = Self {
             max_requests: properties.number_or(MAX_REQUESTS, default.max_requests),
@@ -78,10 +78,7 @@ impl RequestThrottlerConfig {
                 .number_or(SHUTDOWN_TIMEOUT, default.shutdown_timeout_ms),
             throttled_op_wait_time_ms: properties
                 .number_or(THROTTLED_OP_WAIT_TIME, default.throttled_op_wait_time_ms),
-            staleness: RequestStaleness {
-                connection_check: properties.bool_or(STALE_CONNECTION_CHECK, true),
-                latency_check: properties.bool_or(STALE_LATENCY_CHECK, false),
-            },
+            staleness: RequestStaleness::from_properties(properties),
         };
         info!(target: LOG, "{SHUTDOWN_TIMEOUT} = {} ms", config.shutdown_timeout_ms);
         config
@@ -104,6 +101,15 @@ impl Default for RequestStaleness {
 }
 
 impl RequestStaleness {
+    /// Reads the settings `zookeeper.request_stale_*`.
+    #[must_use]
+    pub fn from_properties(properties: &SystemProperties) -> Self {
+        Self {
+            connection_check: properties.bool_or(STALE_CONNECTION_CHECK, true),
+            latency_check: properties.bool_or(STALE_LATENCY_CHECK, false),
+        }
+    }
+
     /// Whether a request of this age is stale. Not meant for `closeSession` and requests without a connection.
     #[must_use]
     pub const fn is_stale(self, is_closed: bool, age_ms: i64, session_timeout_ms: i64) -> bool {
@@ -112,7 +118,7 @@ impl RequestStaleness {
 }
 
 /// What the throttler needs to know of a request.
-pub trait ThrottledRequest: Send + 'static {
+pub(crate) trait ThrottledRequest: Send + 'static {
     /// Whether it must be dropped because an earlier request of its connection was dropped.
     fn must_drop(&self) -> bool;
 
@@ -128,7 +134,7 @@ pub trait ThrottledRequest: Send + 'static {
 }
 
 /// Receives the throttler's requests and events.
-pub trait ThrottlerTarget<R>: Send + Sync + 'static {
+pub(crate) trait ThrottlerTarget<R>: Send + Sync + 'static {
     /// How many requests are in the processors (Java: getInProcess).
     fn in_process(&self) -> usize;
 
@@ -147,7 +153,7 @@ pub trait ThrottlerTarget<R>: Send + Sync + 'static {
 
 /// Events for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ThrottleEvent {
+pub(crate) enum ThrottleEvent {
     /// `request_throttle_wait_count`.
     Wait,
     /// `request_throttle_queue_time_ms`: how long a request has waited, ms.
@@ -198,7 +204,7 @@ impl Shared {
 }
 
 /// The throttler and its thread.
-pub struct RequestThrottler<R: ThrottledRequest, T: ThrottlerTarget<R>> {
+pub(crate) struct RequestThrottler<R: ThrottledRequest, T: ThrottlerTarget<R>> {
     shared: Arc<Shared>,
     target: Arc<T>,
     /// The only sender; removed at shutdown.
@@ -217,7 +223,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         config: RequestThrottlerConfig,
         clock: Clock,
         target: Arc<T>,
@@ -261,7 +267,7 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
     }
 
     /// Queues a request, or drops it if the server is shutting down.
-    pub fn submit_request(&self, request: R) {
+    pub(crate) fn submit_request(&self, request: R) {
         let since_ms = self.shared.clock.elapsed_ms();
         // Under the lock, so that requests of one connection stay in order; the channel never blocks.
         let refused = match &*self.submitted_requests.lock() {
@@ -278,19 +284,19 @@ impl<R: ThrottledRequest, T: ThrottlerTarget<R>> RequestThrottler<R, T> {
     }
 
     /// Tells the throttler that a request has left the processors (Java: throttleWake).
-    pub fn throttle_wake(&self) {
+    pub(crate) fn throttle_wake(&self) {
         self.shared.wake();
     }
 
     /// How many requests wait (Java: getInflight).
     #[must_use]
-    pub fn inflight(&self) -> usize {
+    pub(crate) fn inflight(&self) -> usize {
         self.shared.inflight.load(Ordering::Relaxed)
     }
 
     /// Hands over the waiting requests, drops the remaining ones if that takes too long, and ends the thread. A
     /// second call does nothing.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         drop(self.submitted_requests.lock().take());
         let Some((handle, has_ended)) = self.thread.lock().take() else { return };
         info!(target: LOG, "Shutting down");

@@ -16,10 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use log::{debug, trace};
+use byteorder::{BigEndian, ByteOrder};
+use log::debug;
 
 pub use self::input::{CnxnInput, InputState};
-pub use self::output::{OUTPUT_LIMIT, Transport};
+pub use self::output::Transport;
 use self::output::{Output, Sent};
 use self::pending::PendingRequests;
 use super::auth::auth_info::AuthInfo;
@@ -30,6 +31,7 @@ use super::request::Request;
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::server_watcher::ServerWatcher;
 use super::session_tracker::Session;
+use super::zoo_trace::{self, EVENT_DELIVERY_TRACE_MASK};
 // tidy: layer: a connection knows its server, as in Java
 use super::zookeeper_server::ZooKeeperServer;
 use crate::common::time::{self, TimeSource};
@@ -626,14 +628,14 @@ impl ServerWatcher for ServerCnxn {
         if let Some(acl) = znode_acl {
             let allowed = server.check_acl(acl, perms::READ, &self.auth_info(), event.path, None);
             if allowed.is_err() {
-                trace!(
-                    target: LOG,
+                trace_event(format_args!(
                     "Not delivering event {event} to {} (filtered by ACL)",
                     self.session_id()
-                );
+                ));
                 return;
             }
         }
+        trace_event(format_args!("Deliver event {event} to {} through {self}", self.session_id()));
         let mut len = 0;
         self.output.append_event(|bytes| {
             len = write_frame(bytes, NOTIFICATION_XID, event.zxid, 0, |bytes| {
@@ -665,6 +667,10 @@ impl fmt::Display for ServerCnxn {
     }
 }
 
+fn trace_event(message: fmt::Arguments<'_>) {
+    zoo_trace::log_trace_message(LOG, EVENT_DELIVERY_TRACE_MASK, message);
+}
+
 /// Appends a frame. Returns its length without the length field.
 pub(super) fn write_frame(
     bytes: &mut Vec<u8>,
@@ -682,6 +688,6 @@ pub(super) fn write_frame(
     let len = bytes.len() - start - 4;
     // A frame is far below 2 GiB, because the tree contains nothing longer.
     let field = u32::try_from(len).unwrap_or(u32::MAX);
-    bytes[start..start + 4].copy_from_slice(&field.to_be_bytes());
+    BigEndian::write_u32(&mut bytes[start..start + 4], field);
     len
 }

@@ -11,10 +11,10 @@ use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
 
 /// The default length of a tick (Java: ZooKeeperServer.DEFAULT_TICK_TIME).
-pub const DEFAULT_TICK_TIME_MS: i32 = 3000;
+pub(crate) const DEFAULT_TICK_TIME_MS: i32 = 3000;
 
 /// The default provider.
-pub const DEFAULT_METRICS_PROVIDER: &str =
+pub(crate) const DEFAULT_METRICS_PROVIDER: &str =
     "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
 /// The settings of a server without an ensemble.
@@ -40,18 +40,19 @@ pub struct ServerConfig {
     pub metrics_provider_class_name: String,
     /// The provider's own settings, without the prefix `metricsProvider.`.
     pub metrics_provider_configuration: BTreeMap<String, String>,
-    /// Connections that may wait to be accepted; -1 means Java's 50.
+    /// Connections that may wait to be accepted; -1 means as many as the system allows.
     pub listen_backlog: i32,
     /// The complete text of zoo.cfg; `None` if there is no such file.
     pub initial_config: Option<String>,
     /// Whether the ensemble's configuration may be changed while it runs (Java: a static of
     /// QuorumPeerConfig).
     pub reconfig_enabled: bool,
-    /// Whether and when to warn that the process was not scheduled.
+    /// Without effect: there is no JVM that pauses.
     pub jvm_pause_monitor: JvmPauseMonitorConfig,
 }
 
-/// Thresholds of the pause monitor (Java: util/JvmPauseMonitor.java).
+/// The settings of Java's pause monitor (Java: util/JvmPauseMonitor.java). They are read and checked, and then have no
+/// effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JvmPauseMonitorConfig {
     /// Whether it runs.

@@ -116,7 +116,7 @@ pub trait ServerRole: Send + Sync {
 
 /// A server without an ensemble.
 #[derive(Clone, Copy, Debug)]
-pub struct Standalone;
+pub(crate) struct Standalone;
 
 impl ServerRole for Standalone {
     fn state_name(&self) -> &'static str {

@@ -8,6 +8,7 @@ use super::ephemeral_type::EphemeralTypes;
 use super::first_bytes::HttpPorts;
 use super::large_requests::LargeRequestsConfig;
 use super::memory_account::MemoryLimits;
+use super::request_throttler::RequestStaleness;
 use super::server_config::ServerConfig;
 use crate::common::zk_config::SystemProperties;
 use crate::jute::Limits;
@@ -119,6 +120,8 @@ pub struct ServerSettings {
     pub conn_throttle: BlueThrottleConfig,
     /// The ports for HTTP, for a hint to clients that speak it at another port.
     pub http_ports: HttpPorts,
+    /// When nobody waits for an answer any more.
+    pub staleness: RequestStaleness,
 }
 
 impl ServerSettings {
@@ -158,6 +161,7 @@ impl ServerSettings {
             memory: MemoryLimits::from_properties(properties, limits(properties)),
             conn_throttle: BlueThrottleConfig::from_properties(properties),
             http_ports: HttpPorts::new(config, properties),
+            staleness: RequestStaleness::from_properties(properties),
         };
         info!(target: LOG, "minSessionTimeout set to {} ms", settings.min_session_timeout_ms);
         info!(target: LOG, "maxSessionTimeout set to {} ms", settings.max_session_timeout_ms);
@@ -175,7 +179,7 @@ impl ServerSettings {
 
 /// Reads the settings `jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`.
 #[must_use]
-pub fn limits(properties: &SystemProperties) -> Limits {
+pub(crate) fn limits(properties: &SystemProperties) -> Limits {
     let default = Limits::default();
     let bytes = |key: &str, default: usize| {
         properties

@@ -1,4 +1,4 @@
-//! The receivers of watch events on the server (Java: server/ServerWatcher.java, server/DumbWatcher.java).
+//! The receivers of watch events on the server (Java: server/ServerWatcher.java).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -6,7 +6,7 @@
 use crate::ids::SessionId;
 
 /// The length of a password, in bytes.
-pub const LEN: usize = 16;
+pub(crate) const LEN: usize = 16;
 
 /// Java: superSecret. It is the same in every ZooKeeper server.
 const SUPER_SECRET: i64 = 0xB341_5C00;
@@ -37,7 +37,7 @@ pub const fn generate(session_id: SessionId) -> [u8; LEN] {
 /// Whether this is the session's password; no session has the id 0. The time that this takes does not depend on how
 /// much is right (Java: checkPasswd, where it does).
 #[must_use]
-pub fn check(session_id: SessionId, password: &[u8]) -> bool {
+pub(crate) fn check(session_id: SessionId, password: &[u8]) -> bool {
     let right = generate(session_id);
     let difference =
         right.iter().zip(password).fold(0, |all, (right, given)| all | (right ^ given));

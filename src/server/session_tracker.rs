@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::expiry_queue::{Expiring, Expiry};
-use crate::ids::{SessionId, Sid};
+use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 
 /// Identifies the way by which a session's requests arrive. A request from another owner comes from a connection
@@ -122,13 +122,10 @@ impl fmt::Display for Session {
 }
 
 /// Closes sessions that have expired.
-pub trait SessionExpirer: Send + Sync {
+pub(crate) trait SessionExpirer: Send + Sync {
     /// Submits the requests that close the sessions all at once, so that the log takes them as one group. The
     /// tracker's thread calls this without holding a lock.
     fn expire(&self, sessions: &[Arc<Session>]);
-
-    /// This server's id (Java: getServerId).
-    fn server_id(&self) -> Sid;
 }
 
 /// What a server needs to know about its sessions.

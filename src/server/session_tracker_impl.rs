@@ -25,6 +25,7 @@ use super::expiry_queue::ExpiryQueue;
 use super::server_metrics::ServerMetrics;
 use super::session_tracker::{Owner, Session, SessionExpirer, SessionTracker};
 use super::sessions_with_timeouts::SessionsWithTimeouts;
+use super::zoo_trace::{self, CLIENT_PING_TRACE_MASK, SESSION_TRACE_MASK};
 use super::zookeeper_server_listener::ZooKeeperServerListener;
 use super::{zookeeper_critical_thread, zookeeper_thread};
 use crate::common::time::Clock;
@@ -46,7 +47,7 @@ const CONTAINER_EPHEMERAL_OWNER: i64 = i64::MIN;
 /// (Java: initializeNextSessionId). Java uses elapsed time, which starts again with the machine, so that ids could
 /// repeat.
 #[must_use]
-pub const fn initialize_next_session_id(sid: Sid, wall_ms: i64) -> SessionId {
+pub(crate) const fn initialize_next_session_id(sid: Sid, wall_ms: i64) -> SessionId {
     // The upper byte belongs to the sid alone: the shift back fills it with zeros, whatever the time is
     // (ZOOKEEPER-1622).
     let time = (wall_ms << 24).cast_unsigned() >> 8;
@@ -55,7 +56,7 @@ pub const fn initialize_next_session_id(sid: Sid, wall_ms: i64) -> SessionId {
 }
 
 /// The tracker of a standalone server, and of a leader's global sessions.
-pub struct SessionTrackerImpl {
+pub(crate) struct SessionTrackerImpl {
     sessions_by_id: RankedRwLock<HashMap<SessionId, Arc<Session>, RandomState>>,
     session_expiry_queue: ExpiryQueue<Session>,
     sessions_with_timeouts: SessionsWithTimeouts,
@@ -70,7 +71,7 @@ impl SessionTrackerImpl {
     /// Tracks the sessions of the database, each with a full timeout from now on. Nothing expires before
     /// [`start`](Self::start).
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         expirer: Weak<dyn SessionExpirer>,
         sessions_with_timeouts: SessionsWithTimeouts,
         tick_time_ms: i32,
@@ -101,7 +102,10 @@ impl SessionTrackerImpl {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self: &Arc<Self>, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        listener: Arc<dyn ZooKeeperServerListener>,
+    ) -> io::Result<()> {
         let tracker = Arc::clone(self);
         let thread = zookeeper_critical_thread::spawn("SessionTracker", listener, move || {
             tracker.run();
@@ -129,6 +133,18 @@ impl SessionTrackerImpl {
         info!(target: LOG, "SessionTrackerImpl exited loop!");
     }
 
+    fn trace(what: fmt::Arguments<'_>) {
+        let message = format_args!("SessionTrackerImpl --- {what}");
+        zoo_trace::log_trace_message(LOG, SESSION_TRACE_MASK, message);
+    }
+
+    /// Java: logTraceTouchSession.
+    fn trace_touch(session: fmt::Arguments<'_>, timeout_ms: i32) {
+        let message =
+            format_args!("SessionTrackerImpl --- Touch {session} with timeout {timeout_ms}");
+        zoo_trace::log_trace_message(LOG, CLIENT_PING_TRACE_MASK, message);
+    }
+
     fn live_session(&self, id: SessionId) -> Result<Arc<Session>, KeeperError> {
         let session = self.session(id).ok_or(KeeperError::UnknownSession)?;
         if session.is_closing() { Err(KeeperError::SessionExpired) } else { Ok(session) }
@@ -136,7 +152,8 @@ impl SessionTrackerImpl {
 
     /// The timeout of a session of the database (Java: getSessionTimeout).
     #[must_use]
-    pub fn session_timeout_ms(&self, id: SessionId) -> Option<i32> {
+    #[cfg(test)]
+    pub(crate) fn session_timeout_ms(&self, id: SessionId) -> Option<i32> {
         self.sessions_with_timeouts.timeout_ms(id)
     }
 }
@@ -166,8 +183,11 @@ impl SessionTracker for SessionTrackerImpl {
         // Under the lock, because a session that is removed in the meantime must not stay in the queue.
         self.session_expiry_queue.update(session, timeout_ms);
         drop(sessions);
+        if added {
+            debug!(target: LOG, "Adding session {id}");
+        }
         let action = if added { "Adding" } else { "Existing" };
-        debug!(target: LOG, "{action} session {id} {timeout_ms}");
+        Self::trace(format_args!("{action} session {id} {timeout_ms}"));
         added
     }
 
@@ -177,7 +197,7 @@ impl SessionTracker for SessionTrackerImpl {
 
     fn touch_session(&self, id: SessionId, timeout_ms: i32) -> bool {
         let Some(session) = self.session(id) else {
-            trace!(target: LOG, "Touch invalid session: {id} with timeout {timeout_ms}");
+            Self::trace_touch(format_args!("invalid session: {id}"), timeout_ms);
             return false;
         };
         self.touch(&session, timeout_ms)
@@ -189,9 +209,10 @@ impl SessionTracker for SessionTrackerImpl {
 
     fn touch(&self, session: &Arc<Session>, timeout_ms: i32) -> bool {
         if session.is_closing() {
-            trace!(target: LOG, "Touch closing session: {session} with timeout {timeout_ms}");
+            Self::trace_touch(format_args!("closing session: {session}"), timeout_ms);
             return false;
         }
+        Self::trace_touch(format_args!("session: {session}"), timeout_ms);
         self.session_expiry_queue.touch(session, timeout_ms)
     }
 
@@ -215,6 +236,7 @@ impl SessionTracker for SessionTrackerImpl {
         debug!(target: LOG, "Removing session {id}");
         let mut sessions = self.sessions_by_id.write();
         self.sessions_with_timeouts.remove(id);
+        Self::trace(format_args!("Removing session {id}"));
         if let Some(session) = sessions.remove(&id) {
             self.session_expiry_queue.remove(&session);
         }

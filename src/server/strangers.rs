@@ -27,7 +27,7 @@ const MAX_REMEMBERED: usize = 4_096;
 /// The addresses of recent connections, for a port with few places. A client may have only few connections at a
 /// time, but come again and again.
 #[derive(Debug, Default)]
-pub struct RecentArrivals {
+pub(crate) struct RecentArrivals {
     since_ms: i64,
     now: AddressCounts,
     before: AddressCounts,
@@ -35,7 +35,7 @@ pub struct RecentArrivals {
 
 impl RecentArrivals {
     /// Records an arrival.
-    pub fn enter(&mut self, ip: IpAddr, now_ms: i64) {
+    pub(crate) fn enter(&mut self, ip: IpAddr, now_ms: i64) {
         let passed_ms = now_ms - self.since_ms;
         if passed_ms >= OF_LATE_MS || self.now.addresses() >= MAX_REMEMBERED {
             let last = std::mem::take(&mut self.now);
@@ -47,7 +47,7 @@ impl RecentArrivals {
 
     /// Combines the recent arrivals with the connections that are present.
     #[must_use]
-    pub fn beside(&self, present: impl Iterator<Item = IpAddr>) -> Crowds<'_> {
+    pub(crate) fn beside(&self, present: impl Iterator<Item = IpAddr>) -> Crowds<'_> {
         let mut counts = AddressCounts::default();
         present.for_each(|ip| counts.add(ip));
         Crowds { recent: self, present: counts }
@@ -55,7 +55,7 @@ impl RecentArrivals {
 }
 
 /// The crowd of each address. A connection from the address with the greatest crowd makes room for a newcomer.
-pub struct Crowds<'a> {
+pub(crate) struct Crowds<'a> {
     recent: &'a RecentArrivals,
     present: AddressCounts,
 }
@@ -63,32 +63,32 @@ pub struct Crowds<'a> {
 impl Crowds<'_> {
     /// The size of the address's crowd: present connections plus recent arrivals.
     #[must_use]
-    pub fn of(&self, ip: IpAddr) -> usize {
+    pub(crate) fn of(&self, ip: IpAddr) -> usize {
         self.present.of(ip) + self.recent.now.of(ip) + self.recent.before.of(ip)
     }
 
     /// The size of the address's crowd, as a power of two. Crowds of the same class are about equally large.
     #[must_use]
-    pub fn class(&self, ip: IpAddr) -> usize {
+    pub(crate) fn class(&self, ip: IpAddr) -> usize {
         self.of(ip).checked_ilog2().map_or(0, |class| class as usize)
     }
 
     /// Whether the address has no crowd.
     #[must_use]
-    pub fn is_light(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_light(&self, ip: IpAddr) -> bool {
         self.of(ip) <= LIGHT
     }
 }
 
 /// Counts the strangers of one port.
-pub struct Strangers {
+pub(crate) struct Strangers {
     by_address: RankedMutex<AddressCounts>,
     last_places: AtomicU64,
 }
 
 /// Which connection makes room for a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MakesRoom {
+pub(crate) enum MakesRoom {
     /// The oldest of the address with the most connections. The newcomer's address has few, and it may get one of
     /// the last places.
     Crowd(IpAddr),
@@ -101,33 +101,33 @@ pub enum MakesRoom {
 impl Strangers {
     /// Creates an empty count.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let by_address = RankedMutex::new(Rank::Leaf, "strangers", AddressCounts::default());
         Arc::new(Self { by_address, last_places: AtomicU64::new(0) })
     }
 
     /// Takes one of the last places, for a connection from an address with few of them. As many other places are
     /// kept free as last places are taken.
-    pub fn take_last_place(self: &Arc<Self>) -> LastPlace {
+    pub(crate) fn take_last_place(self: &Arc<Self>) -> LastPlace {
         self.last_places.fetch_add(1, Ordering::Relaxed);
         LastPlace(Arc::clone(self))
     }
 
     /// How many of the last places are taken.
     #[must_use]
-    pub fn last_places(&self) -> u64 {
+    pub(crate) fn last_places(&self) -> u64 {
         self.last_places.load(Ordering::Relaxed)
     }
 
     /// Counts a connection as long as its slot lives.
-    pub fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
+    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> StrangerSlot {
         self.by_address.lock().add(ip);
         StrangerSlot { strangers: Arc::clone(self), ip }
     }
 
     /// Which connection makes room for this newcomer, which is counted already.
     #[must_use]
-    pub fn who_makes_room_for(&self, newcomer: &StrangerSlot) -> MakesRoom {
+    pub(crate) fn who_makes_room_for(&self, newcomer: &StrangerSlot) -> MakesRoom {
         let by_address = self.by_address.lock();
         if by_address.of(newcomer.ip) > FEW {
             return MakesRoom::OldestForOneOfMany;
@@ -141,7 +141,7 @@ impl Strangers {
 
 /// A counted connection.
 #[must_use]
-pub struct StrangerSlot {
+pub(crate) struct StrangerSlot {
     strangers: Arc<Strangers>,
     ip: IpAddr,
 }
@@ -154,7 +154,7 @@ impl Drop for StrangerSlot {
 
 /// A place that is kept for addresses with few connections.
 #[must_use]
-pub struct LastPlace(Arc<Strangers>);
+pub(crate) struct LastPlace(Arc<Strangers>);
 
 impl Drop for LastPlace {
     fn drop(&mut self) {

@@ -38,7 +38,7 @@ const LOG: &str = "org.apache.zookeeper.server.SyncRequestProcessor";
 const SLOW_FSYNC: Duration = Duration::from_millis(10);
 
 /// What comes behind the log. It gets a whole group that is on disk.
-pub trait GroupProcessor: Send + Sync {
+pub(crate) trait GroupProcessor: Send + Sync {
     /// Applies and answers the requests, in order, and leaves the vector empty. Called without locks but the log's.
     fn process_group(&self, requests: &mut Vec<Box<Request>>);
 
@@ -59,7 +59,7 @@ struct Log {
 }
 
 /// The processor.
-pub struct SyncRequestProcessor {
+pub(crate) struct SyncRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Option<Arc<dyn GroupProcessor>>,
     settings: FlushSettings,
@@ -76,7 +76,7 @@ impl SyncRequestProcessor {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start(
+    pub(crate) fn start(
         server: &Arc<ZooKeeperServer>,
         log: Box<dyn TxnAppender>,
         next: Option<Arc<dyn GroupProcessor>>,
@@ -168,7 +168,7 @@ impl SyncRequestProcessor {
     }
 
     /// Has a snapshot written by a thread of its own, unless one is being written.
-    pub fn start_snapshot(&self, server: &Arc<ZooKeeperServer>) {
+    pub(crate) fn start_snapshot(&self, server: &Arc<ZooKeeperServer>) {
         if self.snapshot_in_progress.swap(true, Ordering::AcqRel) {
             warn!(target: LOG, "Too busy to snap, skipping");
             return;

@@ -16,7 +16,7 @@ use crate::ids::Zxid;
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
 
 /// Points to a transaction of the log.
-pub struct TxnLogProposalIterator {
+pub(crate) struct TxnLogProposalIterator {
     log: FileTxnIterator,
 }
 
@@ -26,7 +26,7 @@ impl TxnLogProposalIterator {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn open(
+    pub(crate) fn open(
         database: &ZKDatabase,
         start: Zxid,
         size_limit: u64,
@@ -44,15 +44,15 @@ impl TxnLogProposalIterator {
         Ok(Some(Self { log }))
     }
 
-    /// The zxid of the current transaction; none after the last one.
+    /// The zxid of the current transaction; none after the last one (Java: hasNext).
     #[must_use]
-    pub fn zxid(&self) -> Option<Zxid> {
+    pub(crate) fn zxid(&self) -> Option<Zxid> {
         self.log.header().map(|header| header.zxid)
     }
 
     /// The current transaction, as in the log.
     #[must_use]
-    pub fn proposal(&self) -> CommittedProposal {
+    pub(crate) fn proposal(&self) -> CommittedProposal {
         CommittedProposal {
             zxid: self.zxid().unwrap_or(Zxid::NONE),
             bytes: self.log.bytes().into(),
@@ -63,7 +63,7 @@ impl TxnLogProposalIterator {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn advance(&mut self) -> Result<bool, TxnLogError> {
+    pub(crate) fn advance(&mut self) -> Result<bool, TxnLogError> {
         self.log.advance()
     }
 }

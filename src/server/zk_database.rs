@@ -35,6 +35,7 @@ use super::util::serialize_utils::TxnBody;
 use super::watch::watch_manager_factory::{
     WatchManagerConfig, WatchManagerError, create_watch_manager,
 };
+use super::zoo_trace::{self, SESSION_TRACE_MASK};
 use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::time::{self, Clock};
 use crate::common::zk_config::SystemProperties;
@@ -45,6 +46,9 @@ use crate::util::lock_rank::{Rank, RankedRwLock};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.ZKDatabase";
+
+/// The logger's name of the class that does this in Java.
+const ZOOKEEPER_SERVER: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 
 /// The approximate size of the pieces in which a learner gets a snapshot, in bytes.
 const SNAPSHOT_CHUNK: usize = 256 * 1024;
@@ -65,7 +69,7 @@ pub struct DatabaseReports {
 }
 
 /// Receives the measurements of the files.
-pub struct DatabaseMetrics {
+pub(crate) struct DatabaseMetrics {
     metrics: Arc<ServerMetrics>,
     stats: Arc<ServerStats>,
 }
@@ -426,6 +430,8 @@ impl ZKDatabase {
         let zxid = tree.last_processed_zxid();
         for session_id in dead {
             tree.kill_session(session_id, zxid, None);
+            let message = format_args!("ZooKeeperServer --- killSession: {session_id}");
+            zoo_trace::log_trace_message(ZOOKEEPER_SERVER, SESSION_TRACE_MASK, message);
         }
     }
 

@@ -18,7 +18,7 @@ const LOG: &str = "org.apache.zookeeper.server.ZooKeeperCriticalThread";
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn spawn<E: Display>(
+pub(crate) fn spawn<E: Display>(
     name: &str,
     listener: Arc<dyn ZooKeeperServerListener>,
     body: impl FnOnce() -> Result<(), E> + Send + 'static,
@@ -30,7 +30,7 @@ pub fn spawn<E: Display>(
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn spawn_with_stack<E: Display>(
+pub(crate) fn spawn_with_stack<E: Display>(
     name: &str,
     stack_bytes: Option<usize>,
     listener: Arc<dyn ZooKeeperServerListener>,

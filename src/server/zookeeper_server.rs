@@ -9,17 +9,17 @@
 //! checkUpgradeSession), generatePasswd and checkPasswd in `session_password`, checkRequestSizeWhenReceivingMessage in
 //! `large_requests`, setupRequestProcessors and startdata in `zookeeper_server_main` and in the servers of the roles.
 
-pub mod access;
-pub mod admin_context;
-pub mod command_context;
-pub mod connect;
+pub(crate) mod access;
+pub(crate) mod admin_context;
+pub(crate) mod command_context;
+pub(crate) mod connect;
 mod containers;
 mod eager_acl_check;
-pub mod flush_list;
-pub mod monitor;
-pub mod outstanding_changes;
-pub mod packets;
-pub mod snapshots;
+pub(crate) mod flush_list;
+pub(crate) mod monitor;
+pub(crate) mod outstanding_changes;
+pub(crate) mod packets;
+pub(crate) mod snapshots;
 mod throttling;
 
 use std::mem;
@@ -59,7 +59,7 @@ use crate::audit::zk_audit_provider::ZKAuditProvider;
 use crate::common::path_utils;
 use crate::common::time::Clock;
 use crate::data::{ACL, Id};
-use crate::ids::{SessionId, Sid, Zxid};
+use crate::ids::{SessionId, Zxid};
 use crate::jute::Limits;
 use crate::keeper_exception::KeeperError;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -715,9 +715,5 @@ impl SessionExpirer for ZooKeeperServer {
             Box::new(self.close_session_request(session.id()))
         };
         self.submit_requests(sessions.iter().map(end).collect());
-    }
-
-    fn server_id(&self) -> Sid {
-        Sid(self.server_id())
     }
 }

@@ -2,8 +2,6 @@
 //! server/ZooKeeperServerConf.java and ZooKeeperServer.dumpConf).
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
 
 /// The settings of a running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub struct ZooKeeperServerConf {
     pub max_session_timeout_ms: i32,
     /// The id in `myid`; 0 for a server without an ensemble.
     pub server_id: i64,
-    /// Connections that may wait to be accepted; -1 means Java's 50.
+    /// Connections that may wait to be accepted; -1 means as many as the system allows.
     pub client_port_listen_backlog: i32,
 }
 
@@ -81,22 +79,6 @@ impl ZooKeeperServerConf {
     }
 }
 
-/// The absolute path in Java's spelling: nothing is resolved and `.` stays, but doubled and trailing slashes are
-/// removed (Java: File.getAbsolutePath).
-///
-/// # Errors
-/// When the working directory does not exist any more.
-pub fn absolute_path(path: &Path) -> io::Result<String> {
-    let path = path.to_string_lossy();
-    let absolute = if path.starts_with('/') {
-        path.into_owned()
-    } else {
-        format!("{}/{path}", std::env::current_dir()?.display())
-    };
-    let names: Vec<&str> = absolute.split('/').filter(|name| !name.is_empty()).collect();
-    Ok(format!("/{}", names.join("/")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,16 +124,6 @@ mod tests {
                 "server_id",
                 "client_port_listen_backlog"
             ]
-        );
-    }
-
-    #[test]
-    fn an_absolute_path_keeps_its_dots_and_loses_doubled_slashes() {
-        assert_eq!(absolute_path(Path::new("//a/./b//")).unwrap(), "/a/./b");
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(
-            absolute_path(Path::new("./b/version-2")).unwrap(),
-            format!("{}/./b/version-2", here.display())
         );
     }
 }

@@ -33,7 +33,6 @@ use super::session_tracker_impl::SessionTrackerImpl;
 use super::sync_request_processor::SyncRequestProcessor;
 use super::util::request_path_metrics_collector::{PathStatsConfig, RequestPathMetricsCollector};
 use super::zk_database::{DatabaseError, DatabaseReports, ZKDatabase};
-use super::zoo_trace::ZooTrace;
 use super::zookeeper_server::access::{AccessConfig, AccessControl};
 use super::zookeeper_server::snapshots::LoadError;
 use super::zookeeper_server::{ServerParts, State, ZooKeeperServer};
@@ -118,6 +117,7 @@ impl ZooKeeperServerListener for StopOnFailure {
     fn notify_stopping(&self, thread_name: &str, exit_code: ExitCode) {
         info!(target: LOG, "Thread {thread_name} exits, error code {}", exit_code.value());
         if let Some(server) = self.server.get().and_then(Weak::upgrade) {
+            server.server_metrics().unrecoverable_error_count.add(1);
             server.set_state(State::Error);
         }
         // If the channel is full, somebody has asked for the end before.
@@ -164,9 +164,8 @@ impl StandaloneServer {
         let server = new_server(config, properties, &clock, &metrics, &audit, listener.clone())?;
         // This is the first and only call.
         let _is_first = listener.server.set(Arc::downgrade(&server));
-        let trace = Arc::new(ZooTrace::default());
-        let admin_server = start_admin_server(&server, properties, &metrics, &trace, &clock)?;
-        let cnxn_factory = start_cnxn_factory(config, properties, &clock, trace, &server)
+        let admin_server = start_admin_server(&server, properties, &metrics, &clock)?;
+        let cnxn_factory = start_cnxn_factory(config, properties, &clock, &server)
             .inspect_err(|_| admin_server.shutdown())?;
         let container_manager = ContainerManager::new(
             ContainerManagerConfig::from_properties(properties),
@@ -260,11 +259,9 @@ fn start_admin_server(
     server: &Arc<ZooKeeperServer>,
     properties: &SystemProperties,
     metrics: &Arc<ServerMetrics>,
-    trace: &Arc<ZooTrace>,
     clock: &Clock,
 ) -> Result<Arc<dyn AdminServer>, AdminServerError> {
-    let (metrics, trace) = (Arc::clone(metrics), Arc::clone(trace));
-    let admin_server = create_admin_server(properties, metrics, trace, Arc::clone(clock))?;
+    let admin_server = create_admin_server(properties, Arc::clone(metrics), Arc::clone(clock))?;
     let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
     admin_server.set_zookeeper_server(Some(Arc::downgrade(&context)));
     admin_server.start()?;
@@ -276,10 +273,9 @@ fn start_cnxn_factory(
     config: &ServerConfig,
     properties: &SystemProperties,
     clock: &Clock,
-    trace: Arc<ZooTrace>,
     server: &Arc<ZooKeeperServer>,
 ) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
-    let cnxn_factory = bind(config, properties, clock, trace)?;
+    let cnxn_factory = bind(config, properties, clock)?;
     if let Some(factory) = &cnxn_factory {
         factory.start()?;
         factory.set_zookeeper_server(Some(Arc::clone(server)));
@@ -296,7 +292,6 @@ pub(super) fn bind(
     config: &ServerConfig,
     properties: &SystemProperties,
     clock: &Clock,
-    trace: Arc<ZooTrace>,
 ) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
     let Some(address) = &config.client_port_address else { return Ok(None) };
     let failed = |source| StartError::Bind { address: address.to_string(), source };
@@ -311,7 +306,7 @@ pub(super) fn bind(
         properties,
     );
     let words = FourLetterCommands::from_properties(properties);
-    let words = CommandExecutor::new(words, trace);
+    let words = CommandExecutor::new(words);
     BlockingServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)
 }
 
@@ -346,7 +341,7 @@ fn start_serving(
 }
 
 /// Runs a server until somebody asks it to stop. `started` gets the channel for that.
-pub fn run_from_config(
+pub(crate) fn run_from_config(
     config: &ServerConfig,
     properties: &SystemProperties,
     started: impl FnOnce(Sender<ExitCode>),

@@ -16,7 +16,7 @@ struct State<T> {
 }
 
 /// A queue with a limited number of elements.
-pub struct CircularBlockingQueue<T> {
+pub(crate) struct CircularBlockingQueue<T> {
     max_len: usize,
     state: RankedMutex<State<T>>,
     not_empty: RankedCondvar,
@@ -25,7 +25,7 @@ pub struct CircularBlockingQueue<T> {
 impl<T> CircularBlockingQueue<T> {
     /// Creates an empty queue for at most `max_len` elements, but at least one.
     #[must_use]
-    pub fn new(max_len: usize) -> Self {
+    pub(crate) fn new(max_len: usize) -> Self {
         let state = State { elements: VecDeque::new(), is_closed: false, dropped: 0 };
         Self {
             max_len: max_len.max(1),
@@ -35,7 +35,7 @@ impl<T> CircularBlockingQueue<T> {
     }
 
     /// Appends an element. A closed queue discards it.
-    pub fn offer(&self, element: T) {
+    pub(crate) fn offer(&self, element: T) {
         let mut state = self.state.lock();
         if state.is_closed {
             return;
@@ -50,7 +50,7 @@ impl<T> CircularBlockingQueue<T> {
 
     /// Removes the first element and waits for one if necessary. `None` after the timeout or when the queue is
     /// closed.
-    pub fn poll(&self, timeout: Duration) -> Option<T> {
+    pub(crate) fn poll(&self, timeout: Duration) -> Option<T> {
         let deadline = time::now() + timeout;
         let mut state = self.state.lock();
         loop {
@@ -66,7 +66,7 @@ impl<T> CircularBlockingQueue<T> {
     }
 
     /// Removes the first element and waits for one until the queue is closed.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         loop {
             if let Some(element) = state.elements.pop_front() {
@@ -80,12 +80,12 @@ impl<T> CircularBlockingQueue<T> {
     }
 
     /// Removes all elements.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.state.lock().elements.clear();
     }
 
     /// Closes the queue: removes all elements, discards later ones, and wakes all waiting threads.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
         state.elements.clear();
@@ -94,13 +94,15 @@ impl<T> CircularBlockingQueue<T> {
 
     /// Whether the queue is closed.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().is_closed
     }
 
     /// The number of elements that newer ones have replaced (Java: getDroppedCount).
     #[must_use]
-    pub fn dropped_count(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dropped_count(&self) -> u64 {
         self.state.lock().dropped
     }
 }

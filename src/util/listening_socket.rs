@@ -9,13 +9,13 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// The largest backlog. The system limits it to `net.core.somaxconn`. Java's 50 is too small when all clients
 /// or scrapers reconnect at once: the system silently drops the connections beyond it, and their clients retry
 /// only after 1, 3, 7 and more seconds.
-pub const LARGEST_BACKLOG: i32 = i32::MAX;
+pub(crate) const LARGEST_BACKLOG: i32 = i32::MAX;
 
 /// Listens at an address. As in Java, an IPv6 wildcard address accepts IPv4 connections as well.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -30,7 +30,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     match listen(address, backlog) {
         Err(error)
             if address.is_ipv6()
@@ -47,7 +47,7 @@ pub fn listen_any_family(address: SocketAddr, backlog: i32) -> io::Result<TcpLis
 ///
 /// # Errors
 /// When the system call fails.
-pub fn shut_down(listener: &TcpListener) -> io::Result<()> {
+pub(crate) fn shut_down(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).shutdown(Shutdown::Both)
 }
 

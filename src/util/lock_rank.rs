@@ -196,22 +196,22 @@ impl<T: ?Sized> DerefMut for RankedMutexGuard<'_, T> {
 
 /// A condition that threads wait for with a [`RankedMutexGuard`].
 #[derive(Debug, Default)]
-pub struct RankedCondvar(Condvar);
+pub(crate) struct RankedCondvar(Condvar);
 
 impl RankedCondvar {
     /// Creates a condition without waiting threads.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Condvar::new())
     }
 
     /// Releases the lock, waits for a notification, and takes the lock again.
-    pub fn wait<T: ?Sized>(&self, guard: &mut RankedMutexGuard<'_, T>) {
+    pub(crate) fn wait<T: ?Sized>(&self, guard: &mut RankedMutexGuard<'_, T>) {
         self.0.wait(&mut guard.guard);
     }
 
     /// As [`wait`](Self::wait), with a timeout. True if the time ran out.
-    pub fn wait_for<T: ?Sized>(
+    pub(crate) fn wait_for<T: ?Sized>(
         &self,
         guard: &mut RankedMutexGuard<'_, T>,
         timeout: Duration,
@@ -220,12 +220,12 @@ impl RankedCondvar {
     }
 
     /// Wakes one waiting thread.
-    pub fn notify_one(&self) {
+    pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// Wakes all waiting threads.
-    pub fn notify_all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
 }

@@ -1,6 +1,6 @@
 //! Java: package org.apache.zookeeper.util, and general helpers that have no Java twin.
 
-pub mod circular_blocking_queue;
-pub mod listening_socket;
-pub mod lock_rank;
-pub mod sleeper;
+pub(crate) mod circular_blocking_queue;
+pub(crate) mod listening_socket;
+pub(crate) mod lock_rank;
+pub(crate) mod sleeper;

@@ -12,7 +12,7 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// The wait of a thread that works periodically.
 #[derive(Debug)]
-pub struct Sleeper {
+pub(crate) struct Sleeper {
     clock: Clock,
     bell: Arc<Bell>,
 }
@@ -35,7 +35,7 @@ impl Wake for Bell {
 impl Sleeper {
     /// Creates a sleeper that uses this clock.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let stopped = RankedMutex::new(Rank::Leaf, "stop of a sleeper", false);
         let bell = Arc::new(Bell { stopped, rung: RankedCondvar::new() });
         let weak: Weak<Bell> = Arc::downgrade(&bell);
@@ -45,7 +45,7 @@ impl Sleeper {
 
     /// Sleeps until the clock's elapsed time reaches `elapsed_ms`. False if the sleeper is stopped.
     #[must_use]
-    pub fn sleep_until(&self, elapsed_ms: i64) -> bool {
+    pub(crate) fn sleep_until(&self, elapsed_ms: i64) -> bool {
         let mut stopped = self.bell.stopped.lock();
         while !*stopped {
             let left_ms = elapsed_ms - self.clock.elapsed_ms();
@@ -59,14 +59,14 @@ impl Sleeper {
     }
 
     /// Ends the current sleep and all later ones.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         *self.bell.stopped.lock() = true;
         self.bell.rung.notify_all();
     }
 
     /// Whether the sleeper is stopped.
     #[must_use]
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         *self.bell.stopped.lock()
     }
 }

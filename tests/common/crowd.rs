@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use zookeeper_server::common::time;
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader, SetWatches,
 };
 use zookeeper_server::zoo_defs::OpCode;

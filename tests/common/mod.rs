@@ -19,14 +19,16 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use zookeeper_server::client::four_letter_word_main::send_4_letter_word;
-use zookeeper_server::client_cnxn::{ClientConfig, ClientEvent};
-use zookeeper_server::common::time;
 use zookeeper_server::ids::SessionId;
-use zookeeper_server::jute::{BinaryInputArchive, Limits, Record};
-use zookeeper_server::proto::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
+use zookeeper_server::internals::client::four_letter_word_main::send_4_letter_word;
+use zookeeper_server::internals::common::time;
+use zookeeper_server::internals::jute::{BinaryInputArchive, Limits, Record};
+use zookeeper_server::internals::proto::{
+    ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader,
+};
 use zookeeper_server::zoo_defs::OpCode;
 use zookeeper_server::zookeeper::ZooKeeper;
+use zookeeper_server::zookeeper::{ClientConfig, ClientEvent};
 
 /// A deadline for steps that normally take much less; the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);

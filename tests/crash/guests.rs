@@ -8,8 +8,8 @@ use std::net::TcpStream;
 
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::SessionId;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, CreateRequest, ReplyHeader, RequestHeader,
 };
 use zookeeper_server::zoo_defs::{OpCode, ids};

@@ -9,14 +9,14 @@
 
 use std::collections::VecDeque;
 
-use zookeeper_server::client_cnxn::{ClientError, Pending};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{SessionId, Zxid};
+use zookeeper_server::internals::multi_response::MultiResponse;
+use zookeeper_server::internals::proto::{CreateResponse, SetDataResponse};
 use zookeeper_server::keeper_exception::KeeperError;
-use zookeeper_server::multi_response::MultiResponse;
 use zookeeper_server::op_result::OpResult;
-use zookeeper_server::proto::{CreateResponse, SetDataResponse};
 use zookeeper_server::zoo_defs::ids;
+use zookeeper_server::zookeeper::{ClientError, Pending};
 
 use super::common::{Client, DEADLINE, wait_for};
 use super::random::Random;

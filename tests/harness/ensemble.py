@@ -70,6 +70,8 @@ class Member(Server):
         # its environment.
         self.prefix, self.environment = [], {}
         self.paused = False
+        # USER:PASSWORD, as which connections of this harness authenticate.
+        self.user = None
         self.starts = 0
         # (kind, log file) of each start.
         self.logs = []
@@ -156,6 +158,8 @@ class Member(Server):
         if not connection.established:
             connection.close()
             raise Closed(f"{self} refuses the session: {answer}")
+        if self.user:
+            connection.ok("auth", type=0, scheme="digest", auth=self.user)
         return connection
 
     def log_text(self):

@@ -10,18 +10,18 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use zookeeper_server::common::time::{self, SystemClock};
-use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::SessionId;
-use zookeeper_server::jute::Record;
-use zookeeper_server::proto::ConnectRequest;
-use zookeeper_server::server::server_cnxn::{
+use zookeeper_server::internals::common::time::{self, SystemClock};
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::proto::ConnectRequest;
+use zookeeper_server::internals::server::server_cnxn::{
     CnxnInput, DisconnectReason, InputState, ServerCnxn, Transport,
 };
-use zookeeper_server::server::server_cnxn_factory::ServerCnxnFactory;
-use zookeeper_server::server::server_config::ServerConfig;
-use zookeeper_server::server::zookeeper_server::ZooKeeperServer;
-use zookeeper_server::server::zookeeper_server_main::StandaloneServer;
+use zookeeper_server::internals::server::server_cnxn_factory::ServerCnxnFactory;
+use zookeeper_server::internals::server::server_config::ServerConfig;
+use zookeeper_server::internals::server::zookeeper_server::ZooKeeperServer;
+use zookeeper_server::internals::server::zookeeper_server_main::StandaloneServer;
 
 use super::temporary::TempDir;
 

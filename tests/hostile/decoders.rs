@@ -16,12 +16,14 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use zookeeper_server::data::{ACL, ClientInfo, Stat, StatPersisted};
-use zookeeper_server::delete_container_request::DeleteContainerRequest;
 use zookeeper_server::ids::Sid;
-use zookeeper_server::jute::{BinaryInputArchive, Limits, Record, ToStringOutputArchive};
-use zookeeper_server::multi_operation_record::MultiOperationRecord;
-use zookeeper_server::multi_response::MultiResponse;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::delete_container_request::DeleteContainerRequest;
+use zookeeper_server::internals::jute::{
+    BinaryInputArchive, Limits, Record, ToStringOutputArchive,
+};
+use zookeeper_server::internals::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::internals::multi_response::MultiResponse;
+use zookeeper_server::internals::proto::{
     AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, ConnectRequest,
     ConnectResponse, Create2Response, CreateRequest, CreateResponse, CreateTTLRequest,
     DeleteRequest, ErrorResponse, ExistsRequest, ExistsResponse, GetACLRequest, GetACLResponse,
@@ -33,20 +35,24 @@ use zookeeper_server::proto::{
     SetSASLRequest, SetSASLResponse, SetWatches, SetWatches2, SyncRequest, SyncResponse,
     WatcherEvent, WhoAmIResponse,
 };
-use zookeeper_server::server::persistence::file_header::FileHeader;
-use zookeeper_server::server::quorum::fast_leader_election::notification::{
+use zookeeper_server::internals::server::persistence::file_header::FileHeader;
+use zookeeper_server::internals::server::quorum::fast_leader_election::notification::{
     CURRENT_VERSION, NotificationFrame,
 };
-use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
-use zookeeper_server::server::quorum::learner_info::{Greeting, LearnerInfo};
-use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
-use zookeeper_server::server::quorum::quorum_cnx_manager::initial_message::{self, InitialMessage};
-use zookeeper_server::server::quorum::quorum_packet::read_packet;
-use zookeeper_server::server::quorum::quorum_peer_config::config_files;
-use zookeeper_server::server::util::serialize_utils::{
+use zookeeper_server::internals::server::quorum::flexible::create_quorum_verifier::from_members;
+use zookeeper_server::internals::server::quorum::learner_info::{Greeting, LearnerInfo};
+use zookeeper_server::internals::server::quorum::multiple_addresses::{
+    DEFAULT_TIMEOUT, MultipleAddresses,
+};
+use zookeeper_server::internals::server::quorum::quorum_cnx_manager::initial_message::{
+    self, InitialMessage,
+};
+use zookeeper_server::internals::server::quorum::quorum_packet::read_packet;
+use zookeeper_server::internals::server::quorum::quorum_peer_config::config_files;
+use zookeeper_server::internals::server::util::serialize_utils::{
     TxnBody, TxnFormat, deserialize_sub_txn, deserialize_txn, serialize_txn,
 };
-use zookeeper_server::txn::{
+use zookeeper_server::internals::txn::{
     CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTTLTxn,
     CreateTxn, CreateTxnV0, DeleteTxn, ErrorTxn, MultiTxn, SetACLTxn, SetDataTxn,
     SetMaxChildrenTxn, Txn, TxnDigest, TxnHeader,

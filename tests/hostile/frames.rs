@@ -6,10 +6,9 @@
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::multi_operation_record::MultiOperationRecord;
-use zookeeper_server::op::Op;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::multi_operation_record::MultiOperationRecord;
+use zookeeper_server::internals::proto::{
     AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, ConnectRequest,
     CreateRequest, CreateTTLRequest, DeleteRequest, ExistsRequest, GetACLRequest,
     GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest,
@@ -17,6 +16,7 @@ use zookeeper_server::proto::{
     RemoveWatchesRequest, RequestHeader, SetACLRequest, SetDataRequest, SetWatches, SetWatches2,
     SyncRequest,
 };
+use zookeeper_server::op::Op;
 use zookeeper_server::zoo_defs::{OpCode, ids, perms};
 
 /// The parent of all nodes in these requests.

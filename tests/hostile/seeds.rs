@@ -9,20 +9,20 @@ use std::path::Path;
 use zookeeper_server::data::ClientInfo;
 use zookeeper_server::data::{Id, Stat};
 use zookeeper_server::ids::{SessionId, Sid, Zxid};
-use zookeeper_server::jute::Record;
-use zookeeper_server::multi_response::MultiResponse;
-use zookeeper_server::op_result::OpResult;
-use zookeeper_server::proto::{
+use zookeeper_server::internals::jute::Record;
+use zookeeper_server::internals::multi_response::MultiResponse;
+use zookeeper_server::internals::proto::{
     ConnectResponse, GetACLResponse, GetChildren2Response, GetDataResponse, ReplyHeader,
     WatcherEvent, WhoAmIResponse,
 };
-use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket};
-use zookeeper_server::server::util::serialize_utils::{TxnBody, serialize_txn};
-use zookeeper_server::txn::{
+use zookeeper_server::internals::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
+use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
+use zookeeper_server::internals::server::util::serialize_utils::{TxnBody, serialize_txn};
+use zookeeper_server::internals::txn::{
     CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTTLTxn,
     CreateTxn, DeleteTxn, ErrorTxn, MultiTxn, SetACLTxn, SetDataTxn, Txn, TxnDigest, TxnHeader,
 };
+use zookeeper_server::op_result::OpResult;
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 use super::decoders::multi_part;

@@ -8,24 +8,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zookeeper_server::audit::zk_audit_provider::ZKAuditProvider;
-use zookeeper_server::common::time::SystemClock;
-use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::{SessionId, Zxid};
-use zookeeper_server::server::data_tree::TreeContents;
-use zookeeper_server::server::persistence::file_txn_log::{FileTxnLog, TailCheck};
-use zookeeper_server::server::persistence::file_txn_snap_log::{RestoreError, VERSION_DIRECTORY};
-use zookeeper_server::server::persistence::snap_stream::is_valid_snapshot;
-use zookeeper_server::server::persistence::txn_log::{
+use zookeeper_server::internals::audit::zk_audit_provider::ZKAuditProvider;
+use zookeeper_server::internals::common::time::SystemClock;
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::server::data_tree::TreeContents;
+use zookeeper_server::internals::server::persistence::file_txn_log::{FileTxnLog, TailCheck};
+use zookeeper_server::internals::server::persistence::file_txn_snap_log::{
+    RestoreError, VERSION_DIRECTORY,
+};
+use zookeeper_server::internals::server::persistence::snap_stream::is_valid_snapshot;
+use zookeeper_server::internals::server::persistence::txn_log::{
     FileTxnLogConfig, PersistenceMetrics, TxnLogError,
 };
-use zookeeper_server::server::persistence::txn_log_toolkit;
-use zookeeper_server::server::server_config::ServerConfig;
-use zookeeper_server::server::server_metrics::ServerMetrics;
-use zookeeper_server::server::server_settings::ServerSettings;
-use zookeeper_server::server::server_stats::ServerStats;
-use zookeeper_server::server::snapshot_formatter;
-use zookeeper_server::server::zk_database::{DatabaseReports, ZKDatabase};
+use zookeeper_server::internals::server::persistence::txn_log_toolkit;
+use zookeeper_server::internals::server::server_config::ServerConfig;
+use zookeeper_server::internals::server::server_metrics::ServerMetrics;
+use zookeeper_server::internals::server::server_settings::ServerSettings;
+use zookeeper_server::internals::server::server_stats::ServerStats;
+use zookeeper_server::internals::server::snapshot_formatter;
+use zookeeper_server::internals::server::zk_database::{DatabaseReports, ZKDatabase};
 
 use super::seals::{seal_log, seal_snapshot};
 use super::temporary::TempDir;

@@ -6,44 +6,47 @@ use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
 
-use zookeeper_server::cli::acl_parser;
-use zookeeper_server::cli::cli_command::Console;
-use zookeeper_server::cli::command_factory::COMMANDS;
-use zookeeper_server::client::connect_string_parser::ConnectStringParser;
-use zookeeper_server::common::path_trie::PathTrie;
-use zookeeper_server::common::path_utils;
-use zookeeper_server::common::properties::Properties;
-use zookeeper_server::common::time::SystemClock;
-use zookeeper_server::common::zk_config::{SystemProperties, decode_number};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::Id;
 use zookeeper_server::ids::Sid;
-use zookeeper_server::jute::Limits;
-use zookeeper_server::quotas;
-use zookeeper_server::server::admin::commands::AdminCommandsConfig;
-use zookeeper_server::server::admin::http_admin_server::AdminServerConfig;
-use zookeeper_server::server::admin::http_message::{Body, Framing, Head, Response, Status};
-use zookeeper_server::server::auth::authentication_provider::HttpAuthRequest;
-use zookeeper_server::server::auth::provider_registry::ProviderRegistry;
-use zookeeper_server::server::auth::server_authentication_provider::MatchValues;
-use zookeeper_server::server::command::four_letter_commands::FourLetterCommands;
-use zookeeper_server::server::container_manager::ContainerManagerConfig;
-use zookeeper_server::server::data_tree::DataTreeConfig;
-use zookeeper_server::server::ephemeral_type::EphemeralTypes;
-use zookeeper_server::server::persistence::file_txn_snap_log::FileTxnSnapLogConfig;
-use zookeeper_server::server::persistence::snap_stream::StreamMode;
-use zookeeper_server::server::persistence::util::{
+use zookeeper_server::internals::cli::acl_parser;
+use zookeeper_server::internals::cli::cli_command::Console;
+use zookeeper_server::internals::cli::command_factory::COMMANDS;
+use zookeeper_server::internals::client::connect_string_parser::ConnectStringParser;
+use zookeeper_server::internals::common::path_trie::PathTrie;
+use zookeeper_server::internals::common::path_utils;
+use zookeeper_server::internals::common::properties::Properties;
+use zookeeper_server::internals::common::time::SystemClock;
+use zookeeper_server::internals::common::zk_config::{SystemProperties, decode_number};
+use zookeeper_server::internals::jute::Limits;
+use zookeeper_server::internals::quotas;
+use zookeeper_server::internals::server::admin::commands::AdminCommandsConfig;
+use zookeeper_server::internals::server::admin::http_admin_server::AdminServerConfig;
+use zookeeper_server::internals::server::admin::http_message::{
+    Body, Framing, Head, Response, Status,
+};
+use zookeeper_server::internals::server::auth::authentication_provider::HttpAuthRequest;
+use zookeeper_server::internals::server::auth::provider_registry::ProviderRegistry;
+use zookeeper_server::internals::server::auth::server_authentication_provider::MatchValues;
+use zookeeper_server::internals::server::command::four_letter_commands::FourLetterCommands;
+use zookeeper_server::internals::server::container_manager::ContainerManagerConfig;
+use zookeeper_server::internals::server::data_tree::DataTreeConfig;
+use zookeeper_server::internals::server::ephemeral_type::EphemeralTypes;
+use zookeeper_server::internals::server::persistence::file_txn_snap_log::FileTxnSnapLogConfig;
+use zookeeper_server::internals::server::persistence::snap_stream::StreamMode;
+use zookeeper_server::internals::server::persistence::util::{
     is_log_file_name, is_snapshot_file_name, zxid_from_name,
 };
-use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
-use zookeeper_server::server::quorum::quorum_peer_config::dynamic_file::version_from_filename;
-use zookeeper_server::server::quorum::quorum_server::QuorumServer;
-use zookeeper_server::server::server_config::ServerConfig;
-use zookeeper_server::server::server_settings::ServerSettings;
-use zookeeper_server::server::watch::watch_manager_factory::WatchManagerConfig;
-use zookeeper_server::server::zookeeper_server::access::AccessConfig;
-use zookeeper_server::stats_track::StatsTrack;
-use zookeeper_server::zookeeper_main::words;
+use zookeeper_server::internals::server::quorum::quorum_peer_config::QuorumPeerConfig;
+use zookeeper_server::internals::server::quorum::quorum_peer_config::dynamic_file::version_from_filename;
+use zookeeper_server::internals::server::quorum::quorum_server::QuorumServer;
+use zookeeper_server::internals::server::server_config::ServerConfig;
+use zookeeper_server::internals::server::server_settings::ServerSettings;
+use zookeeper_server::internals::server::watch::watch_manager_factory::WatchManagerConfig;
+use zookeeper_server::internals::server::zookeeper_server::access::AccessConfig;
+use zookeeper_server::internals::stats_track::StatsTrack;
+use zookeeper_server::internals::zk_util::perm_string;
+use zookeeper_server::internals::zookeeper_main::words;
 
 use super::temporary::TempDir;
 
@@ -254,7 +257,7 @@ pub fn auth_ids(bytes: &[u8]) {
         Console { out: &mut io::sink(), err: &mut io::sink(), events: None, print_watches: false };
     for acl in acl_parser::parse(&mut console, &text) {
         assert!((0..32).contains(&acl.perms), "{acl:?}");
-        only_read(acl_parser::perm_string(acl.perms));
+        only_read(perm_string(acl.perms));
     }
 }
 

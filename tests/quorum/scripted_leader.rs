@@ -12,43 +12,44 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, bounded};
-use zookeeper_server::audit::zk_audit_provider::ZKAuditProvider;
-use zookeeper_server::common::time::SystemClock;
-use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::{PeerEpoch, SessionId, Sid, Zxid};
-use zookeeper_server::jute::{Limits, Record};
-use zookeeper_server::metrics::impls::default_metrics_provider::DefaultMetricsProvider;
-use zookeeper_server::server::admin::dummy_admin_server::DummyAdminServer;
-use zookeeper_server::server::auth::provider_registry::ProviderRegistry;
-use zookeeper_server::server::authentication_helper::AuthenticationHelper;
-use zookeeper_server::server::blocking_server_cnxn_factory::{
+use zookeeper_server::internals::audit::zk_audit_provider::ZKAuditProvider;
+use zookeeper_server::internals::common::time::SystemClock;
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::jute::{Limits, Record};
+use zookeeper_server::internals::metrics::impls::default_metrics_provider::DefaultMetricsProvider;
+use zookeeper_server::internals::server::admin::dummy_admin_server::DummyAdminServer;
+use zookeeper_server::internals::server::auth::provider_registry::ProviderRegistry;
+use zookeeper_server::internals::server::authentication_helper::AuthenticationHelper;
+use zookeeper_server::internals::server::blocking_server_cnxn_factory::{
     BlockingServerCnxnFactory, CnxnFactoryConfig,
 };
-use zookeeper_server::server::command::command_executor::CommandExecutor;
-use zookeeper_server::server::command::four_letter_commands::FourLetterCommands;
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::persistence::file_txn_snap_log::{
+use zookeeper_server::internals::server::command::command_executor::CommandExecutor;
+use zookeeper_server::internals::server::command::four_letter_commands::FourLetterCommands;
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::persistence::file_txn_snap_log::{
     FileTxnSnapLog, FileTxnSnapLogConfig,
 };
-use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
-use zookeeper_server::server::quorum::follower::Follower;
-use zookeeper_server::server::quorum::learner::LearnerError;
-use zookeeper_server::server::quorum::learner_info::Greeting;
-use zookeeper_server::server::quorum::observer::Observer;
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, read_packet};
-use zookeeper_server::server::quorum::quorum_peer::{QuorumPeer, QuorumPeerParts};
-use zookeeper_server::server::quorum::quorum_peer_config::QuorumPeerConfig;
-use zookeeper_server::server::quorum::quorum_peer_settings::QuorumPeerSettings;
-use zookeeper_server::server::quorum::states::LearnerType;
-use zookeeper_server::server::quorum::vote::Vote;
-use zookeeper_server::server::server_cnxn_factory::ServerCnxnFactory;
-use zookeeper_server::server::server_metrics::ServerMetrics;
-use zookeeper_server::server::server_settings::ServerSettings;
-use zookeeper_server::server::server_stats::ServerStats;
-use zookeeper_server::server::zk_database::{DatabaseReports, ZKDatabase};
-use zookeeper_server::server::zoo_trace::ZooTrace;
-use zookeeper_server::server::zookeeper_thread;
-use zookeeper_server::txn::{CreateTxn, TxnHeader};
+use zookeeper_server::internals::server::quorum::flexible::create_quorum_verifier::from_members;
+use zookeeper_server::internals::server::quorum::follower::Follower;
+use zookeeper_server::internals::server::quorum::learner::LearnerError;
+use zookeeper_server::internals::server::quorum::learner_info::Greeting;
+use zookeeper_server::internals::server::quorum::observer::Observer;
+use zookeeper_server::internals::server::quorum::quorum_packet::{
+    PacketType, QuorumPacket, read_packet,
+};
+use zookeeper_server::internals::server::quorum::quorum_peer::{QuorumPeer, QuorumPeerParts};
+use zookeeper_server::internals::server::quorum::quorum_peer_config::QuorumPeerConfig;
+use zookeeper_server::internals::server::quorum::quorum_peer_settings::QuorumPeerSettings;
+use zookeeper_server::internals::server::quorum::states::LearnerType;
+use zookeeper_server::internals::server::quorum::vote::Vote;
+use zookeeper_server::internals::server::server_cnxn_factory::ServerCnxnFactory;
+use zookeeper_server::internals::server::server_metrics::ServerMetrics;
+use zookeeper_server::internals::server::server_settings::ServerSettings;
+use zookeeper_server::internals::server::server_stats::ServerStats;
+use zookeeper_server::internals::server::zk_database::{DatabaseReports, ZKDatabase};
+use zookeeper_server::internals::server::zookeeper_thread;
+use zookeeper_server::internals::txn::{CreateTxn, TxnHeader};
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
 use crate::common::{DEADLINE, TempDir, free_port};
@@ -353,10 +354,7 @@ fn new_peer(
     let address = (Ipv4Addr::LOCALHOST, client_port).into();
     let factory = BlockingServerCnxnFactory::new(
         CnxnFactoryConfig::new(address, 0, -1, &properties),
-        CommandExecutor::new(
-            FourLetterCommands::from_properties(&properties),
-            Arc::new(ZooTrace::default()),
-        ),
+        CommandExecutor::new(FourLetterCommands::from_properties(&properties)),
         Arc::clone(&clock),
     )
     .unwrap();

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
-use zookeeper_server::jute::{Limits, Record};
-use zookeeper_server::server::quorum::leader::Leader;
-use zookeeper_server::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
-use zookeeper_server::server::quorum::quorum_packet::{PacketType, QuorumPacket, read_packet};
+use zookeeper_server::internals::jute::{Limits, Record};
+use zookeeper_server::internals::server::quorum::leader::Leader;
+use zookeeper_server::internals::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
+use zookeeper_server::internals::server::quorum::quorum_packet::{
+    PacketType, QuorumPacket, read_packet,
+};
 use zookeeper_server::zoo_defs::OpCode;
 
 use crate::common::{DEADLINE, RawConnection, TempDir, free_port, wait_until};

@@ -7,25 +7,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zookeeper_server::common::config_exception::{ConfigError, Place};
-use zookeeper_server::common::time::{Clock, SystemClock};
-use zookeeper_server::common::zk_config::SystemProperties;
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
-use zookeeper_server::server::exit_code::ExitCode;
-use zookeeper_server::server::quorum::election::{
+use zookeeper_server::internals::common::config_exception::{ConfigError, Place};
+use zookeeper_server::internals::common::time::{Clock, SystemClock};
+use zookeeper_server::internals::common::zk_config::SystemProperties;
+use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::quorum::election::{
     Election, ElectionAddresses, ElectionPeer, ElectionSettings,
 };
-use zookeeper_server::server::quorum::fast_leader_election::FastLeaderElection;
-use zookeeper_server::server::quorum::flexible::create_quorum_verifier::from_members;
-use zookeeper_server::server::quorum::flexible::quorum_members::QuorumMembers;
-use zookeeper_server::server::quorum::flexible::quorum_verifier::QuorumVerifier;
-use zookeeper_server::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
-use zookeeper_server::server::quorum::quorum_cnx_manager::QuorumCnxManager;
-use zookeeper_server::server::quorum::quorum_server::QuorumServer;
-use zookeeper_server::server::quorum::states::{LearnerType, ServerState};
-use zookeeper_server::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
-use zookeeper_server::server::quorum::vote::Vote;
-use zookeeper_server::util::lock_rank::{Rank, RankedMutex};
+use zookeeper_server::internals::server::quorum::fast_leader_election::FastLeaderElection;
+use zookeeper_server::internals::server::quorum::flexible::create_quorum_verifier::from_members;
+use zookeeper_server::internals::server::quorum::flexible::quorum_members::QuorumMembers;
+use zookeeper_server::internals::server::quorum::flexible::quorum_verifier::QuorumVerifier;
+use zookeeper_server::internals::server::quorum::multiple_addresses::{
+    DEFAULT_TIMEOUT, MultipleAddresses,
+};
+use zookeeper_server::internals::server::quorum::quorum_cnx_manager::QuorumCnxManager;
+use zookeeper_server::internals::server::quorum::quorum_server::QuorumServer;
+use zookeeper_server::internals::server::quorum::states::{LearnerType, ServerState};
+use zookeeper_server::internals::server::quorum::synced_learner_tracker::SyncedLearnerTracker;
+use zookeeper_server::internals::server::quorum::vote::Vote;
+use zookeeper_server::internals::util::lock_rank::{Rank, RankedMutex};
 
 use crate::common::free_port;
 

@@ -5,8 +5,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use zookeeper_server::server::quorum::states::ServerState;
-use zookeeper_server::server::quorum::vote::Vote;
+use zookeeper_server::internals::server::quorum::states::ServerState;
+use zookeeper_server::internals::server::quorum::vote::Vote;
 
 use crate::common::{DEADLINE, wait_for};
 

@@ -12,8 +12,8 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use zookeeper_server::ids::{PeerEpoch, Sid, Zxid};
-use zookeeper_server::server::quorum::election::ElectionPeer;
-use zookeeper_server::server::quorum::states::ServerState;
+use zookeeper_server::internals::server::quorum::election::ElectionPeer;
+use zookeeper_server::internals::server::quorum::states::ServerState;
 
 use crate::common::{DEADLINE, TempDir, free_port, wait_for, wait_until};
 use crate::member::Ensemble;

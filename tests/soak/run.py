@@ -99,6 +99,8 @@ class Soak:
             members, self.root, SETTINGS, PROPERTIES)
         self.cages = []
         for member in self.service.members:
+            # Attackers take away the right to read their own nodes.
+            member.user = tidying.SUPER
             member.settings["admin.serverPort"] = free_port()
             member.settings["metricsProvider.httpPort"] = free_port()
             member.prefix = limited_files()

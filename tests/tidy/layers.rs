@@ -38,7 +38,6 @@ const SERVER: &[Layer] = &[
             "snapshot_formatter",
             "strangers",
             "util",
-            "zoo_trace",
             "zookeeper_server_conf",
         ],
     ),

@@ -32,14 +32,14 @@ const SHOWN_CLASSES: [&str; 12] = [
 ];
 
 /// One row.
-struct Step<'a> {
+pub(super) struct Step<'a> {
     /// Counted from 1.
-    line: usize,
-    columns: usize,
+    pub(super) line: usize,
+    pub(super) columns: usize,
     /// Java's methods, such as `Leader.propose`.
-    methods: Vec<&'a str>,
+    pub(super) methods: Vec<&'a str>,
     /// The files here and their functions.
-    places: Vec<(&'a str, Vec<&'a str>)>,
+    pub(super) places: Vec<(&'a str, Vec<&'a str>)>,
 }
 
 /// What a cell has in backticks.
@@ -48,7 +48,7 @@ fn quoted(cell: &str) -> Vec<&str> {
 }
 
 /// The steps of all tables. The two lines at the head of a table are no steps.
-fn steps(page: &str) -> Vec<Step<'_>> {
+pub(super) fn steps(page: &str) -> Vec<Step<'_>> {
     let is_head = |line: &str| line.starts_with("| Java |") || line.starts_with("|---");
     let lines = page.lines().enumerate();
     let rows = lines.filter(|(_, line)| line.starts_with('|') && !is_head(line));
@@ -84,7 +84,7 @@ fn class_of(method: &str) -> &str {
 }
 
 /// The text of a file, and of those in the folder of the same name. None if the file is missing.
-fn texts_of(file: &str) -> Vec<String> {
+pub(super) fn texts_of(file: &str) -> Vec<String> {
     let path = root().join(file);
     if !path.is_file() {
         return Vec::new();

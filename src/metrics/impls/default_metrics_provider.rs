@@ -21,7 +21,7 @@ use crate::server::metric::simple_counter::SimpleCounter;
 use crate::server::metric::simple_counter_set::SimpleCounterSet;
 
 /// The name of the Java class, the default of `metricsProvider.className`.
-pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
+pub(crate) const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
 /// Keeps every metric in memory. `mntr` and the AdminServer show them.
 pub struct DefaultMetricsProvider {

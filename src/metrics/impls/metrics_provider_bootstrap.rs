@@ -26,7 +26,7 @@ const LOG: &str = "org.apache.zookeeper.metrics.impl.MetricsProviderBootstrap";
 /// # Errors
 /// When there is no such provider, one of its settings is wrong, or it does not start. The error is logged
 /// here, as in Java.
-pub fn start_metrics_provider(
+pub(crate) fn start_metrics_provider(
     class_name: &str,
     configuration: &BTreeMap<String, String>,
 ) -> Result<Arc<dyn MetricsProvider>, MetricsProviderLifeCycleError> {

@@ -1,5 +1,5 @@
 //! Java: package org.apache.zookeeper.metrics.impl.
 
-pub mod default_metrics_provider;
-pub mod metrics_provider_bootstrap;
-pub mod null_metrics_provider;
+pub(crate) mod default_metrics_provider;
+pub(crate) mod metrics_provider_bootstrap;
+pub(crate) mod null_metrics_provider;

@@ -11,11 +11,11 @@ use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 
 /// The name of the Java class.
-pub const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
+pub(crate) const CLASS_NAME: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
 
 /// Collects and shows no metrics.
 #[derive(Debug, Default)]
-pub struct NullMetricsProvider;
+pub(crate) struct NullMetricsProvider;
 
 /// A metric of every kind that discards its values.
 #[derive(Debug)]

@@ -1,3 +1,3 @@
 //! Java: package org.apache.zookeeper.metrics.prometheus.
 
-pub mod prometheus_metrics_provider;
+pub(crate) mod prometheus_metrics_provider;

@@ -43,7 +43,7 @@ use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The name of the Java class and of its logger.
-pub const CLASS_NAME: &str = PROMETHEUS_CLASS_NAME;
+pub(crate) const CLASS_NAME: &str = PROMETHEUS_CLASS_NAME;
 
 /// The content type of the answer.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -56,7 +56,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The `metricsProvider.*` settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrometheusConfig {
+pub(crate) struct PrometheusConfig {
     /// The host or address to listen on.
     pub http_host: String,
     /// The port to listen on; 0 for any free port.
@@ -83,7 +83,7 @@ impl PrometheusConfig {
     ///
     /// # Errors
     /// When a setting is invalid.
-    pub fn from_properties(
+    pub(crate) fn from_properties(
         properties: &BTreeMap<String, String>,
     ) -> Result<Self, MetricsProviderLifeCycleError> {
         info!(target: CLASS_NAME, "Initializing metrics, configuration: {properties:?}");
@@ -121,7 +121,7 @@ fn not_booted(reason: String) -> MetricsProviderLifeCycleError {
 }
 
 /// Exports the metrics to Prometheus.
-pub struct PrometheusMetricsProvider {
+pub(crate) struct PrometheusMetricsProvider {
     config: PrometheusConfig,
     root: Arc<Context>,
     running: RankedMutex<Option<Running>>,
@@ -136,7 +136,7 @@ struct Running {
 impl PrometheusMetricsProvider {
     /// A provider without metrics that is not started yet.
     #[must_use]
-    pub fn new(config: PrometheusConfig) -> Self {
+    pub(crate) fn new(config: PrometheusConfig) -> Self {
         let root = Arc::new(Context {
             export_process: config.export_jvm_info,
             gauges: Gauges::new(),

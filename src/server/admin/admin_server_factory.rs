@@ -9,7 +9,6 @@ use super::http_admin_server::{AdminServerConfig, HttpAdminServer};
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::server::server_metrics::ServerMetrics;
-use crate::server::zoo_trace::ZooTrace;
 
 /// Creates the AdminServer that the settings describe, or a dummy if `admin.enableServer` is `false`. It is not
 /// started.
@@ -17,10 +16,9 @@ use crate::server::zoo_trace::ZooTrace;
 /// # Errors
 /// When a setting is wrong or asks for TLS, which is not supported. Without TLS the server would send in plain
 /// text what the operator wanted to protect.
-pub fn create_admin_server(
+pub(crate) fn create_admin_server(
     properties: &SystemProperties,
     metrics: Arc<ServerMetrics>,
-    trace: Arc<ZooTrace>,
     clock: Clock,
 ) -> Result<Arc<dyn AdminServer>, AdminServerError> {
     if properties.get("zookeeper.admin.enableServer") == Some("false") {
@@ -30,7 +28,6 @@ pub fn create_admin_server(
     let commands = Commands::new(CommandsParts {
         config: AdminCommandsConfig::from_properties(properties),
         metrics,
-        trace,
         clock: Arc::clone(&clock),
         properties: properties.clone(),
     });
@@ -45,7 +42,7 @@ mod tests {
     fn create(pairs: &[(&str, &str)]) -> Result<Arc<dyn AdminServer>, AdminServerError> {
         let properties = SystemProperties::from_pairs(pairs.iter().copied());
         let metrics = ServerMetrics::with_default_provider();
-        create_admin_server(&properties, metrics, Arc::default(), SystemClock::shared())
+        create_admin_server(&properties, metrics, SystemClock::shared())
     }
 
     #[test]

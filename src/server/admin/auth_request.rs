@@ -2,7 +2,7 @@
 
 /// Permissions on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuthRequest {
+pub(crate) struct AuthRequest {
     /// The required permission bits. All of them are needed.
     pub permission: i32,
     /// The node.

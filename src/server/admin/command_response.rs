@@ -8,7 +8,7 @@ use super::json_outputter::Json;
 
 /// The answer of a command.
 #[derive(Debug)]
-pub struct CommandResponse {
+pub(crate) struct CommandResponse {
     command: String,
     error: Option<String>,
     data: Vec<(String, Json)>,
@@ -20,7 +20,7 @@ pub struct CommandResponse {
 impl CommandResponse {
     /// An answer without values and without an error.
     #[must_use]
-    pub fn new(command: &str) -> Self {
+    pub(crate) fn new(command: &str) -> Self {
         Self {
             command: command.to_owned(),
             error: None,
@@ -33,17 +33,17 @@ impl CommandResponse {
 
     /// An answer with an error message and a status.
     #[must_use]
-    pub fn error(command: &str, error: impl Into<String>, status: Status) -> Self {
+    pub(crate) fn error(command: &str, error: impl Into<String>, status: Status) -> Self {
         Self { error: Some(error.into()), status, ..Self::new(command) }
     }
 
     /// Sets the error message. The status stays as it is.
-    pub fn set_error(&mut self, error: impl Into<String>) {
+    pub(crate) fn set_error(&mut self, error: impl Into<String>) {
         self.error = Some(error.into());
     }
 
     /// Adds a value. A value of the same name is replaced and keeps its position.
-    pub fn put(&mut self, name: &str, value: impl Into<Json>) {
+    pub(crate) fn put(&mut self, name: &str, value: impl Into<Json>) {
         let value = value.into();
         match self.data.iter_mut().find(|(other, _)| other == name) {
             Some((_, old)) => *old = value,
@@ -52,41 +52,41 @@ impl CommandResponse {
     }
 
     /// Adds a header.
-    pub fn add_header(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<String>) {
         self.headers.push((name.to_owned(), value.into()));
     }
 
     /// The additional HTTP headers.
     #[must_use]
-    pub fn headers(&self) -> &[(String, String)] {
+    pub(crate) fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
     /// The HTTP status.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub(crate) const fn status(&self) -> Status {
         self.status
     }
 
     /// Sets the HTTP status.
-    pub const fn set_status(&mut self, status: Status) {
+    pub(crate) const fn set_status(&mut self, status: Status) {
         self.status = status;
     }
 
     /// Sends the bytes of a file instead of the values (Java: setInputStream).
-    pub fn set_stream(&mut self, file: File) {
+    pub(crate) fn set_stream(&mut self, file: File) {
         self.stream = Some(file);
     }
 
     /// Takes the file that is sent instead of the values (Java: getInputStream).
-    pub const fn take_stream(&mut self) -> Option<File> {
+    pub(crate) const fn take_stream(&mut self) -> Option<File> {
         self.stream.take()
     }
 
     /// The values, then `command` and `error`. If a value has one of these two names, it wins and keeps its
     /// position (Java: toMap).
     #[must_use]
-    pub fn json_entries(&self) -> Vec<(&str, Cow<'_, Json>)> {
+    pub(crate) fn json_entries(&self) -> Vec<(&str, Cow<'_, Json>)> {
         let values = self.data.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
         let mut entries: Vec<_> = values.collect();
         let error = self.error.as_deref().map_or(Json::Null, Json::from);

@@ -27,18 +27,17 @@ use crate::server::auth::authentication_provider::HttpAuthRequest;
 use crate::server::command::abstract_four_letter_command::ZK_NOT_SERVING;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::util::rate_limiter::RateLimiter;
-use crate::server::zoo_trace::ZooTrace;
 use crate::zoo_defs::perms;
 
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.admin.Commands";
 
 /// The arguments of a command: names and values from the query of the request.
-pub type Kwargs = [(String, String)];
+pub(crate) type Kwargs = [(String, String)];
 
 /// The function that runs a command.
 #[derive(Clone, Copy)]
-pub enum Run {
+pub(crate) enum Run {
     /// Handles GET, with or without a server.
     Get(fn(&Commands, Option<&dyn AdminContext>, &Kwargs, &mut CommandResponse)),
     /// Handles GET; requires a running server.
@@ -49,7 +48,7 @@ pub enum Run {
 
 /// A command of the AdminServer.
 #[derive(Clone, Copy)]
-pub struct Command {
+pub(crate) struct Command {
     /// The command's names. Answers and the list of commands show the first one.
     pub names: &'static [&'static str],
     /// The permission that the command requires, if any.
@@ -61,13 +60,13 @@ pub struct Command {
 impl Command {
     /// The name in answers and in the list of commands (Java: getPrimaryName).
     #[must_use]
-    pub const fn primary_name(&self) -> &'static str {
+    pub(crate) const fn primary_name(&self) -> &'static str {
         self.names[0]
     }
 
     /// Whether the command requires a running server (Java: isServerRequired).
     #[must_use]
-    pub const fn is_server_required(&self) -> bool {
+    pub(crate) const fn is_server_required(&self) -> bool {
         !matches!(self.run, Run::Get(_))
     }
 }
@@ -90,7 +89,7 @@ const fn serving(
 }
 
 /// All admin commands.
-pub const COMMANDS: [Command; 28] = [
+pub(crate) const COMMANDS: [Command; 28] = [
     serving(&["connection_stat_reset", "crst"], statistics::reset_connections),
     serving(&["configuration", "conf", "config"], settings::configuration),
     serving(&["connections", "cons"], statistics::connections),
@@ -163,13 +162,11 @@ impl AdminCommandsConfig {
 }
 
 /// What the commands need besides the server.
-pub struct CommandsParts {
+pub(crate) struct CommandsParts {
     /// The settings.
     pub config: AdminCommandsConfig,
     /// The metrics that `monitor` shows.
     pub metrics: Arc<ServerMetrics>,
-    /// The trace settings that the trace commands show and change.
-    pub trace: Arc<ZooTrace>,
     /// The clock.
     pub clock: Clock,
     /// The properties that `system_properties` shows.
@@ -177,7 +174,7 @@ pub struct CommandsParts {
 }
 
 /// Runs commands.
-pub struct Commands {
+pub(crate) struct Commands {
     parts: CommandsParts,
     snapshot_limiter: RateLimiter,
 }
@@ -185,7 +182,7 @@ pub struct Commands {
 impl Commands {
     /// Creates the commands from their parts.
     #[must_use]
-    pub fn new(parts: CommandsParts) -> Self {
+    pub(crate) fn new(parts: CommandsParts) -> Self {
         let interval_ms = parts.config.rate_limiter_interval_ms;
         Self {
             snapshot_limiter: RateLimiter::new(1, interval_ms / 1000, Arc::clone(&parts.clock)),
@@ -195,7 +192,7 @@ impl Commands {
 
     /// The commands' first names, sorted (Java: getPrimaryNames).
     #[must_use]
-    pub fn primary_names() -> Vec<&'static str> {
+    pub(crate) fn primary_names() -> Vec<&'static str> {
         let mut names: Vec<_> = COMMANDS.iter().map(Command::primary_name).collect();
         names.sort_unstable();
         names
@@ -203,14 +200,14 @@ impl Commands {
 
     /// Finds a command by any of its names (Java: getCommand).
     #[must_use]
-    pub fn command(name: &str) -> Option<&'static Command> {
+    pub(crate) fn command(name: &str) -> Option<&'static Command> {
         const COMMANDS_HERE: &[Command] = &COMMANDS;
         COMMANDS_HERE.iter().find(|command| command.names.contains(&name))
     }
 
     /// Whether the command's answer has a line for each watch, session or connection.
     #[must_use]
-    pub fn may_be_long(name: &str) -> bool {
+    pub(crate) fn may_be_long(name: &str) -> bool {
         let long = ["connections", "dump", "stats", "watches", "watches_by_path"];
         Self::command(name).is_some_and(|command| long.contains(&command.primary_name()))
     }
@@ -218,7 +215,7 @@ impl Commands {
     /// Runs a command by GET. `auth_info` is the header `Authorization`; `request` holds what the
     /// authentication needs from the request.
     #[must_use]
-    pub fn run_get_command(
+    pub(crate) fn run_get_command(
         &self,
         name: &str,
         server: Option<&dyn AdminContext>,
@@ -241,7 +238,7 @@ impl Commands {
 
     /// Runs a command by POST with the body of the request.
     #[must_use]
-    pub fn run_post_command(
+    pub(crate) fn run_post_command(
         &self,
         name: &str,
         server: Option<&dyn AdminContext>,

@@ -108,7 +108,7 @@ impl AdminServerConfig {
 }
 
 /// Serves admin commands over HTTP.
-pub struct HttpAdminServer {
+pub(crate) struct HttpAdminServer {
     config: AdminServerConfig,
     clock: Clock,
     handler: Arc<CommandServlet>,
@@ -118,7 +118,7 @@ pub struct HttpAdminServer {
 impl HttpAdminServer {
     /// Creates an AdminServer that is not started and has no ZooKeeper server yet.
     #[must_use]
-    pub fn new(config: AdminServerConfig, commands: Commands, clock: Clock) -> Self {
+    pub(crate) fn new(config: AdminServerConfig, commands: Commands, clock: Clock) -> Self {
         let handler = Arc::new(CommandServlet {
             command_url: config.command_url.clone(),
             commands,
@@ -130,7 +130,8 @@ impl HttpAdminServer {
 
     /// The bound port, once the server is started.
     #[must_use]
-    pub fn port(&self) -> Option<u16> {
+    #[cfg(test)]
+    pub(crate) fn port(&self) -> Option<u16> {
         self.http.lock().as_ref().map(|http| http.local_address().port())
     }
 }

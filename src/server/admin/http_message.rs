@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 
 /// The longest request head, in bytes. This is Jetty's limit.
-pub const MAX_HEAD: usize = 8 * 1024;
+pub(crate) const MAX_HEAD: usize = 8 * 1024;
 
 /// The status code of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -545,7 +545,7 @@ fn http_date(wall_ms: i64) -> String {
 }
 
 /// The request that a handler receives.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The head.
     pub head: &'a Head,
     /// The client's address.

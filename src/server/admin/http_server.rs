@@ -56,7 +56,7 @@ const LOG_INTERVAL_MS: i64 = 10_000;
 
 /// The time limits for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HttpTimeouts {
+pub(crate) struct HttpTimeouts {
     /// How long a connection may be silent.
     pub idle: Duration,
     /// How long a request may take from its first byte on, and how long sending an answer may take. Long ones
@@ -69,19 +69,19 @@ pub struct HttpTimeouts {
 impl HttpTimeouts {
     /// Creates limits with the default rate.
     #[must_use]
-    pub const fn new(idle: Duration, request: Duration) -> Self {
+    pub(crate) const fn new(idle: Duration, request: Duration) -> Self {
         Self { idle, request, min_rate: MIN_RATE }
     }
 }
 
 /// Handles requests.
-pub trait HttpHandler: Send + Sync {
+pub(crate) trait HttpHandler: Send + Sync {
     /// Answers a request. `HEAD` must be answered like `GET`; the server leaves the body out.
     fn handle(&self, request: &mut Request<'_>) -> Response;
 }
 
 /// A server that listens on one port.
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     shared: Arc<Shared>,
     local_address: SocketAddr,
     /// The listening socket. Shutting it down wakes the acceptor.
@@ -146,7 +146,7 @@ impl HttpServer {
     ///
     /// # Errors
     /// When the host is unknown, the port cannot be bound, or a thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         name: &str,
         host: &str,
         port: u16,
@@ -203,12 +203,12 @@ impl HttpServer {
 
     /// The bound address.
     #[must_use]
-    pub const fn local_address(&self) -> SocketAddr {
+    pub(crate) const fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
     /// Closes the port and all connections, and waits for the threads. A second call does nothing.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         let Some(Running { stop, acceptor, starter }) = self.running.lock().take() else { return };
         drop(stop);
         if let Err(error) = listening_socket::shut_down(&self.listener) {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::metrics::metric_value::{MetricValue, java_double};
 
 /// The content type of the answer.
-pub const CONTENT_TYPE: &str = "application/json";
+pub(crate) const CONTENT_TYPE: &str = "application/json";
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +156,7 @@ fn write_text(out: &mut String, text: &str) {
 
 /// The names and values of an answer as JSON text.
 #[must_use]
-pub fn output(entries: &[(&str, Cow<'_, Json>)]) -> String {
+pub(crate) fn output(entries: &[(&str, Cow<'_, Json>)]) -> String {
     let mut text = String::new();
     write_object(&mut text, 0, entries.iter().map(|(name, value)| (*name, &**value)));
     text

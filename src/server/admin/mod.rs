@@ -1,17 +1,17 @@
 //! Java: package org.apache.zookeeper.server.admin: commands over HTTP.
 
-pub mod http_message;
-pub mod http_server;
+pub(crate) mod http_message;
+pub(crate) mod http_server;
 
-pub mod admin_server;
-pub mod admin_server_factory;
-pub mod dummy_admin_server;
-pub mod http_admin_server;
+pub(crate) mod admin_server;
+pub(crate) mod admin_server_factory;
+pub(crate) mod dummy_admin_server;
+pub(crate) mod http_admin_server;
 
-pub mod admin_context;
-pub mod auth_request;
-pub mod command_response;
-pub mod commands;
+pub(crate) mod admin_context;
+pub(crate) mod auth_request;
+pub(crate) mod command_response;
+pub(crate) mod commands;
 
-pub mod json_outputter;
-pub mod stream_outputter;
+pub(crate) mod json_outputter;
+pub(crate) mod stream_outputter;

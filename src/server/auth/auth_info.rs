@@ -13,36 +13,36 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The ids of a client.
 #[derive(Debug)]
-pub struct AuthInfo {
+pub(crate) struct AuthInfo {
     ids: RankedMutex<Arc<[Id]>>,
 }
 
 impl AuthInfo {
     /// The ids of a new connection: its address.
     #[must_use]
-    pub fn of_address(ip: IpAddr) -> Self {
+    pub(crate) fn of_address(ip: IpAddr) -> Self {
         Self::of_ids([ip_authentication_provider::id_of(ip)])
     }
 
     /// Creates the value with these ids.
-    pub fn of_ids(ids: impl IntoIterator<Item = Id>) -> Self {
+    pub(crate) fn of_ids(ids: impl IntoIterator<Item = Id>) -> Self {
         Self { ids: RankedMutex::new(Rank::Leaf, "AuthInfo", ids.into_iter().collect()) }
     }
 
     /// The length of all ids together, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.ids.lock().iter().map(|id| id.scheme.len() + id.id.len()).sum()
     }
 
     /// All ids, in the order in which they were added.
     #[must_use]
-    pub fn ids(&self) -> Arc<[Id]> {
+    pub(crate) fn ids(&self) -> Arc<[Id]> {
         Arc::clone(&self.ids.lock())
     }
 
     /// Adds an id, unless the connection already has it.
-    pub fn add(&self, id: Id) {
+    pub(crate) fn add(&self, id: Id) {
         let mut ids = self.ids.lock();
         if !ids.contains(&id) {
             *ids = ids.iter().cloned().chain([id]).collect();
@@ -50,7 +50,7 @@ impl AuthInfo {
     }
 
     /// Removes an id; false if the connection does not have it.
-    pub fn remove(&self, id: &Id) -> bool {
+    pub(crate) fn remove(&self, id: &Id) -> bool {
         let mut ids = self.ids.lock();
         let was_there = ids.contains(id);
         if was_there {

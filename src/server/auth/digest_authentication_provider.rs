@@ -1,7 +1,8 @@
 //! Scheme `digest`: a user and a password (Java: server/auth/DigestAuthenticationProvider.java).
 //!
 //! The id is the user, a colon, and the base64 form of the hash of `user:password`. The credentials in an auth
-//! packet are read as UTF-8, like Java 18 and later. Older versions of Java used the platform's character set.
+//! packet are read as UTF-8, like Java 18 and later. Older versions of Java used the platform's character set. Not
+//! here: base64Encode; the crate `base64` does it.
 
 use std::fmt;
 
@@ -21,10 +22,10 @@ use crate::keeper_exception::KeeperError;
 const LOG: &str = "org.apache.zookeeper.server.auth.DigestAuthenticationProvider";
 
 /// The scheme for passwords.
-pub const SCHEME: &str = "digest";
+pub(crate) const SCHEME: &str = "digest";
 
 /// The scheme of ids that bypass all ACLs.
-pub const SUPER_SCHEME: &str = "super";
+pub(crate) const SUPER_SCHEME: &str = "super";
 
 const DIGEST_ALGORITHM: &str = "zookeeper.DigestAuthenticationProvider.digestAlg";
 const SUPER_DIGEST: &str = "zookeeper.DigestAuthenticationProvider.superDigest";

@@ -22,7 +22,7 @@ use crate::common::zk_config::SystemProperties;
 const LOG: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
 
 /// The scheme for ensemble names.
-pub const SCHEME: &str = "ensemble";
+pub(crate) const SCHEME: &str = "ensemble";
 
 const ENSEMBLE_NAMES: &str = "zookeeper.ensembleAuthName";
 
@@ -30,7 +30,7 @@ const ENSEMBLE_NAMES: &str = "zookeeper.ensembleAuthName";
 const MIN_LOGGING_INTERVAL_MS: i64 = 1000;
 
 /// The provider of the scheme `ensemble`.
-pub struct EnsembleAuthenticationProvider {
+pub(crate) struct EnsembleAuthenticationProvider {
     /// `None` accepts any name.
     names: Option<BTreeSet<String>>,
     clock: Clock,
@@ -40,7 +40,7 @@ pub struct EnsembleAuthenticationProvider {
 impl EnsembleAuthenticationProvider {
     /// Creates a provider that accepts the names in a comma-separated list.
     #[must_use]
-    pub fn new(names: Option<&str>, clock: Clock) -> Self {
+    pub(crate) fn new(names: Option<&str>, clock: Clock) -> Self {
         Self {
             names: names.map(|list| list.split(',').map(|name| name.trim().to_owned()).collect()),
             clock,
@@ -50,7 +50,7 @@ impl EnsembleAuthenticationProvider {
 
     /// Creates the provider from the setting `zookeeper.ensembleAuthName`.
     #[must_use]
-    pub fn from_properties(properties: &SystemProperties, clock: Clock) -> Self {
+    pub(crate) fn from_properties(properties: &SystemProperties, clock: Clock) -> Self {
         let names = properties.get(ENSEMBLE_NAMES);
         if let Some(names) = names {
             info!(target: LOG, "Set expected ensemble names to {names}");

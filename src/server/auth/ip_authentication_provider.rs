@@ -20,16 +20,13 @@ use crate::keeper_exception::KeeperError;
 const LOG: &str = "org.apache.zookeeper.server.auth.IPAuthenticationProvider";
 
 /// The scheme for addresses.
-pub const SCHEME: &str = "ip";
-
-/// The header in which a proxy passes the client's address.
-pub const X_FORWARDED_FOR: &str = "X-Forwarded-For";
+pub(crate) const SCHEME: &str = "ip";
 
 const USE_X_FORWARDED_FOR: &str = "zookeeper.IPAuthenticationProvider.usexforwardedfor";
 
 /// The provider of the scheme `ip`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct IpAuthenticationProvider {
+pub(crate) struct IpAuthenticationProvider {
     use_x_forwarded_for: bool,
 }
 
@@ -37,14 +34,14 @@ impl IpAuthenticationProvider {
     /// Creates a provider. It trusts the proxy header if the setting says so; this only affects the
     /// AdminServer.
     #[must_use]
-    pub fn from_properties(properties: &SystemProperties) -> Self {
+    pub(crate) fn from_properties(properties: &SystemProperties) -> Self {
         Self { use_x_forwarded_for: properties.bool(USE_X_FORWARDED_FOR) }
     }
 
     /// The client's address of an admin command (Java: getClientIPAddress). This is the first address of the
     /// header if the header is trusted.
     #[must_use]
-    pub fn client_ip_address(self, request: &HttpAuthRequest<'_>) -> Option<String> {
+    pub(crate) fn client_ip_address(self, request: &HttpAuthRequest<'_>) -> Option<String> {
         match request.x_forwarded_for {
             Some(header) if self.use_x_forwarded_for => {
                 header.split(',').find(|part| !part.is_empty()).map(|part| part.trim().to_owned())
@@ -56,14 +53,14 @@ impl IpAuthenticationProvider {
 
 /// The id of a connection from this address.
 #[must_use]
-pub fn id_of(ip: IpAddr) -> Id {
+pub(crate) fn id_of(ip: IpAddr) -> Id {
     Id { scheme: SCHEME.into(), id: host_address(ip) }
 }
 
 /// An address in Java's spelling (InetAddress.getHostAddress): IPv6 with all eight groups, and an IPv4-mapped
 /// IPv6 address as IPv4.
 #[must_use]
-pub fn host_address(ip: IpAddr) -> String {
+pub(crate) fn host_address(ip: IpAddr) -> String {
     net_utils::host_address(ip.to_canonical())
 }
 

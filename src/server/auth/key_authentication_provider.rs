@@ -16,14 +16,14 @@ use crate::data::Id;
 const LOG: &str = "org.apache.zookeeper.server.auth.KeyAuthenticationProvider";
 
 /// The scheme for keys.
-pub const SCHEME: &str = "key";
+pub(crate) const SCHEME: &str = "key";
 
 /// The node that holds the number.
 const KEY_NODE: &str = "/key";
 
 /// The provider of the scheme `key`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct KeyAuthenticationProvider;
+pub(crate) struct KeyAuthenticationProvider;
 
 /// Whether `auth` is a multiple of `key`. Both are decimal numbers.
 fn validate(key: &[u8], auth: &[u8]) -> bool {

@@ -16,7 +16,7 @@ use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 
 /// The prefix of the properties that name a provider's class.
-pub const AUTHPROVIDER_PROPERTY_PREFIX: &str = "zookeeper.authProvider.";
+pub(crate) const AUTHPROVIDER_PROPERTY_PREFIX: &str = "zookeeper.authProvider.";
 
 /// The package of Java's providers.
 const PACKAGE: &str = "org.apache.zookeeper.server.auth.";
@@ -132,7 +132,7 @@ const PROVIDERS: [&str; 4] = [
 
 /// Why a setting with this class is refused; `None` if it is accepted.
 #[must_use]
-pub fn refused_provider(class: &str) -> Option<String> {
+pub(crate) fn refused_provider(class: &str) -> Option<String> {
     match class.trim().strip_prefix(PACKAGE) {
         Some(name) if PROVIDERS.contains(&name) => None,
         Some("X509AuthenticationProvider") => Some("it needs TLS connections of clients".into()),

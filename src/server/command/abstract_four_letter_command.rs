@@ -12,7 +12,7 @@ use crate::server::cnxn_stats::ConnectionInfo;
 use crate::server::server_stats::{ServerStats, ServerStatsProvider};
 
 /// The answer of most words while the server is not running.
-pub const ZK_NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
+pub(crate) const ZK_NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 
 /// The digest of the data tree after a transaction (Java: DataTree.ZxidDigest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,6 @@
 //! The connection counts the packet, waits for the argument's bytes, logs
 //! `Processing <word> command from <address>`, and closes itself when the answer is sent.
 
-use std::sync::Arc;
-
 use log::debug;
 
 use super::abstract_four_letter_command::{CommandContext, ZK_NOT_SERVING};
@@ -15,7 +13,6 @@ use super::{
     dump_command, env_command, isro_command, monitor_command, nop_command, ruok_command,
     set_trace_mask_command, stat_command, stat_reset_command, trace_mask_command, watch_command,
 };
-use crate::server::zoo_trace::ZooTrace;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
@@ -24,14 +21,13 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 #[derive(Debug)]
 pub struct CommandExecutor {
     commands: FourLetterCommands,
-    trace: Arc<ZooTrace>,
 }
 
 impl CommandExecutor {
-    /// Creates an executor that answers the enabled words. `gtmk` and `stmk` read and set `trace`.
+    /// Creates an executor that answers the enabled words.
     #[must_use]
-    pub const fn new(commands: FourLetterCommands, trace: Arc<ZooTrace>) -> Self {
-        Self { commands, trace }
+    pub const fn new(commands: FourLetterCommands) -> Self {
+        Self { commands }
     }
 
     /// The enabled words.
@@ -67,9 +63,9 @@ impl CommandExecutor {
             words::TELNET_CLOSE => return None,
             words::RUOK => ruok_command::run(&mut out),
             words::ENVI => env_command::run(&mut out),
-            words::GET_TRACE_MASK => trace_mask_command::run(&self.trace, &mut out),
+            words::GET_TRACE_MASK => trace_mask_command::run(&mut out),
             words::SET_TRACE_MASK => {
-                set_trace_mask_command::run(&self.trace, argument.unwrap_or(0), &mut out);
+                set_trace_mask_command::run(argument.unwrap_or(0), &mut out);
             }
             words::ISRO => isro_command::run(serving, &mut out),
             words::HASH => digest_command::run(serving, &mut out),
@@ -108,7 +104,7 @@ mod tests {
     fn executor(whitelist: &str) -> CommandExecutor {
         let properties =
             SystemProperties::from_pairs([("zookeeper.4lw.commands.whitelist", whitelist)]);
-        CommandExecutor::new(FourLetterCommands::from_properties(&properties), Arc::default())
+        CommandExecutor::new(FourLetterCommands::from_properties(&properties))
     }
 
     const WORDS: [&[u8; 4]; 18] = [
@@ -159,13 +155,5 @@ mod tests {
             let answer = answer(*word, Some(&server));
             assert!(!answer.is_empty() && !answer.contains(ZK_NOT_SERVING), "{word:?}: {answer}");
         }
-    }
-
-    #[test]
-    fn the_trace_mask_can_be_set_and_asked_for() {
-        let executor = executor("*");
-        let set = executor.execute(words::SET_TRACE_MASK, Some(-2), false, None);
-        let got = executor.execute(words::GET_TRACE_MASK, None, false, None);
-        assert_eq!((set.as_deref(), got.as_deref()), (Some("-2"), Some("-2")));
     }
 }

@@ -18,43 +18,43 @@ const fn word(letters: [u8; 4]) -> i32 {
 }
 
 /// Shows the settings.
-pub const CONF: i32 = word(*b"conf");
+pub(crate) const CONF: i32 = word(*b"conf");
 /// Shows the connections.
-pub const CONS: i32 = word(*b"cons");
+pub(crate) const CONS: i32 = word(*b"cons");
 /// Resets the statistics of connections.
-pub const CRST: i32 = word(*b"crst");
+pub(crate) const CRST: i32 = word(*b"crst");
 /// Shows the sizes of the data directories.
-pub const DIRS: i32 = word(*b"dirs");
+pub(crate) const DIRS: i32 = word(*b"dirs");
 /// Shows sessions and ephemeral nodes.
-pub const DUMP: i32 = word(*b"dump");
+pub(crate) const DUMP: i32 = word(*b"dump");
 /// Shows the environment.
-pub const ENVI: i32 = word(*b"envi");
+pub(crate) const ENVI: i32 = word(*b"envi");
 /// Shows the mask of traced messages.
-pub const GET_TRACE_MASK: i32 = word(*b"gtmk");
+pub(crate) const GET_TRACE_MASK: i32 = word(*b"gtmk");
 /// Tests whether the process is alive.
-pub const RUOK: i32 = word(*b"ruok");
+pub(crate) const RUOK: i32 = word(*b"ruok");
 /// Sets the mask of traced messages. Eight bytes with the mask follow the word.
-pub const SET_TRACE_MASK: i32 = word(*b"stmk");
+pub(crate) const SET_TRACE_MASK: i32 = word(*b"stmk");
 /// Shows a summary of the server.
-pub const SRVR: i32 = word(*b"srvr");
+pub(crate) const SRVR: i32 = word(*b"srvr");
 /// Resets the server's statistics.
-pub const SRST: i32 = word(*b"srst");
+pub(crate) const SRST: i32 = word(*b"srst");
 /// Shows a summary of the server, and its connections.
-pub const STAT: i32 = word(*b"stat");
+pub(crate) const STAT: i32 = word(*b"stat");
 /// Shows the watched paths of each session.
-pub const WCHC: i32 = word(*b"wchc");
+pub(crate) const WCHC: i32 = word(*b"wchc");
 /// Shows the sessions that watch each path.
-pub const WCHP: i32 = word(*b"wchp");
+pub(crate) const WCHP: i32 = word(*b"wchp");
 /// Shows the numbers of watches.
-pub const WCHS: i32 = word(*b"wchs");
+pub(crate) const WCHS: i32 = word(*b"wchs");
 /// Shows the metrics.
-pub const MNTR: i32 = word(*b"mntr");
+pub(crate) const MNTR: i32 = word(*b"mntr");
 /// Shows whether the server is read-only.
-pub const ISRO: i32 = word(*b"isro");
+pub(crate) const ISRO: i32 = word(*b"isro");
 /// Shows the digests of the data tree.
-pub const HASH: i32 = word(*b"hash");
+pub(crate) const HASH: i32 = word(*b"hash");
 /// The bytes that telnet sends when the user closes it.
-pub const TELNET_CLOSE: i32 = i32::from_be_bytes([0xff, 0xf4, 0xff, 0xfd]);
+pub(crate) const TELNET_CLOSE: i32 = i32::from_be_bytes([0xff, 0xf4, 0xff, 0xfd]);
 
 /// All words with their names.
 const COMMANDS: [(i32, &str); 19] = [
@@ -80,23 +80,23 @@ const COMMANDS: [(i32, &str); 19] = [
 ];
 
 /// The length of the argument of [`SET_TRACE_MASK`], in bytes.
-pub const TRACE_MASK_BYTES: usize = 8;
+pub(crate) const TRACE_MASK_BYTES: usize = 8;
 
 /// The name of a word; `None` for any other number (Java: getCommandString, isKnown).
 #[must_use]
-pub fn command_string(command: i32) -> Option<&'static str> {
+pub(crate) fn command_string(command: i32) -> Option<&'static str> {
     COMMANDS.iter().find(|(word, _)| *word == command).map(|(_, name)| *name)
 }
 
 /// Whether the first number on a connection is a word rather than the length of a frame.
 #[must_use]
-pub fn is_known(command: i32) -> bool {
+pub(crate) fn is_known(command: i32) -> bool {
     command_string(command).is_some()
 }
 
 /// Whether the answer has a line for each watch, session or connection.
 #[must_use]
-pub const fn may_be_long(command: i32) -> bool {
+pub(crate) const fn may_be_long(command: i32) -> bool {
     matches!(command, CONS | DUMP | STAT | WCHC | WCHP)
 }
 

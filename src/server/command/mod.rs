@@ -5,9 +5,9 @@
 //! [`abstract_four_letter_command::CommandContext`]. As in Java, each word has its own file, with one function
 //! that appends the answer.
 
-pub mod abstract_four_letter_command;
-pub mod command_executor;
-pub mod four_letter_commands;
+pub(crate) mod abstract_four_letter_command;
+pub(crate) mod command_executor;
+pub(crate) mod four_letter_commands;
 
 mod cnxn_stat_reset_command;
 mod conf_command;

@@ -1,10 +1,10 @@
 //! `stmk`: sets the mask of traced messages (Java: server/command/SetTraceMaskCommand.java; the change itself
 //! is in NIOServerCnxn there).
 
-use crate::server::zoo_trace::ZooTrace;
+use crate::server::zoo_trace;
 
 /// Sets the mask and appends it in decimal, without a line end.
-pub(super) fn run(trace: &ZooTrace, mask: i64, out: &mut String) {
-    trace.set_text_trace_level(mask);
+pub(super) fn run(mask: i64, out: &mut String) {
+    zoo_trace::set_text_trace_level(mask);
     *out += &mask.to_string();
 }

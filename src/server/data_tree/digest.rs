@@ -25,11 +25,11 @@ use crate::txn::{TxnDigest, TxnHeader};
 use super::{DataTree, LOG};
 
 /// The number of digests that are kept for the `hash` command.
-pub const DIGEST_LOG_LIMIT: usize = 1024;
+pub(crate) const DIGEST_LOG_LIMIT: usize = 1024;
 
 /// The interval between recorded digests. Only zxids that are a multiple of it are recorded, so that all
 /// servers record the same ones.
-pub const DIGEST_LOG_INTERVAL: i64 = 128;
+pub(crate) const DIGEST_LOG_INTERVAL: i64 = 128;
 
 /// The minimum time between two warnings about mismatches, in milliseconds.
 const WARN_INTERVAL_MS: i64 = 15 * 60 * 1000;

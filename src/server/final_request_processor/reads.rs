@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use byteorder::{BigEndian, ByteOrder};
 use log::{debug, error, warn};
 
 use super::{LOG, PING_XID};
@@ -77,7 +78,7 @@ pub(super) type ReadResult = Result<(), ReadError>;
 /// There is no room in memory for an answer now, besides those that other clients have not taken yet. Nothing of it
 /// was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom {
+pub(crate) struct NoRoom {
     /// The length of the answer, as far as it is known.
     pub bytes: usize,
 }
@@ -91,7 +92,7 @@ pub(super) struct Shortage {
 }
 
 /// The reads of one batch of a connection's input.
-pub struct Reads<'a> {
+pub(crate) struct Reads<'a> {
     server: &'a Arc<ZooKeeperServer>,
     cnxn: &'a Arc<ServerCnxn>,
     started: Option<Started<'a>>,
@@ -129,7 +130,7 @@ impl<'a> Reads<'a> {
     ///
     /// # Errors
     /// When the answer is long and there is no room for it now.
-    pub fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
+    pub(crate) fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
         let mut answered = self.try_answer(op, xid, payload, true);
         if let Err(Shortage { bytes, is_unprepared: true }) = answered {
             // While the tree is not locked: changes would wait until the system has provided the memory, which takes
@@ -176,7 +177,7 @@ impl<'a> Reads<'a> {
     }
 
     /// Ends the batch: appends the answers to the output and releases the tree.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if let Some(mut started) = self.started.take() {
             started.append_answers(self.server, self.cnxn);
         }
@@ -613,8 +614,8 @@ fn nullable_path_and_rest(
     limits: Limits,
 ) -> Result<(Option<Cow<'_, str>>, &[u8]), InputError> {
     const END: InputError = InputError::EndOfInput { what: "path" };
-    let (field, rest) = payload.split_first_chunk::<4>().ok_or(END)?;
-    let len = i32::from_be_bytes(*field);
+    let (field, rest) = payload.split_at_checked(4).ok_or(END)?;
+    let len = BigEndian::read_i32(field);
     if len == -1 {
         return Ok((None, rest));
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::audit::audit_helper::{self, AuditedRequest, AuditedTxnResult};
+use crate::common::net_utils;
 use crate::ids::Zxid;
 use crate::jute::{BinaryOutputArchive, Record};
 use crate::keeper_exception::KeeperError;
@@ -96,6 +97,13 @@ pub(super) fn update_stats(
     cnxn.stats().update_for_response(request.cxid, last_zxid, operation, latency_ms, now_ms, 1);
 }
 
+/// Counts an answer that nobody waits for any more.
+pub(super) fn note_if_stale(server: &ZooKeeperServer, request: &Request) {
+    if request.is_stale(server.settings().staleness, server.clock().elapsed_ms()) {
+        server.server_metrics().stale_replies.add(1);
+    }
+}
+
 /// Reports a change to the audit log, if there is one (Java: AuditHelper.addAuditLog).
 pub(super) fn audit(
     server: &ZooKeeperServer,
@@ -111,7 +119,7 @@ pub(super) fn audit(
         None => request.exception.is_some(),
     };
     let users = auth_util::users(server.provider_registry(), &request.auth_info);
-    let host_address = cnxn.remote_socket_address().ip().to_string();
+    let host_address = net_utils::socket_host_address(cnxn.remote_socket_address());
     let audited = AuditedRequest {
         op_type: request.op_type,
         payload: request.payload.as_deref(),

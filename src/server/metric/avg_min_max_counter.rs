@@ -33,7 +33,7 @@ impl Default for Tally {
 
 /// A summary without percentiles.
 #[derive(Debug)]
-pub struct AvgMinMaxCounter {
+pub(crate) struct AvgMinMaxCounter {
     name: String,
     tallies: [Line<Tally>; STRIPES],
 }
@@ -42,7 +42,7 @@ pub struct AvgMinMaxCounter {
 impl AvgMinMaxCounter {
     /// Creates a summary without values. It is dumped under `avg_<name>` and so on.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), tallies: Default::default() }
     }
 
@@ -67,12 +67,6 @@ impl AvgMinMaxCounter {
         (stripe, before)
     }
 
-    /// Records a value (Java: addDataPoint).
-    #[inline]
-    pub fn add_data_point(&self, value: i64) {
-        self.record(value, 1);
-    }
-
     /// The number of values in one stripe.
     pub(super) fn stripe_count(&self, stripe: usize) -> i64 {
         self.tallies[stripe].0.count.load(Ordering::Relaxed)
@@ -80,25 +74,25 @@ impl AvgMinMaxCounter {
 
     /// The average with four decimals; 0 without values.
     #[must_use]
-    pub fn avg(&self) -> f64 {
+    pub(crate) fn avg(&self) -> f64 {
         average(self.total(), self.count())
     }
 
     /// The number of values.
     #[must_use]
-    pub fn count(&self) -> i64 {
+    pub(crate) fn count(&self) -> i64 {
         self.fold(0, |tally| &tally.count, i64::wrapping_add)
     }
 
     /// The sum of all values.
     #[must_use]
-    pub fn total(&self) -> i64 {
+    pub(crate) fn total(&self) -> i64 {
         self.fold(0, |tally| &tally.total, i64::wrapping_add)
     }
 
     /// The largest value; 0 without values.
     #[must_use]
-    pub fn max(&self) -> i64 {
+    pub(crate) fn max(&self) -> i64 {
         match self.fold(i64::MIN, |tally| &tally.max, i64::max) {
             i64::MIN => 0,
             max => max,
@@ -107,7 +101,7 @@ impl AvgMinMaxCounter {
 
     /// The smallest value; 0 without values.
     #[must_use]
-    pub fn min(&self) -> i64 {
+    pub(crate) fn min(&self) -> i64 {
         match self.fold(i64::MAX, |tally| &tally.min, i64::min) {
             i64::MAX => 0,
             min => min,
@@ -119,7 +113,7 @@ impl AvgMinMaxCounter {
     }
 
     /// Resets the maximum to the minimum.
-    pub fn reset_max(&self) {
+    pub(crate) fn reset_max(&self) {
         let min = self.min();
         for tally in &self.tallies {
             tally.0.max.store(min, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use super::avg_min_max_counter::AvgMinMaxCounter;
 use super::keyed_set::KeyedSet;
 
 /// An [`AvgMinMaxCounter`] for each key, named `<key>_<name>`.
-pub type AvgMinMaxCounterSet = KeyedSet<AvgMinMaxCounter>;
+pub(crate) type AvgMinMaxCounterSet = KeyedSet<AvgMinMaxCounter>;
 
 #[cfg(test)]
 mod tests {

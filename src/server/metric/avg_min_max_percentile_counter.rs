@@ -10,7 +10,7 @@ use crate::metrics::summary::Summary;
 
 /// A summary with percentiles: an [`AvgMinMaxCounter`] and a sample for each of its stripes.
 #[derive(Debug)]
-pub struct AvgMinMaxPercentileCounter {
+pub(crate) struct AvgMinMaxPercentileCounter {
     counter: AvgMinMaxCounter,
     samples: [Sample<JAVAS_CHUNKS>; STRIPES],
 }
@@ -18,7 +18,7 @@ pub struct AvgMinMaxPercentileCounter {
 impl AvgMinMaxPercentileCounter {
     /// Creates a summary without values. It is dumped under `avg_<name>` and so on.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self { counter: AvgMinMaxCounter::new(name), samples: Default::default() }
     }
 
@@ -31,18 +31,14 @@ impl AvgMinMaxPercentileCounter {
 
     /// Records a value (Java: addDataPoint).
     #[inline]
-    pub fn add_data_point(&self, value: i64) {
+    #[cfg(test)]
+    pub(crate) fn add_data_point(&self, value: i64) {
         self.record(value, 1);
-    }
-
-    /// Resets the maximum to the minimum.
-    pub fn reset_max(&self) {
-        self.counter.reset_max();
     }
 
     /// The percentiles of the values so far.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::of(
             self.samples.iter().enumerate().flat_map(|(stripe, sample)| {
                 sample.weighted_values(self.counter.stripe_count(stripe))

@@ -4,7 +4,7 @@ use super::avg_min_max_percentile_counter::AvgMinMaxPercentileCounter;
 use super::keyed_set::KeyedSet;
 
 /// An [`AvgMinMaxPercentileCounter`] for each key, named `<key>_<name>`.
-pub type AvgMinMaxPercentileCounterSet = KeyedSet<AvgMinMaxPercentileCounter>;
+pub(crate) type AvgMinMaxPercentileCounterSet = KeyedSet<AvgMinMaxPercentileCounter>;
 
 #[cfg(test)]
 mod tests {

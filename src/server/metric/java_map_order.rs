@@ -9,7 +9,7 @@ const INITIAL_SLOTS: usize = 16;
 
 /// Returns the entries in the iteration order of Java's map, if they were inserted in the given order.
 #[must_use]
-pub fn java_map_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+pub(crate) fn java_map_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     let mut slots: Vec<Vec<(usize, T)>> = Vec::new();
     slots.resize_with(INITIAL_SLOTS, Vec::new);
     for (size, entry) in (1..).zip(entries) {

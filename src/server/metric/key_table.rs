@@ -24,7 +24,7 @@ struct Entry<V> {
 }
 
 /// A table of keys with a value each.
-pub struct KeyTable<V> {
+pub(crate) struct KeyTable<V> {
     hasher: RandomState,
     inserted: AtomicUsize,
     root: OnceLock<Box<[Branch<V>; BRANCHES]>>,
@@ -43,13 +43,13 @@ fn branches<V>() -> Box<[Branch<V>; BRANCHES]> {
 impl<V> KeyTable<V> {
     /// Creates an empty table, which allocates no memory before its first key.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The key's value. `make` creates the value of a new key. If two threads insert the same key at the same
     /// time, both get the same value.
-    pub fn get_or_insert_with(&self, key: &str, make: impl Fn() -> V) -> &V {
+    pub(crate) fn get_or_insert_with(&self, key: &str, make: impl Fn() -> V) -> &V {
         let mut hash = self.hasher.hash_one(key);
         let mut level = self.root.get_or_init(branches);
         loop {
@@ -71,7 +71,7 @@ impl<V> KeyTable<V> {
 
     /// All keys and values, in insertion order.
     #[must_use]
-    pub fn entries(&self) -> Vec<(&str, &V)> {
+    pub(crate) fn entries(&self) -> Vec<(&str, &V)> {
         let mut found = Vec::new();
         let mut levels: Vec<&[Branch<V>; BRANCHES]> =
             self.root.get().map(AsRef::as_ref).into_iter().collect();

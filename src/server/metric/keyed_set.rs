@@ -10,7 +10,7 @@ use crate::metrics::summary::Summary;
 use crate::metrics::summary_set::SummarySet;
 
 /// A metric that can be one of a set.
-pub trait KeyedMetric: Send + Sync + Sized {
+pub(crate) trait KeyedMetric: Send + Sync + Sized {
     /// Creates the metric.
     fn with_name(name: String) -> Self;
 
@@ -22,7 +22,7 @@ pub trait KeyedMetric: Send + Sync + Sized {
 }
 
 /// A metric for each key, named `<key>_<name>`.
-pub struct KeyedSet<M> {
+pub(crate) struct KeyedSet<M> {
     name: String,
     metrics: KeyTable<M>,
 }
@@ -30,7 +30,7 @@ pub struct KeyedSet<M> {
 impl<M: KeyedMetric> KeyedSet<M> {
     /// Creates a set without keys.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), metrics: KeyTable::new() }
     }
 
@@ -40,12 +40,12 @@ impl<M: KeyedMetric> KeyedSet<M> {
     }
 
     /// Resets the values of all keys. The keys stay.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.metrics.entries().iter().for_each(|(_, metric)| metric.reset());
     }
 
     /// Passes all names and values to `sink`.
-    pub fn dump(&self, sink: &mut DumpSink<'_>) {
+    pub(crate) fn dump(&self, sink: &mut DumpSink<'_>) {
         for (_, metric) in java_map_order(self.metrics.entries(), |(key, _)| key) {
             metric.dump(sink);
         }

@@ -22,12 +22,12 @@ const CHUNK: usize = 256;
 
 /// The sample of one stripe, with `CHUNKS` times 256 slots. The caller counts the values.
 #[derive(Debug)]
-pub struct Sample<const CHUNKS: usize> {
+pub(crate) struct Sample<const CHUNKS: usize> {
     chunks: [OnceLock<Box<[AtomicI32; CHUNK]>>; CHUNKS],
 }
 
 /// The number of chunks with which all stripes together keep 4096 values, as Java does.
-pub const JAVAS_CHUNKS: usize = 4096 / CHUNK / STRIPES;
+pub(crate) const JAVAS_CHUNKS: usize = 4096 / CHUNK / STRIPES;
 
 impl<const CHUNKS: usize> Default for Sample<CHUNKS> {
     fn default() -> Self {
@@ -37,11 +37,11 @@ impl<const CHUNKS: usize> Default for Sample<CHUNKS> {
 
 impl<const CHUNKS: usize> Sample<CHUNKS> {
     /// The largest number of values that are kept.
-    pub const SLOTS: usize = CHUNKS * CHUNK;
+    pub(crate) const SLOTS: usize = CHUNKS * CHUNK;
 
     /// Records a value `times` times, after `before` other values.
     #[inline]
-    pub fn update(&self, value: i64, before: i64, times: u32) {
+    pub(crate) fn update(&self, value: i64, before: i64, times: u32) {
         let before = u64::try_from(before).unwrap_or(0);
         for number in before..before.saturating_add(times.into()) {
             let slots = Self::SLOTS as u64;
@@ -63,7 +63,7 @@ impl<const CHUNKS: usize> Sample<CHUNKS> {
 
     /// The kept values after `seen` values were recorded, each with the number of values it represents.
     #[expect(clippy::cast_precision_loss, reason = "weights need no more than 52 bits")]
-    pub fn weighted_values(&self, seen: i64) -> impl Iterator<Item = (i32, f64)> + '_ {
+    pub(crate) fn weighted_values(&self, seen: i64) -> impl Iterator<Item = (i32, f64)> + '_ {
         let kept = usize::try_from(seen).unwrap_or(0).min(Self::SLOTS);
         let weight = (seen as f64 / Self::SLOTS as f64).max(1.0);
         let chunks = self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter());
@@ -83,7 +83,7 @@ const fn random_below(bound: u64) -> u64 {
 
 /// The combined samples of all stripes.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The values with their weights, sorted.
     values: Vec<(i32, f64)>,
     total_weight: f64,
@@ -91,7 +91,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Creates a snapshot of values with their weights.
-    pub fn of(values: impl Iterator<Item = (i32, f64)>) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = (i32, f64)>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_unstable_by_key(|(value, _)| *value);
         let mut total_weight = 0.0;
@@ -104,7 +104,7 @@ impl Snapshot {
     /// The value below which the fraction `quantile` of all values lies, interpolated between two neighbors; 0
     /// without values.
     #[must_use]
-    pub fn quantile(&self, quantile: f64) -> f64 {
+    pub(crate) fn quantile(&self, quantile: f64) -> f64 {
         let (Some((first, _)), Some((last, _))) = (self.values.first(), self.values.last()) else {
             return 0.0;
         };
@@ -134,7 +134,7 @@ impl Snapshot {
 
     /// The smallest value that is not exceeded by the fraction `quantile` of all values; `None` without values.
     #[must_use]
-    pub fn nearest(&self, quantile: f64) -> Option<f64> {
+    pub(crate) fn nearest(&self, quantile: f64) -> Option<f64> {
         let rank = (quantile * self.total_weight).ceil().max(1.0);
         (!self.values.is_empty()).then(|| self.at_rank(rank))
     }
@@ -142,7 +142,7 @@ impl Snapshot {
     /// The quantile in Java's dump format: a whole number, rounded half up.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "within the range of the values, 32 bits")]
-    pub fn rounded(&self, quantile: f64) -> i64 {
+    pub(crate) fn rounded(&self, quantile: f64) -> i64 {
         (self.quantile(quantile) + 0.5).floor() as i64
     }
 }

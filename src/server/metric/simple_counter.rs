@@ -8,7 +8,7 @@ use crate::metrics::metrics_provider::DumpSink;
 
 /// A counter that many threads add to.
 #[derive(Debug)]
-pub struct SimpleCounter {
+pub(crate) struct SimpleCounter {
     name: String,
     counter: StripedLong,
 }
@@ -16,7 +16,7 @@ pub struct SimpleCounter {
 impl SimpleCounter {
     /// Creates a counter with value 0. It is dumped under `name`.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), counter: StripedLong::new() }
     }
 }

@@ -4,7 +4,7 @@ use super::keyed_set::KeyedSet;
 use super::simple_counter::SimpleCounter;
 
 /// A [`SimpleCounter`] for each key, named `<key>_<name>`.
-pub type SimpleCounterSet = KeyedSet<SimpleCounter>;
+pub(crate) type SimpleCounterSet = KeyedSet<SimpleCounter>;
 
 #[cfg(test)]
 mod tests {

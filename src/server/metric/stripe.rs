@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The number of stripes. With few cores, threads that run at the same time rarely share one. With many cores
 /// they do, which only costs time.
-pub const STRIPES: usize = 4;
+pub(crate) const STRIPES: usize = 4;
 
 /// A value in its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub struct Line<T>(pub T);
+pub(crate) struct Line<T>(pub T);
 
 thread_local! {
     /// Only the address is used, because it differs between threads.
@@ -23,7 +23,7 @@ thread_local! {
 /// The stripe of this thread.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "only two bits are left")]
-pub fn stripe_of_this_thread() -> usize {
+pub(crate) fn stripe_of_this_thread() -> usize {
     // Thread locals of different threads are about one stack size apart. The multiplication spreads that
     // difference to the upper bits. An ending thread without thread locals uses the first stripe.
     let address = HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0);
@@ -35,33 +35,33 @@ const _: () = assert!(STRIPES.is_power_of_two() && STRIPES > 1);
 
 /// A number with frequent additions from many threads and rare reads.
 #[derive(Debug, Default)]
-pub struct StripedLong {
+pub(crate) struct StripedLong {
     lines: [Line<AtomicI64>; STRIPES],
 }
 
 impl StripedLong {
     /// Creates the number 0.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds `delta`.
     #[inline]
-    pub fn add(&self, delta: i64) {
+    pub(crate) fn add(&self, delta: i64) {
         // Relaxed here and below: no other memory access depends on the value of a statistic.
         self.lines[stripe_of_this_thread()].0.fetch_add(delta, Ordering::Relaxed);
     }
 
     /// The sum of all stripes.
     #[must_use]
-    pub fn value(&self) -> i64 {
+    pub(crate) fn value(&self) -> i64 {
         let values = self.lines.iter().map(|line| line.0.load(Ordering::Relaxed));
         values.fold(0, i64::wrapping_add)
     }
 
     /// Resets the number to 0. Concurrent additions may be lost or kept.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         for line in &self.lines {
             line.0.store(0, Ordering::Relaxed);
         }

@@ -49,7 +49,7 @@ const BLOCK: u64 = 4096;
 
 /// Keeps zeros ahead of the end of the current log file.
 #[derive(Debug)]
-pub struct FilePadding {
+pub(crate) struct FilePadding {
     pre_alloc_size: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -108,14 +108,14 @@ enum Job {
 impl FilePadding {
     /// Creates padding that grows files by at most `pre_alloc_size` bytes; 0 disables it.
     #[must_use]
-    pub fn new(pre_alloc_size: u64) -> Self {
+    pub(crate) fn new(pre_alloc_size: u64) -> Self {
         let state = RankedMutex::new(Rank::Leaf, "log padding", State::default());
         let shared = Arc::new(Shared { state, changed: RankedCondvar::new() });
         Self { pre_alloc_size, shared, thread: None }
     }
 
     /// Switches to a new log file that is appended to at `position`.
-    pub fn start_file(&mut self, path: &Path, position: u64) {
+    pub(crate) fn start_file(&mut self, path: &Path, position: u64) {
         self.finish_file();
         if self.pre_alloc_size == 0 {
             return;
@@ -137,7 +137,7 @@ impl FilePadding {
     }
 
     /// Reserves the file up to `end` for the caller. Must be called before the caller writes there.
-    pub fn reserve(&self, end: u64) {
+    pub(crate) fn reserve(&self, end: u64) {
         let mut state = self.shared.state.lock();
         while state.current.as_ref().is_some_and(|file| file.is_filling_below(end)) {
             self.shared.changed.wait(&mut state);
@@ -151,7 +151,7 @@ impl FilePadding {
 
     /// Grows the file if its zeros run low. Must be called when the `appended` bytes are on disk, because zeros
     /// must not be written before them.
-    pub fn keep_ahead(&mut self, appended: u64) {
+    pub(crate) fn keep_ahead(&mut self, appended: u64) {
         if appended > LARGE_GROUP {
             return;
         }
@@ -187,7 +187,7 @@ impl FilePadding {
     }
 
     /// Finishes the current file. The thread soon cuts off its zeros.
-    pub fn finish_file(&mut self) {
+    pub(crate) fn finish_file(&mut self) {
         let mut state = self.shared.state.lock();
         let Some(file) = state.current.take() else { return };
         if file.filled > file.written || file.filling_to.is_some() {
@@ -198,7 +198,7 @@ impl FilePadding {
     }
 
     /// Finishes the current file, and ends the thread once its work is done.
-    pub fn shutdown(&mut self) {
+    pub(crate) fn shutdown(&mut self) {
         self.finish_file();
         if let Some(thread) = self.thread.take() {
             self.stop_thread();

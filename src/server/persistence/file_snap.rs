@@ -42,7 +42,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileSnap";
 
 /// "ZKSN" (Java: FileSnap.SNAP_MAGIC).
-pub const SNAP_MAGIC: i32 = 0x5a4b_534e;
+pub(crate) const SNAP_MAGIC: i32 = 0x5a4b_534e;
 
 /// The version of the format.
 const VERSION: i32 = 2;
@@ -63,11 +63,11 @@ const CHUNK: usize = 256 * 1024;
 const TAIL_LIMIT: u64 = 4096;
 
 /// The sessions and their timeouts in ms.
-pub type Sessions = BTreeMap<SessionId, i32>;
+pub(crate) type Sessions = BTreeMap<SessionId, i32>;
 
 /// The snapshots of a directory.
 #[derive(Debug)]
-pub struct FileSnap {
+pub(crate) struct FileSnap {
     snap_dir: PathBuf,
     config: FileSnapConfig,
     last_snapshot_info: RankedMutex<Option<SnapshotInfo>>,
@@ -78,7 +78,7 @@ pub struct FileSnap {
 impl FileSnap {
     /// Creates the access to the snapshots in this directory.
     #[must_use]
-    pub fn new(snap_dir: impl Into<PathBuf>, config: FileSnapConfig) -> Self {
+    pub(crate) fn new(snap_dir: impl Into<PathBuf>, config: FileSnapConfig) -> Self {
         Self {
             snap_dir: snap_dir.into(),
             config,
@@ -90,7 +90,7 @@ impl FileSnap {
 
     /// The most recently saved or restored snapshot.
     #[must_use]
-    pub fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
+    pub(crate) fn last_snapshot_info(&self) -> Option<SnapshotInfo> {
         *self.last_snapshot_info.lock()
     }
 
@@ -98,7 +98,7 @@ impl FileSnap {
     ///
     /// # Errors
     /// When there are candidates but none is readable, or the directory cannot be read.
-    pub fn deserialize<T: RestoreTarget>(
+    pub(crate) fn deserialize<T: RestoreTarget>(
         &self,
         target: &mut T,
         sessions: &mut Sessions,
@@ -159,7 +159,7 @@ impl FileSnap {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn find_most_recent_snapshot(&self) -> Result<Option<NamedFile>, SnapError> {
+    pub(crate) fn find_most_recent_snapshot(&self) -> Result<Option<NamedFile>, SnapError> {
         Ok(self.find_n_valid_snapshots(1)?.into_iter().next())
     }
 
@@ -167,7 +167,7 @@ impl FileSnap {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn find_n_valid_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
+    pub(crate) fn find_n_valid_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
         let may_be_whole = |file: &NamedFile| {
             is_valid_snapshot(&file.path).unwrap_or_else(|error| {
                 warn!(target: LOG, "invalid snapshot {}: {error}", file.path.display());
@@ -181,7 +181,7 @@ impl FileSnap {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn find_n_recent_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
+    pub(crate) fn find_n_recent_snapshots(&self, n: usize) -> Result<Vec<NamedFile>, SnapError> {
         let mut files = self.sorted_snapshots()?;
         files.truncate(n);
         Ok(files)
@@ -195,7 +195,7 @@ impl FileSnap {
     }
 
     /// Deletes unfinished snapshots of an earlier run. Called when the server starts.
-    pub fn delete_unfinished(&self) {
+    pub(crate) fn delete_unfinished(&self) {
         if self.saving.load(Ordering::Relaxed) > 0 {
             return;
         }
@@ -215,7 +215,10 @@ impl FileSnap {
     ///
     /// # Errors
     /// When the snapshot cannot be written, or the source fails. There is no new snapshot then.
-    pub fn serialize<S: SnapshotSource>(&self, source: &mut S) -> Result<PathBuf, SnapError> {
+    pub(crate) fn serialize<S: SnapshotSource>(
+        &self,
+        source: &mut S,
+    ) -> Result<PathBuf, SnapError> {
         self.saving.fetch_add(1, Ordering::Relaxed);
         let zxid = source.begin();
         let result = self.serialize_file(source, zxid);
@@ -250,7 +253,7 @@ impl FileSnap {
 ///
 /// # Errors
 /// When the input is not a snapshot, or a checksum is wrong.
-pub fn deserialize<R: Read, T: RestoreTarget>(
+pub(crate) fn deserialize<R: Read, T: RestoreTarget>(
     input: CheckedInputStream<R>,
     place: &str,
     limits: Limits,
@@ -280,7 +283,7 @@ pub fn deserialize<R: Read, T: RestoreTarget>(
 ///
 /// # Errors
 /// When the input ends or fails.
-pub fn deserialize_sessions<R: Read>(
+pub(crate) fn deserialize_sessions<R: Read>(
     archive: &mut BinaryInputArchive<R>,
     sessions: &mut Sessions,
 ) -> Result<(), InputError> {
@@ -293,7 +296,7 @@ pub fn deserialize_sessions<R: Read>(
 }
 
 /// Appends the sessions (Java: SerializeUtils.serializeSnapshot).
-pub fn serialize_sessions(sessions: &[(SessionId, i32)], out: &mut Vec<u8>) {
+pub(crate) fn serialize_sessions(sessions: &[(SessionId, i32)], out: &mut Vec<u8>) {
     let mut archive = BinaryOutputArchive::new(out);
     archive.start_vector(Some(sessions.len()), "count");
     for (id, timeout) in sessions {
@@ -355,7 +358,7 @@ fn take_sealed<T>(
 ///
 /// # Errors
 /// When `out` or the source fails.
-pub fn serialize<S: SnapshotSource, W: Write>(
+pub(crate) fn serialize<S: SnapshotSource, W: Write>(
     source: &mut S,
     config: &FileSnapConfig,
     out: W,

@@ -13,7 +13,7 @@
 //! leaves no gap.
 
 mod damage;
-pub mod file_txn_iterator;
+pub(crate) mod file_txn_iterator;
 mod log_reader;
 
 use std::fs::{self, File, OpenOptions};
@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 use log::{debug, info, warn};
 
-pub use file_txn_iterator::{FileTxnIterator, TailCheck, TornTail};
-pub use log_reader::TXNLOG_MAGIC;
+pub use file_txn_iterator::TailCheck;
+pub(crate) use file_txn_iterator::{FileTxnIterator, TornTail};
+pub(crate) use log_reader::TXNLOG_MAGIC;
 pub(crate) use log_reader::{END_OF_RECORD, checksum};
 
 use super::file_header::FileHeader;
@@ -45,7 +46,7 @@ use file_txn_iterator::log_files;
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 
 /// The version of the format (Java: FileTxnLog.VERSION).
-pub const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 2;
 
 /// When this many bytes are buffered without a commit, they are written.
 const PENDING_LIMIT: usize = 1024 * 1024;

@@ -9,6 +9,7 @@
 
 mod directories;
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 
-pub use directories::DatadirError;
+pub(crate) use directories::DatadirError;
 
 use super::file_snap::{FileSnap, Sessions};
 use super::file_txn_log::{FileTxnIterator, FileTxnLog, TailCheck, TornTail, cut_file};
@@ -30,6 +31,7 @@ use crate::common::time;
 use crate::common::zk_config::SystemProperties;
 use crate::ids::{SessionId, Zxid};
 use crate::server::util::serialize_utils::{TxnBody, TxnLogEntry};
+use crate::server::zoo_trace::{self, SESSION_TRACE_MASK};
 use crate::txn::{TxnDigest, TxnHeader};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
@@ -368,13 +370,15 @@ impl FileTxnSnapLog {
         match &txn {
             Some(TxnBody::CreateSession(session)) => {
                 sessions.insert(header.client_id, session.time_out);
+                trace_session(format_args!(
+                    "create session in log: {} with timeout: {}",
+                    header.client_id, session.time_out
+                ));
             }
-            Some(TxnBody::CloseSession(_)) => {
+            // Before 3.6, the transaction that closes a session has no record.
+            Some(TxnBody::CloseSession(_)) | None => {
                 sessions.remove(&header.client_id);
-            }
-            // A session is closed by a transaction without a record, the format before 3.6.
-            None => {
-                sessions.remove(&header.client_id);
+                trace_session(format_args!("close session in log: {}", header.client_id));
             }
             Some(_) => {}
         }
@@ -597,6 +601,11 @@ impl<T: RestoreTarget> SnapshotSource for WholeTree<'_, T> {
     fn last_processed_zxid(&mut self) -> Zxid {
         self.target.last_processed_zxid()
     }
+}
+
+fn trace_session(what: fmt::Arguments<'_>) {
+    let message = format_args!("playLog --- {what}");
+    zoo_trace::log_trace_message(LOG, SESSION_TRACE_MASK, message);
 }
 
 #[cfg(test)]

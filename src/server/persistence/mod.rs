@@ -1,20 +1,20 @@
 //! Java: package org.apache.zookeeper.server.persistence: transaction log and snapshots.
 
-pub mod file_header;
-pub mod util;
+pub(crate) mod file_header;
+pub(crate) mod util;
 
-pub mod txn_log;
+pub(crate) mod txn_log;
 
-pub mod file_padding;
-pub mod file_txn_log;
+pub(crate) mod file_padding;
+pub(crate) mod file_txn_log;
 
-pub mod snap_shot;
-pub mod snap_stream;
-pub mod snapshot_info;
+pub(crate) mod snap_shot;
+pub(crate) mod snap_stream;
+pub(crate) mod snapshot_info;
 
-pub mod file_snap;
+pub(crate) mod file_snap;
 
-pub mod file_txn_snap_log;
+pub(crate) mod file_txn_snap_log;
 
 pub mod txn_log_toolkit;
 

@@ -1,5 +1,6 @@
-//! The interface between the data tree and snapshots (Java: server/persistence/SnapShot.java and the methods of
-//! DataTree that it calls).
+//! What snapshots need of the data tree (Java: the methods of DataTree that server/persistence/SnapShot.java calls).
+//!
+//! Elsewhere: the methods of SnapShot itself are those of `FileSnap` in `file_snap`.
 //!
 //! The storage does not depend on the tree. It restores into a [`RestoreTarget`] and saves from a
 //! [`SnapshotSource`]. Both are used as generic parameters, so that no dynamic call is made per node.
@@ -20,7 +21,7 @@ use crate::txn::{TxnDigest, TxnHeader};
 const LOG: &str = "org.apache.zookeeper.server.persistence.SnapStream";
 
 /// The digest version that Java 3.6 and later write (Java: DigestCalculator.DIGEST_VERSION).
-pub const DIGEST_VERSION: i32 = 2;
+pub(crate) const DIGEST_VERSION: i32 = 2;
 
 /// The settings of snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Default for SnapshotDigest {
 
 /// The optional parts after the tree in a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotTail {
+pub(crate) struct SnapshotTail {
     /// The tree's digest (since 3.6).
     pub digest: Option<SnapshotDigest>,
     /// The last zxid that may be in the tree (since 3.9).

@@ -4,7 +4,7 @@
 //! is computed over the whole buffer, not for each read, because records are read a few bytes at a time.
 //! No threads, no locks.
 
-pub mod snappy;
+pub(crate) mod snappy;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -78,7 +78,7 @@ impl StreamMode {
 }
 
 /// Reads from an input and computes the checksum of the bytes read.
-pub struct CheckedInputStream<R> {
+pub(crate) struct CheckedInputStream<R> {
     input: R,
     buffer: Vec<u8>,
     unread: Range<usize>,
@@ -89,7 +89,7 @@ pub struct CheckedInputStream<R> {
 
 impl<R: Read> CheckedInputStream<R> {
     /// Creates a stream at the start of `input`.
-    pub fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self { input, buffer: vec![0; READ], unread: 0..0, summed: 0, adler: Adler32::new() }
     }
 
@@ -99,7 +99,7 @@ impl<R: Read> CheckedInputStream<R> {
     }
 
     /// The checksum of all bytes read so far.
-    pub fn checksum(&mut self) -> Adler32 {
+    pub(crate) fn checksum(&mut self) -> Adler32 {
         self.sum_up();
         self.adler.clone()
     }
@@ -162,7 +162,7 @@ impl<R: Read> Read for CheckedInputStream<R> {
 ///
 /// # Errors
 /// When the file cannot be opened or is not compressed as its name indicates.
-pub fn input_stream(path: &Path) -> io::Result<CheckedInputStream<Box<dyn Read>>> {
+pub(crate) fn input_stream(path: &Path) -> io::Result<CheckedInputStream<Box<dyn Read>>> {
     decoded(File::open(path)?, mode_of(path))
 }
 
@@ -187,7 +187,7 @@ fn mode_of(path: &Path) -> StreamMode {
 }
 
 /// Writes to an output and computes the checksum of the bytes written.
-pub struct CheckedOutputStream<W: Write> {
+pub(crate) struct CheckedOutputStream<W: Write> {
     sink: Sink<W>,
     adler: Adler32,
 }
@@ -204,7 +204,7 @@ impl<W: Write> CheckedOutputStream<W> {
     ///
     /// # Errors
     /// When the header of the compressed format cannot be written.
-    pub fn new(out: W, mode: StreamMode) -> io::Result<Self> {
+    pub(crate) fn new(out: W, mode: StreamMode) -> io::Result<Self> {
         let sink = match mode {
             StreamMode::Checked => Sink::Plain(out),
             StreamMode::Gzip => Sink::Gzip(GzEncoder::new(out, Compression::default())),
@@ -217,7 +217,7 @@ impl<W: Write> CheckedOutputStream<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.adler.write(bytes);
         match &mut self.sink {
             Sink::Plain(out) => out.write_all(bytes),
@@ -230,7 +230,7 @@ impl<W: Write> CheckedOutputStream<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn seal(&mut self) -> io::Result<()> {
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(13);
         let mut archive = BinaryOutputArchive::new(&mut bytes);
         archive.write_long(i64::from(self.adler.finish()), "val");
@@ -242,7 +242,7 @@ impl<W: Write> CheckedOutputStream<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn finish(self) -> io::Result<W> {
+    pub(crate) fn finish(self) -> io::Result<W> {
         match self.sink {
             Sink::Plain(out) => Ok(out),
             Sink::Gzip(out) => out.finish(),
@@ -255,7 +255,7 @@ impl<W: Write> CheckedOutputStream<W> {
 ///
 /// # Errors
 /// When the input ends or fails.
-pub fn check_seal<R: Read>(
+pub(crate) fn check_seal<R: Read>(
     archive: &mut BinaryInputArchive<CheckedInputStream<R>>,
 ) -> Result<bool, InputError> {
     let computed = archive.input().checksum().finish();

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::ids::Zxid;
 
 /// The prefix of log file names, which a dot follows (Java: FileTxnLog.LOG_FILE_PREFIX).
-pub const LOG_FILE_PREFIX: &str = "log";
+pub(crate) const LOG_FILE_PREFIX: &str = "log";
 
 /// The prefix of snapshot names, which a dot follows (Java: FileSnap.SNAPSHOT_FILE_PREFIX).
-pub const SNAPSHOT_FILE_PREFIX: &str = "snapshot";
+pub(crate) const SNAPSHOT_FILE_PREFIX: &str = "snapshot";
 
 /// A log file or snapshot with the zxid in its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +25,14 @@ pub struct NamedFile {
 
 /// The name of the log file that starts with the transaction `zxid`.
 #[must_use]
-pub fn make_log_name(zxid: Zxid) -> String {
+pub(crate) fn make_log_name(zxid: Zxid) -> String {
     format!("{LOG_FILE_PREFIX}.{:x}", zxid.0)
 }
 
 /// The name of a snapshot that began when `zxid` was the last applied transaction. `extension` is empty, `.gz`
 /// or `.snappy`.
 #[must_use]
-pub fn make_snapshot_name(zxid: Zxid, extension: &str) -> String {
+pub(crate) fn make_snapshot_name(zxid: Zxid, extension: &str) -> String {
     format!("{SNAPSHOT_FILE_PREFIX}.{:x}{extension}", zxid.0)
 }
 
@@ -64,7 +64,7 @@ pub fn is_snapshot_file_name(name: &str) -> bool {
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn sorted_data_dir(directory: &Path, prefix: &str) -> io::Result<Vec<NamedFile>> {
+pub(crate) fn sorted_data_dir(directory: &Path, prefix: &str) -> io::Result<Vec<NamedFile>> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,

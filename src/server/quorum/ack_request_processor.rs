@@ -12,7 +12,7 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::sync_request_processor::GroupProcessor;
 
 /// The processor.
-pub struct AckRequestProcessor {
+pub(crate) struct AckRequestProcessor {
     leader: Weak<dyn Proposer>,
     clock: Clock,
     metrics: Arc<ServerMetrics>,
@@ -21,7 +21,7 @@ pub struct AckRequestProcessor {
 impl AckRequestProcessor {
     /// Acknowledges to that leader.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         leader: Weak<dyn Proposer>,
         clock: Clock,
         metrics: Arc<ServerMetrics>,

@@ -43,7 +43,7 @@ struct State {
 }
 
 /// The processor.
-pub struct CommitProcessor {
+pub(crate) struct CommitProcessor {
     next: Arc<dyn GroupProcessor>,
     state: RankedMutex<State>,
     /// Requests that may run, in order (Java: committedRequests, and those queuedRequests that wait for nothing).
@@ -63,7 +63,7 @@ impl CommitProcessor {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start(
+    pub(crate) fn start(
         server: &ZooKeeperServer,
         next: Arc<dyn GroupProcessor>,
     ) -> std::io::Result<Arc<Self>> {
@@ -110,14 +110,14 @@ impl CommitProcessor {
     }
 
     /// The next request in the order of all is committed. Flush after it.
-    pub fn commit(&self, mut request: Box<Request>) {
+    pub(crate) fn commit(&self, mut request: Box<Request>) {
         self.metrics.commits_queued.add(1);
         request.commit_recv_ms = self.clock.elapsed_ms();
         self.release(request);
     }
 
     /// As [`commit`](Self::commit), for a request that has changed nothing: no commit is counted.
-    pub fn release(&self, request: Box<Request>) {
+    pub(crate) fn release(&self, request: Box<Request>) {
         let mut state = self.state.lock();
         if state.stopping {
             return;
@@ -130,24 +130,18 @@ impl CommitProcessor {
         self.queue(runnable);
     }
 
-    /// How many requests wait for their commit or for those before them.
-    #[must_use]
-    pub fn pending_requests(&self) -> usize {
-        self.state.lock().waiting.len()
-    }
-
     /// Queues requests that may run. The caller holds the lock of the state, which keeps their order.
     fn queue(&self, runnable: &mut Vec<Box<Request>>) {
         runnable.drain(..).for_each(|request| self.committed_requests.put(request));
     }
 
     /// Has the requests done that may run. The caller may hold no lock but that of the log.
-    pub fn flush(&self, by: Worker) {
+    pub(crate) fn flush(&self, by: Worker) {
         let Ok(()) = self.committed_requests.work(by, |(), group| self.process_group(group));
     }
 
     /// A request that needs none: it is done behind those of its session that came before it. Flush after it.
-    pub fn process_request(&self, request: Box<Request>) {
+    pub(crate) fn process_request(&self, request: Box<Request>) {
         let mut state = self.state.lock();
         if state.stopping {
             drop(state);
@@ -159,7 +153,7 @@ impl CommitProcessor {
     }
 
     /// A request of a client of this server that needs a commit, which brings it.
-    pub fn expect(&self, session: SessionId, cxid: i32) {
+    pub(crate) fn expect(&self, session: SessionId, cxid: i32) {
         // Bounded by globalOutstandingLimit at the connections.
         let now_ms = self.clock.elapsed_ms();
         let mut state = self.state.lock();
@@ -187,7 +181,7 @@ impl CommitProcessor {
 
     /// Ends it; what waits, and what still comes, is dropped: its clients ask another server. Then the processors
     /// behind end.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         info!(target: LOG, "Shutting down");
         self.state.lock().stopping = true;
         // The remaining requests must be dropped: they hold their connections, which hold the server, which holds this

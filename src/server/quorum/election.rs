@@ -9,6 +9,7 @@ use log::info;
 
 use super::flexible::quorum_verifier::QuorumVerifier;
 use super::multiple_addresses::{MultiAddressConfig, MultipleAddresses};
+use super::quorum_peer_settings::CNXN_THREADS_SIZE;
 use super::states::{LearnerType, ServerState};
 use super::synced_learner_tracker::SyncedLearnerTracker;
 use super::vote::Vote;
@@ -143,7 +144,7 @@ pub struct ElectionSettings {
 const LOG: &str = "org.apache.zookeeper.server.quorum.FastLeaderElection";
 
 /// How long a server waits for a better vote before it concludes an election (Java: finalizeWait).
-pub const FINALIZE_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const FINALIZE_WAIT: Duration = Duration::from_millis(200);
 
 /// Java's maxNotificationInterval, ms.
 const MAX_NOTIFICATION_INTERVAL_MS: u64 = 60_000;
@@ -153,9 +154,6 @@ const CNX_TIMEOUT_MS: u64 = 5_000;
 
 /// Java's DEFAULT_PORT_BIND_MAX_RETRY.
 const PORT_BIND_MAX_RETRY: u32 = 3;
-
-/// Java's quorumCnxnThreadsSize.
-const CNXN_THREADS_SIZE: usize = 20;
 
 impl ElectionSettings {
     /// Reads the settings from system properties; the initial message may take `greeting_timeout_ms`.

@@ -1,5 +1,5 @@
 //! How a leader and its ensemble agree on a new epoch: which epoch, who has accepted it, and who has its history
-//! (Java: getEpochToPropose, waitForEpochAck and waitForNewLeaderAck of server/quorum/Leader.java).
+//! (Java: getEpochToPropose, waitForEpochAck, waitForNewLeaderAck and quitLeading of server/quorum/Leader.java).
 //!
 //! The leader's thread and the threads of its learner handlers wait here for each other. Locks: `Role`, held while
 //! the accepted epoch is written, because no epoch may be promised before it is on disk. Differs from Java: The end
@@ -62,7 +62,7 @@ struct State {
 }
 
 /// The agreement of one leader.
-pub struct EpochAgreement {
+pub(crate) struct EpochAgreement {
     my_id: Sid,
     timeout: Duration,
     state: RankedMutex<State>,
@@ -72,7 +72,7 @@ pub struct EpochAgreement {
 impl EpochAgreement {
     /// Nothing is agreed on yet; each wait ends after `timeout`.
     #[must_use]
-    pub fn new(my_id: Sid, timeout: Duration) -> Self {
+    pub(crate) fn new(my_id: Sid, timeout: Duration) -> Self {
         let state = State { epoch: -1, ..State::default() };
         Self {
             my_id,
@@ -109,7 +109,7 @@ impl EpochAgreement {
     ///
     /// # Errors
     /// [`AgreementError`].
-    pub fn epoch_to_propose(
+    pub(crate) fn epoch_to_propose(
         &self,
         verifier: &dyn QuorumVerifier,
         promises: &dyn Promises,
@@ -145,7 +145,7 @@ impl EpochAgreement {
     ///
     /// # Errors
     /// [`AgreementError`].
-    pub fn wait_for_epoch_ack(
+    pub(crate) fn wait_for_epoch_ack(
         &self,
         verifier: &dyn QuorumVerifier,
         sid: Sid,
@@ -176,7 +176,7 @@ impl EpochAgreement {
     }
 
     /// Begins to count the servers that have the history of the epoch that begins at `zxid`.
-    pub fn propose_new_leader(&self, zxid: Zxid, verifiers: &[Arc<dyn QuorumVerifier>]) {
+    pub(crate) fn propose_new_leader(&self, zxid: Zxid, verifiers: &[Arc<dyn QuorumVerifier>]) {
         let mut state = self.state.lock();
         state.new_leader_zxid = Some(zxid);
         for verifier in verifiers {
@@ -188,7 +188,11 @@ impl EpochAgreement {
     ///
     /// # Errors
     /// [`AgreementError`].
-    pub fn wait_for_new_leader_ack(&self, sid: Sid, zxid: Zxid) -> Result<(), AgreementError> {
+    pub(crate) fn wait_for_new_leader_ack(
+        &self,
+        sid: Sid,
+        zxid: Zxid,
+    ) -> Result<(), AgreementError> {
         let mut state = self.state.lock();
         if state.is_quorum_formed {
             return Ok(());
@@ -213,19 +217,19 @@ impl EpochAgreement {
 
     /// The servers that have the history (Java: ackSetsToString).
     #[must_use]
-    pub fn supporters(&self) -> String {
+    pub(crate) fn supporters(&self) -> String {
         self.state.lock().new_leader.ack_sets_to_string()
     }
 
     /// Whether these servers would be a quorum.
     #[must_use]
-    pub fn would_be_quorum(&self, sids: &BTreeSet<Sid>) -> bool {
+    pub(crate) fn would_be_quorum(&self, sids: &BTreeSet<Sid>) -> bool {
         let state = self.state.lock();
         state.new_leader.ack_sets().all(|(verifier, _)| verifier.contains_quorum(sids))
     }
 
     /// The leader's server has started; wakes the waiting handlers.
-    pub fn set_started(&self) {
+    pub(crate) fn set_started(&self) {
         self.state.lock().is_started = true;
         self.changed.notify_all();
     }
@@ -234,7 +238,7 @@ impl EpochAgreement {
     ///
     /// # Errors
     /// When the leader ends first.
-    pub fn wait_for_startup(&self) -> Result<(), AgreementError> {
+    pub(crate) fn wait_for_startup(&self) -> Result<(), AgreementError> {
         let mut state = self.state.lock();
         while !state.is_started && !state.is_stopped {
             self.changed.wait(&mut state);
@@ -243,14 +247,14 @@ impl EpochAgreement {
     }
 
     /// Ends all waits.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state.lock().is_stopped = true;
         self.changed.notify_all();
     }
 
     /// Reports that a voter is LOOKING. If the leader has waited longer than `limit` for an epoch, it gives up (Java:
     /// reportLookingSid). Returns whether it does.
-    pub fn voter_is_looking(&self, limit: Duration) -> bool {
+    pub(crate) fn voter_is_looking(&self, limit: Duration) -> bool {
         let mut state = self.state.lock();
         let waited = state.waiting_since.map(|since| time::now().saturating_duration_since(since));
         if state.is_epoch_chosen || waited.is_none_or(|waited| waited <= limit) {

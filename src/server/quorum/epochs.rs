@@ -21,10 +21,10 @@ use crate::ids::{PeerEpoch, Zxid};
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
 
 /// The file of the current epoch.
-pub const CURRENT_EPOCH_FILENAME: &str = "currentEpoch";
+pub(crate) const CURRENT_EPOCH_FILENAME: &str = "currentEpoch";
 
 /// The file of the accepted epoch.
-pub const ACCEPTED_EPOCH_FILENAME: &str = "acceptedEpoch";
+pub(crate) const ACCEPTED_EPOCH_FILENAME: &str = "acceptedEpoch";
 
 /// The extension of a new file that is about to replace the old one.
 const TMP_EXTENSION: &str = ".tmp";
@@ -85,7 +85,7 @@ pub trait Promises: Send + Sync {
 
 /// The epochs of this member.
 #[derive(Debug)]
-pub struct Epochs {
+pub(crate) struct Epochs {
     dir: PathBuf,
     current: AtomicI64,
     accepted: AtomicI64,
@@ -94,7 +94,7 @@ pub struct Epochs {
 impl Epochs {
     /// The epochs in that directory (`version-2` of the snapshots). They are not read before [`load`](Self::load).
     #[must_use]
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self { dir: dir.into(), current: AtomicI64::new(-1), accepted: AtomicI64::new(-1) }
     }
 
@@ -103,7 +103,7 @@ impl Epochs {
     ///
     /// # Errors
     /// When a file cannot be read or written, or contradicts the other or the data.
-    pub fn load(&self, last_processed: Zxid) -> Result<(), EpochError> {
+    pub(crate) fn load(&self, last_processed: Zxid) -> Result<(), EpochError> {
         let epoch_of_zxid = last_processed.peer_epoch();
         let mut current = self.read_or_create(CURRENT_EPOCH_FILENAME, epoch_of_zxid)?;
         if epoch_of_zxid > current {
@@ -130,13 +130,13 @@ impl Epochs {
 
     /// The current epoch.
     #[must_use]
-    pub fn current(&self) -> PeerEpoch {
+    pub(crate) fn current(&self) -> PeerEpoch {
         PeerEpoch(self.current.load(Ordering::Acquire))
     }
 
     /// The accepted epoch.
     #[must_use]
-    pub fn accepted(&self) -> PeerEpoch {
+    pub(crate) fn accepted(&self) -> PeerEpoch {
         PeerEpoch(self.accepted.load(Ordering::Acquire))
     }
 
@@ -144,7 +144,7 @@ impl Epochs {
     ///
     /// # Errors
     /// When it cannot be written to disk; the epoch then stays as it was.
-    pub fn set_current(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+    pub(crate) fn set_current(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.write(CURRENT_EPOCH_FILENAME, epoch)?;
         self.current.store(epoch.0, Ordering::Release);
         Ok(())
@@ -154,7 +154,7 @@ impl Epochs {
     ///
     /// # Errors
     /// When it cannot be written to disk; nothing is promised then.
-    pub fn set_accepted(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
+    pub(crate) fn set_accepted(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.write(ACCEPTED_EPOCH_FILENAME, epoch)?;
         self.accepted.store(epoch.0, Ordering::Release);
         Ok(())

@@ -17,7 +17,7 @@
 //! once, not only after a notification timeout: it was not LOOKING yet when it received the vote before.
 
 mod messenger;
-pub mod notification;
+pub(crate) mod notification;
 mod votes;
 
 use std::io;

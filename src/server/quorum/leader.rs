@@ -12,7 +12,7 @@
 //! answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader, not the process.
 //!
 //! Elsewhere: the methods that a LearnerHandler calls are in `leader/learner_desk`; getEpochToPropose, waitForEpochAck
-//! and waitForNewLeaderAck are in `epoch_agreement`; addForwardingFollower and addObserverLearnerHandler are a part of
+//! and waitForNewLeaderAck are in `epoch_agreement`, with quitLeading in `voter_is_looking`; addForwardingFollower and addObserverLearnerHandler are a part of
 //! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `try_to_commit` there; getProposalStats
 //! is in `leader_zookeeper_server`. Not here, as a reconfiguration at run time: getDesignatedLeader, commitAndActivate,
 //! informAndActivate.

@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use byteorder::{BigEndian, ByteOrder};
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use log::{debug, info, warn};
@@ -33,6 +35,7 @@ pub(super) type RequestKey = (SessionId, i32);
 /// The writing half of the connection to the leader.
 pub(super) struct LeaderLink {
     output: OnceLock<Arc<PacketOutput>>,
+    is_closed: AtomicBool,
     pending_syncs: RankedMutex<VecDeque<RequestKey>>,
     /// Weak, so that a pending question does not keep a connection alive.
     pending_revalidations: RankedMutex<HashMap<SessionId, Weak<ServerCnxn>, RandomState>>,
@@ -43,6 +46,7 @@ impl LeaderLink {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             output: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
             pending_syncs: RankedMutex::new(Rank::Proposals, "syncs of clients", VecDeque::new()),
             pending_revalidations: RankedMutex::new(
                 Rank::Leaf,
@@ -132,9 +136,9 @@ impl LeaderLink {
     /// Matches the leader's answer to its connection, and tells whether the session is alive (Java: revalidate).
     /// `None` if nobody waits for the answer any more, or if it is malformed.
     pub(super) fn revalidated(&self, data: Option<&[u8]>) -> Option<(Arc<ServerCnxn>, bool)> {
-        let (id, rest) = data.unwrap_or_default().split_first_chunk::<8>()?;
+        let (id, rest) = data.unwrap_or_default().split_at_checked(8)?;
         let valid = *rest.first()? != 0;
-        let session_id = SessionId(i64::from_be_bytes(*id));
+        let session_id = SessionId(BigEndian::read_i64(id));
         let cnxn = self.pending_revalidations.lock().remove(&session_id);
         if cnxn.is_none() {
             warn!(target: LOG, "Missing session {session_id} for validation");
@@ -148,11 +152,11 @@ impl LeaderLink {
         self.pending_syncs.lock().clear();
     }
 
-    /// Closes the connection and ends its thread.
-    pub(super) fn close(&self) {
-        if let Some(output) = self.output.get() {
-            output.close();
-        }
+    /// Closes the connection and ends its thread. Returns whether it was open.
+    pub(super) fn close(&self) -> bool {
+        let Some(output) = self.output.get() else { return false };
+        output.close();
+        !self.is_closed.swap(true, Ordering::Relaxed)
     }
 
     /// Answers a PING with the touched sessions (Java: ping).

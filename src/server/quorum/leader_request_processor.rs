@@ -20,7 +20,7 @@ use crate::zoo_defs::OpCode;
 const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderRequestProcessor";
 
 /// The processor.
-pub struct LeaderRequestProcessor {
+pub(crate) struct LeaderRequestProcessor {
     server: Weak<ZooKeeperServer>,
     next: Arc<dyn RequestProcessor>,
 }
@@ -28,7 +28,7 @@ pub struct LeaderRequestProcessor {
 impl LeaderRequestProcessor {
     /// A processor before `next`.
     #[must_use]
-    pub fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
+    pub(crate) fn new(server: &Arc<ZooKeeperServer>, next: Arc<dyn RequestProcessor>) -> Self {
         Self { server: Arc::downgrade(server), next }
     }
 }

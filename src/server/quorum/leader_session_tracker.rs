@@ -21,7 +21,7 @@ use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
 const LOG: &str = "org.apache.zookeeper.server.quorum.LeaderSessionTracker";
 
 /// The session tracker of a leader.
-pub struct LeaderSessionTracker {
+pub(crate) struct LeaderSessionTracker {
     server_id: Sid,
     global: Arc<SessionTrackerImpl>,
     local: LocalSessions,
@@ -30,7 +30,7 @@ pub struct LeaderSessionTracker {
 impl LeaderSessionTracker {
     /// A tracker for the sessions in the server's database; nothing expires before [`start`](Self::start).
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         server: &Arc<ZooKeeperServer>,
         server_id: Sid,
         local_sessions_enabled: bool,
@@ -59,7 +59,7 @@ impl LeaderSessionTracker {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(&self, listener: &Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+    pub(crate) fn start(&self, listener: &Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.global.start(Arc::clone(listener))?;
         self.local.start(Arc::clone(listener))
     }
@@ -67,7 +67,7 @@ impl LeaderSessionTracker {
     /// Touches a session of another server, after a sign of life or when its client returns. False when it is not
     /// global or is gone.
     #[must_use]
-    pub fn is_valid_global_session(&self, id: SessionId, timeout_ms: i32) -> bool {
+    pub(crate) fn is_valid_global_session(&self, id: SessionId, timeout_ms: i32) -> bool {
         if self.local.is_enabled() && !self.is_global_session(id) {
             return false;
         }

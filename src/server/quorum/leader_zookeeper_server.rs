@@ -200,7 +200,7 @@ struct Running {
 }
 
 /// The server of a leader.
-pub struct LeaderZooKeeperServer {
+pub(crate) struct LeaderZooKeeperServer {
     server: Arc<ZooKeeperServer>,
     role: Arc<LeaderRole>,
     running: OnceLock<Running>,
@@ -215,7 +215,7 @@ impl LeaderZooKeeperServer {
     }
 
     /// The server itself.
-    pub const fn server(&self) -> &Arc<ZooKeeperServer> {
+    pub(crate) const fn server(&self) -> &Arc<ZooKeeperServer> {
         &self.server
     }
 

@@ -559,10 +559,12 @@ impl Learner {
     /// Closes the connection and forgets the questions that the leader will not answer any more.
     fn close_socket(&self) {
         let start_ms = self.peer.clock().elapsed_ms();
-        self.link.close();
+        let was_open = self.link.close();
         self.link.forget_questions();
-        let elapsed_ms = self.peer.clock().elapsed_ms() - start_ms;
-        self.peer.metrics().socket_closing_time.add(elapsed_ms);
+        if was_open {
+            let elapsed_ms = self.peer.clock().elapsed_ms() - start_ms;
+            self.peer.metrics().socket_closing_time.add(elapsed_ms);
+        }
     }
 }
 

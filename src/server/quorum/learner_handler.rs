@@ -29,13 +29,15 @@ pub(super) use self::conversation::{write_inform, write_proposal};
 use self::sync_limit_check::SyncLimitCheck;
 use super::learner_master::LearnerMaster;
 use super::packet_output::PacketOutput;
-use super::quorum_packet::{PacketType, QuorumPacket};
+use super::quorum_packet::{PacketType, QuorumPacket, read_packet};
 use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
+use crate::jute::Limits;
 use crate::server::admin::json_outputter::Json;
 use crate::server::descriptor_reserve::Descriptors;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::session_tracker::Owner;
+use crate::server::zoo_trace::{self, SERVER_PACKET_TRACE_MASK};
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
@@ -256,7 +258,7 @@ impl LearnerHandler {
     fn run(self: &Arc<Self>, master: &dyn LearnerMaster) {
         let ended = Conversation::new(self, master).run();
         self.say_goodbye(ended);
-        self.is_alive.store(false, Ordering::Release);
+        self.shut_socket();
         master.remove_learner_handler(self);
         self.output.close();
     }
@@ -286,9 +288,18 @@ impl LearnerHandler {
     /// Closes the socket, which ends the conversation. Never waits.
     pub fn close_socket(&self) {
         info!(target: LOG, "Synchronously closing socket to learner {}.", self.sid());
-        self.is_alive.store(false, Ordering::Release);
+        self.shut_socket();
+    }
+
+    /// Java: closeSockSync.
+    fn shut_socket(&self) {
+        let is_first = self.is_alive.swap(false, Ordering::AcqRel);
+        let start_ms = self.clock.elapsed_ms();
         if let Err(error) = self.stream.shutdown(Shutdown::Both) {
             debug!(target: LOG, "Ignoring error closing connection to learner: {error}");
+        }
+        if is_first {
+            self.metrics.socket_closing_time.add(self.clock.elapsed_ms() - start_ms);
         }
     }
 
@@ -393,6 +404,7 @@ impl LearnerHandler {
 
     /// Queues a packet; the caller flushes.
     pub fn queue_packet(&self, packet: &QuorumPacket) {
+        packet.trace(LOG, 'o');
         self.note_zxid(packet.zxid);
         self.note_queued();
         self.output.queue(packet);
@@ -400,6 +412,11 @@ impl LearnerHandler {
 
     /// Queues a serialized packet: a transaction, or its commit.
     pub fn queue_bytes(&self, zxid: Zxid, bytes: &[u8]) {
+        if zoo_trace::is_trace_enabled(LOG, SERVER_PACKET_TRACE_MASK)
+            && let Ok(packet) = read_packet(bytes, Limits::default())
+        {
+            packet.trace(LOG, 'o');
+        }
         self.note_zxid(zxid);
         self.note_queued();
         self.output.queue_bytes(bytes);

@@ -32,7 +32,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.LearnerSessionTracker";
 type Touches = HashMap<SessionId, i32, RandomState>;
 
 /// The parameters of a tracker.
-pub struct LearnerSessionTrackerParts {
+pub(crate) struct LearnerSessionTrackerParts {
     /// Ends expired local sessions.
     pub expirer: Weak<dyn SessionExpirer>,
     /// The sessions in the database.
@@ -50,7 +50,7 @@ pub struct LearnerSessionTrackerParts {
 }
 
 /// The session tracker of a learner.
-pub struct LearnerSessionTracker {
+pub(crate) struct LearnerSessionTracker {
     /// The sessions that were touched since the last PING.
     touches: RankedMutex<Touches>,
     /// The number of the current table of touches, from 1 on.
@@ -63,7 +63,7 @@ pub struct LearnerSessionTracker {
 impl LearnerSessionTracker {
     /// A tracker for the sessions in the database.
     #[must_use]
-    pub fn new(parts: LearnerSessionTrackerParts) -> Arc<Self> {
+    pub(crate) fn new(parts: LearnerSessionTrackerParts) -> Arc<Self> {
         let next = initialize_next_session_id(parts.server_id, parts.clock.wall_ms());
         let local = if parts.local_sessions_enabled {
             LocalSessions::enabled(
@@ -89,13 +89,13 @@ impl LearnerSessionTracker {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+    pub(crate) fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.local.start(listener)
     }
 
     /// Takes the sessions that were touched since the last call, for the answer to a PING.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<(SessionId, i32)> {
+    pub(crate) fn snapshot(&self) -> Vec<(SessionId, i32)> {
         let mut touches = self.touches.lock();
         self.table.fetch_add(1, Ordering::Relaxed);
         touches.drain().collect()
@@ -281,10 +281,6 @@ mod tests {
 
     impl SessionExpirer for Nobody {
         fn expire(&self, _sessions: &[Arc<Session>]) {}
-
-        fn server_id(&self) -> Sid {
-            Sid(3)
-        }
     }
 
     fn tracker(local_sessions_enabled: bool) -> Arc<LearnerSessionTracker> {

@@ -13,7 +13,7 @@ use crate::zoo_defs::OpCode;
 
 /// A request from a learner; `payload` is its body.
 #[must_use]
-pub fn learner_request(
+pub(crate) fn learner_request(
     owner: Owner,
     session_id: SessionId,
     cxid: i32,
@@ -29,6 +29,6 @@ pub fn learner_request(
 
 /// Whether the request is a learner's `sync`.
 #[must_use]
-pub fn is_learner_sync(request: &Request) -> bool {
+pub(crate) fn is_learner_sync(request: &Request) -> bool {
     request.op_type == OpCode::Sync.code() && request.cnxn.is_none()
 }

@@ -12,7 +12,7 @@ use crate::server::sessions_with_timeouts::SessionsWithTimeouts;
 use crate::server::zookeeper_server_listener::ZooKeeperServerListener;
 
 /// Tracks and expires local sessions, with its own thread.
-pub struct LocalSessionTracker {
+pub(crate) struct LocalSessionTracker {
     tracker: Arc<SessionTrackerImpl>,
     sessions: SessionsWithTimeouts,
 }
@@ -20,7 +20,7 @@ pub struct LocalSessionTracker {
 impl LocalSessionTracker {
     /// A tracker without sessions; nothing expires before [`start`](Self::start).
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         expirer: Weak<dyn SessionExpirer>,
         tick_time_ms: i32,
         server_id: Sid,
@@ -43,19 +43,19 @@ impl LocalSessionTracker {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+    pub(crate) fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.tracker.start(listener)
     }
 
     /// The underlying tracker.
     #[must_use]
-    pub fn tracker(&self) -> &SessionTrackerImpl {
+    pub(crate) fn tracker(&self) -> &SessionTrackerImpl {
         &self.tracker
     }
 
     /// Creates a session, which is known at once.
     #[must_use]
-    pub fn create_session(&self, timeout_ms: i32) -> SessionId {
+    pub(crate) fn create_session(&self, timeout_ms: i32) -> SessionId {
         let id = self.tracker.create_session(timeout_ms);
         self.tracker.commit_session(id, timeout_ms);
         id
@@ -63,13 +63,13 @@ impl LocalSessionTracker {
 
     /// Whether the session is local.
     #[must_use]
-    pub fn is_local_session(&self, id: SessionId) -> bool {
+    pub(crate) fn is_local_session(&self, id: SessionId) -> bool {
         self.tracker.is_tracking_session(id)
     }
 
     /// Removes a session that becomes a global one, and returns its timeout. `None` if another thread was first.
     #[must_use]
-    pub fn take(&self, id: SessionId) -> Option<i32> {
+    pub(crate) fn take(&self, id: SessionId) -> Option<i32> {
         let timeout_ms = self.sessions.remove(id)?;
         self.tracker.remove_session(id);
         Some(timeout_ms)
@@ -77,7 +77,7 @@ impl LocalSessionTracker {
 
     /// All local sessions.
     #[must_use]
-    pub fn sessions(&self) -> &SessionsWithTimeouts {
+    pub(crate) fn sessions(&self) -> &SessionsWithTimeouts {
         &self.sessions
     }
 }

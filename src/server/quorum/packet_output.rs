@@ -76,7 +76,7 @@ impl State {
 }
 
 /// The output of one connection.
-pub struct PacketOutput {
+pub(crate) struct PacketOutput {
     stream: TcpStream,
     state: RankedMutex<State>,
     wake: RankedCondvar,
@@ -86,7 +86,7 @@ pub struct PacketOutput {
 impl PacketOutput {
     /// An output that queues until it is [started](Self::start).
     #[must_use]
-    pub fn new(stream: TcpStream) -> Arc<Self> {
+    pub(crate) fn new(stream: TcpStream) -> Arc<Self> {
         Arc::new(Self {
             stream,
             state: RankedMutex::new(Rank::PacketOutput, "packets to send", State::default()),
@@ -99,7 +99,7 @@ impl PacketOutput {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self: &Arc<Self>, thread_name: &str) -> io::Result<()> {
+    pub(crate) fn start(self: &Arc<Self>, thread_name: &str) -> io::Result<()> {
         let this = Arc::clone(self);
         let thread = zookeeper_thread::spawn(thread_name, None, move || {
             this.run();
@@ -112,12 +112,12 @@ impl PacketOutput {
     }
 
     /// Queues a packet; the caller flushes at the end of its batch.
-    pub fn queue(&self, packet: &QuorumPacket) {
+    pub(crate) fn queue(&self, packet: &QuorumPacket) {
         self.queue_with(|bytes| packet.serialize(&mut BinaryOutputArchive::new(bytes)));
     }
 
     /// Queues a serialized packet, such as one that goes to many learners.
-    pub fn queue_bytes(&self, packet: &[u8]) {
+    pub(crate) fn queue_bytes(&self, packet: &[u8]) {
         self.queue_with(|bytes| bytes.extend_from_slice(packet));
     }
 
@@ -132,13 +132,13 @@ impl PacketOutput {
 
     /// The number of packets in the queue.
     #[must_use]
-    pub fn queued_packets(&self) -> usize {
+    pub(crate) fn queued_packets(&self) -> usize {
         self.state.lock().packets
     }
 
     /// The number of packets in the queue, their bytes, and the number of packets sent.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize, u64) {
+    pub(crate) fn counts(&self) -> (usize, usize, u64) {
         let state = self.state.lock();
         let waiting = u64::try_from(state.packets).unwrap_or(u64::MAX);
         (state.packets, state.queued.len(), state.count.saturating_sub(waiting))
@@ -147,7 +147,7 @@ impl PacketOutput {
     /// Whether the peer does not keep up: its socket has taken nothing for `limit`, or the sender thread has needed
     /// longer than `limit` for one batch while more than 64 MiB is queued.
     #[must_use]
-    pub fn is_behind(&self, limit: Duration) -> bool {
+    pub(crate) fn is_behind(&self, limit: Duration) -> bool {
         let state = self.state.lock();
         state.handed_over.as_ref().is_some_and(|sender| {
             sender.moved.elapsed() >= limit
@@ -157,7 +157,7 @@ impl PacketOutput {
 
     /// Sends what is queued, as far as the socket takes it now. Never blocks. The caller should not hold a lock of a
     /// higher rank.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let mut bytes = Vec::new();
         loop {
             {
@@ -261,7 +261,7 @@ impl PacketOutput {
     }
 
     /// Closes the socket, discards what is queued, and joins the thread. Called by the owner.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         {
             let mut state = self.state.lock();
             state.closed = true;

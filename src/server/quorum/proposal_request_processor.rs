@@ -24,7 +24,7 @@ use crate::zoo_defs::OpCode;
 const LOG: &str = "org.apache.zookeeper.server.quorum.ProposalRequestProcessor";
 
 /// The processor.
-pub struct ProposalRequestProcessor {
+pub(crate) struct ProposalRequestProcessor {
     leader: Weak<dyn Proposer>,
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Arc<SyncRequestProcessor>,
@@ -33,7 +33,7 @@ pub struct ProposalRequestProcessor {
 impl ProposalRequestProcessor {
     /// A processor before those two.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         leader: Weak<dyn Proposer>,
         commit_processor: Arc<CommitProcessor>,
         sync_processor: Arc<SyncRequestProcessor>,

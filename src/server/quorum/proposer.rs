@@ -5,7 +5,7 @@ use crate::server::admin::json_outputter::Json;
 use crate::server::request::Request;
 
 /// What the server of a leader needs of the leader.
-pub trait Proposer: Send + Sync {
+pub(crate) trait Proposer: Send + Sync {
     /// Proposes a transaction (Java: propose). Returns false when it is not proposed, because the leader is ending or
     /// the epoch has no zxids left. Called with the outstanding changes locked, so that zxids come in order.
     fn propose(&self, request: Box<Request>) -> bool;

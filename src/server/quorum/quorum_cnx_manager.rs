@@ -54,7 +54,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 const RECV_CAPACITY: usize = 100;
 
 /// The longest message, in bytes (Java: PACKETMAXSIZE).
-pub const PACKET_MAX_SIZE: i32 = 1024 * 512;
+pub(crate) const PACKET_MAX_SIZE: i32 = 1024 * 512;
 
 /// The limit of connected servers that are not members, such as those that are about to join.
 const MAX_STRANGERS: usize = 64;

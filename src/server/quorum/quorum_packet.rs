@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::data::Id;
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
+use crate::server::zoo_trace::{self, SERVER_PACKET_TRACE_MASK, SERVER_PING_TRACE_MASK};
 
 crate::record! {
     /// A packet.
@@ -114,6 +115,23 @@ impl PacketType {
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|packet_type| packet_type.code() == code)
+    }
+}
+
+impl QuorumPacket {
+    /// Writes the packet to the log as one that comes in (`i`) or goes out (`o`), if the log traces packets (Java:
+    /// ZooTrace.logQuorumPacket, LearnerHandler.packetToString).
+    pub fn trace(&self, target: &str, direction: char) {
+        let is_ping = self.packet_type() == Some(PacketType::Ping);
+        let kind = if is_ping { SERVER_PING_TRACE_MASK } else { SERVER_PACKET_TRACE_MASK };
+        if zoo_trace::is_trace_enabled(target, kind) {
+            let name = match self.packet_type() {
+                Some(packet_type) => format!("{packet_type:?}").to_uppercase(),
+                None => format!("UNKNOWN{}", self.r#type),
+            };
+            let message = format_args!("{direction} {name} {:x}", self.zxid.0);
+            zoo_trace::log_trace_message(target, kind, message);
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! Threads: `QuorumPeer[myid=N](plain=..)(secure=..)` looks for a leader, then follows, leads or observes until that
 //! ends, and starts over. Locks: `Leaf` for what other threads read (state, vote, view, role).
 //!
-//! This file holds the public interface. The configurations are in [`view`], the main loop is in [`run`]. Settings are
+//! This file holds the public interface, except start and shutdown, which are with the main loop in [`run`]. The
+//! configurations are in [`view`]. Settings are
 //! read once, into [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
 //! and `observer`.
 //!
 //! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
-//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; getServerState is `ServerRole::state_name`;
+//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; `ServerRole::state_name` is what ServerStats shows, which is not getServerState;
 //! makeDynamicConfigFilename is in `quorum_peer_config/config_files`. Not here: authentication between servers and TLS
 //! (initialize), an ObserverMaster (validateLearnerMaster, findLearnerMaster), and the old election over UDP
 //! (ResponderThread).
@@ -16,8 +17,8 @@
 mod election_peer;
 mod ensemble_context;
 mod roles;
-pub mod run;
-pub mod view;
+pub(crate) mod run;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

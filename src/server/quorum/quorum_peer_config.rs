@@ -9,7 +9,7 @@
 //! name ([`QuorumPeerConfig::check_supported`]).
 
 pub mod config_files;
-pub mod dynamic_file;
+pub(crate) mod dynamic_file;
 mod keys;
 mod not_served;
 
@@ -38,7 +38,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig";
 
 /// The suffix of the file, beside the static one, with the last proposed configuration, which may not be in effect
 /// yet.
-pub const NEXT_DYNAMIC_CONFIG_FILE_SUFFIX: &str = ".dynamic.next";
+pub(crate) const NEXT_DYNAMIC_CONFIG_FILE_SUFFIX: &str = ".dynamic.next";
 
 /// The minimum number of snapshots that the purge task keeps.
 const MIN_SNAP_RETAIN_COUNT: i32 = 3;

@@ -34,7 +34,6 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_settings::ServerSettings;
 use crate::server::server_stats::ServerStats;
 use crate::server::zk_database::{DatabaseReports, ZKDatabase};
-use crate::server::zoo_trace::ZooTrace;
 use crate::server::zookeeper_server_main::{self, StartError};
 use crate::zookeeper_banner;
 
@@ -225,9 +224,7 @@ fn start_member(
     let authentication = AuthenticationHelper::from_properties(properties, &providers);
     let authentication = authentication.map_err(|problem| server(problem.into()))?;
     let stats = Arc::new(ServerStats::new(Arc::clone(metrics), Arc::clone(&clock)));
-    let trace = Arc::new(ZooTrace::default());
-    let cnxn_factory =
-        zookeeper_server_main::bind(server_config, properties, &clock, Arc::clone(&trace))?;
+    let cnxn_factory = zookeeper_server_main::bind(server_config, properties, &clock)?;
     let reports = DatabaseReports {
         clock: Arc::clone(&clock),
         metrics: Arc::clone(metrics),
@@ -237,8 +234,7 @@ fn start_member(
     let (log_dir, snap_dir) = (&config.data_log_dir, &config.data_dir);
     let database = ZKDatabase::open(log_dir, snap_dir, properties, &server_settings, &reports);
     let database = database.map_err(|problem| server(problem.into()))?;
-    let admin_server =
-        create_admin_server(properties, Arc::clone(metrics), trace, Arc::clone(&clock));
+    let admin_server = create_admin_server(properties, Arc::clone(metrics), Arc::clone(&clock));
     let oracle = config.oracle_path.as_deref();
     let peer = QuorumPeer::new(QuorumPeerParts {
         my_id,

@@ -11,6 +11,9 @@ use crate::common::zk_config::SystemProperties;
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumPeer";
 
+/// Java's quorumCnxnThreadsSize.
+pub(super) const CNXN_THREADS_SIZE: usize = 20;
+
 /// The settings of a member, fixed for its life.
 #[derive(Clone, Debug)]
 pub struct QuorumPeerSettings {
@@ -69,9 +72,10 @@ impl QuorumPeerSettings {
             local_sessions_upgrading_enabled: config.local_sessions_upgrading_enabled,
             read_only_mode_enabled: properties.bool("readonlymode.enabled"),
             reconfig_enabled: config.reconfig_enabled,
+            // As in Java, fewer than the default have no effect.
             quorum_cnxn_threads_size: usize::try_from(config.quorum_cnxn_threads_size)
                 .unwrap_or_default()
-                .max(1),
+                .max(CNXN_THREADS_SIZE),
             multi_address: config.multi_address,
             oracle_path: config.oracle_path.clone(),
             config_file: config.config_file.clone(),

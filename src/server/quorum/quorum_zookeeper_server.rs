@@ -28,7 +28,7 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.QuorumZooKeeperServer";
 /// # Errors
 /// [`KeeperError::EphemeralOnLocalSession`] when local sessions stay local; [`KeeperError::BadArguments`] for an
 /// invalid create mode. A request that cannot be decoded passes, and Prep refuses it.
-pub fn check_upgrade_session(
+pub(crate) fn check_upgrade_session(
     upgrading_enabled: bool,
     tracker: &dyn UpgradeableSessionTracker,
     limits: Limits,
@@ -71,7 +71,7 @@ fn upgrade_request(
 }
 
 /// Marks a request that creates or closes a local session (Java: setLocalSessionFlag).
-pub fn set_local_session_flag(
+pub(crate) fn set_local_session_flag(
     local_sessions_enabled: bool,
     tracker: &dyn UpgradeableSessionTracker,
     request: &mut Request,
@@ -91,7 +91,7 @@ pub fn set_local_session_flag(
 }
 
 /// The member's part of the output of `conf`.
-pub struct MemberConf {
+pub(crate) struct MemberConf {
     /// The limit for a learner to connect and to load the leader's data.
     pub init_limit_ticks: i32,
     /// How far a learner may fall behind.
@@ -107,7 +107,7 @@ pub struct MemberConf {
 }
 
 /// Appends the member's part of the output of `conf` (Java: dumpConf).
-pub fn dump_conf(member: &MemberConf, out: &mut String) {
+pub(crate) fn dump_conf(member: &MemberConf, out: &mut String) {
     let ports = |addresses: &[InetSocketAddress]| {
         let mut ports: Vec<String> = Vec::new();
         for address in addresses {

@@ -15,6 +15,7 @@ use crate::server::processor_queue::{ProcessorQueue, Worker};
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
 use crate::server::sync_request_processor::GroupProcessor;
+use crate::server::zoo_trace::CLIENT_PING_TRACE_MASK;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::util::lock_rank::Rank;
 use crate::zoo_defs::OpCode;
@@ -23,7 +24,7 @@ use crate::zoo_defs::OpCode;
 const LOG: &str = "org.apache.zookeeper.server.quorum.ReadOnlyRequestProcessor";
 
 /// The first processor of a read-only server.
-pub struct ReadOnlyRequestProcessor {
+pub(crate) struct ReadOnlyRequestProcessor {
     queued_requests: ProcessorQueue<Box<Request>, ()>,
     next: Arc<dyn GroupProcessor>,
 }
@@ -33,7 +34,10 @@ impl ReadOnlyRequestProcessor {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start(server: &ZooKeeperServer, next: Arc<dyn GroupProcessor>) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        server: &ZooKeeperServer,
+        next: Arc<dyn GroupProcessor>,
+    ) -> io::Result<Arc<Self>> {
         let processor = Arc::new(Self {
             queued_requests: ProcessorQueue::new(Rank::SyncProcessor, "right to answer", 1, ()),
             next,
@@ -52,6 +56,9 @@ impl ReadOnlyRequestProcessor {
     }
 
     fn answer(&self, group: &mut Vec<Box<Request>>) -> Result<(), Infallible> {
+        for request in &*group {
+            request.trace(LOG, CLIENT_PING_TRACE_MASK, 'R');
+        }
         for request in group.iter_mut().filter(|request| Self::is_refused(request)) {
             request.exception = Some(KeeperError::NotReadOnly);
         }

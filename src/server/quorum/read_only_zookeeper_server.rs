@@ -88,7 +88,7 @@ impl ServerRole for ReadOnlyRole {
 }
 
 /// A server that starts when no leader is found.
-pub struct ReadOnlyZooKeeperServer {
+pub(crate) struct ReadOnlyZooKeeperServer {
     peer: Arc<dyn RolePeer>,
     sleeper: Sleeper,
     server: RankedMutex<Option<Arc<ZooKeeperServer>>>,
@@ -100,7 +100,7 @@ impl ReadOnlyZooKeeperServer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(peer: Arc<dyn RolePeer>) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(peer: Arc<dyn RolePeer>) -> io::Result<Arc<Self>> {
         info!(target: LOG, "Attempting to start ReadOnlyZooKeeperServer");
         let this = Arc::new(Self {
             sleeper: Sleeper::new(Arc::clone(peer.clock())),
@@ -159,7 +159,7 @@ impl ReadOnlyZooKeeperServer {
     }
 
     /// Shuts the server down, because there is a leader or the process ends.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         self.sleeper.stop();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {

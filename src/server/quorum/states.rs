@@ -65,17 +65,6 @@ impl ServerState {
     pub const fn code(self) -> i32 {
         self as i32
     }
-
-    /// The name in the output of `mntr` (Java: QuorumStats.Provider).
-    #[must_use]
-    pub const fn stats_name(self) -> &'static str {
-        match self {
-            Self::Looking => "leaderelection",
-            Self::Following => "following",
-            Self::Leading => "leading",
-            Self::Observing => "observing",
-        }
-    }
 }
 
 /// The format of Java's logs: upper case.
@@ -144,7 +133,7 @@ impl SyncMode {
 
 /// State, phase and sync mode together, in the format of `mntr` (Java: getDetailedPeerState).
 #[must_use]
-pub fn detailed_peer_state(state: ServerState, zab: ZabState, sync: SyncMode) -> String {
+pub(crate) fn detailed_peer_state(state: ServerState, zab: ZabState, sync: SyncMode) -> String {
     let mut text = state.to_string().to_lowercase();
     if zab != ZabState::Election {
         text.push_str(" - ");

@@ -16,7 +16,7 @@ use crate::server::sync_request_processor::GroupProcessor;
 const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
 
 /// The processor.
-pub struct ToBeAppliedRequestProcessor {
+pub(crate) struct ToBeAppliedRequestProcessor {
     next: Arc<FinalRequestProcessor>,
     leader: Weak<dyn Proposer>,
 }
@@ -24,7 +24,7 @@ pub struct ToBeAppliedRequestProcessor {
 impl ToBeAppliedRequestProcessor {
     /// A processor before the last one.
     #[must_use]
-    pub const fn new(next: Arc<FinalRequestProcessor>, leader: Weak<dyn Proposer>) -> Self {
+    pub(crate) const fn new(next: Arc<FinalRequestProcessor>, leader: Weak<dyn Proposer>) -> Self {
         Self { next, leader }
     }
 }

@@ -35,7 +35,7 @@ pub trait UpgradeableSessionTracker: SessionTracker {
 
 /// The local sessions of a member; none unless `localSessionsEnabled` is on.
 #[derive(Default)]
-pub struct LocalSessions {
+pub(crate) struct LocalSessions {
     tracker: Option<LocalSessionTracker>,
     /// The sessions whose createSession transaction is in progress.
     upgrading: Option<RankedMutex<BTreeSet<SessionId>>>,
@@ -44,7 +44,7 @@ pub struct LocalSessions {
 impl LocalSessions {
     /// Local sessions are enabled (Java: createLocalSessionTracker).
     #[must_use]
-    pub fn enabled(
+    pub(crate) fn enabled(
         expirer: Weak<dyn SessionExpirer>,
         tick_time_ms: i32,
         server_id: Sid,
@@ -58,36 +58,36 @@ impl LocalSessions {
 
     /// Whether local sessions are enabled.
     #[must_use]
-    pub const fn is_enabled(&self) -> bool {
+    pub(crate) const fn is_enabled(&self) -> bool {
         self.tracker.is_some()
     }
 
     /// The tracker of the local sessions.
     #[must_use]
-    pub fn tracker(&self) -> Option<&SessionTrackerImpl> {
+    pub(crate) fn tracker(&self) -> Option<&SessionTrackerImpl> {
         self.tracker.as_ref().map(LocalSessionTracker::tracker)
     }
 
     /// Creates a local session; `None` when local sessions are disabled.
     #[must_use]
-    pub fn create_session(&self, timeout_ms: i32) -> Option<SessionId> {
+    pub(crate) fn create_session(&self, timeout_ms: i32) -> Option<SessionId> {
         self.tracker.as_ref().map(|tracker| tracker.create_session(timeout_ms))
     }
 
     /// Whether the session is local.
     #[must_use]
-    pub fn is_local_session(&self, id: SessionId) -> bool {
+    pub(crate) fn is_local_session(&self, id: SessionId) -> bool {
         self.tracker.as_ref().is_some_and(|tracker| tracker.is_local_session(id))
     }
 
     /// Whether the session is being upgraded.
     #[must_use]
-    pub fn is_upgrading_session(&self, id: SessionId) -> bool {
+    pub(crate) fn is_upgrading_session(&self, id: SessionId) -> bool {
         self.upgrading.as_ref().is_some_and(|upgrading| upgrading.lock().contains(&id))
     }
 
     /// The upgrade is complete: the ensemble knows the session.
-    pub fn finished_upgrading(&self, id: SessionId) {
+    pub(crate) fn finished_upgrading(&self, id: SessionId) {
         if let Some(upgrading) = &self.upgrading {
             upgrading.lock().remove(&id);
         }
@@ -96,7 +96,7 @@ impl LocalSessions {
     /// Removes a session from the local ones. `track` receives its timeout first, so that the session is never
     /// without a tracker (Java: upgradeSession).
     #[must_use]
-    pub fn upgrade_session(&self, id: SessionId, track: impl FnOnce(i32)) -> Option<i32> {
+    pub(crate) fn upgrade_session(&self, id: SessionId, track: impl FnOnce(i32)) -> Option<i32> {
         let (tracker, upgrading) = (self.tracker.as_ref()?, self.upgrading.as_ref()?);
         let timeout_ms = tracker.sessions().timeout_ms(id)?;
         track(timeout_ms);
@@ -108,7 +108,7 @@ impl LocalSessions {
     }
 
     /// Removes the session.
-    pub fn remove_session(&self, id: SessionId) {
+    pub(crate) fn remove_session(&self, id: SessionId) {
         if let Some(tracker) = self.tracker() {
             tracker.remove_session(id);
         }
@@ -116,13 +116,13 @@ impl LocalSessions {
 
     /// The number of local sessions.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.tracker.as_ref().map_or(0, |tracker| tracker.sessions().len())
     }
 
     /// The ids of the local sessions.
     #[must_use]
-    pub fn sessions(&self) -> BTreeSet<SessionId> {
+    pub(crate) fn sessions(&self) -> BTreeSet<SessionId> {
         let sessions = self.tracker.as_ref().map(|tracker| tracker.sessions().to_map());
         sessions.map_or_else(BTreeSet::new, |sessions| sessions.into_keys().collect())
     }
@@ -131,12 +131,12 @@ impl LocalSessions {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
+    pub(crate) fn start(&self, listener: Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         self.tracker.as_ref().map_or(Ok(()), |tracker| tracker.start(listener))
     }
 
     /// Ends the thread.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         if let Some(tracker) = self.tracker() {
             tracker.shutdown();
         }

@@ -6,7 +6,7 @@ use super::states::ServerState;
 use crate::ids::{PeerEpoch, Sid, Zxid};
 
 /// The round of a vote outside any election.
-pub const NO_ROUND: i64 = -1;
+pub(crate) const NO_ROUND: i64 = -1;
 
 /// A vote, together with the state of the server that cast it.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use byteorder::{BigEndian, ByteOrder};
 use log::{debug, info, warn};
 
 use super::{DisconnectReason, LOG, ServerCnxn};
@@ -24,6 +25,7 @@ use crate::server::memory_account::FrameRoom;
 // tidy: layer: the input of a connection becomes requests, as in Java
 use crate::server::request::Request;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
+use crate::server::zoo_trace::{self, CLIENT_REQUEST_TRACE_MASK, SERVER_PING_TRACE_MASK};
 // tidy: layer: a connection knows its server, as in Java
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
@@ -45,6 +47,9 @@ const WORD_PACKET: usize = 8192;
 
 /// The bytes of a RequestHeader: xid and type.
 const REQUEST_HEADER: usize = 8;
+
+/// The name of another logger in Java.
+const FINAL_REQUEST_PROCESSOR: &str = "org.apache.zookeeper.server.FinalRequestProcessor";
 
 /// What the reader does after the input was processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,8 +169,7 @@ impl CnxnInput {
     }
 
     fn int_at(&self, at: usize) -> Option<i32> {
-        let bytes = self.buffer[..self.end].get(at..)?.first_chunk::<4>()?;
-        Some(i32::from_be_bytes(*bytes))
+        self.buffer[..self.end].get(at..)?.get(..4).map(BigEndian::read_i32)
     }
 
     /// The received bytes that are not processed yet, for the log.
@@ -333,9 +337,9 @@ impl ServerCnxn {
         let mut argument = None;
         if factory.word_argument_bytes(word) > 0 {
             let from = input.start + LEN_FIELD;
-            let bytes = input.buffer[..input.end].get(from..).and_then(<[u8]>::first_chunk);
-            let Some(mask) = bytes.map(|mask| i64::from_be_bytes(*mask)) else { return Ok(false) };
-            argument = Some(mask);
+            let mask = input.buffer[..input.end].get(from..).and_then(|bytes| bytes.get(..8));
+            let Some(mask) = mask else { return Ok(false) };
+            argument = Some(BigEndian::read_i64(mask));
         }
         let answer = || self.answer_word(&*factory, word, argument);
         let answered = match self.server().filter(|_| four_letter_commands::may_be_long(word)) {
@@ -463,6 +467,7 @@ impl ServerCnxn {
                     }
                 }
                 _ if self.is_next(server, xid, op_type, payload) => {
+                    self.trace_read(server, xid, op_type, payload);
                     if let Err(no_room) = reads.answer(op, xid, payload) {
                         (input.start, input.is_head_counted) = (head, true);
                         return self.await_answer_room(no_room.bytes);
@@ -470,6 +475,15 @@ impl ServerCnxn {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Reads do not pass the processors, but the log shows them as FinalRequestProcessor does.
+    fn trace_read(self: &Arc<Self>, server: &ZooKeeperServer, xid: i32, op: i32, payload: &[u8]) {
+        let kinds = CLIENT_REQUEST_TRACE_MASK | SERVER_PING_TRACE_MASK;
+        if zoo_trace::is_trace_enabled(FINAL_REQUEST_PROCESSOR, kinds) {
+            let request = self.request(server, xid, op, payload);
+            request.trace(FINAL_REQUEST_PROCESSOR, SERVER_PING_TRACE_MASK, 'E');
         }
     }
 
@@ -604,12 +618,12 @@ fn enters_pipeline(server: &ZooKeeperServer, op: OpCode) -> bool {
 /// Limits the timeout in a `createSession` request, which normally only servers send each other. A client that sends
 /// one gets no timeout that it could not have asked for when it connected (Java: no limit).
 fn limit_session_timeout(server: &ZooKeeperServer, payload: &mut [u8]) {
-    if let Some(bytes) = payload.first_chunk_mut::<4>() {
+    if let Some(bytes) = payload.get_mut(..4) {
         let settings = server.settings();
-        let asked_ms = i32::from_be_bytes(*bytes);
+        let asked_ms = BigEndian::read_i32(bytes);
         let timeout_ms =
             asked_ms.max(settings.min_session_timeout_ms).min(settings.max_session_timeout_ms);
-        *bytes = timeout_ms.to_be_bytes();
+        BigEndian::write_i32(bytes, timeout_ms);
     }
 }
 
@@ -622,7 +636,7 @@ fn stranger(server: &ZooKeeperServer, is_known: bool, first: &[u8]) -> String {
 }
 
 fn int(bytes: &[u8], at: usize) -> Option<i32> {
-    bytes.get(at..)?.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes))
+    bytes.get(at..)?.get(..4).map(BigEndian::read_i32)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// A client with more unsent bytes than this is disconnected: it does not read, and the memory is for clients that
 /// do.
-pub const OUTPUT_LIMIT: usize = 256 << 20;
+pub(crate) const OUTPUT_LIMIT: usize = 256 << 20;
 
 /// The memory that a connection keeps for its next replies, in bytes. If it keeps more, its memory counts with the
 /// server.

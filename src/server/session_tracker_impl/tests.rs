@@ -25,10 +25,6 @@ impl SessionExpirer for Expirer {
             self.expired.lock().push((session.id(), self.clock.elapsed_ms()));
         }
     }
-
-    fn server_id(&self) -> Sid {
-        Sid(1)
-    }
 }
 
 struct NoFailure;

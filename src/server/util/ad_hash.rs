@@ -8,35 +8,35 @@ use std::fmt;
 
 /// A sum of digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct AdHash {
+pub(crate) struct AdHash {
     hash: u64,
 }
 
 impl AdHash {
     /// The hash of the empty set.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { hash: 0 }
     }
 
     /// Adds an element.
-    pub const fn add_digest(&mut self, digest: u64) {
+    pub(crate) const fn add_digest(&mut self, digest: u64) {
         self.hash = self.hash.wrapping_add(digest);
     }
 
     /// Removes an element.
-    pub const fn remove_digest(&mut self, digest: u64) {
+    pub(crate) const fn remove_digest(&mut self, digest: u64) {
         self.hash = self.hash.wrapping_sub(digest);
     }
 
     /// The hash as Java's long.
     #[must_use]
-    pub const fn hash(self) -> i64 {
+    pub(crate) const fn hash(self) -> i64 {
         self.hash.cast_signed()
     }
 
     /// Removes all elements.
-    pub const fn clear(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.hash = 0;
     }
 }

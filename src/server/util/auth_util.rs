@@ -5,14 +5,14 @@ use crate::server::auth::provider_registry::ProviderRegistry;
 
 /// The user name of an id, without secrets; `None` if the scheme is unknown (Java: getUser).
 #[must_use]
-pub fn user<'a>(registry: &ProviderRegistry, id: &'a Id) -> Option<&'a str> {
+pub(crate) fn user<'a>(registry: &ProviderRegistry, id: &'a Id) -> Option<&'a str> {
     registry.server_provider(&id.scheme).map(|provider| provider.user_name(&id.id))
 }
 
 /// All user names joined by commas, for logs; `None` if there are none (Java: getUsers). The schemes are left
 /// out and nothing is escaped.
 #[must_use]
-pub fn users(registry: &ProviderRegistry, auth_info: &[Id]) -> Option<String> {
+pub(crate) fn users(registry: &ProviderRegistry, auth_info: &[Id]) -> Option<String> {
     let names: Vec<&str> = auth_info
         .iter()
         .filter_map(|id| user(registry, id))
@@ -23,7 +23,7 @@ pub fn users(registry: &ProviderRegistry, auth_info: &[Id]) -> Option<String> {
 
 /// The answer to `whoAmI` (Java: getClientInfos).
 #[must_use]
-pub fn client_infos(registry: &ProviderRegistry, auth_info: &[Id]) -> Vec<ClientInfo> {
+pub(crate) fn client_infos(registry: &ProviderRegistry, auth_info: &[Id]) -> Vec<ClientInfo> {
     auth_info
         .iter()
         .map(|id| ClientInfo {

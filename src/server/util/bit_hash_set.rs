@@ -7,7 +7,7 @@
 use std::slice;
 
 /// Java's default for the number of elements that are kept as a list (`zookeeper.bitHashCacheSize`).
-pub const DEFAULT_CACHE_SIZE: usize = 10;
+pub(crate) const DEFAULT_CACHE_SIZE: usize = 10;
 
 /// The number of bits in a word of the bit set.
 const WORD_BITS: u32 = u64::BITS;
@@ -16,7 +16,7 @@ const ELEMENT_BITS: usize = 32;
 
 /// A set of `u32`.
 #[derive(Clone, Debug)]
-pub struct BitHashSet {
+pub(crate) struct BitHashSet {
     elements: Elements,
     cache_size: u32,
 }
@@ -38,7 +38,7 @@ const fn word_and_bit(element: u32) -> (usize, u64) {
 impl BitHashSet {
     /// Creates an empty set that keeps at least `cache_size` elements as a list.
     #[must_use]
-    pub fn new(cache_size: usize) -> Self {
+    pub(crate) fn new(cache_size: usize) -> Self {
         Self {
             elements: Elements::List(Vec::new()),
             cache_size: u32::try_from(cache_size).unwrap_or(u32::MAX),
@@ -46,7 +46,7 @@ impl BitHashSet {
     }
 
     /// Adds an element; false if the set already contains it.
-    pub fn add(&mut self, element: u32) -> bool {
+    pub(crate) fn add(&mut self, element: u32) -> bool {
         match &mut self.elements {
             Elements::List(list) => {
                 let Err(at) = list.binary_search(&element) else { return false };
@@ -84,7 +84,7 @@ impl BitHashSet {
     }
 
     /// Removes an element; false if the set does not contain it.
-    pub fn remove(&mut self, element: u32) -> bool {
+    pub(crate) fn remove(&mut self, element: u32) -> bool {
         match &mut self.elements {
             Elements::List(list) => {
                 let Ok(at) = list.binary_search(&element) else { return false };
@@ -103,7 +103,7 @@ impl BitHashSet {
     }
 
     /// Removes all elements of `others` from this set. Returns how many were removed.
-    pub fn remove_set(&mut self, others: &Self) -> usize {
+    pub(crate) fn remove_set(&mut self, others: &Self) -> usize {
         let before = self.size();
         match (&mut self.elements, &others.elements) {
             (Elements::Bits { words, count }, Elements::Bits { words: other_words, .. }) => {
@@ -124,7 +124,7 @@ impl BitHashSet {
 
     /// Whether the set contains the element.
     #[must_use]
-    pub fn contains(&self, element: u32) -> bool {
+    pub(crate) fn contains(&self, element: u32) -> bool {
         match &self.elements {
             Elements::List(list) => list.binary_search(&element).is_ok(),
             Elements::Bits { words, .. } => {
@@ -136,7 +136,7 @@ impl BitHashSet {
 
     /// The number of elements.
     #[must_use]
-    pub const fn size(&self) -> usize {
+    pub(crate) const fn size(&self) -> usize {
         match &self.elements {
             Elements::List(list) => list.len(),
             Elements::Bits { count, .. } => *count,
@@ -145,12 +145,12 @@ impl BitHashSet {
 
     /// Whether the set is empty.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.size() == 0
     }
 
     /// All elements in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let (list, words): (&[u32], &[u64]) = match &self.elements {
             Elements::List(list) => (list, &[]),
             Elements::Bits { words, .. } => (&[], words),

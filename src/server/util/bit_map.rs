@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 /// A two-way map between values and numbers. A new value gets the smallest free number.
 #[derive(Debug)]
-pub struct BitMap<T> {
+pub(crate) struct BitMap<T> {
     value_to_bit: HashMap<T, u32>,
     bit_to_value: Vec<Option<T>>,
     freed: BTreeSet<u32>,
@@ -17,7 +17,7 @@ pub struct BitMap<T> {
 impl<T: Clone + Eq + Hash> BitMap<T> {
     /// Creates an empty map.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { value_to_bit: HashMap::new(), bit_to_value: Vec::new(), freed: BTreeSet::new() }
     }
 
@@ -26,7 +26,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
     /// # Panics
     /// With more than 2^32 values.
     #[expect(clippy::expect_used, reason = "2^32 values do not fit into memory")]
-    pub fn add(&mut self, value: &T) -> u32 {
+    pub(crate) fn add(&mut self, value: &T) -> u32 {
         if let Some(bit) = self.bit(value) {
             return bit;
         }
@@ -41,18 +41,19 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
 
     /// The value with this number.
     #[must_use]
-    pub fn value(&self, bit: u32) -> Option<&T> {
+    pub(crate) fn value(&self, bit: u32) -> Option<&T> {
         self.bit_to_value.get(bit as usize)?.as_ref()
     }
 
     /// The number of the value (Java: getBit).
     #[must_use]
-    pub fn bit(&self, value: &T) -> Option<u32> {
+    pub(crate) fn bit(&self, value: &T) -> Option<u32> {
         self.value_to_bit.get(value).copied()
     }
 
     /// Removes the value and returns its number; `None` if it has none.
-    pub fn remove(&mut self, value: &T) -> Option<u32> {
+    #[cfg(test)]
+    pub(crate) fn remove(&mut self, value: &T) -> Option<u32> {
         let bit = self.value_to_bit.remove(value)?;
         self.bit_to_value[bit as usize] = None;
         self.freed.insert(bit);
@@ -60,7 +61,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
     }
 
     /// Removes the value with this number and returns it.
-    pub fn remove_bit(&mut self, bit: u32) -> Option<T> {
+    pub(crate) fn remove_bit(&mut self, bit: u32) -> Option<T> {
         let value = self.bit_to_value.get_mut(bit as usize)?.take()?;
         self.value_to_bit.remove(&value);
         self.freed.insert(bit);
@@ -69,7 +70,7 @@ impl<T: Clone + Eq + Hash> BitMap<T> {
 
     /// The number of values.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.value_to_bit.len()
     }
 }

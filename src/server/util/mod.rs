@@ -1,13 +1,13 @@
 //! Java: package org.apache.zookeeper.server.util: helpers of the server.
 
-pub mod ad_hash;
-pub mod auth_util;
-pub mod os_mx_bean;
-pub mod quota_metrics_utils;
-pub mod rate_limiter;
-pub mod request_path_metrics_collector;
-pub mod serialize_utils;
+pub(crate) mod ad_hash;
+pub(crate) mod auth_util;
+pub(crate) mod os_mx_bean;
+pub(crate) mod quota_metrics_utils;
+pub(crate) mod rate_limiter;
+pub(crate) mod request_path_metrics_collector;
+pub(crate) mod serialize_utils;
 
-pub mod bit_hash_set;
-pub mod bit_map;
-pub mod verifying_file_factory;
+pub(crate) mod bit_hash_set;
+pub(crate) mod bit_map;
+pub(crate) mod verifying_file_factory;

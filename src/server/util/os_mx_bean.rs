@@ -4,14 +4,14 @@ use std::fs;
 
 /// The number of open file descriptors; -1 if the system does not provide it.
 #[must_use]
-pub fn open_file_descriptor_count() -> i64 {
+pub(crate) fn open_file_descriptor_count() -> i64 {
     // One of the entries is the descriptor of this directory listing.
     fs::read_dir("/proc/self/fd").map_or(-1, |fds| i64::try_from(fds.count()).map_or(-1, |n| n - 1))
 }
 
 /// The limit on open file descriptors; -1 if the system does not provide it.
 #[must_use]
-pub fn max_file_descriptor_count() -> i64 {
+pub(crate) fn max_file_descriptor_count() -> i64 {
     fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(soft_limit).unwrap_or(-1)
 }
 

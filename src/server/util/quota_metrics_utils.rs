@@ -1,6 +1,6 @@
 //! Quotas as metrics, summed by the first name of their paths (Java: server/util/QuotaMetricsUtils.java).
 //!
-//! An unreadable quota node is left out; in Java it makes the whole dump fail.
+//! `quota_values` is getQuotaLimitOrUsage with the methods that it calls. An unreadable quota node is left out; in Java it makes the whole dump fail.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::stats_track::StatsTrack;
 
 /// A value of the quotas, summed up by the first path element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaMetric {
+pub(crate) enum QuotaMetric {
     /// The allowed number of nodes.
     CountLimit,
     /// The allowed number of bytes.
@@ -24,12 +24,12 @@ pub enum QuotaMetric {
 
 impl QuotaMetric {
     /// All of them, in the order in which Java registers them.
-    pub const ALL: [Self; 4] =
+    pub(crate) const ALL: [Self; 4] =
         [Self::CountLimit, Self::BytesLimit, Self::CountUsage, Self::BytesUsage];
 
     /// The name of the metric (Java: the constants of QuotaMetricsUtils).
     #[must_use]
-    pub const fn metric_name(self) -> &'static str {
+    pub(crate) const fn metric_name(self) -> &'static str {
         match self {
             Self::CountLimit => "quota_count_limit_per_namespace",
             Self::BytesLimit => "quota_bytes_limit_per_namespace",
@@ -41,7 +41,7 @@ impl QuotaMetric {
 
 /// The values of one metric, by namespace.
 #[must_use]
-pub fn quota_values(tree: &DataTree, metric: QuotaMetric) -> Vec<(String, i64)> {
+pub(crate) fn quota_values(tree: &DataTree, metric: QuotaMetric) -> Vec<(String, i64)> {
     let wanted = match metric {
         QuotaMetric::CountLimit | QuotaMetric::BytesLimit => LIMIT_NODE,
         QuotaMetric::CountUsage | QuotaMetric::BytesUsage => STAT_NODE,

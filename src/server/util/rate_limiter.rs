@@ -8,7 +8,7 @@ use crate::common::time::Clock;
 
 /// A counter of the remaining permissions, which is reset for each interval.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     rate: u32,
     interval_ms: i64,
     clock: Clock,
@@ -19,14 +19,14 @@ pub struct RateLimiter {
 impl RateLimiter {
     /// Creates a limiter that allows `rate` times per `interval_ms`.
     #[must_use]
-    pub fn new(rate: u32, interval_ms: i64, clock: Clock) -> Self {
+    pub(crate) fn new(rate: u32, interval_ms: i64, clock: Clock) -> Self {
         let last_reset_ms = AtomicI64::new(clock.elapsed_ms());
         Self { rate, interval_ms, clock, last_reset_ms, remaining: AtomicU32::new(rate) }
     }
 
     /// Uses one permission. False if none is left in this interval.
     #[must_use]
-    pub fn allow(&self) -> bool {
+    pub(crate) fn allow(&self) -> bool {
         let now_ms = self.clock.elapsed_ms();
         // Relaxed: the numbers guard no other data.
         if now_ms > self.last_reset_ms.load(Ordering::Relaxed).saturating_add(self.interval_ms) {

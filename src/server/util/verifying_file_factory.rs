@@ -8,7 +8,7 @@ use crate::common::config_exception::ConfigError;
 
 /// Converts the text of a setting to a path and checks it.
 #[derive(Clone, Copy, Debug)]
-pub struct VerifyingFileFactory {
+pub(crate) struct VerifyingFileFactory {
     log_target: &'static str,
     warn_for_relative_path: bool,
     fail_for_non_existing_path: bool,
@@ -17,30 +17,31 @@ pub struct VerifyingFileFactory {
 impl VerifyingFileFactory {
     /// Creates a factory that accepts every path. Its warnings go to the logger `log_target`.
     #[must_use]
-    pub const fn new(log_target: &'static str) -> Self {
+    pub(crate) const fn new(log_target: &'static str) -> Self {
         Self { log_target, warn_for_relative_path: false, fail_for_non_existing_path: false }
     }
 
     /// Logs a warning for a relative path that does not start with `./`, because it may depend on the working
     /// directory by accident.
     #[must_use]
-    pub const fn warn_for_relative_path(mut self) -> Self {
+    pub(crate) const fn warn_for_relative_path(mut self) -> Self {
         self.warn_for_relative_path = true;
         self
     }
 
     /// Refuses a path that does not exist.
     #[must_use]
-    pub const fn fail_for_non_existing_path(mut self) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn fail_for_non_existing_path(mut self) -> Self {
         self.fail_for_non_existing_path = true;
         self
     }
 
-    /// Converts and checks a path.
+    /// Converts and checks a path (Java: create, with doWarnForRelativePath and doFailForNonExistingPath).
     ///
     /// # Errors
     /// [`ConfigError::Missing`] if the path does not exist and that is refused.
-    pub fn create(&self, path: impl Into<PathBuf>) -> Result<PathBuf, ConfigError> {
+    pub(crate) fn create(&self, path: impl Into<PathBuf>) -> Result<PathBuf, ConfigError> {
         let path = path.into();
         if self.warn_for_relative_path && is_relative_by_accident(&path) {
             warn!(

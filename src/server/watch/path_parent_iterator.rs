@@ -2,7 +2,7 @@
 
 /// Returns a path, then its parent, and so on up to `/`. The path must be valid.
 #[derive(Clone, Debug)]
-pub struct PathParentIterator<'a> {
+pub(crate) struct PathParentIterator<'a> {
     /// The next path; empty at the end.
     path: &'a str,
     max_level: u32,
@@ -13,19 +13,19 @@ pub struct PathParentIterator<'a> {
 impl<'a> PathParentIterator<'a> {
     /// Iterates over the path and all its parents.
     #[must_use]
-    pub const fn for_all(path: &'a str) -> Self {
+    pub(crate) const fn for_all(path: &'a str) -> Self {
         Self { path, max_level: u32::MAX, levels: 0 }
     }
 
     /// Returns only the path itself.
     #[must_use]
-    pub const fn for_path_only(path: &'a str) -> Self {
+    pub(crate) const fn for_path_only(path: &'a str) -> Self {
         Self { path, max_level: 1, levels: 0 }
     }
 
     /// Whether the path returned last is a parent, not the path itself.
     #[must_use]
-    pub const fn at_parent_path(&self) -> bool {
+    pub(crate) const fn at_parent_path(&self) -> bool {
         self.levels > 1
     }
 }

@@ -15,13 +15,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use log::{debug, trace};
+use log::debug;
 
 use crate::data::ACL;
 use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::server_watcher::WatcherRef;
+use crate::server::zoo_trace::{self, EVENT_DELIVERY_TRACE_MASK};
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::watched_event::WatchedEvent;
 use crate::watcher::{EventType, KeeperState};
@@ -135,7 +136,8 @@ impl IWatchManager for WatchManager {
         }
         let watchers = self.change(|table| table.fire(path));
         if watchers.is_empty() {
-            trace!(target: LOG, "No watchers for {path}");
+            let message = format_args!("No watchers for {path}");
+            zoo_trace::log_trace_message(LOG, EVENT_DELIVERY_TRACE_MASK, message);
             return None;
         }
         let event =

@@ -21,7 +21,7 @@ use super::watcher_cleaner::WatcherCleanerConfig;
 const LOG: &str = "org.apache.zookeeper.server.watch.WatchManagerFactory";
 
 /// The property that names the manager.
-pub const ZOOKEEPER_WATCH_MANAGER_NAME: &str = "zookeeper.watchManagerName";
+pub(crate) const ZOOKEEPER_WATCH_MANAGER_NAME: &str = "zookeeper.watchManagerName";
 
 /// Java's package, an optional prefix of the name.
 const PACKAGE: &str = "org.apache.zookeeper.server.watch.";
@@ -29,7 +29,7 @@ const PACKAGE: &str = "org.apache.zookeeper.server.watch.";
 /// The selected watch manager and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchManagerConfig {
-    /// The class ([`ZOOKEEPER_WATCH_MANAGER_NAME`]).
+    /// The class (`zookeeper.watchManagerName`).
     pub watch_manager_name: String,
     /// The minimum number of watchers of a path that are kept as a list (`zookeeper.bitHashCacheSize`; only for
     /// `WatchManagerOptimized`).
@@ -86,7 +86,7 @@ pub enum WatchManagerError {
 ///
 /// # Errors
 /// When the name is unknown, or the manager's threads cannot be started.
-pub fn create_watch_manager(
+pub(crate) fn create_watch_manager(
     config: &WatchManagerConfig,
     metrics: &Arc<ServerMetrics>,
 ) -> Result<Arc<dyn IWatchManager>, WatchManagerError> {

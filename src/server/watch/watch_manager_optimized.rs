@@ -50,7 +50,7 @@ const PARTS: usize = 64;
 type PathWatches = HashMap<Box<str>, BitHashSet, DefaultHashBuilder>;
 
 /// Supports standard watches. The watches of a closed watcher are removed later.
-pub struct WatchManagerOptimized {
+pub(crate) struct WatchManagerOptimized {
     watches: Arc<Watches>,
     watcher_cleaner: WatcherCleaner,
     metrics: Arc<ServerMetrics>,
@@ -72,7 +72,7 @@ impl WatchManagerOptimized {
     ///
     /// # Errors
     /// When the cleaner's threads cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         cleaner: WatcherCleanerConfig,
         bit_hash_cache_size: usize,
         metrics: Arc<ServerMetrics>,

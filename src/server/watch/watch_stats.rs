@@ -4,11 +4,11 @@ use super::watcher_mode::WatcherMode;
 
 /// A set of [`WatcherMode`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WatchStats(u8);
+pub(crate) struct WatchStats(u8);
 
 impl WatchStats {
     /// The empty set: no watch.
-    pub const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
 
     const fn flag(mode: WatcherMode) -> u8 {
         match mode {
@@ -20,19 +20,19 @@ impl WatchStats {
 
     /// This set with `mode` added.
     #[must_use]
-    pub const fn add_mode(self, mode: WatcherMode) -> Self {
+    pub(crate) const fn add_mode(self, mode: WatcherMode) -> Self {
         Self(self.0 | Self::flag(mode))
     }
 
     /// This set without `mode`.
     #[must_use]
-    pub const fn remove_mode(self, mode: WatcherMode) -> Self {
+    pub(crate) const fn remove_mode(self, mode: WatcherMode) -> Self {
         Self(self.0 & !Self::flag(mode))
     }
 
     /// Whether the set contains `mode`.
     #[must_use]
-    pub const fn has_mode(self, mode: WatcherMode) -> bool {
+    pub(crate) const fn has_mode(self, mode: WatcherMode) -> bool {
         self.0 & Self::flag(mode) != 0
     }
 }

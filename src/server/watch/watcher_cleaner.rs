@@ -92,7 +92,7 @@ impl Default for WatcherCleanerConfig {
 }
 
 /// The owner of the watchers (Java: IDeadWatcherListener).
-pub trait DeadWatcherListener: Send + Sync {
+pub(crate) trait DeadWatcherListener: Send + Sync {
     /// Removes the watchers with these numbers. They are closed, so no watches are added for them.
     fn process_dead_watchers(&self, dead_watchers: &BitHashSet);
 }
@@ -115,7 +115,7 @@ struct Shared {
 }
 
 /// Collects dead watchers and starts their clean-up.
-pub struct WatcherCleaner {
+pub(crate) struct WatcherCleaner {
     shared: Arc<Shared>,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
@@ -125,7 +125,7 @@ impl WatcherCleaner {
     ///
     /// # Errors
     /// When a thread cannot be started. Those already started end.
-    pub fn start(
+    pub(crate) fn start(
         config: WatcherCleanerConfig,
         listener: Arc<dyn DeadWatcherListener>,
         metrics: Arc<ServerMetrics>,
@@ -175,7 +175,7 @@ impl WatcherCleaner {
 
     /// Adds the number of a closed watcher. May wait until others are cleaned up, see
     /// [`max_in_processing_dead_watchers`](WatcherCleanerConfig::max_in_processing_dead_watchers).
-    pub fn add_dead_watcher(&self, watcher_bit: u32) {
+    pub(crate) fn add_dead_watcher(&self, watcher_bit: u32) {
         let shared = &*self.shared;
         let mut state = shared.wait_for_room();
         if !state.dead_watchers.add(watcher_bit) {
@@ -189,7 +189,7 @@ impl WatcherCleaner {
     }
 
     /// Tells the threads to end, and discards the waiting dead watchers.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut state = self.shared.state.lock();
         state.stopped = true;
         state.dead_watchers = BitHashSet::new(DEAD_LIST_SIZE);
@@ -198,7 +198,7 @@ impl WatcherCleaner {
     }
 
     /// Ends the threads. A batch in progress is finished. A second call does nothing.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         self.stop();
         info!(target: LOG, "WatcherCleaner thread shutdown is initiated");
         let threads = std::mem::take(&mut *self.threads.lock());

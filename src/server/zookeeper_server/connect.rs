@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use byteorder::{BigEndian, ByteOrder};
 use log::{debug, info, warn};
 
 use super::{LOG, ZooKeeperServer};
@@ -146,7 +147,7 @@ impl ZooKeeperServer {
             archive.write_bool(self.role().is_read_only(), "readOnly");
         }
         let len = u32::try_from(response.len() - 4).unwrap_or_default();
-        response[..4].copy_from_slice(&len.to_be_bytes());
+        BigEndian::write_u32(&mut response[..4], len);
         cnxn.append_raw(response, 1);
         if valid {
             debug!(

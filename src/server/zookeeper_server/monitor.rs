@@ -14,7 +14,7 @@ use crate::server::util::quota_metrics_utils::QuotaMetric;
 use crate::version;
 
 /// The values that the gauges read from a server. No lock of the metrics is held in the meantime.
-pub trait MonitorSource: ServerStatsProvider + Send + Sync {
+pub(crate) trait MonitorSource: ServerStatsProvider + Send + Sync {
     /// Its statistics.
     fn server_stats(&self) -> &ServerStats;
     /// How many nodes there are.
@@ -81,7 +81,7 @@ const GAUGES: [(&str, Ask); 23] = [
 
 /// Registers the server's gauges. They do not keep it alive. After it is gone, they show nothing, except for
 /// handshakes.
-pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorSource>) {
+pub(crate) fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorSource>) {
     for (name, ask) in GAUGES {
         let source = Weak::clone(source);
         let gauge: Arc<dyn Gauge> = Arc::new(move || Some(ask(&*source.upgrade()?)));
@@ -103,7 +103,7 @@ pub fn register_metrics(context: &dyn MetricsContext, source: &Weak<dyn MonitorS
 }
 
 /// Unregisters the gauges when the server stops, except for handshakes.
-pub fn unregister_metrics(context: &dyn MetricsContext) {
+pub(crate) fn unregister_metrics(context: &dyn MetricsContext) {
     for (name, _) in GAUGES {
         context.unregister_gauge(name);
     }
@@ -113,7 +113,7 @@ pub fn unregister_metrics(context: &dyn MetricsContext) {
 }
 
 /// Reports the values that are no metrics: version and state. A member of an ensemble adds its own.
-pub fn dump_monitor_values(server: &dyn ServerStatsProvider, sink: &mut DumpSink<'_>) {
+pub(crate) fn dump_monitor_values(server: &dyn ServerStatsProvider, sink: &mut DumpSink<'_>) {
     sink("version", version::full_version().into());
     sink("server_state", server.server_state().into());
 }

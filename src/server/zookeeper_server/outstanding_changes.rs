@@ -77,12 +77,6 @@ impl OutstandingChanges {
         self.changes.is_empty()
     }
 
-    /// The last change of the node, if one is outstanding.
-    #[must_use]
-    pub fn outstanding_change(&self, path: &str) -> Option<&Arc<ChangeRecord>> {
-        self.for_path.get(path)
-    }
-
     /// The state of the node after all outstanding changes (Java: getRecordForPath); none if it will not exist.
     #[must_use]
     pub fn record_for_path(
@@ -226,7 +220,7 @@ mod tests {
     }
 
     fn zxid_of(changes: &OutstandingChanges, path: &str) -> Option<i64> {
-        changes.outstanding_change(path).map(|record| record.zxid.0)
+        changes.for_path.get(path).map(|record| record.zxid.0)
     }
 
     #[test]

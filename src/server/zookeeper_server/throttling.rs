@@ -34,12 +34,9 @@ impl ZooKeeperServer {
     }
 }
 
-impl ThrottledRequest for Box<Request> {
-    fn must_drop(&self) -> bool {
-        self.cnxn.as_ref().is_some_and(|cnxn| cnxn.is_invalid())
-    }
-
-    fn is_stale(&self, staleness: RequestStaleness, now_ms: i64) -> bool {
+impl Request {
+    /// Whether nobody waits for its answer any more. Never true for the end of a session, nor without a connection.
+    pub fn is_stale(&self, staleness: RequestStaleness, now_ms: i64) -> bool {
         let Some(cnxn) = &self.cnxn else { return false };
         if self.op_type == OpCode::CloseSession.code() {
             return false;
@@ -47,6 +44,16 @@ impl ThrottledRequest for Box<Request> {
         let is_closed = cnxn.is_stale() || cnxn.is_invalid();
         let age_ms = now_ms - self.create_time_ms;
         staleness.is_stale(is_closed, age_ms, i64::from(cnxn.session_timeout_ms()))
+    }
+}
+
+impl ThrottledRequest for Box<Request> {
+    fn must_drop(&self) -> bool {
+        self.cnxn.as_ref().is_some_and(|cnxn| cnxn.is_invalid())
+    }
+
+    fn is_stale(&self, staleness: RequestStaleness, now_ms: i64) -> bool {
+        Request::is_stale(self, staleness, now_ms)
     }
 
     fn is_throttlable(&self) -> bool {

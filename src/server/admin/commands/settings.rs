@@ -12,6 +12,7 @@ use super::super::json_outputter::Json;
 use super::{Commands, Kwargs};
 use crate::environment;
 use crate::server::admin::admin_context::AdminContext;
+use crate::server::zoo_trace;
 use crate::server::zookeeper_server_conf::ConfValue;
 
 /// The text that replaces a secret.
@@ -96,17 +97,17 @@ fn is_secret(key: &str) -> bool {
 
 /// `get_trace_mask`: the mask of traced messages.
 pub(super) fn get_trace_mask(
-    commands: &Commands,
+    _commands: &Commands,
     _server: Option<&dyn AdminContext>,
     _kwargs: &Kwargs,
     response: &mut CommandResponse,
 ) {
-    response.put("tracemask", commands.parts.trace.text_trace_level());
+    response.put("tracemask", zoo_trace::text_trace_level());
 }
 
 /// `set_trace_mask`: sets the mask of traced messages.
 pub(super) fn set_trace_mask(
-    commands: &Commands,
+    _commands: &Commands,
     _server: Option<&dyn AdminContext>,
     kwargs: &Kwargs,
     response: &mut CommandResponse,
@@ -121,6 +122,6 @@ pub(super) fn set_trace_mask(
         response.put("error", error);
         return;
     };
-    commands.parts.trace.set_text_trace_level(mask);
+    zoo_trace::set_text_trace_level(mask);
     response.put("tracemask", mask);
 }

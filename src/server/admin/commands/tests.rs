@@ -18,6 +18,7 @@ use crate::server::persistence::snapshot_info::SnapshotInfo;
 use crate::server::watch::watches_path_report::WatchesPathReport;
 use crate::server::watch::watches_report::WatchesReport;
 use crate::server::watch::watches_summary::WatchesSummary;
+use crate::server::zoo_trace;
 use crate::server::zookeeper_server_conf::ZooKeeperServerConf;
 use crate::version;
 use crate::zoo_defs::ids;
@@ -136,7 +137,6 @@ pub(crate) fn commands(pairs: &[(&str, &str)]) -> (Arc<ManualClock>, Commands) {
     let commands = Commands::new(CommandsParts {
         config: AdminCommandsConfig::from_properties(&properties),
         metrics: ServerMetrics::with_default_provider(),
-        trace: Arc::default(),
         clock: clock.clone(),
         properties,
     });
@@ -240,10 +240,10 @@ fn the_trace_mask_is_changed_by_a_number_only() {
          \"command\":\"set_trace_mask\"}"
     );
     assert_eq!(
-        set(&[("traceMask", "-7")]),
-        r#"{"tracemask":-7,"command":"set_trace_mask","error":null}"#
+        set(&[("traceMask", "306")]),
+        r#"{"tracemask":306,"command":"set_trace_mask","error":null}"#
     );
-    assert_eq!(commands.parts.trace.text_trace_level(), -7);
+    assert_eq!(zoo_trace::text_trace_level(), 306);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::digest_watcher::DigestWatcher;
+use crate::server::data_tree::digest::{DIGEST_LOG_INTERVAL, DIGEST_LOG_LIMIT};
 use crate::server::digest_calculator::DIGEST_VERSION;
 use crate::txn::TxnDigest;
 

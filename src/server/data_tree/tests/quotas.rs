@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::quotas::{limit_path, quota_path, stat_path};
+use crate::server::data_tree::quota::QuotaViolation;
 use crate::stats_track::StatsTrack;
 
 /// Sets a quota like the command line client: the path in the quota tree, the limits, the usage.

@@ -80,7 +80,7 @@ pub(crate) fn log_files(directory: &Path, zxid: Zxid) -> Result<Vec<NamedFile>, 
 }
 
 impl FileTxnIterator {
-    /// Opens an iterator at the first transaction from `zxid` on. Without `fast_forward`, it starts at the
+    /// Opens an iterator at the first transaction from `zxid` on (Java: init). Without `fast_forward`, it starts at the
     /// beginning of the file that may contain it.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use byteorder::{BigEndian, ByteOrder};
 use simd_adler32::Adler32;
 
 use crate::jute::{BinaryInputArchive, Limits, Record};
@@ -15,7 +16,7 @@ use crate::server::persistence::file_header::FileHeader;
 use crate::server::persistence::txn_log::{Damage, TxnLogError};
 
 /// "ZKLG" (Java: FileTxnLog.TXNLOG_MAGIC).
-pub const TXNLOG_MAGIC: i32 = 0x5a4b_4c47;
+pub(crate) const TXNLOG_MAGIC: i32 = 0x5a4b_4c47;
 
 /// The end mark of an entry.
 pub(crate) const END_OF_RECORD: u8 = b'B';
@@ -221,9 +222,5 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
 
 /// The checksum and length at the start of an entry.
 pub(crate) fn prefix(bytes: &[u8]) -> (i64, i32) {
-    let mut checksum = [0; 8];
-    let mut length = [0; 4];
-    checksum.copy_from_slice(&bytes[..8]);
-    length.copy_from_slice(&bytes[8..PREFIX]);
-    (i64::from_be_bytes(checksum), i32::from_be_bytes(length))
+    (BigEndian::read_i64(&bytes[..8]), BigEndian::read_i32(&bytes[8..PREFIX]))
 }

@@ -6,10 +6,11 @@
 
 use std::io::{self, Read, Write};
 
+use byteorder::{BigEndian, ByteOrder};
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
 /// The first bytes of every stream.
-pub const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+pub(crate) const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 
 /// The version and the lowest compatible version, as snappy-java writes them.
 const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
@@ -27,7 +28,7 @@ const LARGEST_RATIO: usize = 22;
 
 /// Decompresses a stream.
 #[derive(Debug)]
-pub struct SnappyReader<R> {
+pub(crate) struct SnappyReader<R> {
     input: R,
     block: Vec<u8>,
     read: usize,
@@ -39,7 +40,7 @@ impl<R: Read> SnappyReader<R> {
     ///
     /// # Errors
     /// When the input does not start with a header.
-    pub fn new(mut input: R) -> io::Result<Self> {
+    pub(crate) fn new(mut input: R) -> io::Result<Self> {
         let mut magic = [0; MAGIC.len()];
         input.read_exact(&mut magic)?;
         if magic != MAGIC {
@@ -61,7 +62,7 @@ impl<R: Read> SnappyReader<R> {
             self.read = 0;
             return Ok(true);
         }
-        let length = u32::from_be_bytes(length) as usize;
+        let length = BigEndian::read_u32(&length) as usize;
         if length > max_compress_len(LARGEST_BLOCK) {
             return Err(invalid("a block is too large"));
         }
@@ -116,7 +117,7 @@ fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 
 /// Compresses a stream.
 #[derive(Debug)]
-pub struct SnappyWriter<W> {
+pub(crate) struct SnappyWriter<W> {
     out: W,
     encoder: Encoder,
     block: Vec<u8>,
@@ -128,7 +129,7 @@ impl<W: Write> SnappyWriter<W> {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn new(mut out: W) -> io::Result<Self> {
+    pub(crate) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&MAGIC)?;
         out.write_all(&VERSIONS)?;
         let encoder = Encoder::new();
@@ -139,7 +140,7 @@ impl<W: Write> SnappyWriter<W> {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let len = bytes.len().min(BLOCK - self.block.len());
             self.block.extend_from_slice(&bytes[..len]);
@@ -156,8 +157,7 @@ impl<W: Write> SnappyWriter<W> {
         self.compressed.resize(LENGTH + max_compress_len(self.block.len()), 0);
         let compressed = &mut self.compressed[LENGTH..];
         let len = self.encoder.compress(&self.block, compressed).map_err(invalid)?;
-        let length = u32::try_from(len).map_err(invalid)?.to_be_bytes();
-        self.compressed[..LENGTH].copy_from_slice(&length);
+        BigEndian::write_u32(&mut self.compressed[..LENGTH], u32::try_from(len).map_err(invalid)?);
         self.block.clear();
         self.out.write_all(&self.compressed[..LENGTH + len])
     }
@@ -166,7 +166,7 @@ impl<W: Write> SnappyWriter<W> {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         if !self.block.is_empty() {
             self.write_block()?;
         }

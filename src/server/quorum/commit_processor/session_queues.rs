@@ -126,6 +126,7 @@ impl SessionQueues {
     }
 
     /// How many requests wait.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.queues.values().map(VecDeque::len).sum()
     }

@@ -5,6 +5,8 @@
 //! since 3.4.6), and with the configuration (since 3.5). This server writes the latest format; servers of 3.4 read
 //! the fields that they know.
 
+use byteorder::{BigEndian, ByteOrder};
+
 use crate::ids::{PeerEpoch, Sid, Zxid};
 
 /// The format version of the notifications that this server writes.
@@ -70,17 +72,12 @@ impl<'a> Rest<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], NotificationError> {
-        let taken = self.take(N)?;
-        taken.try_into().map_err(|_| NotificationError::Partial(self.capacity))
-    }
-
     fn int(&mut self) -> Result<i32, NotificationError> {
-        Ok(i32::from_be_bytes(self.array()?))
+        self.take(4).map(BigEndian::read_i32)
     }
 
     fn long(&mut self) -> Result<i64, NotificationError> {
-        Ok(i64::from_be_bytes(self.array()?))
+        self.take(8).map(BigEndian::read_i64)
     }
 }
 

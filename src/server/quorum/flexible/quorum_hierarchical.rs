@@ -12,7 +12,7 @@ use crate::ids::Sid;
 
 /// Counts votes by group and weight.
 #[derive(Debug)]
-pub struct QuorumHierarchical {
+pub(crate) struct QuorumHierarchical {
     members: QuorumMembers,
     voters: BTreeSet<Sid>,
     /// The total weight of each group; groups of weight 0 are left out.
@@ -22,7 +22,7 @@ pub struct QuorumHierarchical {
 impl QuorumHierarchical {
     /// A configuration with groups. Without groups no set of servers is a quorum.
     #[must_use]
-    pub fn new(members: QuorumMembers) -> Self {
+    pub(crate) fn new(members: QuorumMembers) -> Self {
         let mut this =
             Self { voters: voters_of(&members), weight_of_group: BTreeMap::new(), members };
         this.weight_of_group = match &this.members.hierarchy {

@@ -8,7 +8,7 @@ use crate::ids::Sid;
 
 /// Counts votes, each with the same weight.
 #[derive(Debug)]
-pub struct QuorumMaj {
+pub(crate) struct QuorumMaj {
     members: QuorumMembers,
     voters: BTreeSet<Sid>,
 }
@@ -16,7 +16,7 @@ pub struct QuorumMaj {
 impl QuorumMaj {
     /// A majority of these members; groups and weights are ignored.
     #[must_use]
-    pub fn new(mut members: QuorumMembers) -> Self {
+    pub(crate) fn new(mut members: QuorumMembers) -> Self {
         members.hierarchy = None;
         Self { voters: voters_of(&members), members }
     }

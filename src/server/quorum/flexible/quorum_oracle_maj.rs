@@ -24,7 +24,7 @@ const VOTERS_OF_AN_ORACLE: usize = 2;
 
 /// Counts votes, and asks the oracle if there are two voters.
 #[derive(Debug)]
-pub struct QuorumOracleMaj {
+pub(crate) struct QuorumOracleMaj {
     majority: QuorumMaj,
     oracle: PathBuf,
     need_oracle: AtomicBool,
@@ -33,7 +33,7 @@ pub struct QuorumOracleMaj {
 impl QuorumOracleMaj {
     /// A majority of these members, with the path of the oracle file.
     #[must_use]
-    pub fn new(members: QuorumMembers, oracle: &Path) -> Self {
+    pub(crate) fn new(members: QuorumMembers, oracle: &Path) -> Self {
         info!(target: LOG, "Oracle is set to {}", oracle.display());
         Self {
             majority: QuorumMaj::new(members),

@@ -122,7 +122,7 @@ impl Broadcast {
     }
 
     pub(super) fn pending_syncs(&self) -> usize {
-        self.syncs.len()
+        self.syncs.positions()
     }
 
     pub(super) fn forwarding(&self) -> &[Arc<LearnerHandler>] {

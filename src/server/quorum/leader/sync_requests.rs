@@ -49,10 +49,12 @@ impl<T> SyncRequests<T> {
         self.last_number
     }
 
-    /// The number of pending syncs.
+    /// The number of positions at which syncs are pending (Java: getNumPendingSyncs).
     #[must_use]
-    pub(super) fn len(&self) -> usize {
-        self.pending.len()
+    pub(super) fn positions(&self) -> usize {
+        let mut last = None;
+        let positions = self.pending.iter().map(|sync| sync.position);
+        positions.filter(|position| last.replace(*position) != Some(*position)).count()
     }
 
     /// Whether no sync is pending.
@@ -106,10 +108,11 @@ mod tests {
         syncs.add(Zxid(5), 'a');
         syncs.add(Zxid(5), 'b');
         syncs.add(Zxid(6), 'c');
+        assert_eq!(syncs.positions(), 2);
         assert_eq!(syncs.pop_before(Zxid(5)), None);
         assert_eq!(syncs.pop_before(Zxid(6)), Some('a'));
         assert_eq!(syncs.pop_before(Zxid(6)), Some('b'));
         assert_eq!(syncs.pop_before(Zxid(6)), None);
-        assert_eq!(syncs.len(), 1);
+        assert_eq!(syncs.positions(), 1);
     }
 }

@@ -13,6 +13,9 @@ use rustix::io::Errno;
 use crate::jute::Limits;
 use crate::server::quorum::quorum_packet::{PacketError, QuorumPacket, read_packet};
 
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.quorum.Learner";
+
 /// The size of one read, in bytes.
 const BUFFER: usize = 64 * 1024;
 
@@ -51,7 +54,9 @@ impl LeaderInput {
         finish: &mut dyn FnMut() -> Option<Duration>,
     ) -> Result<QuorumPacket, PacketError> {
         let limits = self.limits;
-        read_packet(Finishing { input: self, finish: Some(finish) }, limits)
+        let packet = read_packet(Finishing { input: self, finish: Some(finish) }, limits)?;
+        packet.trace(LOG, 'i');
+        Ok(packet)
     }
 
     /// The raw bytes, for a snapshot.

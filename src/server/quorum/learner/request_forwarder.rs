@@ -20,6 +20,7 @@ use crate::server::quorum::leader_link::LeaderLink;
 use crate::server::quorum::learner_zookeeper_server::LearnerRole;
 use crate::server::request::Request;
 use crate::server::server_role::ServerRole;
+use crate::server::zoo_trace::CLIENT_REQUEST_TRACE_MASK;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::util::lock_rank::Rank;
 use crate::zoo_defs::OpCode;
@@ -108,6 +109,7 @@ impl RequestForwarder {
     /// that of a local one.
     pub(in crate::server::quorum) fn process_request(&self, mut request: Box<Request>) {
         let Some(server) = self.server.upgrade() else { return };
+        request.trace(self.log_target, CLIENT_REQUEST_TRACE_MASK, 'F');
         if way_of(&request) == Way::Leader
             && !request_shape::is_well_formed(&request, server.limits())
         {

@@ -4,6 +4,8 @@
 //! This is pure logic. Null values can be decoded, so they pass, and the leader refuses them. A `multi` and session
 //! requests are not checked, because leaders assign them a zxid before they decode them.
 
+use byteorder::{BigEndian, ByteOrder};
+
 use crate::jute::Limits;
 use crate::server::request::Request;
 use crate::zoo_defs::OpCode;
@@ -77,9 +79,9 @@ impl Shape<'_> {
     }
 
     fn length(&mut self) -> Option<i32> {
-        let (len, rest) = self.rest.split_first_chunk()?;
+        let (len, rest) = self.rest.split_at_checked(4)?;
         self.rest = rest;
-        Some(i32::from_be_bytes(*len))
+        Some(BigEndian::read_i32(len))
     }
 }
 

@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use byteorder::{BigEndian, ByteOrder};
 use log::{debug, error, info, warn};
 
 use super::leader_input::LeaderInput;
@@ -533,5 +534,5 @@ pub(in crate::server::quorum) fn suggested_leader(
     let (sid, rest) = data
         .split_first_chunk::<8>()
         .ok_or(LearnerError::NoData { packet_type: packet.r#type, zxid: packet.zxid })?;
-    Ok((Sid(i64::from_be_bytes(*sid)), rest))
+    Ok((Sid(BigEndian::read_i64(sid)), rest))
 }

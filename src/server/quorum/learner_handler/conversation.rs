@@ -532,6 +532,7 @@ impl<'a> Conversation<'a> {
                     return Err(end.into());
                 }
             };
+            packet.trace(LOG, 'i');
             let is_initial = false;
             self.handler.touch(self.master.tick_of_ack_deadline(is_initial));
             self.handler.note_received(packet.packet_type() == Some(PacketType::Request));

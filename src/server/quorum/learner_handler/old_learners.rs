@@ -4,6 +4,8 @@
 //! A learner that receives such a transaction leaves the ensemble, and does so again each time it comes back. It is
 //! sent all the same, because the other servers commit it. The log names the learner and the transaction in time.
 
+use byteorder::{BigEndian, ByteOrder};
+
 use log::error;
 
 use crate::server::quorum::learner_handler::LearnerHandler;
@@ -64,7 +66,7 @@ fn op_at(txn: &[u8], at: usize) -> Option<OpCode> {
 }
 
 fn int_at(txn: &[u8], at: usize) -> Option<i32> {
-    txn.get(at..)?.first_chunk().map(|bytes| i32::from_be_bytes(*bytes))
+    txn.get(at..)?.get(..4).map(BigEndian::read_i32)
 }
 
 #[cfg(test)]

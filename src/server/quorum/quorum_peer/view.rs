@@ -20,13 +20,13 @@ struct State {
 }
 
 /// The configurations of the ensemble that this member knows.
-pub struct View {
+pub(crate) struct View {
     my_id: Sid,
     state: RankedMutex<State>,
 }
 
 /// The result of putting a configuration into effect.
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// The previous configuration.
     pub previous: Arc<dyn QuorumVerifier>,
     /// Whether the new configuration is in effect now; only a newer one is taken.
@@ -38,7 +38,7 @@ pub struct Replaced {
 impl View {
     /// The view of a member that starts with these configurations.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         my_id: Sid,
         current: Arc<dyn QuorumVerifier>,
         last_seen: Option<Arc<dyn QuorumVerifier>>,
@@ -50,19 +50,19 @@ impl View {
 
     /// The configuration in effect.
     #[must_use]
-    pub fn current(&self) -> Arc<dyn QuorumVerifier> {
+    pub(crate) fn current(&self) -> Arc<dyn QuorumVerifier> {
         Arc::clone(&self.state.lock().current)
     }
 
     /// The last seen configuration.
     #[must_use]
-    pub fn last_seen(&self) -> Option<Arc<dyn QuorumVerifier>> {
+    pub(crate) fn last_seen(&self) -> Option<Arc<dyn QuorumVerifier>> {
         self.state.lock().last_seen.clone()
     }
 
     /// Puts a configuration into effect if it is newer than the current one (Java: setQuorumVerifier).
     #[must_use]
-    pub fn set_current(&self, verifier: &Arc<dyn QuorumVerifier>) -> Replaced {
+    pub(crate) fn set_current(&self, verifier: &Arc<dyn QuorumVerifier>) -> Replaced {
         let mut state = self.state.lock();
         let previous = Arc::clone(&state.current);
         let taken = verifier.version() > previous.version();
@@ -79,7 +79,7 @@ impl View {
 
     /// Records a proposed configuration; false when it is known already (Java: setLastSeenQuorumVerifier).
     #[must_use]
-    pub fn set_last_seen(&self, verifier: &Arc<dyn QuorumVerifier>) -> bool {
+    pub(crate) fn set_last_seen(&self, verifier: &Arc<dyn QuorumVerifier>) -> bool {
         let mut state = self.state.lock();
         let is_known =
             state.last_seen.as_ref().is_some_and(|seen| seen.version() == verifier.version());
@@ -91,7 +91,7 @@ impl View {
 
     /// The voters of the current and of the last seen configuration.
     #[must_use]
-    pub fn current_and_next_voters(&self) -> BTreeSet<Sid> {
+    pub(crate) fn current_and_next_voters(&self) -> BTreeSet<Sid> {
         let state = self.state.lock();
         let last_seen = state.last_seen.iter().flat_map(|seen| seen.members().voting_members());
         state.current.members().voting_members().chain(last_seen).map(|server| server.id).collect()
@@ -99,7 +99,7 @@ impl View {
 
     /// A member of the current or the last seen configuration, with its most recently resolved addresses.
     #[must_use]
-    pub fn server(&self, id: Sid) -> Option<QuorumServer> {
+    pub(crate) fn server(&self, id: Sid) -> Option<QuorumServer> {
         let state = self.state.lock();
         if let Some(server) = state.resolved.get(&id) {
             return Some(server.clone());
@@ -112,13 +112,13 @@ impl View {
 
     /// This member.
     #[must_use]
-    pub fn me(&self) -> Option<QuorumServer> {
+    pub(crate) fn me(&self) -> Option<QuorumServer> {
         self.server(self.my_id)
     }
 
     /// Resolves a member's host names again, since they may have changed (Java: recreateSocketAddresses). The lock is
     /// not held meanwhile.
-    pub fn recreate_socket_addresses(&self, id: Sid, resolve: ResolveHost<'_>) {
+    pub(crate) fn recreate_socket_addresses(&self, id: Sid, resolve: ResolveHost<'_>) {
         let Some(mut server) = self.server(id) else { return };
         for address in server.addresses.iter_mut().chain(&mut server.election_addresses) {
             *address = InetSocketAddress::new(&address.host, address.port, resolve);
