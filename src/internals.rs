@@ -118,11 +118,6 @@ pub mod server {
     pub mod authentication_helper {
         pub use crate::server::authentication_helper::AuthenticationHelper;
     }
-    pub mod blocking_server_cnxn_factory {
-        pub use crate::server::blocking_server_cnxn_factory::{
-            BlockingServerCnxnFactory, CnxnFactoryConfig,
-        };
-    }
     pub mod command {
         pub mod command_executor {
             pub use crate::server::command::command_executor::CommandExecutor;
@@ -144,6 +139,9 @@ pub mod server {
     }
     pub mod exit_code {
         pub use crate::server::exit_code::ExitCode;
+    }
+    pub mod nio_server_cnxn_factory {
+        pub use crate::server::nio_server_cnxn_factory::{CnxnFactoryConfig, NIOServerCnxnFactory};
     }
     pub mod persistence {
         pub use crate::server::persistence::txn_log_toolkit;

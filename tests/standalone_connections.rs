@@ -6,15 +6,16 @@
 #[macro_use]
 mod common;
 
+use std::fs;
 use std::io::ErrorKind;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use common::{DEADLINE, Server, ServerBuilder, wait_until};
 use zookeeper_server::internals::common::time;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::proto::{
-    ConnectRequest, ConnectResponse, CreateRequest, GetDataRequest,
+    ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest,
 };
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
@@ -140,6 +141,63 @@ mod bodies {
         wait_until("they are all closed", DEADLINE, || open() <= before + 3.0);
         wait_until("no session is left", DEADLINE, || server.monitor("global_sessions") == 0.0);
     }
+}
+
+/// How many connections have a thread of their own.
+fn readers(server: &Server) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.starts_with("NIOWorkerThread")).count()
+}
+
+#[test]
+fn the_first_connections_have_a_thread_and_a_free_place_is_taken_again() {
+    let server = ServerBuilder::new().property("zookeeper.nio.maxReaderThreads", "2").start();
+    let exists = ExistsRequest { path: "/".into(), watch: false };
+    let connect = || {
+        let mut raw = server.raw();
+        raw.new_session();
+        assert_eq!(raw.ask(1, OpCode::Exists, &exists).0.err, 0);
+        raw
+    };
+    wait_until("nobody is connected", DEADLINE, || readers(&server) == 0);
+    let mut connected: Vec<_> = std::iter::repeat_with(connect).take(5).collect();
+    assert_eq!(readers(&server), 2);
+    drop(connected.remove(0));
+    wait_until("one place is free", DEADLINE, || readers(&server) == 1);
+    connected.extend(std::iter::repeat_with(connect).take(2));
+    assert_eq!(readers(&server), 2);
+    for raw in &mut connected {
+        assert_eq!(raw.ask(2, OpCode::Exists, &exists).0.err, 0);
+    }
+}
+
+/// Java closes such a connection, too, but it does not answer the last request.
+#[test]
+fn what_ends_behind_its_last_bytes_is_closed_at_once() {
+    let server =
+        ServerBuilder::new().property("zookeeper.nio.sessionlessCnxnTimeout", "60000").start();
+    let drops = || server.monitor("connection_drop_count");
+    let end = |raw: &common::RawConnection| raw.stream.shutdown(Shutdown::Write).unwrap();
+    // Each in one piece with the end of the stream: a part of a ConnectRequest, a request, a part of a request.
+    let mut halfway = server.raw();
+    halfway.send_bytes(&[0, 0]);
+    end(&halfway);
+    let (mut whole, mut part) = (server.raw(), server.raw());
+    whole.new_session_for(60_000);
+    part.new_session_for(60_000);
+    let exists = ExistsRequest { path: "/".into(), watch: false };
+    whole.send_request(1, OpCode::Exists.code(), &exists.to_bytes());
+    end(&whole);
+    part.send_bytes(&[0, 0, 0, 99, 0]);
+    end(&part);
+    let start = time::now();
+    assert_eq!(whole.receive_reply().unwrap().0.err, 0);
+    for raw in [&mut halfway, &mut whole, &mut part] {
+        assert!(raw.receive_frame().is_none());
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    wait_until("the ends are counted", DEADLINE, || drops() >= 3.0);
 }
 
 against_both! {

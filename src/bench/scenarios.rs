@@ -39,7 +39,7 @@ const WRITES: Mix = Mix { reads: 0, writes: 1 };
 const MIXED: Mix = Mix { reads: 90, writes: 10 };
 
 /// Connections x requests in flight on each connection.
-pub(crate) const MATRIX: [Cell; 8] = [
+pub(crate) const MATRIX: [Cell; 17] = [
     Cell { name: "reads 64x16", mix: READS, clients: 64, in_flight: 16 },
     Cell { name: "reads 1x1", mix: READS, clients: 1, in_flight: 1 },
     Cell { name: "reads 16x1", mix: READS, clients: 16, in_flight: 1 },
@@ -48,6 +48,15 @@ pub(crate) const MATRIX: [Cell; 8] = [
     Cell { name: "writes 64x16", mix: WRITES, clients: 64, in_flight: 16 },
     Cell { name: "mixed 90/10 64x16", mix: MIXED, clients: 64, in_flight: 16 },
     Cell { name: "mixed 90/10 16x1", mix: MIXED, clients: 16, in_flight: 1 },
+    Cell { name: "reads 100x1", mix: READS, clients: 100, in_flight: 1 },
+    Cell { name: "reads 500x1", mix: READS, clients: 500, in_flight: 1 },
+    Cell { name: "reads 2000x1", mix: READS, clients: 2000, in_flight: 1 },
+    Cell { name: "writes 100x1", mix: WRITES, clients: 100, in_flight: 1 },
+    Cell { name: "writes 500x1", mix: WRITES, clients: 500, in_flight: 1 },
+    Cell { name: "writes 2000x1", mix: WRITES, clients: 2000, in_flight: 1 },
+    Cell { name: "mixed 90/10 100x1", mix: MIXED, clients: 100, in_flight: 1 },
+    Cell { name: "mixed 90/10 500x1", mix: MIXED, clients: 500, in_flight: 1 },
+    Cell { name: "mixed 90/10 2000x1", mix: MIXED, clients: 2000, in_flight: 1 },
 ];
 
 /// The result of a scenario.

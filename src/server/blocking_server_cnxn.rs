@@ -1,11 +1,10 @@
-//! The socket of a client's connection, and the thread that reads it (no Java twin; in the place of
-//! server/NIOServerCnxn.java).
+//! A connection that has a thread of its own (no Java twin; in the place of server/NIOServerCnxn.java).
 //!
-//! Threads: each connection has one reader thread, which blocks in `read` and is named after the client's address.
-//! Sends never block: each send asks for a non-blocking call on the same socket. The read timeout detects a client
-//! that is silent for longer than its session's timeout. The first frame must be complete within the time that a
-//! connection may be without a session, no matter in how many pieces it arrives. Of its last answer, a client must
-//! take a minimum number of bytes in each period of this length.
+//! Threads: the reader blocks in `read` and is named after the client's address. Sends never block: each send asks for
+//! a non-blocking call on the same socket. The read timeout detects a client that is silent for longer than its
+//! session's timeout. The first frame must be complete within the time that a connection may be without a session, no
+//! matter in how many pieces it arrives. Of its last answer, a client must take a minimum number of bytes in each
+//! period of this length.
 //!
 //! What is not about the socket is in `server_cnxn` (sendResponse, sendBuffer, handleWrite, readRequest,
 //! readConnectRequest).
@@ -32,13 +31,13 @@ use crate::common::deadline::Deadline;
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
 /// Send what fits, without waiting (Linux: MSG_DONTWAIT) and without raising a signal (MSG_NOSIGNAL).
-const SEND_FLAGS: i32 = 0x40 | 0x4000;
+pub(super) const SEND_FLAGS: i32 = 0x40 | 0x4000;
 
 /// The bytes of its last answer that a client must take within the sessionless timeout, unless it takes all of them.
-const LEAST_TAKEN: usize = 64 << 10;
+pub(super) const LEAST_TAKEN: usize = 64 << 10;
 
 /// How often the reader checks whether the last answer is sent, after the client has closed its sending side.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A client's socket, as the connection sees it.
 pub struct SocketTransport {

@@ -68,7 +68,7 @@ pub(crate) fn raise_file_limit() {
             target: LOG,
             "The system lets this server open {max} files{was}: {} client connections, and {} that are kept for the log, \
              snapshots, other servers and the AdminServer",
-            descriptors.end_of_strangers().min(max_readers()),
+            descriptors.end_of_strangers(),
             descriptors.reserve()
         ),
     }

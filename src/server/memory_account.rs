@@ -241,16 +241,20 @@ impl MemoryAccounts {
     }
 
     /// Counts a reader that waits for room, until the result is dropped.
-    pub fn wait_for_room(&self) -> WaitingForRoom<'_> {
+    pub fn wait_for_room(self: &Arc<Self>) -> WaitingForRoom {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        WaitingForRoom(&self.waiting)
+        WaitingForRoom(Arc::clone(self))
+    }
+
+    /// How many readers wait for room.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How long a connection may hold memory without making progress while others wait for it.
     #[must_use]
     pub fn time_to_move(&self) -> Duration {
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let share = u32::try_from(waiting / WAITING_FOR_ALL_TIME).unwrap_or(u32::MAX);
+        let share = u32::try_from(self.waiting() / WAITING_FOR_ALL_TIME).unwrap_or(u32::MAX);
         (TIME_TO_MOVE / share.max(1)).max(LEAST_TIME_TO_MOVE)
     }
 
@@ -267,11 +271,11 @@ impl MemoryAccounts {
 
 /// Counts a waiting reader as long as it lives.
 #[derive(Debug)]
-pub struct WaitingForRoom<'a>(&'a AtomicUsize);
+pub struct WaitingForRoom(Arc<MemoryAccounts>);
 
-impl Drop for WaitingForRoom<'_> {
+impl Drop for WaitingForRoom {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -34,6 +34,8 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 pub enum Worker {
     /// The caller, if the processor is idle.
     Caller,
+    /// The caller, unless the step waits for the disk: a selector serves other connections as well.
+    Selector,
     /// The processor's own thread.
     OwnThread,
 }
@@ -145,7 +147,7 @@ impl<T: Send, W: Send> ProcessorQueue<T, W> {
         if !self.take_turn() {
             return Ok(());
         }
-        if by == Worker::Caller {
+        if by != Worker::OwnThread {
             for _ in 0..self.rounds {
                 self.do_step(&mut step)?;
                 if self.is_empty() && self.give_turn_back() {

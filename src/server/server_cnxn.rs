@@ -9,12 +9,12 @@ mod input;
 mod memory;
 mod output;
 mod pending;
+mod recv_gate;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
 
 use byteorder::{BigEndian, ByteOrder};
 use log::debug;
@@ -23,6 +23,8 @@ pub use self::input::{CnxnInput, InputState};
 pub use self::output::Transport;
 use self::output::{Output, Sent};
 use self::pending::PendingRequests;
+use self::recv_gate::RecvGate;
+pub(super) use self::recv_gate::{CnxnSelector, Gate, Stop};
 use super::auth::auth_info::AuthInfo;
 use super::cnxn_stats::CnxnStats;
 use super::memory_account::RequestAccount;
@@ -34,7 +36,7 @@ use super::session_tracker::Session;
 use super::zoo_trace::{self, EVENT_DELIVERY_TRACE_MASK};
 // tidy: layer: a connection knows its server, as in Java
 use super::zookeeper_server::ZooKeeperServer;
-use crate::common::time::{self, TimeSource};
+use crate::common::time::TimeSource;
 use crate::data::{ACL, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryOutputArchive, OutputArchive};
@@ -47,17 +49,6 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
 /// The xid of watch events.
 const NOTIFICATION_XID: i32 = -1;
-
-/// How often a reader that is stopped by a limit checks whether it may go on. It is also woken.
-const THROTTLE_RECHECK: Duration = Duration::from_millis(100);
-
-/// How long a stopped reader waits for a client that has closed its side, because the client may still read answers
-/// to what it has sent. It is the minimum while the session is set up, and the maximum if the connection holds
-/// memory.
-const HUNG_UP_GRACE: Duration = Duration::from_secs(1);
-
-/// How often a reader that waits for room in memory checks for it. Nobody wakes the reader when there is room.
-const ROOM_RECHECK: Duration = Duration::from_millis(50);
 
 /// Why a connection ends (Java: ServerCnxn.DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,14 +124,6 @@ impl DisconnectReason {
     }
 }
 
-/// Whether the reader may go on.
-#[derive(Debug, Default)]
-struct RecvGate {
-    /// The session is being set up: nothing is read until the ConnectRequest is answered.
-    connecting: bool,
-    closed: bool,
-}
-
 /// One client's connection.
 pub struct ServerCnxn {
     me: Weak<Self>,
@@ -175,6 +158,9 @@ pub struct ServerCnxn {
     half_frame_since_ms: AtomicI64,
     recv_gate: RankedMutex<RecvGate>,
     recv_wake: RankedCondvar,
+    /// Set if a selector reads it. Otherwise it has a thread of its own, which waits at `recv_wake`.
+    selector: OnceLock<Arc<dyn CnxnSelector>>,
+    is_look_queued: AtomicBool,
     stats: CnxnStats,
 }
 
@@ -217,6 +203,8 @@ impl ServerCnxn {
             half_frame_since_ms: AtomicI64::new(0),
             recv_gate: RankedMutex::new(Rank::Leaf, "receive gate", RecvGate::default()),
             recv_wake: RankedCondvar::new(),
+            selector: OnceLock::new(),
+            is_look_queued: AtomicBool::new(false),
             stats: CnxnStats::new(clock.wall_ms(), clock.elapsed_ms()),
         })
     }
@@ -415,15 +403,6 @@ impl ServerCnxn {
         }
     }
 
-    /// Makes a stopped reader check again whether it may go on.
-    fn wake_reader(&self) {
-        if self.is_recv_stopped() {
-            // Under the lock, so that a reader between its check and its wait does not miss the wake-up.
-            let _gate = self.recv_gate.lock();
-            self.recv_wake.notify_all();
-        }
-    }
-
     /// Appends bytes unchanged (the answer to a ConnectRequest, or to a four-letter word). They count as `packets`
     /// packets.
     pub fn append_raw(&self, mut bytes: Vec<u8>, packets: usize) {
@@ -469,96 +448,6 @@ impl ServerCnxn {
         }
     }
 
-    /// Stops reading until the session is set up.
-    fn disable_recv(&self) {
-        self.recv_gate.lock().connecting = true;
-        self.recv_stopped.store(true, Ordering::Release);
-    }
-
-    /// Lets the reader continue, because the session is set up.
-    pub fn enable_recv(&self) {
-        self.recv_gate.lock().connecting = false;
-        self.recv_wake.notify_all();
-    }
-
-    fn is_recv_stopped(&self) -> bool {
-        self.recv_stopped.load(Ordering::Acquire)
-    }
-
-    /// Whether the reader must stop: too much is unsent, too many requests are under way, or it waits for room in
-    /// memory.
-    fn is_throttled(&self) -> bool {
-        self.output.is_full() || self.has_too_many_requests() || self.awaits_room()
-    }
-
-    /// Whether a reader that has been stopped for `waited` should give up. It should if its server has ended, or if
-    /// the setup of its session takes longer than the session's timeout. It also should if the client has closed its
-    /// side, and the session is not set up or a grace period is over; this period is shorter if the connection holds
-    /// memory.
-    fn waits_in_vain(
-        &self,
-        is_connecting: bool,
-        waited: Duration,
-        hung_up_since: &mut Option<Instant>,
-    ) -> bool {
-        if self.server.as_ref().is_some_and(|server| !server.is_running()) {
-            return true;
-        }
-        let timeout_ms = u64::try_from(self.session_timeout_ms()).unwrap_or_default();
-        let timeout = Duration::from_millis(timeout_ms);
-        if is_connecting && waited >= timeout {
-            return true;
-        }
-        if waited < HUNG_UP_GRACE || !self.output.is_hung_up() {
-            return false;
-        }
-        let grace = if self.keeps_memory() { HUNG_UP_GRACE.min(timeout) } else { timeout };
-        is_connecting || hung_up_since.get_or_insert_with(time::now).elapsed() >= grace
-    }
-
-    /// For the reader: waits until it may process input again. Returns false if the connection is closed or must be
-    /// closed.
-    pub fn wait_until_readable(&self) -> bool {
-        let mut unsent = self.output.unsent();
-        let mut waited = Duration::ZERO;
-        let mut hung_up_since = None;
-        let for_room = self.server.as_ref().filter(|_| self.awaits_room());
-        let _counts_while_it_waits = for_room.map(|server| server.memory().wait_for_room());
-        let recheck = if for_room.is_some() { ROOM_RECHECK } else { THROTTLE_RECHECK };
-        while self.is_recv_stopped() {
-            let mut gate = self.recv_gate.lock();
-            if gate.closed {
-                return false;
-            }
-            if self.is_ending() || !gate.connecting && !self.is_throttled() {
-                self.recv_stopped.store(false, Ordering::Release);
-                break;
-            }
-            // Answers on this connection wake the reader. But the server may return below its limits without one.
-            let is_connecting = gate.connecting;
-            // The session's setup or the connection's end wakes the reader. If thousands of readers checked more
-            // often, they would take the processor time that the setup of sessions needs.
-            let recheck = if is_connecting { HUNG_UP_GRACE } else { recheck };
-            let timed_out = self.recv_wake.wait_for(&mut gate, recheck);
-            drop(gate);
-            if timed_out {
-                waited += recheck;
-                if self.waits_in_vain(is_connecting, waited, &mut hung_up_since) {
-                    return false;
-                }
-            }
-            self.close_others_for_room();
-            // The client's pings are not read now, but a client that takes answers is alive.
-            let was_unsent = std::mem::replace(&mut unsent, self.output.unsent());
-            if unsent < was_unsent
-                && let Some(server) = &self.server
-            {
-                server.touch(self);
-            }
-        }
-        !self.is_stale()
-    }
-
     /// Stores the session, which is set up now (Java: ZooKeeperServer.finishSessionInit calls this part).
     pub(super) fn session_established(&self, session: Arc<Session>) {
         if self.session.set(session).is_err() {
@@ -599,8 +488,7 @@ impl ServerCnxn {
         // Nobody waits for the answers. A request in the processors may never come back, and those behind it would
         // keep their memory and this connection.
         self.pending.abandon();
-        self.recv_gate.lock().closed = true;
-        self.recv_wake.notify_all();
+        self.end_recv();
         let Some(me) = self.me.upgrade() else { return };
         let is_registered = self.factory.upgrade().is_none_or(|factory| factory.remove_cnxn(&me));
         if is_registered {

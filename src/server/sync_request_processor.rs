@@ -3,8 +3,9 @@
 //!
 //! Threads: `SyncThread:N`; `Snapshot Thread` while a snapshot is taken. Differs from Java: while the log is idle, the
 //! thread that brings requests writes them (see `processor_queue`), because on a quiet server two hand-overs cost more
-//! than the disk. The `SyncThread` does all writing while the disk is slow, so that no other thread has to wait for it
-//! (such as the one that answers PINGs and applies commits), and if `flushDelay` makes a group wait for more requests.
+//! than the disk. The `SyncThread` does all writing for selectors, while the disk is slow, and if `flushDelay` makes a
+//! group wait for more requests: then no other thread has to wait for the disk (such as the one that answers PINGs and
+//! applies commits).
 //! Locks: the right to write the log, across the disk and the processor behind.
 //!
 //! Elsewhere: shouldSnapshot and resetSnapshotStats are in `zk_database`; shouldFlush and getRemainingDelay are a part
@@ -242,7 +243,9 @@ impl RequestProcessor for SyncRequestProcessor {
     }
 
     fn flush(&self, by: Worker) {
-        let waits = self.settings.flush_delay_ms > 0 || self.is_disk_slow.load(Ordering::Relaxed);
+        let waits = by == Worker::Selector
+            || self.settings.flush_delay_ms > 0
+            || self.is_disk_slow.load(Ordering::Relaxed);
         let by = if waits { Worker::OwnThread } else { by };
         let written = self.queued_requests.work(by, |log, group| self.write_group(log, group));
         if let Err(error) = written {

@@ -470,7 +470,7 @@ impl ZooKeeperServer {
 
     /// Submits requests in order, and flushes the first processor (Java: submitRequest). The caller must hold no
     /// lock.
-    pub fn submit_requests(&self, mut requests: Vec<Box<Request>>) {
+    pub fn submit_requests(&self, mut requests: Vec<Box<Request>>, by: Worker) {
         if requests.is_empty() {
             return;
         }
@@ -487,10 +487,10 @@ impl ZooKeeperServer {
                     for group in [mem::replace(&mut requests, behind), end] {
                         self.hand_on(first, group);
                     }
-                    first.flush(Worker::Caller);
+                    first.flush(by);
                 }
                 self.hand_on(first, requests);
-                first.flush(Worker::Caller);
+                first.flush(by);
             }
             (None, None) => requests.iter().for_each(|request| self.turn_away(request)),
         }
@@ -505,7 +505,8 @@ impl ZooKeeperServer {
 
     /// As [`submit_requests`](Self::submit_requests).
     pub fn submit_request(&self, request: Request) {
-        self.submit_requests(vec![Box::new(request)]);
+        let by = request.cnxn.as_ref().map_or(Worker::Caller, |cnxn| cnxn.worker());
+        self.submit_requests(vec![Box::new(request)], by);
     }
 
     /// Hands a request over to the first processor. The caller must flush the processor (Java: submitRequestNow).
@@ -668,9 +669,9 @@ impl ZooKeeperServer {
         }
     }
 
-    /// Closes connections that hold memory that others need and make no progress, the slowest first, until there is
-    /// enough. Does so only at intervals, however many callers there are. The caller must hold no lock.
-    pub(super) fn close_stalled(&self, is_enough: impl Fn() -> bool) {
+    /// Closes connections that hold memory that others need and make no progress, the slowest first: one for each reader
+    /// that waits. Does so only at intervals, however many callers there are. The caller must hold no lock.
+    pub(super) fn close_stalled(&self) {
         let now_ms = self.clock().elapsed_ms();
         let Some(factory) = self.server_cnxn_factory() else { return };
         if !self.memory.is_time_to_look_for_stalled(now_ms) {
@@ -682,10 +683,7 @@ impl ZooKeeperServer {
         let mut stalled: Vec<_> =
             factory.connections().into_iter().filter_map(stands_still).collect();
         stalled.sort_unstable_by_key(|(time, _)| std::cmp::Reverse(*time));
-        for (time, cnxn) in stalled {
-            if is_enough() {
-                break;
-            }
+        for (time, cnxn) in stalled.into_iter().take(self.memory.waiting().max(1)) {
             warn!(
                 target: LOG,
                 "Closing {cnxn}: others need the memory that it keeps, and for {} ms longer than it may it has neither read \
@@ -714,6 +712,6 @@ impl SessionExpirer for ZooKeeperServer {
             );
             Box::new(self.close_session_request(session.id()))
         };
-        self.submit_requests(sessions.iter().map(end).collect());
+        self.submit_requests(sessions.iter().map(end).collect(), Worker::Caller);
     }
 }

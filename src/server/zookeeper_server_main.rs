@@ -14,12 +14,12 @@ use super::admin::admin_server::{AdminServer, AdminServerError};
 use super::admin::admin_server_factory::create_admin_server;
 use super::auth::provider_registry::{AuthConfigError, ProviderRegistry};
 use super::authentication_helper::AuthenticationHelper;
-use super::blocking_server_cnxn_factory::{BlockingServerCnxnFactory, CnxnFactoryConfig};
 use super::command::command_executor::CommandExecutor;
 use super::command::four_letter_commands::FourLetterCommands;
 use super::container_manager::{ContainerManager, ContainerManagerConfig};
 use super::exit_code::ExitCode;
 use super::final_request_processor::FinalRequestProcessor;
+use super::nio_server_cnxn_factory::{CnxnFactoryConfig, NIOServerCnxnFactory};
 use super::prep_request_processor::PrepRequestProcessor;
 use super::request_processor::RequestProcessor;
 use super::server_cnxn_factory::ServerCnxnFactory;
@@ -128,7 +128,7 @@ impl ZooKeeperServerListener for StopOnFailure {
 /// A running server without an ensemble.
 pub struct StandaloneServer {
     server: Arc<ZooKeeperServer>,
-    cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
+    cnxn_factory: Option<Arc<NIOServerCnxnFactory>>,
     container_manager: ContainerManager,
     admin_server: Arc<dyn AdminServer>,
     metrics_provider: Arc<dyn MetricsProvider>,
@@ -274,10 +274,10 @@ fn start_cnxn_factory(
     properties: &SystemProperties,
     clock: &Clock,
     server: &Arc<ZooKeeperServer>,
-) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
+) -> Result<Option<Arc<NIOServerCnxnFactory>>, StartError> {
     let cnxn_factory = bind(config, properties, clock)?;
     if let Some(factory) = &cnxn_factory {
-        factory.start()?;
+        factory.start(&server.listener())?;
         factory.set_zookeeper_server(Some(Arc::clone(server)));
     }
     let started = start_serving(server, properties);
@@ -292,7 +292,7 @@ pub(super) fn bind(
     config: &ServerConfig,
     properties: &SystemProperties,
     clock: &Clock,
-) -> Result<Option<Arc<BlockingServerCnxnFactory>>, StartError> {
+) -> Result<Option<Arc<NIOServerCnxnFactory>>, StartError> {
     let Some(address) = &config.client_port_address else { return Ok(None) };
     let failed = |source| StartError::Bind { address: address.to_string(), source };
     let resolved = address.bind_address(properties.bool("java.net.preferIPv4Stack"));
@@ -307,7 +307,7 @@ pub(super) fn bind(
     );
     let words = FourLetterCommands::from_properties(properties);
     let words = CommandExecutor::new(words);
-    BlockingServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)
+    NIOServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)
 }
 
 /// Loads the data and starts the processors: Prep > Sync > Final (Java: startdata, startup).

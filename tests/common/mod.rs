@@ -296,7 +296,9 @@ impl Server {
         match self.program {
             Program::Ours | Program::Release => {
                 let mut command = self.limited(self.binary());
-                command.args(properties).arg("server").arg(config);
+                let flags = std::env::var("ZOOKEEPER_TEST_FLAGS").unwrap_or_default();
+                command.args(flags.split_whitespace()).args(properties);
+                command.arg("server").arg(config);
                 command
             }
             Program::Java(version) => {

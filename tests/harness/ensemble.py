@@ -83,6 +83,7 @@ class Member(Server):
             "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
             **({"peerType": "observer"} if observer else {}),
         }, flags)
+        self.has_selectors_only = sid % 2 == 0
 
     def line(self):
         role = ":observer" if self.observer else ""

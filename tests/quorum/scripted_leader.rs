@@ -21,12 +21,12 @@ use zookeeper_server::internals::metrics::impls::default_metrics_provider::Defau
 use zookeeper_server::internals::server::admin::dummy_admin_server::DummyAdminServer;
 use zookeeper_server::internals::server::auth::provider_registry::ProviderRegistry;
 use zookeeper_server::internals::server::authentication_helper::AuthenticationHelper;
-use zookeeper_server::internals::server::blocking_server_cnxn_factory::{
-    BlockingServerCnxnFactory, CnxnFactoryConfig,
-};
 use zookeeper_server::internals::server::command::command_executor::CommandExecutor;
 use zookeeper_server::internals::server::command::four_letter_commands::FourLetterCommands;
 use zookeeper_server::internals::server::exit_code::ExitCode;
+use zookeeper_server::internals::server::nio_server_cnxn_factory::{
+    CnxnFactoryConfig, NIOServerCnxnFactory,
+};
 use zookeeper_server::internals::server::persistence::file_txn_snap_log::{
     FileTxnSnapLog, FileTxnSnapLogConfig,
 };
@@ -105,7 +105,7 @@ pub struct Member {
     pub peer: Arc<QuorumPeer>,
     pub client_port: u16,
     listener: TcpListener,
-    factory: Arc<BlockingServerCnxnFactory>,
+    factory: Arc<NIOServerCnxnFactory>,
     exits: Receiver<ExitCode>,
     role: Option<Arc<Role>>,
     thread: Option<JoinHandle<()>>,
@@ -335,7 +335,7 @@ fn new_peer(
     properties: SystemProperties,
     client_port: u16,
     stop: crossbeam::channel::Sender<ExitCode>,
-) -> (Arc<QuorumPeer>, Arc<BlockingServerCnxnFactory>) {
+) -> (Arc<QuorumPeer>, Arc<NIOServerCnxnFactory>) {
     let clock = SystemClock::shared();
     let metrics = Arc::new(ServerMetrics::new(Arc::new(DefaultMetricsProvider::default())));
     let stats = Arc::new(ServerStats::new(Arc::clone(&metrics), Arc::clone(&clock)));
@@ -352,13 +352,12 @@ fn new_peer(
     let database = ZKDatabase::open(log_dir, dir, &properties, &server_settings, &reports);
     let database = database.unwrap().with_committed_log(&properties);
     let address = (Ipv4Addr::LOCALHOST, client_port).into();
-    let factory = BlockingServerCnxnFactory::new(
+    let factory = NIOServerCnxnFactory::new(
         CnxnFactoryConfig::new(address, 0, -1, &properties),
         CommandExecutor::new(FourLetterCommands::from_properties(&properties)),
         Arc::clone(&clock),
     )
     .unwrap();
-    factory.start().unwrap();
     let peer = QuorumPeer::new(QuorumPeerParts {
         my_id: Sid(2),
         settings: QuorumPeerSettings::new(config, &properties),
@@ -378,6 +377,7 @@ fn new_peer(
         last_seen_verifier: None,
         stop,
     });
+    factory.start(&peer.listener()).unwrap();
     (peer, factory)
 }
 

@@ -100,6 +100,12 @@ pub(crate) const fn may_be_long(command: i32) -> bool {
     matches!(command, CONS | DUMP | STAT | WCHC | WCHP)
 }
 
+/// Whether the answer takes long to make: it may be long, or it looks into the data directories.
+#[must_use]
+pub(crate) const fn takes_long(command: i32) -> bool {
+    may_be_long(command) || matches!(command, CONF | DIRS)
+}
+
 /// The enabled words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FourLetterCommands {

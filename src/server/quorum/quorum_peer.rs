@@ -49,8 +49,8 @@ use crate::server::admin::admin_context::AdminContext;
 use crate::server::admin::admin_server::AdminServer;
 use crate::server::auth::provider_registry::ProviderRegistry;
 use crate::server::authentication_helper::AuthenticationHelper;
-use crate::server::blocking_server_cnxn_factory::BlockingServerCnxnFactory;
 use crate::server::exit_code::ExitCode;
+use crate::server::nio_server_cnxn_factory::NIOServerCnxnFactory;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::server_cnxn::DisconnectReason;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
@@ -95,7 +95,7 @@ pub struct QuorumPeerParts {
     /// The authentication that is enforced.
     pub authentication: AuthenticationHelper,
     /// The factory that accepts client connections.
-    pub cnxn_factory: Option<Arc<BlockingServerCnxnFactory>>,
+    pub cnxn_factory: Option<Arc<NIOServerCnxnFactory>>,
     /// The AdminServer.
     pub admin_server: Arc<dyn AdminServer>,
     /// Whether the member is a participant or an observer.

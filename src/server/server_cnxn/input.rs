@@ -22,6 +22,7 @@ use crate::server::command::four_letter_commands;
 use crate::server::final_request_processor::Reads;
 use crate::server::first_bytes::looks_like;
 use crate::server::memory_account::FrameRoom;
+use crate::server::processor_queue::Worker;
 // tidy: layer: the input of a connection becomes requests, as in Java
 use crate::server::request::Request;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
@@ -56,7 +57,7 @@ const FINAL_REQUEST_PROCESSOR: &str = "org.apache.zookeeper.server.FinalRequestP
 pub enum InputState {
     /// Read more.
     More,
-    /// Call [`ServerCnxn::wait_until_readable`], then process what is left.
+    /// Wait until the connection may be read again, then process what is left.
     Stopped,
     /// A four-letter word was answered, or the last reply is queued: read no more.
     Done,
@@ -149,7 +150,7 @@ impl CnxnInput {
     }
 
     /// Frees memory after a long frame, or after a busy time.
-    fn shrink(&mut self) {
+    pub(in crate::server) fn shrink(&mut self) {
         if self.buffer.len() > BUSY_BUFFER && self.start == self.end {
             self.buffer = vec![0; BUSY_BUFFER];
             (self.start, self.end) = (0, 0);
@@ -160,6 +161,11 @@ impl CnxnInput {
             self.buffer = vec![0; len];
             (self.start, self.end) = (0, 0);
         }
+    }
+
+    /// Whether the input begins with a four-letter word whose answer takes long to make.
+    pub(in crate::server) fn begins_with_long_word(&self) -> bool {
+        !self.initialized && self.next_len().is_some_and(four_letter_commands::takes_long)
     }
 
     /// Whether the input begins with a four-letter word.
@@ -198,16 +204,14 @@ impl CnxnInput {
     }
 }
 
-/// The requests of one batch of input that go through the processors.
-#[derive(Default)]
-struct Batch {
-    requests: Vec<Box<Request>>,
-}
-
 impl ServerCnxn {
     /// Processes all complete frames. The result says whether the caller reads on, waits or closes.
     pub fn process_input(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
-        let state = self.process_frames(input);
+        let mut requests = Vec::new();
+        let state = self.gather_input(input, &mut requests);
+        if let Some(server) = self.server() {
+            server.submit_requests(requests, Worker::Caller);
+        }
         self.flush();
         if let Some(server) = self.server() {
             server.flush_list().flush();
@@ -216,7 +220,13 @@ impl ServerCnxn {
         state
     }
 
-    fn process_frames(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
+    /// For a selector: as [`process_input`](Self::process_input), but requests for the processors are added to
+    /// `requests`. The caller submits those of all its connections together, and flushes the connection.
+    pub(in crate::server) fn gather_input(
+        self: &Arc<Self>,
+        input: &mut CnxnInput,
+        requests: &mut Vec<Box<Request>>,
+    ) -> InputState {
         while !input.initialized {
             if self.is_recv_stopped() {
                 return InputState::Stopped;
@@ -230,10 +240,7 @@ impl ServerCnxn {
         let Some(server) = self.server() else {
             return InputState::Close(DisconnectReason::IoException);
         };
-        let mut batch = Batch::default();
-        let state = self.process_requests(server, input, &mut batch);
-        server.submit_requests(batch.requests);
-        state
+        self.process_requests(server, input, requests)
     }
 
     /// Reads a frame's length and checks it. `Ok(None)` if it has not arrived yet.
@@ -415,7 +422,7 @@ impl ServerCnxn {
         self: &Arc<Self>,
         server: &Arc<ZooKeeperServer>,
         input: &mut CnxnInput,
-        batch: &mut Batch,
+        requests: &mut Vec<Box<Request>>,
     ) -> InputState {
         // One lock of the tree for all consecutive reads.
         let mut reads = Reads::new(server, self);
@@ -444,7 +451,7 @@ impl ServerCnxn {
             }
             let Ok(op) = OpCode::try_from(op_type) else {
                 reads.finish();
-                if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
+                if let Some(close) = self.submit_later(server, requests, xid, op_type, payload) {
                     return close;
                 }
                 continue;
@@ -462,7 +469,8 @@ impl ServerCnxn {
                 }
                 _ if enters_pipeline(server, op) => {
                     reads.finish();
-                    if let Some(close) = self.submit_later(server, batch, xid, op_type, payload) {
+                    if let Some(close) = self.submit_later(server, requests, xid, op_type, payload)
+                    {
                         return close;
                     }
                 }
@@ -580,7 +588,7 @@ impl ServerCnxn {
     fn submit_later(
         self: &Arc<Self>,
         server: &ZooKeeperServer,
-        batch: &mut Batch,
+        requests: &mut Vec<Box<Request>>,
         xid: i32,
         op_type: i32,
         payload: &[u8],
@@ -595,7 +603,7 @@ impl ServerCnxn {
             }
         }
         self.pipeline_entered();
-        batch.requests.push(request);
+        requests.push(request);
         None
     }
 

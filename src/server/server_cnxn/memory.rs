@@ -105,7 +105,7 @@ impl ServerCnxn {
     /// hold no lock.
     pub(super) fn close_others_for_room(&self) {
         if let (Some(server), true) = (self.server(), self.awaits_room()) {
-            server.close_stalled(|| !self.awaits_room());
+            server.close_stalled();
         }
     }
 

@@ -97,6 +97,6 @@ impl AdminContext for ZooKeeperServer {
     }
 
     fn close_clients_for_room(&self) {
-        self.close_stalled(|| !self.memory().are_answers_full());
+        self.close_stalled();
     }
 }

@@ -1,7 +1,7 @@
 //! Connections that have something to send (no Java twin; Java's selectors are told by interest ops).
 //!
-//! Replies and events are appended while the tree is locked. The connections with new output are recorded here. The
-//! same thread sends it after it has released the tree.
+//! Replies and events are appended while the tree is locked. The connections with new output are recorded here. After
+//! the same thread has released the tree, it sends the output, or has the connections' selectors send it.
 
 use std::mem;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl FlushList {
         }
         let mut waiting = mem::take(&mut *self.waiting.lock());
         for cnxn in waiting.drain(..) {
-            cnxn.flush();
+            cnxn.flush_by_reader();
         }
         // The list's memory is reused.
         let mut list = self.waiting.lock();

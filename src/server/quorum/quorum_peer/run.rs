@@ -111,7 +111,7 @@ impl QuorumPeer {
         }
         self.load_data_base()?;
         if let Some(factory) = &self.parts.cnxn_factory {
-            factory.start()?;
+            factory.start(&self.listener())?;
         }
         if let Err(problem) = self.parts.admin_server.start() {
             warn!(target: LOG, "Problem starting AdminServer: {problem}");

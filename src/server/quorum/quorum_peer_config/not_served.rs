@@ -16,6 +16,7 @@ use crate::common::jaas;
 use crate::common::zk_config::SystemProperties;
 use crate::environment;
 use crate::server::auth::provider_registry;
+use crate::server::nio_server_cnxn_factory::BLOCKING_FACTORY;
 
 /// The prefix of properties from keys in zoo.cfg that have no field.
 const PREFIX: &str = "zookeeper.";
@@ -191,7 +192,8 @@ const NOT_SERVED: &[Row] = &[
         "zookeeper.serverCnxnFactory",
         Asks::Factory,
         Refused("name one of them, or remove it"),
-        "only Java's NIOServerCnxnFactory and NettyServerCnxnFactory have a counterpart",
+        "there are only NIOServerCnxnFactory, which also takes the place of NettyServerCnxnFactory, and \
+         BlockingServerCnxnFactory, all in org.apache.zookeeper.server",
     ),
     row(
         "observerMasterPort",
@@ -231,13 +233,21 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
 ];
 
+/// Properties of the client port that control nothing here, each with the reason.
+const PORT_WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("zookeeper.nio.numWorkerThreads", "selectors do the work themselves"),
+    ("zookeeper.nio.shutdownTimeout", "there are no workers to wait for"),
+    ("zookeeper.nio.directBufferBytes", "answers are sent from where they were made"),
+];
+
 /// The receiving thread serves reads, and commits are applied at once.
 const NO_COMMIT_WORKERS: &str = "reads and commits have no workers";
 
 const NO_OBSERVER_MASTER: &str = "followers take no observers";
 
 /// The connection factories that have a counterpart here.
-const SERVER_CNXN_FACTORIES: [&str; 2] = [
+const SERVER_CNXN_FACTORIES: [&str; 3] = [
+    BLOCKING_FACTORY,
     "org.apache.zookeeper.server.NIOServerCnxnFactory",
     "org.apache.zookeeper.server.NettyServerCnxnFactory",
 ];
@@ -312,10 +322,11 @@ impl QuorumPeerConfig {
         if self.reconfig_enabled {
             said.push(self.reconfig_has_no_effect());
         }
-        if self.is_distributed() {
-            let is_set = |(key, _): &&(&str, &str)| properties.get(key).is_some();
-            let say = |(key, why): &(&str, &str)| format!("{key} has no effect: {why}");
-            said.extend(WITHOUT_EFFECT.iter().filter(is_set).map(say));
+        let of_member = if self.is_distributed() { WITHOUT_EFFECT } else { &[] };
+        for (key, why) in PORT_WITHOUT_EFFECT.iter().chain(of_member) {
+            if properties.get(key).is_some() {
+                said.push(format!("{key} has no effect: {why}"));
+            }
         }
         said
     }

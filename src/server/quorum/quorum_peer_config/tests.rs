@@ -300,6 +300,12 @@ fn a_setting_that_does_nothing_is_spoken_of() {
     assert!(without_effect(DATA, &mut properties).is_empty());
     let said = without_effect(&format!("{DATA}jvm.pause.monitor=true"), &mut properties);
     assert_eq!(said, ["jvm.pause.monitor has no effect: there is no JVM that pauses"]);
+    let said = without_effect(&format!("{DATA}nio.numWorkerThreads=0"), &mut properties);
+    assert_eq!(
+        said,
+        ["zookeeper.nio.numWorkerThreads has no effect: selectors do the work themselves"]
+    );
+    let mut properties = SystemProperties::new();
     let key = "commitProcessor.numWorkerThreads=4";
     assert!(without_effect(&format!("{DATA}{key}"), &mut properties).is_empty(), "alone");
     let directory = Directory::new("without-effect");

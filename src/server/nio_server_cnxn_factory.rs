@@ -1,20 +1,32 @@
-//! Accepts clients and starts a reader thread for each (no Java twin; in the place of
+//! Accepts clients, and has each connection read by a thread of its own or by a selector (Java:
 //! server/NIOServerCnxnFactory.java).
 //!
+//! The first connections (`nio.maxReaderThreads`) have a thread each, which answers a single client soonest. Selectors
+//! read all others: a thread that serves many connections is woken less often for each request. It is decided when a
+//! connection comes. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
+//!
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
-//! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.SelectorThread-0` starts
-//! a reader for each connection. `SlowWriter` continues sends to sockets that were full. Shutdown joins all of them.
-//! Locks: the table of connections, for short operations.
+//! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies
+//! the limits and assigns the connections. `NIOServerCxnFactory.SelectorThread-N` read. `SlowWriter` continues sends
+//! to the full sockets of connections that have a thread. Shutdown joins all of them. Locks: the table of connections,
+//! for short operations.
 //!
 //! When descriptors run out, the factory closes connections without a session: those from a crowded address first,
 //! otherwise the oldest ones. It never closes a connection with a session for this reason.
+//!
+//! Elsewhere: doIO and what else concerns one connection is in `nio_server_cnxn`. Not here: the WorkerService, because
+//! selectors do the work themselves, and the ConnectionExpirerThread, because each selector closes its own connections.
 
+mod config;
+mod connection_table;
 mod newcomers;
+mod reader_threads;
+pub(super) mod selector_thread;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,34 +35,34 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use log::{debug, info, warn};
 use socket2::SockRef;
 
+pub(super) use self::config::BLOCKING_FACTORY;
+pub use self::config::CnxnFactoryConfig;
+use self::connection_table::ConnectionTable;
 use self::newcomers::{Accepted, Newcomers, Verdict};
+use self::reader_threads::ReaderThreads;
+use self::selector_thread::SelectorThread;
 use super::blocking_server_cnxn::slow_writer::SlowWriter;
 use super::blocking_server_cnxn::{FirstTurns, Reader, SocketTransport};
 use super::command::abstract_four_letter_command::CommandContext;
 use super::command::command_executor::CommandExecutor;
-use super::connection_limits::{
-    ConnectionLimits, ConnectionSlot, TooManyConnections, max_cnxns_from_properties,
-};
+use super::connection_limits::{ConnectionLimits, ConnectionSlot, TooManyConnections};
 use super::descriptor_reserve::{Descriptors, PatientAcceptor, max_readers};
+use super::nio_server_cnxn::{NIOServerCnxn, SelectedSocket};
 use super::rate_logger::RateLogger;
-use super::server_cnxn::{DisconnectReason, ServerCnxn};
+use super::server_cnxn::{DisconnectReason, ServerCnxn, Transport};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::strangers::{LastPlace, MakesRoom, StrangerSlot, Strangers};
 use super::zookeeper_server::ZooKeeperServer;
+use super::zookeeper_server_listener::ZooKeeperServerListener;
 use super::{zookeeper_critical_thread, zookeeper_thread};
 use crate::common::java_date;
 use crate::common::time::Clock;
-use crate::common::zk_config::SystemProperties;
 use crate::ids::SessionId;
 use crate::util::listening_socket::{self, LARGEST_BACKLOG};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
-
-/// The stack of a reader, in bytes: several times what the deepest decoding and logging need. Only the used part
-/// takes memory.
-const READER_STACK: usize = 256 << 10;
 
 /// When descriptors are scarce, a connection without a session is not closed before it is this old, because its
 /// client may be about to send a request, ms. Connections from a crowded address have no such grace period.
@@ -65,44 +77,6 @@ const LOOK_INTERVAL_MS: i64 = 10;
 /// How often the log repeats why connections are closed, ms.
 const LOG_INTERVAL_MS: i64 = 10_000;
 
-/// The settings of the factory.
-#[derive(Clone, Debug)]
-pub struct CnxnFactoryConfig {
-    /// The address to listen on.
-    pub address: SocketAddr,
-    /// The limit of connections from one address; 0 is no limit.
-    pub max_client_cnxns: i32,
-    /// The limit of connections in total; 0 is no limit.
-    pub max_cnxns: usize,
-    /// The number of clients that may wait to be accepted; -1 is as many as the system allows (Java: 50).
-    pub listen_backlog: i32,
-    /// How long a connection without a session may be silent, ms.
-    pub sessionless_timeout_ms: i32,
-    /// Whether the system probes for dead connections (`zookeeper.clientTcpKeepAlive`).
-    pub tcp_keep_alive: bool,
-}
-
-impl CnxnFactoryConfig {
-    /// Listens on `address`. The remaining settings come from the properties.
-    #[must_use]
-    pub fn new(
-        address: SocketAddr,
-        max_client_cnxns: i32,
-        listen_backlog: i32,
-        properties: &SystemProperties,
-    ) -> Self {
-        Self {
-            address,
-            max_client_cnxns,
-            max_cnxns: max_cnxns_from_properties(properties),
-            listen_backlog,
-            sessionless_timeout_ms: properties
-                .number_or("zookeeper.nio.sessionlessCnxnTimeout", 10_000),
-            tcp_keep_alive: properties.bool("zookeeper.clientTcpKeepAlive"),
-        }
-    }
-}
-
 /// An accepted connection that has no reader yet.
 struct Arrival {
     stream: TcpStream,
@@ -113,37 +87,14 @@ struct Arrival {
     since_ms: i64,
 }
 
-/// A connection without a session.
-struct Sessionless {
-    cnxn: Arc<ServerCnxn>,
-    since_ms: i64,
-    /// Counts the connection as long as it has no session.
-    _slot: StrangerSlot,
-}
-
-/// A connection in the table, and the number of its reader.
-struct Entry {
-    cnxn: Arc<ServerCnxn>,
-    number: u64,
-    /// Count the connection as long as it is in the table.
+/// What counts a connection as long as it is in the table.
+struct Places {
     _slot: ConnectionSlot,
     _last_place: Option<LastPlace>,
 }
 
-#[derive(Default)]
-struct Table {
-    /// By the connection's address in memory, which is unique as long as the connection is in the table.
-    cnxns: HashMap<usize, Entry>,
-    /// The connections without a session, oldest first.
-    sessionless: BTreeMap<u64, Sessionless>,
-    sessions: HashMap<SessionId, Arc<ServerCnxn>>,
-    readers: HashMap<u64, JoinHandle<()>>,
-    /// Readers that ended before their handles were stored in `readers`.
-    ended: HashSet<u64>,
-}
-
 /// Accepts clients and owns their connections.
-pub struct BlockingServerCnxnFactory {
+pub struct NIOServerCnxnFactory {
     me: Weak<Self>,
     config: CnxnFactoryConfig,
     local_address: SocketAddr,
@@ -151,29 +102,46 @@ pub struct BlockingServerCnxnFactory {
     clock: Clock,
     words: CommandExecutor,
     server: RankedMutex<Option<Arc<ZooKeeperServer>>>,
-    table: RankedMutex<Table>,
+    table: ConnectionTable,
     limits: Arc<ConnectionLimits>,
     strangers: Arc<Strangers>,
     slow_writer: Arc<SlowWriter>,
-    next_reader: AtomicU64,
-    max_readers: usize,
+    readers: Arc<ReaderThreads>,
     first_turns: FirstTurns,
+    selectors: Vec<Arc<SelectorThread>>,
+    next_selector: AtomicUsize,
     /// Since when there is no server, ms.
     unserved_since_ms: AtomicI64,
     stopped: AtomicBool,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
 
-impl BlockingServerCnxnFactory {
+impl NIOServerCnxnFactory {
     /// Binds the port. Clients are accepted after [`start`](Self::start).
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// When the address cannot be bound, or there is nothing that could read connections.
     pub fn new(
         config: CnxnFactoryConfig,
         words: CommandExecutor,
         clock: Clock,
     ) -> io::Result<Arc<Self>> {
+        let max_readers = usize::try_from(max_readers()).unwrap_or(usize::MAX);
+        let readers = ReaderThreads::new(config.reader_threads.min(max_readers));
+        match config.selectors {
+            0 if config.reader_threads < usize::MAX => {
+                let what = "numSelectorThreads must be at least 1";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+            }
+            0 => {
+                info!(target: LOG, "Each connection has a thread, of which there are {} at most", readers.max())
+            }
+            selectors => info!(
+                target: LOG,
+                "Up to {} connections have a thread each; {selectors} selector thread(s) read the others",
+                readers.max()
+            ),
+        }
         info!(target: LOG, "binding to port {}", config.address);
         let backlog =
             if config.listen_backlog > 0 { config.listen_backlog } else { LARGEST_BACKLOG };
@@ -187,6 +155,8 @@ impl BlockingServerCnxnFactory {
             info!(target: LOG, "bound to port {local_address}");
         }
         let slow_writer = Arc::new(SlowWriter::new()?);
+        let selectors = (0..config.selectors).map(|_| SelectorThread::new());
+        let selectors = selectors.collect::<io::Result<_>>()?;
         let max_client_cnxns = usize::try_from(config.max_client_cnxns).unwrap_or(0);
         let limits = ConnectionLimits::new(config.max_cnxns, max_client_cnxns);
         Ok(Arc::new_cyclic(|me| Self {
@@ -197,47 +167,63 @@ impl BlockingServerCnxnFactory {
             clock,
             words,
             server: RankedMutex::new(Rank::Leaf, "server of the connections", None),
-            table: RankedMutex::new(Rank::ConnectionTable, "connections", Table::default()),
+            table: ConnectionTable::new(),
             limits,
             strangers: Strangers::new(),
             slow_writer,
-            next_reader: AtomicU64::new(0),
-            max_readers: usize::try_from(max_readers()).unwrap_or(usize::MAX),
+            readers: Arc::new(readers),
             first_turns: FirstTurns::default(),
+            selectors,
+            next_selector: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             threads: RankedMutex::new(Rank::Leaf, "threads of the connections", Vec::new()),
             config,
         }))
     }
 
-    /// Starts to accept clients.
+    /// Starts to accept clients. `listener` ends the process if a selector fails.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+    pub fn start(self: &Arc<Self>, listener: &Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         #[expect(clippy::disallowed_methods, reason = "a socket each: the limit of open files")]
         let (sender, accepted) = unbounded();
         let this = Arc::clone(self);
-        let selector = "NIOServerCxnFactory.SelectorThread-0";
-        let selector = zookeeper_thread::spawn(selector, None, move || {
-            this.start_readers(&accepted);
-            Ok::<(), io::Error>(())
+        self.spawn("NIOServerCxnFactory.AdmissionThread", move || {
+            this.admit_arrivals(&accepted);
+            Ok(())
         })?;
-        self.threads.lock().push(selector);
+        for (number, selector) in self.selectors.iter().enumerate() {
+            let name = format!("NIOServerCxnFactory.SelectorThread-{number}");
+            let selector = Arc::clone(selector);
+            // A selector prepares and applies requests. A panic may leave a change half applied.
+            let listener = Arc::clone(listener);
+            let thread = zookeeper_critical_thread::spawn(&name, listener, move || selector.run())?;
+            self.threads.lock().push(thread);
+        }
         let this = Arc::clone(self);
-        let name = format!("NIOServerCxnFactory.AcceptThread:{}", self.local_address);
-        let acceptor = zookeeper_thread::spawn(&name, None, move || {
-            this.accept_loop(&sender);
-            Ok::<(), io::Error>(())
-        })?;
-        self.threads.lock().push(acceptor);
+        self.spawn(
+            &format!("NIOServerCxnFactory.AcceptThread:{}", self.local_address),
+            move || {
+                this.accept_loop(&sender);
+                Ok(())
+            },
+        )?;
         let writer = Arc::clone(&self.slow_writer);
-        let slow = zookeeper_thread::spawn("SlowWriter", None, move || writer.run())?;
-        self.threads.lock().push(slow);
+        self.spawn("SlowWriter", move || writer.run())
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = zookeeper_thread::spawn(name, None, body)?;
+        self.threads.lock().push(thread);
         Ok(())
     }
 
-    fn accept_loop(&self, to_reader: &Sender<Arrival>) {
+    fn accept_loop(&self, to_admission: &Sender<Arrival>) {
         let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.clock));
         let shed = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
         while !self.stopped.load(Ordering::Acquire) {
@@ -249,7 +235,7 @@ impl BlockingServerCnxnFactory {
                         continue;
                     };
                     // Sending fails only during shutdown, when the connection is to be closed anyway.
-                    let _sent = to_reader.send(arrival);
+                    let _sent = to_admission.send(arrival);
                 }
                 Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -343,21 +329,15 @@ impl BlockingServerCnxnFactory {
 
     /// Closes the oldest connection without a session for which `is_meant` is true. Returns false if there is none.
     fn close_oldest(&self, is_meant: impl Fn(i64, &ServerCnxn) -> bool) -> bool {
-        let oldest = {
-            let table = self.table.lock();
-            let mut sessionless = table.sessionless.values();
-            let oldest =
-                sessionless.find(|one| !one.cnxn.is_stale() && is_meant(one.since_ms, &one.cnxn));
-            oldest.map(|one| Arc::clone(&one.cnxn))
-        };
+        let oldest = self.table.oldest_without_session(is_meant);
         let Some(oldest) = oldest else { return false };
         debug!(target: LOG, "{oldest} has no session for longest: closed for a newcomer");
         oldest.close(DisconnectReason::ClientCnxLimit);
         true
     }
 
-    /// The body of the thread that starts readers.
-    fn start_readers(self: &Arc<Self>, arrivals: &Receiver<Arrival>) {
+    /// The body of the thread that admits connections, or lets them wait for a server.
+    fn admit_arrivals(self: &Arc<Self>, arrivals: &Receiver<Arrival>) {
         let complaints = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
         let mut newcomers = Newcomers::default();
         let look_interval = Duration::from_millis(LOOK_INTERVAL_MS.unsigned_abs());
@@ -371,7 +351,7 @@ impl BlockingServerCnxnFactory {
             match next {
                 _ if self.stopped.load(Ordering::Acquire) => return,
                 Ok(arrival) => match self.admit(arrival) {
-                    Some(accepted) if is_served => self.start_reader(accepted, &complaints),
+                    Some(accepted) if is_served => self.start_reading(accepted, &complaints),
                     Some(accepted) => newcomers.push(accepted),
                     None => {}
                 },
@@ -380,13 +360,13 @@ impl BlockingServerCnxnFactory {
             }
             let now_ms = self.clock.elapsed_ms();
             if is_served {
-                newcomers.take_all().for_each(|accepted| self.start_reader(accepted, &complaints));
+                newcomers.take_all().for_each(|accepted| self.start_reading(accepted, &complaints));
             } else if now_ms >= next_look_ms {
                 next_look_ms = now_ms + LOOK_INTERVAL_MS;
                 let unserved_ms = now_ms - self.unserved_since_ms.load(Ordering::Relaxed);
                 for (accepted, verdict) in newcomers.take_decided(now_ms, unserved_ms) {
                     if verdict == Verdict::Reader {
-                        self.start_reader(accepted, &complaints);
+                        self.start_reading(accepted, &complaints);
                     } else {
                         let remote = format!("/{}", accepted.arrival.remote);
                         let message = "Close of session 0x0: ZooKeeperServer not running";
@@ -397,7 +377,7 @@ impl BlockingServerCnxnFactory {
         }
     }
 
-    fn start_reader(self: &Arc<Self>, accepted: Accepted, complaints: &RateLogger) {
+    fn start_reading(self: &Arc<Self>, accepted: Accepted, complaints: &RateLogger) {
         let remote = format!("/{}", accepted.arrival.remote);
         if let Err(error) = self.add_cnxn(accepted) {
             self.count_rejected();
@@ -406,88 +386,53 @@ impl BlockingServerCnxnFactory {
         }
     }
 
+    /// Gives the connection a thread if there is room for one more, else to a selector (Java: createConnection,
+    /// addAcceptedConnection).
     fn add_cnxn(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
         let Accepted { arrival, slot } = accepted;
         let Arrival { stream, remote, stranger, last_place, since_ms } = arrival;
+        let places = Places { _slot: slot, _last_place: last_place };
         let server = self.zookeeper_server();
         let listener = server.as_ref().map(|server| server.listener());
-        let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
-        let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
-        let cnxn = ServerCnxn::new(
-            server,
-            factory,
-            Box::new(Arc::clone(&transport)),
-            remote,
-            self.config.sessionless_timeout_ms,
-            &*self.clock,
-        );
-        let reader = Reader::new(transport, Arc::clone(&cnxn), self.first_turns.clone());
-        let number = self.next_reader.fetch_add(1, Ordering::Relaxed);
-        let this = Arc::clone(self);
-        let key = key(&cnxn);
-        {
-            let mut table = self.table.lock();
-            if table.readers.len() >= self.max_readers {
-                return Err(io::Error::new(
-                    io::ErrorKind::OutOfMemory,
-                    format!("there are {} (see vm.max_map_count)", self.max_readers),
-                ));
-            }
-            let sessionless = Sessionless { cnxn: Arc::clone(&cnxn), since_ms, _slot: stranger };
-            table.sessionless.insert(number, sessionless);
-            let entry = Entry { cnxn, number, _slot: slot, _last_place: last_place };
-            table.cnxns.insert(key, entry);
-        }
-        let name = format!("NIOWorkerThread-{remote}");
-        let body = move || {
-            reader.run();
-            this.reader_ended(number);
-            Ok::<(), io::Error>(())
+        let create = |transport: Box<dyn Transport>| {
+            let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
+            let timeout_ms = self.config.sessionless_timeout_ms;
+            let cnxn =
+                ServerCnxn::new(server, factory, transport, remote, timeout_ms, &*self.clock);
+            self.table.add(Arc::clone(&cnxn), places, stranger, since_ms);
+            cnxn
         };
-        // Readers prepare, log and apply requests. A panic may leave a change half applied, so the server must stop.
-        let thread = match listener {
-            Some(listener) => zookeeper_critical_thread::spawn_with_stack(
-                &name,
-                Some(READER_STACK),
-                listener,
-                body,
-            ),
-            None => zookeeper_thread::spawn(&name, Some(READER_STACK), body),
-        };
-        let mut table = self.table.lock();
-        match thread {
-            Ok(thread) => {
-                if !table.ended.remove(&number) {
-                    table.readers.insert(number, thread);
+        if self.readers.has_room() {
+            let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
+            let cnxn = create(Box::new(Arc::clone(&transport)));
+            let reader = Reader::new(transport, Arc::clone(&cnxn), self.first_turns.clone());
+            let name = format!("NIOWorkerThread-{remote}");
+            let started = self.readers.start(&name, listener, reader);
+            return started.inspect_err(|_| {
+                cnxn.close(DisconnectReason::IoException);
+                if !self.selectors.is_empty() {
+                    self.readers.stay_as_they_are();
                 }
-                Ok(())
-            }
-            Err(error) => {
-                table.sessionless.remove(&number);
-                table.cnxns.remove(&key);
-                Err(error)
-            }
+            });
         }
+        let Some(selector) = self.next_selector() else {
+            let what = format!("there are {} (see vm.max_map_count)", self.readers.max());
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, what));
+        };
+        let socket = Arc::new(SelectedSocket::new(stream));
+        let cnxn = create(Box::new(Arc::clone(&socket)));
+        selector.add_accepted_connection(NIOServerCnxn::new(cnxn, socket));
+        Ok(())
     }
 
-    /// Drops the handle of a reader that has ended, unless shutdown has taken it to join the reader.
-    fn reader_ended(&self, number: u64) {
-        let mut table = self.table.lock();
-        let ended = table.readers.remove(&number);
-        if ended.is_none() {
-            table.ended.insert(number);
-        }
-        drop(table);
-        drop(ended);
+    /// The selectors, in turn.
+    fn next_selector(&self) -> Option<&Arc<SelectorThread>> {
+        let next = self.next_selector.fetch_add(1, Ordering::Relaxed);
+        self.selectors.get(next.checked_rem(self.selectors.len())?)
     }
 }
 
-/// The identity of a connection.
-fn key(cnxn: &Arc<ServerCnxn>) -> usize {
-    Arc::as_ptr(cnxn).addr()
-}
-
-impl ServerCnxnFactory for BlockingServerCnxnFactory {
+impl ServerCnxnFactory for NIOServerCnxnFactory {
     fn local_port(&self) -> u16 {
         self.local_address.port()
     }
@@ -538,37 +483,23 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
     }
 
     fn connections(&self) -> Vec<Arc<ServerCnxn>> {
-        self.table.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
+        self.table.all()
     }
 
     fn num_alive_connections(&self) -> usize {
-        self.table.lock().cnxns.len()
+        self.table.len()
     }
 
     fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
-        let mut table = self.table.lock();
-        // A connection that was closed in the meantime is not added, because nobody would remove it.
-        if let Some(number) = table.cnxns.get(&key(cnxn)).map(|entry| entry.number) {
-            table.sessionless.remove(&number);
-            table.sessions.insert(session_id, Arc::clone(cnxn));
-        }
+        self.table.add_session(session_id, cnxn);
     }
 
     fn remove_cnxn(&self, cnxn: &Arc<ServerCnxn>) -> bool {
-        let mut table = self.table.lock();
-        let Some(removed) = table.cnxns.remove(&key(cnxn)) else { return false };
-        let sessionless = table.sessionless.remove(&removed.number);
-        let session_id = cnxn.session_id();
-        if table.sessions.get(&session_id).is_some_and(|of| Arc::ptr_eq(of, cnxn)) {
-            table.sessions.remove(&session_id);
-        }
-        drop(table);
-        drop((removed, sessionless));
-        true
+        self.table.remove(cnxn)
     }
 
     fn cnxn_of_session(&self, session_id: SessionId) -> Option<Arc<ServerCnxn>> {
-        self.table.lock().sessions.get(&session_id).cloned()
+        self.table.of_session(session_id)
     }
 
     fn shutdown(&self) {
@@ -580,11 +511,11 @@ impl ServerCnxnFactory for BlockingServerCnxnFactory {
         }
         self.close_all(DisconnectReason::ServerShutdown);
         self.slow_writer.stop();
+        self.selectors.iter().for_each(|selector| selector.stop());
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(zookeeper_thread::join);
         self.close_all(DisconnectReason::ServerShutdown);
-        let readers = std::mem::take(&mut self.table.lock().readers);
-        readers.into_values().for_each(zookeeper_thread::join);
+        self.readers.join();
     }
 }
 

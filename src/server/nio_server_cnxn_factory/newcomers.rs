@@ -2,11 +2,11 @@
 //! it).
 //!
 //! When a leader is lost, all clients of all members reconnect within a second, and again within a second after they
-//! are rejected. A thread for each of them would keep the members from electing the next leader. So a new connection
-//! waits here, without a thread, for the next server. It does not wait long, because another member may have a
+//! are rejected. Reading all of them would keep the members from electing the next leader. So a new connection waits
+//! here, unread, for the next server. It does not wait long, because another member may have a
 //! server. A connection that sends a four-letter word gets its answer at once.
 //!
-//! Belongs to the thread that starts readers. No locks.
+//! Belongs to the admission thread. No locks.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ use crate::server::connection_limits::ConnectionSlot;
 /// How long connections wait for a new server after the last one was lost, ms.
 const HOLD_MS: i64 = 3_000;
 
-/// How long a connection may be silent before it gets a thread that reads from it, ms.
+/// How long a connection may be silent before it is read, ms.
 const SILENCE_MS: i64 = 1_000;
 
 /// A connection that will get a reader.

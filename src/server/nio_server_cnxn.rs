@@ -1,0 +1,429 @@
+//! A connection that a selector reads (Java: server/NIOServerCnxn.java).
+//!
+//! What is not about the socket is in `server_cnxn` (readRequest, readConnectRequest, sendResponse, sendBuffer,
+//! handleWrite, readLength and readPayload). Here is doIO: it reads what the socket has, has it processed, and says what
+//! the selector does next. It does not wait: a four-letter word whose answer takes long is answered by a thread.
+//!
+//! Threads: the connection belongs to its selector. Any thread sends. `NIOWorkerThread-ADDR` answers one long word.
+
+use std::convert::Infallible;
+use std::io;
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use log::{debug, info};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use socket2::SockRef;
+
+use super::blocking_server_cnxn::{LEAST_TAKEN, SEND_FLAGS};
+use super::request::Request;
+use super::server_cnxn::{
+    CnxnInput, CnxnSelector, DisconnectReason, Gate, InputState, ServerCnxn, Stop, Transport,
+};
+use super::zookeeper_thread;
+use crate::common::time;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The logger's name in Java.
+const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
+
+/// How much is read from one connection, in bytes, before it is the turn of others.
+const READ_AT_ONCE: usize = 64 << 10;
+
+/// How often the selector looks at a connection whose word a thread answers. It is also woken.
+const ANSWER_RECHECK: Duration = Duration::from_secs(1);
+
+/// The socket of a connection that a selector reads.
+pub(super) struct SelectedSocket {
+    stream: TcpStream,
+    selector: OnceLock<Arc<dyn CnxnSelector>>,
+    /// The socket was full. Whoever sets it to false continues to send.
+    is_full: AtomicBool,
+}
+
+impl SelectedSocket {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, selector: OnceLock::new(), is_full: AtomicBool::new(false) }
+    }
+
+    /// The socket's descriptor. It stays open as long as this value exists.
+    pub(super) fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Whether the socket was full, and nobody has continued since. Then the caller must.
+    pub(super) fn take_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed) && self.is_full.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Transport for Arc<SelectedSocket> {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(&self.stream).send_with_flags(bytes, SEND_FLAGS)
+    }
+
+    fn finish_later(&self) {
+        self.is_full.store(true, Ordering::Release);
+        // Nothing is sent before the connection has its selector.
+        let Some(selector) = self.selector.get() else { return };
+        if let Err(error) = selector.await_writable(self.fd()) {
+            debug!(target: LOG, "cannot wait for a socket: {error}");
+            self.close();
+        }
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let at_once = Timespec::default();
+        matches!(poll(&mut fds, Some(&at_once)), Ok(1..))
+    }
+
+    fn close(&self) {
+        // The client may have closed the socket already, which is fine.
+        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
+            debug!(target: LOG, "ignoring error during shutdown of a socket: {error}");
+        }
+    }
+}
+
+/// What the selector does with the connection next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Waits until the socket has something, or until it is woken.
+    Wait,
+    /// Looks again after this time at the latest.
+    WaitFor(Duration),
+    /// It is its turn again after all others, and after the requests of this round are submitted.
+    Again,
+    /// Nothing more is read: the connection is closed.
+    Closed,
+}
+
+/// What a thread leaves that has answered a word.
+type Answered = Arc<RankedMutex<Option<(CnxnInput, InputState)>>>;
+
+enum State {
+    /// Reads and processes.
+    Reading,
+    /// Stopped by a limit, or by the setup of its session.
+    Stopped(Stop),
+    /// A thread answers its four-letter word.
+    Answering(Answered, JoinHandle<()>),
+    /// Is closed for this reason, when its requests are submitted.
+    Closing(DisconnectReason),
+    /// The last answer is queued: waits until the client has taken it.
+    Ending { unsent: usize, since: Instant, says_nothing_more: bool },
+}
+
+/// A connection, with what its selector knows of it.
+pub(super) struct NIOServerCnxn {
+    pub(super) cnxn: Arc<ServerCnxn>,
+    pub(super) socket: Arc<SelectedSocket>,
+    input: CnxnInput,
+    state: State,
+    /// None if connections without a session have no limit.
+    sessionless_timeout: Option<Duration>,
+    /// Something came since [`has_received`](Self::has_received) was asked last.
+    received: bool,
+    /// The client says nothing more than what the socket has. No further event will tell.
+    is_read_closed: bool,
+}
+
+impl NIOServerCnxn {
+    pub(super) fn new(cnxn: Arc<ServerCnxn>, socket: Arc<SelectedSocket>) -> Self {
+        let sessionless_timeout = positive(cnxn.session_timeout_ms());
+        Self {
+            cnxn,
+            socket,
+            input: CnxnInput::new(),
+            state: State::Reading,
+            sessionless_timeout,
+            received: false,
+            is_read_closed: false,
+        }
+    }
+
+    /// Sets the selector, before it registers the socket.
+    pub(super) fn set_selector(&self, selector: Arc<dyn CnxnSelector>) {
+        let is_first = self.socket.selector.set(Arc::clone(&selector)).is_ok();
+        debug_assert!(is_first, "a socket has one selector");
+        self.cnxn.set_selector(selector);
+    }
+
+    /// Whether the client has shown a sign of life since the last call. Of a first frame, only the whole counts.
+    pub(super) fn has_received(&mut self) -> bool {
+        mem::take(&mut self.received) && self.input.is_initialized()
+    }
+
+    /// Whether it is read when the socket has something. Otherwise something else is waited for.
+    pub(super) const fn is_reading(&self) -> bool {
+        matches!(self.state, State::Reading)
+    }
+
+    /// Whether it waits for room in memory.
+    pub(super) const fn waits_for_room(&self) -> bool {
+        matches!(&self.state, State::Stopped(stop) if stop.waits_for_room())
+    }
+
+    /// Whether it is stopped by a limit, or by the setup of its session.
+    pub(super) const fn is_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped(_))
+    }
+
+    /// Whether its first frame is complete.
+    pub(super) const fn has_greeted(&self) -> bool {
+        self.input.is_initialized()
+    }
+
+    /// The client has closed its side, or the connection has failed.
+    pub(super) const fn note_read_closed(&mut self) {
+        self.is_read_closed = true;
+    }
+
+    /// Reads what the socket has, and processes it (Java: doIO). Requests for the processors are added to `requests`.
+    pub(super) fn do_io(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
+        self.cnxn.selector_looks();
+        if self.cnxn.is_stale() {
+            return Next::Closed;
+        }
+        let next = match &mut self.state {
+            State::Reading => self.read(requests),
+            State::Stopped(_) => self.look_at_gate(requests),
+            State::Answering(..) => self.look_at_answer(),
+            State::Closing(reason) => {
+                let reason = *reason;
+                self.close(reason)
+            }
+            State::Ending { .. } => self.drain(),
+        };
+        if next == Next::Closed {
+            // Does nothing if it is closed already.
+            self.cnxn.close(DisconnectReason::Unknown);
+        }
+        next
+    }
+
+    /// Reads until the socket has nothing more, or until it is the turn of others.
+    fn read(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
+        let mut budget = READ_AT_ONCE;
+        loop {
+            let space = self.input.space();
+            let room = space.len();
+            let n = match recv(&self.socket.stream, space, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return self.close(self.end_of_stream()),
+                Ok((n, _)) => n,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    self.is_read_closed = false;
+                    return Next::Wait;
+                }
+                Err(error) => {
+                    debug!(target: LOG, "Close of session {}: {error}", self.cnxn.session_id());
+                    return self.close(DisconnectReason::IoException);
+                }
+            };
+            self.received = true;
+            self.input.filled(n);
+            match self.process(requests) {
+                // What did not fill the buffer was all that the socket had, except perhaps the end of the stream.
+                Next::Wait if n < room && self.is_read_closed => return Next::Again,
+                Next::Wait if n < room => return Next::Wait,
+                Next::Wait => {}
+                other => return other,
+            }
+            budget = budget.saturating_sub(n);
+            if budget == 0 {
+                return Next::Again;
+            }
+        }
+    }
+
+    /// Processes what was read. `Wait` if more is to be read.
+    fn process(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
+        if self.cnxn.is_ending() {
+            return self.begin_to_end();
+        }
+        if self.input.begins_with_long_word() {
+            return self.answer_on_a_thread();
+        }
+        let state = self.cnxn.gather_input(&mut self.input, requests);
+        self.cnxn.flush();
+        self.input.shrink();
+        self.follow(state)
+    }
+
+    /// What follows when the input was processed.
+    fn follow(&mut self, state: InputState) -> Next {
+        match state {
+            InputState::More => Next::Wait,
+            InputState::Stopped => {
+                self.state = State::Stopped(self.cnxn.stop());
+                Next::Again
+            }
+            InputState::Done => self.begin_to_end(),
+            InputState::Close(reason) => {
+                self.state = State::Closing(reason);
+                Next::Again
+            }
+        }
+    }
+
+    fn look_at_gate(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
+        let State::Stopped(stop) = &mut self.state else { return Next::Wait };
+        match self.cnxn.look_at_gate(stop) {
+            Gate::Wait(time) => Next::WaitFor(time),
+            Gate::Closed => Next::Closed,
+            Gate::Open => {
+                self.state = State::Reading;
+                // The client was not read, so its time begins anew.
+                self.received = true;
+                match self.process(requests) {
+                    // The socket may have got something meanwhile, which no event will tell.
+                    Next::Wait => self.read(requests),
+                    other => other,
+                }
+            }
+        }
+    }
+
+    fn answer_on_a_thread(&mut self) -> Next {
+        let mut input = mem::take(&mut self.input);
+        let answered: Answered = Arc::new(RankedMutex::new(Rank::Leaf, "answered word", None));
+        let (of_thread, cnxn) = (Arc::clone(&answered), Arc::clone(&self.cnxn));
+        let name = format!("NIOWorkerThread-{}", self.cnxn.remote_socket_address());
+        let thread = zookeeper_thread::spawn(&name, None, move || {
+            let state = cnxn.process_input(&mut input);
+            *of_thread.lock() = Some((input, state));
+            cnxn.wake_selector();
+            Ok::<(), Infallible>(())
+        });
+        match thread {
+            Ok(thread) => {
+                self.state = State::Answering(answered, thread);
+                Next::WaitFor(ANSWER_RECHECK)
+            }
+            Err(error) => {
+                debug!(target: LOG, "no thread answers the word of {}: {error}", self.cnxn);
+                self.close(DisconnectReason::IoException)
+            }
+        }
+    }
+
+    fn look_at_answer(&mut self) -> Next {
+        let State::Answering(answered, thread) = &self.state else { return Next::Wait };
+        let is_finished = thread.is_finished();
+        let Some((input, state)) = answered.lock().take() else {
+            // A thread that has ended without an answer has panicked.
+            return if is_finished { Next::Closed } else { Next::WaitFor(ANSWER_RECHECK) };
+        };
+        self.input = input;
+        // It has done everything but return.
+        if let Some(thread) = self.take_thread() {
+            zookeeper_thread::join(thread);
+        }
+        self.follow(state)
+    }
+
+    /// The thread that answers its word, if there is one, for whoever joins it.
+    pub(super) fn take_thread(&mut self) -> Option<JoinHandle<()>> {
+        match mem::replace(&mut self.state, State::Reading) {
+            State::Answering(_, thread) => Some(thread),
+            _ => None,
+        }
+    }
+
+    fn begin_to_end(&mut self) -> Next {
+        self.state = State::Ending {
+            unsent: self.cnxn.unsent(),
+            since: time::now(),
+            says_nothing_more: false,
+        };
+        self.drain()
+    }
+
+    /// Waits until the client has taken the last answer or has closed the connection. Reads and drops what the client
+    /// still sends.
+    fn drain(&mut self) -> Next {
+        let State::Ending { unsent, since, says_nothing_more } = &mut self.state else {
+            return Next::Wait;
+        };
+        let limit = self.sessionless_timeout;
+        if limit.is_some_and(|limit| since.elapsed() >= limit) {
+            let before = mem::replace(unsent, self.cnxn.unsent());
+            if *unsent + LEAST_TAKEN > before {
+                return self.close(self.expired());
+            }
+            *since = time::now();
+        }
+        let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
+        let mut dropped = [0; 4096];
+        let mut budget = READ_AT_ONCE;
+        while !*says_nothing_more {
+            match recv(&self.socket.stream, &mut dropped[..], RecvFlags::DONTWAIT) {
+                // The client may have closed only its sending side, to mark the end of its request.
+                Ok((0, _)) if self.cnxn.unsent() > 0 => *says_nothing_more = true,
+                Ok((0, _)) => return self.close(DisconnectReason::ClientClosedConnection),
+                Ok((n, _)) => budget = budget.saturating_sub(n),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => return self.close(DisconnectReason::ClientClosedConnection),
+            }
+            if budget == 0 {
+                return Next::Again;
+            }
+        }
+        left.map_or(Next::Wait, Next::WaitFor)
+    }
+
+    fn close(&self, reason: DisconnectReason) -> Next {
+        self.cnxn.close(reason);
+        Next::Closed
+    }
+
+    fn end_of_stream(&self) -> DisconnectReason {
+        if let Some(server) = self.cnxn.server()
+            && !self.cnxn.is_stale()
+        {
+            server.server_metrics().connection_drop_count.add(1);
+            info!(
+                target: LOG,
+                "Unable to read additional data from client, it probably closed the socket: address = /{}, \
+                 session = {}",
+                self.cnxn.remote_socket_address(),
+                self.cnxn.session_id()
+            );
+        }
+        DisconnectReason::UnableToReadFromClient
+    }
+
+    /// Nothing came from the client in time.
+    pub(super) fn expired(&self) -> DisconnectReason {
+        debug!(target: LOG, "nothing came from {} in time", self.cnxn);
+        if let Some(server) = self.cnxn.server() {
+            server.server_metrics().sessionless_connections_expired.add(1);
+        }
+        DisconnectReason::ConnectionExpired
+    }
+
+    /// How long nothing may come, if there is a limit. A session expires before its connection, which waits for a step
+    /// more, as in Java.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        if self.cnxn.session().is_none() {
+            return self.sessionless_timeout;
+        }
+        let timeout = positive(self.cnxn.session_timeout_ms())?;
+        Some(timeout + self.sessionless_timeout.unwrap_or_default())
+    }
+}
+
+/// A time limit; zero and less are none.
+fn positive(ms: i32) -> Option<Duration> {
+    u64::try_from(ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+}

@@ -1,0 +1,445 @@
+//! `SelectorThread`: waits for many connections at once, and reads those that have something (Java:
+//! NIOServerCnxnFactory.SelectorThread, with the work of IOWorkRequest and ConnectionExpirerThread).
+//!
+//! In each round, the thread processes what all ready connections have sent. It hands their requests over to the
+//! processors as one group, at the end of the round, and does the work of idle processors, except that of the log: a
+//! thread that reads for many clients must not wait for the disk. It also sends what the processors' threads have
+//! appended to its connections, so that the thread of the log can begin with the next group.
+//!
+//! Differs from Java: Events are edge-triggered, so that the interest in a socket changes only when the socket is full.
+//! The selector closes a silent connection at the exact time, not at the end of an interval.
+//!
+//! Threads: `NIOServerCxnFactory.SelectorThread-N`. Locks: `Leaf`, held briefly, for the inbox.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::mem;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use super::LOG;
+use crate::common::time;
+use crate::server::nio_server_cnxn::{NIOServerCnxn, Next};
+use crate::server::processor_queue::Worker;
+use crate::server::request::Request;
+use crate::server::server_cnxn::{CnxnSelector, DisconnectReason, ServerCnxn};
+use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::server::zookeeper_thread;
+use crate::util::lock_rank::{Rank, RankedMutex};
+
+/// The token of the waker.
+const WAKE: Token = Token(usize::MAX);
+
+/// The number of events to handle in one round.
+const EVENTS: usize = 256;
+
+/// The requests after which they are submitted before the end of the round, so that they count against the limits.
+const REQUESTS_AT_ONCE: usize = 1_000;
+
+thread_local! {
+    /// Whether this thread is a selector.
+    static IS_SELECTOR: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What other threads have for the selector.
+#[derive(Default)]
+struct Inbox {
+    accepted: Vec<NIOServerCnxn>,
+    /// Connections to look at again.
+    again: Vec<Token>,
+    /// Connections that have something to send.
+    to_flush: Vec<Arc<ServerCnxn>>,
+    /// The selector will look into the inbox without being woken again.
+    is_woken: bool,
+    /// The selector has ended.
+    is_closed: bool,
+}
+
+/// One selector.
+pub(in crate::server) struct SelectorThread {
+    /// Until the thread takes it.
+    poll: RankedMutex<Option<Poll>>,
+    registry: Registry,
+    waker: Waker,
+    inbox: RankedMutex<Inbox>,
+    stopped: AtomicBool,
+}
+
+impl SelectorThread {
+    pub(super) fn new() -> io::Result<Arc<Self>> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = Waker::new(&registry, WAKE)?;
+        Ok(Arc::new(Self {
+            poll: RankedMutex::new(Rank::Leaf, "poll of a selector", Some(poll)),
+            registry,
+            waker,
+            inbox: RankedMutex::new(Rank::Leaf, "inbox of a selector", Inbox::default()),
+            stopped: AtomicBool::new(false),
+        }))
+    }
+
+    /// Puts something into the inbox, and wakes the selector. Returns false if the selector has ended.
+    fn put(&self, put: impl FnOnce(&mut Inbox)) -> bool {
+        let was_woken = {
+            let mut inbox = self.inbox.lock();
+            if inbox.is_closed {
+                return false;
+            }
+            put(&mut inbox);
+            mem::replace(&mut inbox.is_woken, true)
+        };
+        if !was_woken && let Err(error) = self.waker.wake() {
+            warn!(target: LOG, "a selector was not woken: {error}");
+            self.inbox.lock().is_woken = false;
+        }
+        true
+    }
+
+    /// A new connection (Java: addAcceptedConnection).
+    pub(super) fn add_accepted_connection(&self, nio: NIOServerCnxn) {
+        let cnxn = Arc::clone(&nio.cnxn);
+        if !self.put(|inbox| inbox.accepted.push(nio)) {
+            cnxn.close(DisconnectReason::ServerShutdown);
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.put(|_| {});
+    }
+
+    /// The body of the thread.
+    pub(super) fn run(self: &Arc<Self>) -> io::Result<()> {
+        let Some(mut poll) = self.poll.lock().take() else { return Ok(()) };
+        IS_SELECTOR.set(true);
+        let mut events = Events::with_capacity(EVENTS);
+        let mut rounds = Rounds::default();
+        while !self.stopped.load(Ordering::Acquire) {
+            select(&mut poll, &mut events, &mut rounds)?;
+            self.process_inbox(&mut rounds);
+            rounds.close_expired();
+            rounds.submit();
+        }
+        let closed = Inbox { is_closed: true, ..Inbox::default() };
+        let left = mem::replace(&mut *self.inbox.lock(), closed);
+        let slots = mem::take(&mut rounds.slots);
+        for mut nio in slots.into_all().map(|slot| slot.nio).chain(left.accepted) {
+            nio.cnxn.close(DisconnectReason::ServerShutdown);
+            rounds.answering.extend(nio.take_thread());
+        }
+        rounds.answering.into_iter().for_each(zookeeper_thread::join);
+        info!(target: LOG, "selector thread exitted run method");
+        Ok(())
+    }
+
+    /// Does what other threads have asked for, and registers new connections (Java: processAcceptedConnections,
+    /// processInterestOpsUpdateRequests).
+    fn process_inbox(self: &Arc<Self>, rounds: &mut Rounds) {
+        let inbox = mem::take(&mut *self.inbox.lock());
+        inbox.to_flush.iter().for_each(|cnxn| cnxn.flush());
+        inbox.again.into_iter().for_each(|Token(at)| rounds.do_io(at));
+        for nio in inbox.accepted {
+            let token = Token(rounds.slots.next());
+            nio.set_selector(Arc::new(SelectorHandle { selector: Arc::clone(self), token }));
+            let fd = nio.socket.fd();
+            let registered = self.registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+            match registered {
+                Ok(()) => rounds.add(nio),
+                Err(error) => {
+                    warn!(target: LOG, "cannot wait for the socket of {}: {error}", nio.cnxn);
+                    nio.cnxn.close(DisconnectReason::IoException);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for events, and processes what the ready connections have.
+fn select(poll: &mut Poll, events: &mut Events, rounds: &mut Rounds) -> io::Result<()> {
+    if let Err(error) = poll.poll(events, rounds.time_to_wait())
+        && error.kind() != io::ErrorKind::Interrupted
+    {
+        return Err(error);
+    }
+    let ready = mem::take(&mut rounds.ready);
+    for event in events.iter().filter(|event| event.token() != WAKE) {
+        let Token(at) = event.token();
+        if event.is_writable() {
+            rounds.continue_sending(at);
+        }
+        if event.is_read_closed() || event.is_error() {
+            rounds.note_read_closed(at);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            rounds.do_io(at);
+        }
+    }
+    for at in ready {
+        if rounds.slots.get(at).is_some_and(|slot| mem::take(&mut slot.is_ready)) {
+            rounds.do_io(at);
+        }
+    }
+    Ok(())
+}
+
+/// A connection's way to its selector.
+struct SelectorHandle {
+    selector: Arc<SelectorThread>,
+    token: Token,
+}
+
+impl CnxnSelector for SelectorHandle {
+    fn look_again(&self) {
+        self.selector.put(|inbox| inbox.again.push(self.token));
+    }
+
+    fn await_writable(&self, fd: RawFd) -> io::Result<()> {
+        // Registers anew, so that there is an event even if the socket accepts bytes already.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.selector.registry.reregister(&mut SourceFd(&fd), self.token, interest)
+    }
+
+    fn flush(&self, cnxn: &Arc<ServerCnxn>) -> bool {
+        // A selector sends by itself what its own round has produced.
+        !IS_SELECTOR.get() && self.selector.put(|inbox| inbox.to_flush.push(Arc::clone(cnxn)))
+    }
+}
+
+/// A connection of the selector.
+struct Slot {
+    nio: NIOServerCnxn,
+    /// When the connection is closed unless something comes.
+    expires: Option<Instant>,
+    /// When the selector looks at it, as in `Rounds::timers`.
+    timer: Option<Instant>,
+    /// It is in `Rounds::ready`.
+    is_ready: bool,
+}
+
+/// The connections of a selector. The token of a connection is its index.
+#[derive(Default)]
+struct Slots {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    /// The index that the next connection gets.
+    fn next(&self) -> usize {
+        self.free.last().copied().unwrap_or(self.slots.len())
+    }
+
+    fn add(&mut self, slot: Slot) -> usize {
+        let at = self.next();
+        if self.free.pop().is_some() {
+            self.slots[at] = Some(slot);
+        } else {
+            self.slots.push(Some(slot));
+        }
+        at
+    }
+
+    fn get(&mut self, at: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(at)?.as_mut()
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Slot> {
+        let removed = self.slots.get_mut(at)?.take()?;
+        self.free.push(at);
+        Some(removed)
+    }
+
+    fn into_all(self) -> impl Iterator<Item = Slot> {
+        self.slots.into_iter().flatten()
+    }
+}
+
+/// What the thread keeps from round to round.
+#[derive(Default)]
+struct Rounds {
+    slots: Slots,
+    /// Connections that have more, for the next round.
+    ready: Vec<usize>,
+    /// When to look at which connection, whether or not an event comes.
+    timers: BTreeSet<(Instant, usize)>,
+    /// The threads that answer words of connections that have ended meanwhile.
+    answering: Vec<JoinHandle<()>>,
+    /// The requests of this round, all for this server.
+    requests: Vec<Box<Request>>,
+    server: Option<Arc<ZooKeeperServer>>,
+}
+
+impl Rounds {
+    fn time_to_wait(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let (first, _) = self.timers.first()?;
+        Some(first.saturating_duration_since(time::now()))
+    }
+
+    fn add(&mut self, nio: NIOServerCnxn) {
+        let expires = after(nio.timeout());
+        let at = self.slots.add(Slot { nio, expires, timer: None, is_ready: false });
+        self.look_before(at, expires);
+    }
+
+    /// Sees to it that the selector looks at the connection at this time or before.
+    fn look_before(&mut self, at: usize, when: Option<Instant>) {
+        let (Some(when), Some(slot)) = (when, self.slots.get(at)) else { return };
+        if let Some(timer) = slot.timer {
+            if timer <= when {
+                return;
+            }
+            self.timers.remove(&(timer, at));
+        }
+        slot.timer = Some(when);
+        self.timers.insert((when, at));
+    }
+
+    fn note_read_closed(&mut self, at: usize) {
+        if let Some(slot) = self.slots.get(at) {
+            slot.nio.note_read_closed();
+        }
+    }
+
+    fn continue_sending(&mut self, at: usize) {
+        if let Some(slot) = self.slots.get(at)
+            && slot.nio.socket.take_full()
+        {
+            slot.nio.cnxn.continue_sending();
+        }
+    }
+
+    fn do_io(&mut self, at: usize) {
+        let Some(slot) = self.slots.get(at) else { return };
+        let server = slot.nio.cnxn.server().cloned();
+        // A connection keeps the server that it came to, also when the next one runs already.
+        let is_other = |before: &Arc<_>| server.as_ref().is_some_and(|of| !Arc::ptr_eq(of, before));
+        if self.server.as_ref().is_some_and(is_other) {
+            self.submit();
+        }
+        self.server = self.server.take().or(server);
+        let Some(slot) = self.slots.get(at) else { return };
+        let next = slot.nio.do_io(&mut self.requests);
+        if slot.nio.has_received() {
+            slot.expires = after(slot.nio.timeout());
+        }
+        match next {
+            Next::Wait => {
+                let expires = slot.expires;
+                self.look_before(at, expires);
+            }
+            Next::WaitFor(wait) => {
+                let when = after(Some(wait));
+                // The client's bytes are not read, so it cannot show that it is alive.
+                if slot.nio.has_greeted() || !slot.nio.is_stopped() {
+                    slot.expires = after(slot.nio.timeout().map(|timeout| wait + timeout));
+                }
+                self.look_before(at, when);
+            }
+            Next::Again => {
+                if !mem::replace(&mut slot.is_ready, true) {
+                    self.ready.push(at);
+                }
+            }
+            Next::Closed => self.remove(at),
+        }
+        if self.requests.len() >= REQUESTS_AT_ONCE {
+            self.submit();
+        }
+    }
+
+    /// Looks at the connections whose time has come, and closes those from which nothing has come in time. What has come
+    /// is read first.
+    fn close_expired(&mut self) {
+        let now = time::now();
+        let mut for_room = false;
+        while let Some(&(when, at)) = self.timers.first()
+            && when <= now
+        {
+            self.timers.remove(&(when, at));
+            let Some(slot) = self.slots.get(at) else { continue };
+            slot.timer = None;
+            if slot.nio.waits_for_room() {
+                for_room = true;
+                continue;
+            }
+            let expires = slot.expires;
+            if slot.nio.is_reading() && expires.is_none_or(|expires| expires > now) {
+                self.look_before(at, expires);
+                continue;
+            }
+            self.look(at, now);
+        }
+        if for_room {
+            self.look_for_room(now);
+        }
+    }
+
+    /// Does what the connection waits for, and closes it if nothing has come in time.
+    fn look(&mut self, at: usize, now: Instant) {
+        self.do_io(at);
+        let Some(slot) = self.slots.get(at) else { return };
+        if slot.expires.is_some_and(|expires| expires <= now) {
+            let reason = slot.nio.expired();
+            slot.nio.cnxn.close(reason);
+            self.remove(at);
+        }
+    }
+
+    /// Looks at all connections that wait for room in memory: first at those whose clients have taken everything so far,
+    /// and most answers. Among equals, the order is random. In the order of arrival, a client that reads would have to
+    /// wait until all before it that do not read have had their time.
+    fn look_for_room(&mut self, now: Instant) {
+        let order = RandomState::new();
+        let waiting = |(at, slot): (usize, &Option<Slot>)| {
+            let nio = slot.as_ref().map(|slot| &slot.nio).filter(|nio| nio.waits_for_room())?;
+            let answers = nio.cnxn.stats().packets_sent().max(1).ilog2();
+            Some(((nio.cnxn.unsent() > 0, Reverse(answers), order.hash_one(at)), at))
+        };
+        let mut waiting: Vec<_> = self.slots.slots.iter().enumerate().filter_map(waiting).collect();
+        waiting.sort_unstable();
+        for (_, at) in waiting {
+            // So that the next look is again one at all of them.
+            if let Some(timer) = self.slots.get(at).and_then(|slot| slot.timer.take()) {
+                self.timers.remove(&(timer, at));
+            }
+            self.look(at, now);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Some(mut slot) = self.slots.remove(at) else { return };
+        if let Some(timer) = slot.timer {
+            self.timers.remove(&(timer, at));
+        }
+        // The thread may need a while, and nobody waits for its answer.
+        self.answering.retain(|thread| !thread.is_finished());
+        self.answering.extend(slot.nio.take_thread());
+    }
+
+    /// Hands the requests of this round over to the processors, and sends what they have answered.
+    fn submit(&mut self) {
+        let Some(server) = self.server.take() else { return };
+        server.submit_requests(mem::take(&mut self.requests), Worker::Selector);
+        server.flush_list().flush();
+    }
+}
+
+/// The time after a wait; none without a wait.
+fn after(wait: Option<Duration>) -> Option<Instant> {
+    time::now().checked_add(wait?)
+}
