@@ -13,35 +13,31 @@ pub(super) mod slow_writer;
 
 use std::io::{self, Read};
 use std::mem;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::TcpStream;
+use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, never};
-use log::{debug, info, warn};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::SockRef;
+use log::{debug, warn};
 
 use self::slow_writer::SlowWriter;
+use super::client_socket::ClientSocket;
 use super::server_cnxn::{CnxnInput, DisconnectReason, InputState, ServerCnxn, Transport};
 use crate::common::deadline::Deadline;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
-/// Send what fits, without waiting (Linux: MSG_DONTWAIT) and without raising a signal (MSG_NOSIGNAL).
-pub(super) const SEND_FLAGS: i32 = 0x40 | 0x4000;
-
 /// The bytes of its last answer that a client must take within the sessionless timeout, unless it takes all of them.
 pub(super) const LEAST_TAKEN: usize = 64 << 10;
 
 /// How often the reader checks whether the last answer is sent, after the client has closed its sending side.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A client's socket, as the connection sees it.
 pub struct SocketTransport {
-    stream: TcpStream,
+    socket: ClientSocket,
     slow_writer: Arc<SlowWriter>,
     cnxn: OnceLock<Weak<ServerCnxn>>,
 }
@@ -49,18 +45,18 @@ pub struct SocketTransport {
 impl SocketTransport {
     /// The transport of an accepted socket.
     pub(super) fn new(stream: TcpStream, slow_writer: Arc<SlowWriter>) -> Self {
-        Self { stream, slow_writer, cnxn: OnceLock::new() }
+        Self { socket: ClientSocket(stream), slow_writer, cnxn: OnceLock::new() }
     }
 
     /// The socket's descriptor. It stays open as long as this transport exists.
     pub(super) fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.socket.fd()
     }
 }
 
 impl Transport for Arc<SocketTransport> {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.stream).send_with_flags(bytes, SEND_FLAGS)
+        self.socket.send(bytes)
     }
 
     fn finish_later(&self) {
@@ -70,17 +66,11 @@ impl Transport for Arc<SocketTransport> {
     }
 
     fn is_hung_up(&self) -> bool {
-        // `poll` reports errors and a lost connection even though they are not requested.
-        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
-        let at_once = Timespec::default();
-        matches!(poll(&mut fds, Some(&at_once)), Ok(1..))
+        self.socket.is_hung_up()
     }
 
     fn close(&self) {
-        // The client may have closed the socket already, which is fine.
-        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
-            debug!(target: LOG, "ignoring error during shutdown of a socket: {error}");
-        }
+        self.socket.close();
     }
 }
 
@@ -159,14 +149,14 @@ impl Reader {
             if input.is_initialized() {
                 self.set_read_timeout();
             } else if !self.set_greeting_timeout() {
-                return self.expired();
+                return self.cnxn.expired();
             }
-            match (&self.transport.stream).read(input.space()) {
-                Ok(0) => return self.end_of_stream(),
+            match (&self.transport.socket.0).read(input.space()) {
+                Ok(0) => return self.cnxn.end_of_stream(),
                 Ok(n) => input.filled(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.expired();
+                    return self.cnxn.expired();
                 }
                 Err(error) => {
                     debug!(target: LOG, "Close of session {}: {error}", self.cnxn.session_id());
@@ -200,7 +190,7 @@ impl Reader {
     /// Sets the read timeout to what is left of the time for the first frame. Returns false if no time is left.
     fn set_greeting_timeout(&self) -> bool {
         let Ok(left) = self.greeting.left() else { return false };
-        if let Err(error) = self.transport.stream.set_read_timeout(left) {
+        if let Err(error) = self.transport.socket.0.set_read_timeout(left) {
             warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
         }
         true
@@ -220,7 +210,7 @@ impl Reader {
         self.timeout_ms = timeout_ms;
         let timeout =
             u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
-        if let Err(error) = self.transport.stream.set_read_timeout(timeout) {
+        if let Err(error) = self.transport.socket.0.set_read_timeout(timeout) {
             warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
         }
     }
@@ -235,7 +225,7 @@ impl Reader {
             let Ok(left) = deadline.left() else {
                 let before = mem::replace(&mut unsent, self.cnxn.unsent());
                 if unsent + LEAST_TAKEN > before {
-                    return self.expired();
+                    return self.cnxn.expired();
                 }
                 deadline = Deadline::after_ms(self.sessionless_timeout_ms);
                 continue;
@@ -244,10 +234,10 @@ impl Reader {
                 let _always_a_timeout = never::<()>().recv_timeout(LOOK_INTERVAL);
                 continue;
             }
-            if let Err(error) = self.transport.stream.set_read_timeout(left) {
+            if let Err(error) = self.transport.socket.0.set_read_timeout(left) {
                 warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
             }
-            match (&self.transport.stream).read(&mut [0; 512]) {
+            match (&self.transport.socket.0).read(&mut [0; 512]) {
                 // The client may have closed only its sending side, to mark the end of its request.
                 Ok(0) if self.cnxn.unsent() > 0 => says_nothing_more = true,
                 Ok(0) => break,
@@ -258,33 +248,5 @@ impl Reader {
             }
         }
         DisconnectReason::ClientClosedConnection
-    }
-
-    fn expired(&self) -> DisconnectReason {
-        debug!(target: LOG, "nothing came from {} in time", self.cnxn);
-        self.count_expired();
-        DisconnectReason::ConnectionExpired
-    }
-
-    fn end_of_stream(&self) -> DisconnectReason {
-        if let Some(server) = self.cnxn.server()
-            && !self.cnxn.is_stale()
-        {
-            server.server_metrics().connection_drop_count.add(1);
-            info!(
-                target: LOG,
-                "Unable to read additional data from client, it probably closed the socket: address = /{}, \
-                 session = {}",
-                self.cnxn.remote_socket_address(),
-                self.cnxn.session_id()
-            );
-        }
-        DisconnectReason::UnableToReadFromClient
-    }
-
-    fn count_expired(&self) {
-        if let Some(server) = self.cnxn.server() {
-            server.server_metrics().sessionless_connections_expired.add(1);
-        }
     }
 }

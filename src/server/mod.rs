@@ -74,6 +74,7 @@ pub(crate) mod sync_request_processor;
 pub(crate) mod txn_log_proposal_iterator;
 
 pub(crate) mod blocking_server_cnxn;
+mod client_socket;
 pub(crate) mod nio_server_cnxn;
 pub(crate) mod nio_server_cnxn_factory;
 pub(crate) mod server_cnxn;

@@ -9,20 +9,19 @@
 use std::convert::Infallible;
 use std::io;
 use std::mem;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::TcpStream;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use log::{debug, info};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use log::debug;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use socket2::SockRef;
 
-use super::blocking_server_cnxn::{LEAST_TAKEN, SEND_FLAGS};
+use super::blocking_server_cnxn::LEAST_TAKEN;
+use super::client_socket::ClientSocket;
 use super::request::Request;
 use super::server_cnxn::{
     CnxnInput, CnxnSelector, DisconnectReason, Gate, InputState, ServerCnxn, Stop, Transport,
@@ -42,7 +41,7 @@ const ANSWER_RECHECK: Duration = Duration::from_secs(1);
 
 /// The socket of a connection that a selector reads.
 pub(super) struct SelectedSocket {
-    stream: TcpStream,
+    socket: ClientSocket,
     selector: OnceLock<Arc<dyn CnxnSelector>>,
     /// The socket was full. Whoever sets it to false continues to send.
     is_full: AtomicBool,
@@ -50,12 +49,13 @@ pub(super) struct SelectedSocket {
 
 impl SelectedSocket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, selector: OnceLock::new(), is_full: AtomicBool::new(false) }
+        let socket = ClientSocket(stream);
+        Self { socket, selector: OnceLock::new(), is_full: AtomicBool::new(false) }
     }
 
     /// The socket's descriptor. It stays open as long as this value exists.
     pub(super) fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.socket.fd()
     }
 
     /// Whether the socket was full, and nobody has continued since. Then the caller must.
@@ -66,7 +66,7 @@ impl SelectedSocket {
 
 impl Transport for Arc<SelectedSocket> {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.stream).send_with_flags(bytes, SEND_FLAGS)
+        self.socket.send(bytes)
     }
 
     fn finish_later(&self) {
@@ -80,16 +80,11 @@ impl Transport for Arc<SelectedSocket> {
     }
 
     fn is_hung_up(&self) -> bool {
-        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
-        let at_once = Timespec::default();
-        matches!(poll(&mut fds, Some(&at_once)), Ok(1..))
+        self.socket.is_hung_up()
     }
 
     fn close(&self) {
-        // The client may have closed the socket already, which is fine.
-        if let Err(error) = self.stream.shutdown(Shutdown::Both) {
-            debug!(target: LOG, "ignoring error during shutdown of a socket: {error}");
-        }
+        self.socket.close();
     }
 }
 
@@ -216,8 +211,8 @@ impl NIOServerCnxn {
         loop {
             let space = self.input.space();
             let room = space.len();
-            let n = match recv(&self.socket.stream, space, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return self.close(self.end_of_stream()),
+            let n = match recv(&self.socket.socket.0, space, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return self.close(self.cnxn.end_of_stream()),
                 Ok((n, _)) => n,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => {
@@ -358,7 +353,7 @@ impl NIOServerCnxn {
         if limit.is_some_and(|limit| since.elapsed() >= limit) {
             let before = mem::replace(unsent, self.cnxn.unsent());
             if *unsent + LEAST_TAKEN > before {
-                return self.close(self.expired());
+                return self.close(self.cnxn.expired());
             }
             *since = time::now();
         }
@@ -366,7 +361,7 @@ impl NIOServerCnxn {
         let mut dropped = [0; 4096];
         let mut budget = READ_AT_ONCE;
         while !*says_nothing_more {
-            match recv(&self.socket.stream, &mut dropped[..], RecvFlags::DONTWAIT) {
+            match recv(&self.socket.socket.0, &mut dropped[..], RecvFlags::DONTWAIT) {
                 // The client may have closed only its sending side, to mark the end of its request.
                 Ok((0, _)) if self.cnxn.unsent() > 0 => *says_nothing_more = true,
                 Ok((0, _)) => return self.close(DisconnectReason::ClientClosedConnection),
@@ -385,31 +380,6 @@ impl NIOServerCnxn {
     fn close(&self, reason: DisconnectReason) -> Next {
         self.cnxn.close(reason);
         Next::Closed
-    }
-
-    fn end_of_stream(&self) -> DisconnectReason {
-        if let Some(server) = self.cnxn.server()
-            && !self.cnxn.is_stale()
-        {
-            server.server_metrics().connection_drop_count.add(1);
-            info!(
-                target: LOG,
-                "Unable to read additional data from client, it probably closed the socket: address = /{}, \
-                 session = {}",
-                self.cnxn.remote_socket_address(),
-                self.cnxn.session_id()
-            );
-        }
-        DisconnectReason::UnableToReadFromClient
-    }
-
-    /// Nothing came from the client in time.
-    pub(super) fn expired(&self) -> DisconnectReason {
-        debug!(target: LOG, "nothing came from {} in time", self.cnxn);
-        if let Some(server) = self.cnxn.server() {
-            server.server_metrics().sessionless_connections_expired.add(1);
-        }
-        DisconnectReason::ConnectionExpired
     }
 
     /// How long nothing may come, if there is a limit. A session expires before its connection, which waits for a step

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock, Weak};
 
 use byteorder::{BigEndian, ByteOrder};
-use log::debug;
+use log::{debug, info};
 
 pub use self::input::{CnxnInput, InputState};
 pub use self::output::Transport;
@@ -306,6 +306,32 @@ impl ServerCnxn {
     /// Whether its last answer is queued. From then on, the reader only waits for the end of the connection.
     pub(super) fn is_ending(&self) -> bool {
         self.output.is_ending()
+    }
+
+    /// For the reader: the client says nothing more, which is logged and counted.
+    pub(super) fn end_of_stream(&self) -> DisconnectReason {
+        if let Some(server) = self.server()
+            && !self.is_stale()
+        {
+            server.server_metrics().connection_drop_count.add(1);
+            info!(
+                target: LOG,
+                "Unable to read additional data from client, it probably closed the socket: address = /{}, \
+                 session = {}",
+                self.remote_socket_address(),
+                self.session_id()
+            );
+        }
+        DisconnectReason::UnableToReadFromClient
+    }
+
+    /// For the reader: nothing came from the client in time, which is logged and counted.
+    pub(super) fn expired(&self) -> DisconnectReason {
+        debug!(target: LOG, "nothing came from {self} in time");
+        if let Some(server) = self.server() {
+            server.server_metrics().sessionless_connections_expired.add(1);
+        }
+        DisconnectReason::ConnectionExpired
     }
 
     /// How many bytes the client has not taken yet.

@@ -79,7 +79,11 @@ const SERVER: &[Layer] = &[
         "processors",
         &["final_request_processor", "prep_request_processor", "sync_request_processor"],
     ),
-    (8, "sockets", &["blocking_server_cnxn", "nio_server_cnxn", "nio_server_cnxn_factory"]),
+    (
+        8,
+        "sockets",
+        &["blocking_server_cnxn", "client_socket", "nio_server_cnxn", "nio_server_cnxn_factory"],
+    ),
     (9, "main", &["zookeeper_server_main"]),
 ];
 

@@ -325,14 +325,15 @@ impl Rounds {
 
     fn do_io(&mut self, at: usize) {
         let Some(slot) = self.slots.get(at) else { return };
-        let server = slot.nio.cnxn.server().cloned();
         // A connection keeps the server that it came to, also when the next one runs already.
-        let is_other = |before: &Arc<_>| server.as_ref().is_some_and(|of| !Arc::ptr_eq(of, before));
-        if self.server.as_ref().is_some_and(is_other) {
-            self.submit();
+        match (slot.nio.cnxn.server(), &self.server) {
+            (Some(of_cnxn), Some(of_group)) if !Arc::ptr_eq(of_cnxn, of_group) => {
+                self.submit();
+                return self.do_io(at);
+            }
+            (Some(of_cnxn), None) => self.server = Some(Arc::clone(of_cnxn)),
+            _ => {}
         }
-        self.server = self.server.take().or(server);
-        let Some(slot) = self.slots.get(at) else { return };
         let next = slot.nio.do_io(&mut self.requests);
         if slot.nio.has_received() {
             slot.expires = after(slot.nio.timeout());
@@ -394,7 +395,7 @@ impl Rounds {
         self.do_io(at);
         let Some(slot) = self.slots.get(at) else { return };
         if slot.expires.is_some_and(|expires| expires <= now) {
-            let reason = slot.nio.expired();
+            let reason = slot.nio.cnxn.expired();
             slot.nio.cnxn.close(reason);
             self.remove(at);
         }
