@@ -44,7 +44,8 @@ suite_build() {
     if [ -n "$tests" ]; then wait "$tests"; fi
     echo "PASS build ($SUBJECT is tested)"
 }
-# Most tests have few clients, which the server gives threads. Those about connections run again with selectors only.
+# Most tests have few clients, which the server gives threads. Those about connections run again with selectors only,
+# and some of them with workers, too.
 suite_unit() {
     local code=0 test
     local -a again=()
@@ -53,7 +54,10 @@ suite_unit() {
         standalone_bad_input standalone_bounds standalone_connections standalone_sessions; do
         again+=(--test "$test")
     done
-    ZOOKEEPER_TEST_FLAGS=-Dzookeeper.nio.maxReaderThreads=0 cargo test --locked "${again[@]}" || code=1
+    local selectors=-Dzookeeper.nio.maxReaderThreads=0
+    ZOOKEEPER_TEST_FLAGS=$selectors cargo test --locked "${again[@]}" || code=1
+    ZOOKEEPER_TEST_FLAGS="$selectors -Dzookeeper.nio.numWorkerThreads=2" \
+        cargo test --locked --test standalone_bad_input --test standalone_bounds --test standalone_connections || code=1
     return "$code"
 }
 # By default, cargo ignores tests that need a peer, and long ones. Left out here are tests with a suite of their own,

@@ -22,7 +22,9 @@ use zookeeper_server::internals::common::time;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::multi_operation_record::MultiOperationRecord;
 use zookeeper_server::internals::multi_response::MultiResponse;
-use zookeeper_server::internals::proto::{ExistsRequest, GetDataRequest, SetWatches};
+use zookeeper_server::internals::proto::{
+    ExistsRequest, GetAllChildrenNumberRequest, GetDataRequest, SetDataRequest, SetWatches,
+};
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
@@ -107,6 +109,72 @@ fn patient(server: &Server) -> RawConnection {
     let mut raw = server.raw();
     raw.new_session_for(600_000);
     raw
+}
+
+/// A read that takes long is not answered by the thread that answers short ones, nor by that which applies writes.
+#[track_caller]
+fn long_reads_keep_their_place(properties: &[(&str, &str)]) {
+    let mut builder = ServerBuilder::new();
+    for (key, value) in properties {
+        builder = builder.property(key, value);
+    }
+    let server = builder.start();
+    let client = server.client();
+    create_large(&client);
+    client.create("/n", None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
+    let root = GetAllChildrenNumberRequest { path: "/".into() }.to_bytes();
+    let node = get_data("/n").to_bytes();
+    let mut raw = server.raw();
+    raw.new_session();
+    let rounds = 8;
+    for round in 0..rounds {
+        let set = SetDataRequest { path: "/n".into(), data: Some(vec![round]), version: -1 };
+        let mut requests = vec![
+            (OpCode::SetData, set.to_bytes()),
+            (OpCode::MultiRead, multi_read(3).to_bytes()),
+            (OpCode::GetData, node.clone()),
+            (OpCode::GetAllChildrenNumber, root.clone()),
+        ];
+        if round % 2 == 0 {
+            // Behind a short read, so that nothing is under way.
+            requests.rotate_left(1);
+        }
+        for (at, (op, body)) in requests.into_iter().enumerate() {
+            raw.send_request(
+                i32::from(round) * 4 + i32::try_from(at).unwrap() + 1,
+                op.code(),
+                &body,
+            );
+        }
+    }
+    for round in 0..rounds {
+        let mut kinds =
+            [OpCode::SetData, OpCode::MultiRead, OpCode::GetData, OpCode::GetAllChildrenNumber];
+        if round % 2 == 0 {
+            kinds.rotate_left(1);
+        }
+        for (at, op) in kinds.into_iter().enumerate() {
+            let (header, body) = raw.receive_reply().unwrap();
+            let xid = i32::from(round) * 4 + i32::try_from(at).unwrap() + 1;
+            assert_eq!((header.xid, header.err), (xid, 0), "{properties:?}, {op:?}");
+            match op {
+                OpCode::MultiRead => assert!(body.len() > 3_000_000),
+                // The value of the write before it: in even rounds, the write of the round comes later.
+                OpCode::GetData if round > 0 => {
+                    assert_eq!(body[..5], [0, 0, 0, 1, round - u8::from(round % 2 == 0)]);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn long_reads_keep_their_place_whoever_reads() {
+    let none = ("zookeeper.nio.maxReaderThreads", "0");
+    long_reads_keep_their_place(&[("zookeeper.nio.maxReaderThreads", "4")]);
+    long_reads_keep_their_place(&[none]);
+    long_reads_keep_their_place(&[none, ("zookeeper.nio.numWorkerThreads", "2")]);
 }
 
 #[test]

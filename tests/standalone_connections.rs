@@ -152,7 +152,11 @@ fn readers(server: &Server) -> usize {
 
 #[test]
 fn the_first_connections_have_a_thread_and_a_free_place_is_taken_again() {
-    let server = ServerBuilder::new().property("zookeeper.nio.maxReaderThreads", "2").start();
+    // Workers have the same name.
+    let server = ServerBuilder::new()
+        .property("zookeeper.nio.maxReaderThreads", "2")
+        .property("zookeeper.nio.numWorkerThreads", "0")
+        .start();
     let exists = ExistsRequest { path: "/".into(), watch: false };
     let connect = || {
         let mut raw = server.raw();

@@ -79,6 +79,7 @@ pub(crate) mod nio_server_cnxn;
 pub(crate) mod nio_server_cnxn_factory;
 pub(crate) mod server_cnxn;
 pub(crate) mod server_cnxn_factory;
+mod worker_service;
 
 pub(crate) mod datadir_cleanup_manager;
 pub mod purge_txn_log;

@@ -2,9 +2,11 @@
 //!
 //! What is not about the socket is in `server_cnxn` (readRequest, readConnectRequest, sendResponse, sendBuffer,
 //! handleWrite, readLength and readPayload). Here is doIO: it reads what the socket has, has it processed, and says what
-//! the selector does next. It does not wait: a four-letter word whose answer takes long is answered by a thread.
+//! the selector does next. It does not wait: a four-letter word whose answer takes long is answered by a thread, and a read that
+//! takes long, or has a long answer, by one of a pool.
 //!
-//! Threads: the connection belongs to its selector. Any thread sends. `NIOWorkerThread-ADDR` answers one long word.
+//! Threads: the connection belongs to its selector. Any thread sends. `NIOWorkerThread-ADDR` answers one long word,
+//! `NIOLongReadThread-N` long reads.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,6 +28,7 @@ use super::request::Request;
 use super::server_cnxn::{
     CnxnInput, CnxnSelector, DisconnectReason, Gate, InputState, ServerCnxn, Stop, Transport,
 };
+use super::worker_service::{WorkRequest, WorkerService};
 use super::zookeeper_thread;
 use crate::common::time;
 use crate::util::lock_rank::{Rank, RankedMutex};
@@ -36,7 +39,10 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 /// How much is read from one connection, in bytes, before it is the turn of others.
 const READ_AT_ONCE: usize = 64 << 10;
 
-/// How often the selector looks at a connection whose word a thread answers. It is also woken.
+/// How much is sent to one connection, in bytes, before it is the turn of others.
+const SEND_AT_ONCE: usize = 1 << 20;
+
+/// How often the selector looks at a connection whose word or read a thread answers. It is also woken.
 const ANSWER_RECHECK: Duration = Duration::from_secs(1);
 
 /// The socket of a connection that a selector reads.
@@ -67,6 +73,10 @@ impl SelectedSocket {
 impl Transport for Arc<SelectedSocket> {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send(bytes)
+    }
+
+    fn sent_at_once(&self) -> usize {
+        SEND_AT_ONCE
     }
 
     fn finish_later(&self) {
@@ -101,7 +111,7 @@ pub(super) enum Next {
     Closed,
 }
 
-/// What a thread leaves that has answered a word.
+/// What a thread leaves that has answered a word or a read.
 type Answered = Arc<RankedMutex<Option<(CnxnInput, InputState)>>>;
 
 enum State {
@@ -109,12 +119,36 @@ enum State {
     Reading,
     /// Stopped by a limit, or by the setup of its session.
     Stopped(Stop),
-    /// A thread answers its four-letter word.
-    Answering(Answered, JoinHandle<()>),
+    /// A thread answers its four-letter word, or one of the pool a read that takes long.
+    Answering(Answered, Option<JoinHandle<()>>),
     /// Is closed for this reason, when its requests are submitted.
     Closing(DisconnectReason),
     /// The last answer is queued: waits until the client has taken it.
     Ending { unsent: usize, since: Instant, says_nothing_more: bool },
+}
+
+fn answered() -> Answered {
+    Arc::new(RankedMutex::new(Rank::Leaf, "answered word or read", None))
+}
+
+/// The requests of a connection, of which the first takes long.
+struct LongRead {
+    cnxn: Arc<ServerCnxn>,
+    input: CnxnInput,
+    answered: Answered,
+}
+
+impl WorkRequest for LongRead {
+    fn do_work(self: Box<Self>) {
+        let Self { cnxn, mut input, answered } = *self;
+        let state = cnxn.process_input(&mut input);
+        *answered.lock() = Some((input, state));
+        cnxn.wake_selector();
+    }
+
+    fn cleanup(self: Box<Self>) {
+        self.cnxn.close(DisconnectReason::ServerShutdown);
+    }
 }
 
 /// A connection, with what its selector knows of it.
@@ -125,6 +159,8 @@ pub(super) struct NIOServerCnxn {
     state: State,
     /// None if connections without a session have no limit.
     sessionless_timeout: Option<Duration>,
+    /// The threads for reads that take long.
+    long_reads: Arc<WorkerService>,
     /// Something came since [`has_received`](Self::has_received) was asked last.
     received: bool,
     /// The client says nothing more than what the socket has. No further event will tell.
@@ -132,7 +168,11 @@ pub(super) struct NIOServerCnxn {
 }
 
 impl NIOServerCnxn {
-    pub(super) fn new(cnxn: Arc<ServerCnxn>, socket: Arc<SelectedSocket>) -> Self {
+    pub(super) fn new(
+        cnxn: Arc<ServerCnxn>,
+        socket: Arc<SelectedSocket>,
+        long_reads: Arc<WorkerService>,
+    ) -> Self {
         let sessionless_timeout = positive(cnxn.session_timeout_ms());
         Self {
             cnxn,
@@ -140,6 +180,7 @@ impl NIOServerCnxn {
             input: CnxnInput::new(),
             state: State::Reading,
             sessionless_timeout,
+            long_reads,
             received: false,
             is_read_closed: false,
         }
@@ -191,7 +232,7 @@ impl NIOServerCnxn {
         let next = match &mut self.state {
             State::Reading => self.read(requests),
             State::Stopped(_) => self.look_at_gate(requests),
-            State::Answering(..) => self.look_at_answer(),
+            State::Answering(..) => self.look_at_answer(requests),
             State::Closing(reason) => {
                 let reason = *reason;
                 self.close(reason)
@@ -246,11 +287,14 @@ impl NIOServerCnxn {
             return self.begin_to_end();
         }
         if self.input.begins_with_long_word() {
-            return self.answer_on_a_thread();
+            return self.answer_word();
         }
         let state = self.cnxn.gather_input(&mut self.input, requests);
         self.cnxn.flush();
         self.input.shrink();
+        if self.input.begins_with_long_request() {
+            return self.answer_long_read();
+        }
         self.follow(state)
     }
 
@@ -288,9 +332,9 @@ impl NIOServerCnxn {
         }
     }
 
-    fn answer_on_a_thread(&mut self) -> Next {
+    fn answer_word(&mut self) -> Next {
         let mut input = mem::take(&mut self.input);
-        let answered: Answered = Arc::new(RankedMutex::new(Rank::Leaf, "answered word", None));
+        let answered = answered();
         let (of_thread, cnxn) = (Arc::clone(&answered), Arc::clone(&self.cnxn));
         let name = format!("NIOWorkerThread-{}", self.cnxn.remote_socket_address());
         let thread = zookeeper_thread::spawn(&name, None, move || {
@@ -301,7 +345,7 @@ impl NIOServerCnxn {
         });
         match thread {
             Ok(thread) => {
-                self.state = State::Answering(answered, thread);
+                self.state = State::Answering(answered, Some(thread));
                 Next::WaitFor(ANSWER_RECHECK)
             }
             Err(error) => {
@@ -311,9 +355,17 @@ impl NIOServerCnxn {
         }
     }
 
-    fn look_at_answer(&mut self) -> Next {
+    fn answer_long_read(&mut self) -> Next {
+        let input = mem::take(&mut self.input);
+        let (cnxn, answered) = (Arc::clone(&self.cnxn), answered());
+        self.state = State::Answering(Arc::clone(&answered), None);
+        self.long_reads.schedule(Box::new(LongRead { cnxn, input, answered }));
+        Next::WaitFor(ANSWER_RECHECK)
+    }
+
+    fn look_at_answer(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
         let State::Answering(answered, thread) = &self.state else { return Next::Wait };
-        let is_finished = thread.is_finished();
+        let is_finished = thread.as_ref().is_some_and(JoinHandle::is_finished);
         let Some((input, state)) = answered.lock().take() else {
             // A thread that has ended without an answer has panicked.
             return if is_finished { Next::Closed } else { Next::WaitFor(ANSWER_RECHECK) };
@@ -323,13 +375,19 @@ impl NIOServerCnxn {
         if let Some(thread) = self.take_thread() {
             zookeeper_thread::join(thread);
         }
-        self.follow(state)
+        // The client was not read, so its time begins anew.
+        self.received = true;
+        match self.follow(state) {
+            // The socket may have got something meanwhile, which no event will tell.
+            Next::Wait => self.read(requests),
+            other => other,
+        }
     }
 
     /// The thread that answers its word, if there is one, for whoever joins it.
     pub(super) fn take_thread(&mut self) -> Option<JoinHandle<()>> {
         match mem::replace(&mut self.state, State::Reading) {
-            State::Answering(_, thread) => Some(thread),
+            State::Answering(_, thread) => thread,
             _ => None,
         }
     }

@@ -7,15 +7,15 @@
 //!
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
 //! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies
-//! the limits and assigns the connections. `NIOServerCxnFactory.SelectorThread-N` read. `SlowWriter` continues sends
-//! to the full sockets of connections that have a thread. Shutdown joins all of them. Locks: the table of connections,
+//! the limits and assigns the connections. `NIOServerCxnFactory.SelectorThread-N` read; if `nio.numWorkerThreads` is
+//! set, `NIOWorkerThread-N` do so for them. `NIOLongReadThread-N` answer reads that take long. `SlowWriter` continues sends to the full sockets of connections that have a thread. Shutdown joins all of them. Locks: the table of connections,
 //! for short operations.
 //!
 //! When descriptors run out, the factory closes connections without a session: those from a crowded address first,
 //! otherwise the oldest ones. It never closes a connection with a session for this reason.
 //!
-//! Elsewhere: doIO and what else concerns one connection is in `nio_server_cnxn`. Not here: the WorkerService, because
-//! selectors do the work themselves, and the ConnectionExpirerThread, because each selector closes its own connections.
+//! Elsewhere: doIO and what else concerns one connection is in `nio_server_cnxn`. Not here: the ConnectionExpirerThread,
+//! because each selector closes its own connections.
 
 mod config;
 mod connection_table;
@@ -28,7 +28,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -52,6 +52,7 @@ use super::rate_logger::RateLogger;
 use super::server_cnxn::{DisconnectReason, ServerCnxn, Transport};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::strangers::{LastPlace, MakesRoom, StrangerSlot, Strangers};
+use super::worker_service::WorkerService;
 use super::zookeeper_server::ZooKeeperServer;
 use super::zookeeper_server_listener::ZooKeeperServerListener;
 use super::{zookeeper_critical_thread, zookeeper_thread};
@@ -109,6 +110,8 @@ pub struct NIOServerCnxnFactory {
     readers: Arc<ReaderThreads>,
     first_turns: FirstTurns,
     selectors: Vec<Arc<SelectorThread>>,
+    workers: Option<Arc<WorkerService>>,
+    long_reads: Arc<WorkerService>,
     next_selector: AtomicUsize,
     /// Since when there is no server, ms.
     unserved_since_ms: AtomicI64,
@@ -138,8 +141,10 @@ impl NIOServerCnxnFactory {
             }
             selectors => info!(
                 target: LOG,
-                "Up to {} connections have a thread each; {selectors} selector thread(s) read the others",
-                readers.max()
+                "Up to {} connections have a thread each; {selectors} selector thread(s) and {} worker threads \
+                 read the others",
+                readers.max(),
+                config.workers
             ),
         }
         info!(target: LOG, "binding to port {}", config.address);
@@ -155,7 +160,8 @@ impl NIOServerCnxnFactory {
             info!(target: LOG, "bound to port {local_address}");
         }
         let slow_writer = Arc::new(SlowWriter::new()?);
-        let selectors = (0..config.selectors).map(|_| SelectorThread::new());
+        let workers = (config.workers > 0).then(|| WorkerService::new("NIOWorker", config.workers));
+        let selectors = (0..config.selectors).map(|_| SelectorThread::new(workers.clone()));
         let selectors = selectors.collect::<io::Result<_>>()?;
         let max_client_cnxns = usize::try_from(config.max_client_cnxns).unwrap_or(0);
         let limits = ConnectionLimits::new(config.max_cnxns, max_client_cnxns);
@@ -174,6 +180,8 @@ impl NIOServerCnxnFactory {
             readers: Arc::new(readers),
             first_turns: FirstTurns::default(),
             selectors,
+            workers,
+            long_reads: WorkerService::new("NIOLongRead", long_readers()),
             next_selector: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             threads: RankedMutex::new(Rank::Leaf, "threads of the connections", Vec::new()),
@@ -193,6 +201,12 @@ impl NIOServerCnxnFactory {
             this.admit_arrivals(&accepted);
             Ok(())
         })?;
+        if let Some(workers) = &self.workers {
+            workers.start(listener)?;
+        }
+        if !self.selectors.is_empty() {
+            self.long_reads.start(listener)?;
+        }
         for (number, selector) in self.selectors.iter().enumerate() {
             let name = format!("NIOServerCxnFactory.SelectorThread-{number}");
             let selector = Arc::clone(selector);
@@ -421,7 +435,11 @@ impl NIOServerCnxnFactory {
         };
         let socket = Arc::new(SelectedSocket::new(stream));
         let cnxn = create(Box::new(Arc::clone(&socket)));
-        selector.add_accepted_connection(NIOServerCnxn::new(cnxn, socket));
+        selector.add_accepted_connection(NIOServerCnxn::new(
+            cnxn,
+            socket,
+            Arc::clone(&self.long_reads),
+        ));
         Ok(())
     }
 
@@ -511,6 +529,10 @@ impl ServerCnxnFactory for NIOServerCnxnFactory {
         }
         self.close_all(DisconnectReason::ServerShutdown);
         self.slow_writer.stop();
+        if let Some(workers) = &self.workers {
+            workers.stop();
+        }
+        self.long_reads.stop();
         self.selectors.iter().for_each(|selector| selector.stop());
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(zookeeper_thread::join);
@@ -542,6 +564,12 @@ fn dump_connections(
             out.push_str(&format!("\t{cnxn}\n"));
         }
     }
+}
+
+/// How many threads answer the long reads of all selectors: few, so that they do not take all processors from the
+/// clients that have short ones.
+fn long_readers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).div_ceil(2).max(2)
 }
 
 /// Whether the connection comes from this address. Without an address, every connection matches.

@@ -489,17 +489,28 @@ impl ServerCnxn {
     /// Called when the first request of the queue, which was in the processors, is answered. Returns a read that may
     /// run now.
     pub(super) fn pipeline_done(&self) -> Option<Box<Request>> {
-        self.pending.pipeline_done()
+        let next = self.pending.pipeline_done();
+        self.wake_freed_reader();
+        next
     }
 
     /// Called when the read that was returned last is answered. Returns the next one.
     pub(super) fn read_done(&self) -> Option<Box<Request>> {
-        self.pending.read_done()
+        let next = self.pending.read_done();
+        self.wake_freed_reader();
+        next
+    }
+
+    fn wake_freed_reader(&self) {
+        if self.pending.frees_reader() {
+            self.wake_reader();
+        }
     }
 
     /// Drops all waiting requests, because a request was refused in a way that ends the connection or its session.
     pub(super) fn abandon_pending(&self) {
         self.pending.abandon();
+        self.wake_freed_reader();
     }
 
     /// Records that a request enters the processors.

@@ -124,9 +124,9 @@ def admin_lines(command, port, texts):
 
 
 def kept_property(key):
-    # The harness sets the last one for some of our servers.
+    # The harness sets the last two for some of our servers.
     return (key.startswith("zookeeper.") and ".log." not in key and ".jmx." not in key
-            and key != "zookeeper.nio.maxReaderThreads")
+            and key not in ("zookeeper.nio.maxReaderThreads", "zookeeper.nio.numWorkerThreads"))
 
 
 def word_lines(word, member, texts):

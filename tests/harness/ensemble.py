@@ -83,7 +83,9 @@ class Member(Server):
             "clientPortAddress": host, "maxClientCnxns": 0, **(settings or {}),
             **({"peerType": "observer"} if observer else {}),
         }, flags)
-        self.has_selectors_only = sid % 2 == 0
+        # One after the other: threads for the first clients, selectors alone, selectors with workers.
+        self.has_selectors_only = sid % 3 != 1
+        self.has_workers = sid % 3 == 0
 
     def line(self):
         role = ":observer" if self.observer else ""

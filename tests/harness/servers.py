@@ -80,9 +80,11 @@ class Server:
 
     def __init__(self, kind, workdir, settings=None, properties=None):
         self.kind = kind
-        # Most tests have few clients, which our server gives threads. Every second one has selectors only.
+        # Most tests have few clients, which our server gives threads. Every second one has selectors only, and half of
+        # these leave the work to workers.
         Server.ours += self.java_version is None
         self.has_selectors_only = Server.ours % 2 == 0
+        self.has_workers = Server.ours % 4 == 0
         self.workdir = Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         self.data = self.workdir / "data"
@@ -111,6 +113,8 @@ class Server:
             return line, {"JVMFLAGS": " ".join(flags)}
         if self.has_selectors_only:
             flags.insert(0, "-Dzookeeper.nio.maxReaderThreads=0")
+        if self.has_workers:
+            flags.insert(0, "-Dzookeeper.nio.numWorkerThreads=2")
         return [str(binary()), *flags, "server", str(self.cfg)], {}
 
     def start(self, wait=True):

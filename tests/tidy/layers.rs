@@ -38,6 +38,7 @@ const SERVER: &[Layer] = &[
             "snapshot_formatter",
             "strangers",
             "util",
+            "worker_service",
             "zookeeper_server_conf",
         ],
     ),

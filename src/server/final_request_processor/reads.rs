@@ -37,6 +37,9 @@ const ANSWERS_AT_ONCE: usize = 64 << 10;
 /// The memory of a longer answer is prepared before the tree is locked, in bytes.
 const LONG_ANSWER: usize = 1 << 20;
 
+/// A node with more children takes long to list.
+const MANY_CHILDREN: usize = 10_000;
+
 /// The bytes that may follow the longest part of an answer: a stat, the end of a `multiRead`.
 const REST_OF_ANSWER: usize = 256;
 
@@ -75,12 +78,18 @@ impl From<InputError> for ReadError {
 
 pub(super) type ReadResult = Result<(), ReadError>;
 
-/// There is no room in memory for an answer now, besides those that other clients have not taken yet. Nothing of it
-/// was made.
+/// Why a read was not answered. Nothing of its answer was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoRoom {
-    /// The length of the answer, as far as it is known.
-    pub bytes: usize,
+pub(crate) enum NotAnswered {
+    /// There is no room in memory for the answer now, besides those that other clients have not taken yet.
+    NoRoom {
+        /// The length of the answer, as far as it is known.
+        bytes: usize,
+    },
+    /// The read or its answer is long, and the caller is a selector, for which many other clients would wait.
+    TakesLong,
+    /// It takes long, and requests of its session before it are not answered yet.
+    WaitsForAll,
 }
 
 /// A long answer of this many bytes has no memory. Nothing of it was made.
@@ -95,6 +104,7 @@ pub(super) struct Shortage {
 pub(crate) struct Reads<'a> {
     server: &'a Arc<ZooKeeperServer>,
     cnxn: &'a Arc<ServerCnxn>,
+    may_take_long: bool,
     started: Option<Started<'a>>,
 }
 
@@ -122,26 +132,40 @@ impl<'a> Reads<'a> {
     pub(in crate::server) fn new(
         server: &'a Arc<ZooKeeperServer>,
         cnxn: &'a Arc<ServerCnxn>,
+        may_take_long: bool,
     ) -> Self {
-        Self { server, cnxn, started: None }
+        Self { server, cnxn, may_take_long, started: None }
+    }
+
+    /// Whether a read may take long, because no other client waits for the caller.
+    pub(crate) const fn may_take_long(&self) -> bool {
+        self.may_take_long
     }
 
     /// Answers a read. No request of its session may be pending.
     ///
     /// # Errors
-    /// When the answer is long and there is no room for it now.
-    pub(crate) fn answer(&mut self, op: OpCode, xid: i32, payload: &[u8]) -> Result<(), NoRoom> {
+    /// When the answer is long, and there is no room for it now, or the caller may not take long.
+    pub(crate) fn answer(
+        &mut self,
+        op: OpCode,
+        xid: i32,
+        payload: &[u8],
+    ) -> Result<(), NotAnswered> {
         let mut answered = self.try_answer(op, xid, payload, true);
         if let Err(Shortage { bytes, is_unprepared: true }) = answered {
+            if !self.may_take_long {
+                return Err(NotAnswered::TakesLong);
+            }
             // While the tree is not locked: changes would wait until the system has provided the memory, which takes
             // longer than filling it.
             self.finish();
             let room = AnswerRoom::new(self.server.memory());
-            let memory = room.prepare(bytes).ok_or(NoRoom { bytes })?;
+            let memory = room.prepare(bytes).ok_or(NotAnswered::NoRoom { bytes })?;
             self.started = Some(Started::new(self.server, self.cnxn, room, memory));
             answered = self.try_answer(op, xid, payload, false);
         }
-        answered.map_err(|Shortage { bytes, .. }| NoRoom { bytes })
+        answered.map_err(|Shortage { bytes, .. }| NotAnswered::NoRoom { bytes })
     }
 
     fn try_answer(
@@ -273,6 +297,18 @@ pub(super) fn answer_parked(
     let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
     server.server_metrics().response_bytes.add(bytes);
     cnxn.append_replies(&mut answer, 1, u32::from(request.cxid > 0));
+}
+
+/// Whether a read may lock the tree for long, because it concerns many nodes, or a node with many children.
+pub(crate) fn holds_tree_long(server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
+    match op {
+        OpCode::GetChildren | OpCode::GetChildren2 => {
+            let Ok((path, _)) = path_and_rest(payload, server.limits()) else { return false };
+            let tree = server.zk_database().tree().read();
+            tree.node(&path).is_some_and(|node| node.child_count() > MANY_CHILDREN)
+        }
+        _ => takes_long(op),
+    }
 }
 
 /// Whether a read may take so long that the tree is released after it, so that changes do not also wait for the next

@@ -36,6 +36,8 @@ pub struct CnxnFactoryConfig {
     pub reader_threads: usize,
     /// How many selectors there are (`zookeeper.nio.numSelectorThreads`); 0 if every connection has a thread.
     pub selectors: usize,
+    /// How many threads do the selectors' work (`zookeeper.nio.numWorkerThreads`); 0 if they do it themselves.
+    pub workers: usize,
 }
 
 impl CnxnFactoryConfig {
@@ -47,7 +49,7 @@ impl CnxnFactoryConfig {
         listen_backlog: i32,
         properties: &SystemProperties,
     ) -> Self {
-        let (reader_threads, selectors) = readers(properties);
+        let (reader_threads, selectors, workers) = readers(properties);
         Self {
             address,
             max_client_cnxns,
@@ -58,26 +60,30 @@ impl CnxnFactoryConfig {
             tcp_keep_alive: properties.bool("zookeeper.clientTcpKeepAlive"),
             reader_threads,
             selectors,
+            workers,
         }
     }
 }
 
-/// The number of reader threads and of selectors.
-fn readers(properties: &SystemProperties) -> (usize, usize) {
+/// The number of reader threads, of selectors and of workers.
+fn readers(properties: &SystemProperties) -> (usize, usize, usize) {
     if properties.get(FACTORY) == Some(BLOCKING_FACTORY) {
-        return (usize::MAX, 0);
+        return (usize::MAX, 0, 0);
     }
     let number = |key: &str, default: usize| {
         properties.number::<i64>(key).map_or(default, |set| usize::try_from(set).unwrap_or(0))
     };
     let threads = number("zookeeper.nio.maxReaderThreads", READER_THREADS);
-    (threads, number("zookeeper.nio.numSelectorThreads", default_selectors()))
+    // Java's default is two workers for each processor. Without them, a request needs one thread less.
+    let workers = number("zookeeper.nio.numWorkerThreads", 0);
+    (threads, number("zookeeper.nio.numSelectorThreads", default_selectors(workers)), workers)
 }
 
-/// Java's default: the square root of half of the processors, and at least one.
-fn default_selectors() -> usize {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    (processors / 2).isqrt().max(1)
+/// With workers Java's default, the square root of half of the processors. Without them, selectors do all the work, so
+/// there is one for two processors, which leaves the others to the processors of requests. At least one.
+fn default_selectors(workers: usize) -> usize {
+    let half = thread::available_parallelism().map_or(1, usize::from) / 2;
+    if workers > 0 { half.isqrt().max(1) } else { half.max(1) }
 }
 
 #[cfg(test)]
@@ -88,18 +94,20 @@ mod tests {
     fn selectors_read_what_has_no_thread() {
         let readers =
             |pairs: &[(&str, &str)]| readers(&SystemProperties::from_pairs(pairs.iter().copied()));
-        let default = (READER_THREADS, default_selectors());
+        let default = (READER_THREADS, default_selectors(0), 0);
         assert_eq!(readers(&[]), default);
         assert_eq!(
             readers(&[(FACTORY, "org.apache.zookeeper.server.NIOServerCnxnFactory")]),
             default
         );
-        assert_eq!(readers(&[(FACTORY, BLOCKING_FACTORY)]), (usize::MAX, 0));
+        assert_eq!(readers(&[(FACTORY, BLOCKING_FACTORY)]), (usize::MAX, 0, 0));
         let set =
             [("zookeeper.nio.maxReaderThreads", "0"), ("zookeeper.nio.numSelectorThreads", "3")];
-        assert_eq!(readers(&set), (0, 3));
+        assert_eq!(readers(&set), (0, 3, 0));
+        let workers = [("zookeeper.nio.numWorkerThreads", "5")];
+        assert_eq!(readers(&workers), (READER_THREADS, default_selectors(5), 5));
         let none =
             [("zookeeper.nio.numSelectorThreads", "-1"), ("zookeeper.nio.maxReaderThreads", "-1")];
-        assert_eq!(readers(&none), (0, 0));
+        assert_eq!(readers(&none), (0, 0, 0));
     }
 }

@@ -4,7 +4,8 @@
 //! In each round, the thread processes what all ready connections have sent. It hands their requests over to the
 //! processors as one group, at the end of the round, and does the work of idle processors, except that of the log: a
 //! thread that reads for many clients must not wait for the disk. It also sends what the processors' threads have
-//! appended to its connections, so that the thread of the log can begin with the next group.
+//! appended to its connections, so that the thread of the log can begin with the next group. With
+//! `nio.numWorkerThreads`, a worker reads and processes instead, one connection at a time, and gives it back.
 //!
 //! Differs from Java: Events are edge-triggered, so that the interest in a socket changes only when the socket is full.
 //! The selector closes a silent connection at the exact time, not at the end of an interval.
@@ -29,13 +30,15 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::LOG;
 use crate::common::time;
-use crate::server::nio_server_cnxn::{NIOServerCnxn, Next};
+use crate::server::nio_server_cnxn::{NIOServerCnxn, Next, SelectedSocket};
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::server_cnxn::{CnxnSelector, DisconnectReason, ServerCnxn};
+use crate::server::worker_service::{WorkRequest, WorkerService};
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::zoo_defs::OpCode;
 
 /// The token of the waker.
 const WAKE: Token = Token(usize::MAX);
@@ -46,15 +49,20 @@ const EVENTS: usize = 256;
 /// The requests after which they are submitted before the end of the round, so that they count against the limits.
 const REQUESTS_AT_ONCE: usize = 1_000;
 
+/// A longer `multi` is not prepared by a selector, in bytes: it may have hundreds of operations.
+const LONG_MULTI: usize = 16 << 10;
+
 thread_local! {
-    /// Whether this thread is a selector.
+    /// Whether this thread is a selector, or does the work of one.
     static IS_SELECTOR: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What other threads have for the selector.
 #[derive(Default)]
 struct Inbox {
-    accepted: Vec<NIOServerCnxn>,
+    accepted: Vec<Box<NIOServerCnxn>>,
+    /// Connections that come back from a worker.
+    done: Vec<(usize, Box<NIOServerCnxn>, Next)>,
     /// Connections to look at again.
     again: Vec<Token>,
     /// Connections that have something to send.
@@ -72,11 +80,13 @@ pub(in crate::server) struct SelectorThread {
     registry: Registry,
     waker: Waker,
     inbox: RankedMutex<Inbox>,
+    /// None if the selector does the work itself.
+    workers: Option<Arc<WorkerService>>,
     stopped: AtomicBool,
 }
 
 impl SelectorThread {
-    pub(super) fn new() -> io::Result<Arc<Self>> {
+    pub(super) fn new(workers: Option<Arc<WorkerService>>) -> io::Result<Arc<Self>> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(&registry, WAKE)?;
@@ -85,6 +95,7 @@ impl SelectorThread {
             registry,
             waker,
             inbox: RankedMutex::new(Rank::Leaf, "inbox of a selector", Inbox::default()),
+            workers,
             stopped: AtomicBool::new(false),
         }))
     }
@@ -109,12 +120,12 @@ impl SelectorThread {
     /// A new connection (Java: addAcceptedConnection).
     pub(super) fn add_accepted_connection(&self, nio: NIOServerCnxn) {
         let cnxn = Arc::clone(&nio.cnxn);
-        if !self.put(|inbox| inbox.accepted.push(nio)) {
+        if !self.put(|inbox| inbox.accepted.push(Box::new(nio))) {
             cnxn.close(DisconnectReason::ServerShutdown);
         }
     }
 
-    /// Ends the thread.
+    /// Ends the thread. The workers must have ended.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.put(|_| {});
@@ -127,15 +138,17 @@ impl SelectorThread {
         let mut events = Events::with_capacity(EVENTS);
         let mut rounds = Rounds::default();
         while !self.stopped.load(Ordering::Acquire) {
-            select(&mut poll, &mut events, &mut rounds)?;
+            self.select(&mut poll, &mut events, &mut rounds)?;
             self.process_inbox(&mut rounds);
-            rounds.close_expired();
+            rounds.close_expired(self);
             rounds.submit();
         }
         let closed = Inbox { is_closed: true, ..Inbox::default() };
         let left = mem::replace(&mut *self.inbox.lock(), closed);
         let slots = mem::take(&mut rounds.slots);
-        for mut nio in slots.into_all().map(|slot| slot.nio).chain(left.accepted) {
+        let at_home = slots.into_all().filter_map(|slot| slot.nio);
+        let returned = left.done.into_iter().map(|(_, nio, _)| nio);
+        for mut nio in at_home.chain(returned).chain(left.accepted) {
             nio.cnxn.close(DisconnectReason::ServerShutdown);
             rounds.answering.extend(nio.take_thread());
         }
@@ -144,12 +157,46 @@ impl SelectorThread {
         Ok(())
     }
 
+    /// Waits for events, and processes what the ready connections have.
+    fn select(
+        self: &Arc<Self>,
+        poll: &mut Poll,
+        events: &mut Events,
+        rounds: &mut Rounds,
+    ) -> io::Result<()> {
+        if let Err(error) = poll.poll(events, rounds.time_to_wait())
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error);
+        }
+        let ready = mem::take(&mut rounds.ready);
+        for event in events.iter().filter(|event| event.token() != WAKE) {
+            let Token(at) = event.token();
+            if event.is_writable() {
+                rounds.continue_sending(at);
+            }
+            if event.is_read_closed() || event.is_error() {
+                rounds.note_read_closed(at);
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                rounds.do_io(self, at);
+            }
+        }
+        for at in ready {
+            if rounds.slots.get(at).is_some_and(|slot| mem::take(&mut slot.is_ready)) {
+                rounds.do_io(self, at);
+            }
+        }
+        Ok(())
+    }
+
     /// Does what other threads have asked for, and registers new connections (Java: processAcceptedConnections,
     /// processInterestOpsUpdateRequests).
     fn process_inbox(self: &Arc<Self>, rounds: &mut Rounds) {
         let inbox = mem::take(&mut *self.inbox.lock());
         inbox.to_flush.iter().for_each(|cnxn| cnxn.flush());
-        inbox.again.into_iter().for_each(|Token(at)| rounds.do_io(at));
+        inbox.done.into_iter().for_each(|(at, nio, next)| rounds.take_back(self, at, nio, next));
+        inbox.again.into_iter().for_each(|Token(at)| rounds.do_io(self, at));
         for nio in inbox.accepted {
             let token = Token(rounds.slots.next());
             nio.set_selector(Arc::new(SelectorHandle { selector: Arc::clone(self), token }));
@@ -164,34 +211,6 @@ impl SelectorThread {
             }
         }
     }
-}
-
-/// Waits for events, and processes what the ready connections have.
-fn select(poll: &mut Poll, events: &mut Events, rounds: &mut Rounds) -> io::Result<()> {
-    if let Err(error) = poll.poll(events, rounds.time_to_wait())
-        && error.kind() != io::ErrorKind::Interrupted
-    {
-        return Err(error);
-    }
-    let ready = mem::take(&mut rounds.ready);
-    for event in events.iter().filter(|event| event.token() != WAKE) {
-        let Token(at) = event.token();
-        if event.is_writable() {
-            rounds.continue_sending(at);
-        }
-        if event.is_read_closed() || event.is_error() {
-            rounds.note_read_closed(at);
-        }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            rounds.do_io(at);
-        }
-    }
-    for at in ready {
-        if rounds.slots.get(at).is_some_and(|slot| mem::take(&mut slot.is_ready)) {
-            rounds.do_io(at);
-        }
-    }
-    Ok(())
 }
 
 /// A connection's way to its selector.
@@ -217,9 +236,52 @@ impl CnxnSelector for SelectorHandle {
     }
 }
 
+/// Reads and processes one connection (Java: NIOServerCnxnFactory.IOWorkRequest).
+struct IOWorkRequest {
+    selector: Arc<SelectorThread>,
+    at: usize,
+    nio: Box<NIOServerCnxn>,
+}
+
+impl IOWorkRequest {
+    fn give_back(self, next: Next) {
+        let Self { selector, at, nio } = self;
+        let cnxn = Arc::clone(&nio.cnxn);
+        if !selector.put(|inbox| inbox.done.push((at, nio, next))) {
+            cnxn.close(DisconnectReason::ServerShutdown);
+        }
+    }
+}
+
+impl WorkRequest for IOWorkRequest {
+    fn do_work(mut self: Box<Self>) {
+        IS_SELECTOR.set(true);
+        let mut requests = Vec::new();
+        let next = self.nio.do_io(&mut requests);
+        if let Some(server) = self.nio.cnxn.server() {
+            let by = worker_for(&requests);
+            server.submit_requests(requests, by);
+            server.flush_list().flush();
+        }
+        self.give_back(next);
+    }
+
+    fn cleanup(self: Box<Self>) {
+        self.nio.cnxn.close(DisconnectReason::ServerShutdown);
+        self.give_back(Next::Closed);
+    }
+}
+
 /// A connection of the selector.
 struct Slot {
-    nio: NIOServerCnxn,
+    cnxn: Arc<ServerCnxn>,
+    socket: Arc<SelectedSocket>,
+    /// None while a worker has it.
+    nio: Option<Box<NIOServerCnxn>>,
+    /// It was to be looked at while a worker had it.
+    is_missed: bool,
+    /// The client has closed its side while a worker had it.
+    was_read_closed: bool,
     /// When the connection is closed unless something comes.
     expires: Option<Instant>,
     /// When the selector looks at it, as in `Rounds::timers`.
@@ -290,9 +352,18 @@ impl Rounds {
         Some(first.saturating_duration_since(time::now()))
     }
 
-    fn add(&mut self, nio: NIOServerCnxn) {
+    fn add(&mut self, nio: Box<NIOServerCnxn>) {
         let expires = after(nio.timeout());
-        let at = self.slots.add(Slot { nio, expires, timer: None, is_ready: false });
+        let at = self.slots.add(Slot {
+            cnxn: Arc::clone(&nio.cnxn),
+            socket: Arc::clone(&nio.socket),
+            nio: Some(nio),
+            is_missed: false,
+            was_read_closed: false,
+            expires,
+            timer: None,
+            is_ready: false,
+        });
         self.look_before(at, expires);
     }
 
@@ -310,33 +381,80 @@ impl Rounds {
     }
 
     fn note_read_closed(&mut self, at: usize) {
-        if let Some(slot) = self.slots.get(at) {
-            slot.nio.note_read_closed();
+        match self.slots.get(at) {
+            Some(Slot { nio: Some(nio), .. }) => nio.note_read_closed(),
+            Some(slot) => slot.was_read_closed = true,
+            None => {}
         }
     }
 
     fn continue_sending(&mut self, at: usize) {
         if let Some(slot) = self.slots.get(at)
-            && slot.nio.socket.take_full()
+            && slot.socket.take_full()
         {
-            slot.nio.cnxn.continue_sending();
+            slot.cnxn.continue_sending();
         }
     }
 
-    fn do_io(&mut self, at: usize) {
+    /// Reads and processes the connection, or has a worker do it (Java: handleIO).
+    fn do_io(&mut self, selector: &Arc<SelectorThread>, at: usize) {
         let Some(slot) = self.slots.get(at) else { return };
+        if let Some(workers) = &selector.workers {
+            match slot.nio.take() {
+                Some(nio) => {
+                    let selector = Arc::clone(selector);
+                    workers.schedule(Box::new(IOWorkRequest { selector, at, nio }));
+                }
+                None => slot.is_missed = true,
+            }
+            return;
+        }
+        let Some(nio) = &mut slot.nio else { return };
         // A connection keeps the server that it came to, also when the next one runs already.
-        match (slot.nio.cnxn.server(), &self.server) {
+        match (nio.cnxn.server(), &self.server) {
             (Some(of_cnxn), Some(of_group)) if !Arc::ptr_eq(of_cnxn, of_group) => {
                 self.submit();
-                return self.do_io(at);
+                return self.do_io(selector, at);
             }
             (Some(of_cnxn), None) => self.server = Some(Arc::clone(of_cnxn)),
             _ => {}
         }
-        let next = slot.nio.do_io(&mut self.requests);
-        if slot.nio.has_received() {
-            slot.expires = after(slot.nio.timeout());
+        let next = nio.do_io(&mut self.requests);
+        self.follow(at, next);
+        if self.requests.len() >= REQUESTS_AT_ONCE {
+            self.submit();
+        }
+    }
+
+    /// A worker has read and processed the connection.
+    fn take_back(
+        &mut self,
+        selector: &Arc<SelectorThread>,
+        at: usize,
+        mut nio: Box<NIOServerCnxn>,
+        next: Next,
+    ) {
+        // A connection keeps its place while a worker has it.
+        let Some(slot) = self.slots.get(at) else { return };
+        if mem::take(&mut slot.was_read_closed) {
+            nio.note_read_closed();
+        }
+        slot.nio = Some(nio);
+        let is_missed = mem::take(&mut slot.is_missed);
+        self.follow(at, next);
+        if is_missed {
+            self.do_io(selector, at);
+        } else {
+            self.close_if_expired(at, time::now());
+        }
+    }
+
+    /// Does what follows when the connection was processed.
+    fn follow(&mut self, at: usize, next: Next) {
+        let Some(slot) = self.slots.get(at) else { return };
+        let Some(nio) = &mut slot.nio else { return };
+        if nio.has_received() {
+            slot.expires = after(nio.timeout());
         }
         match next {
             Next::Wait => {
@@ -346,8 +464,8 @@ impl Rounds {
             Next::WaitFor(wait) => {
                 let when = after(Some(wait));
                 // The client's bytes are not read, so it cannot show that it is alive.
-                if slot.nio.has_greeted() || !slot.nio.is_stopped() {
-                    slot.expires = after(slot.nio.timeout().map(|timeout| wait + timeout));
+                if nio.has_greeted() || !nio.is_stopped() {
+                    slot.expires = after(nio.timeout().map(|timeout| wait + timeout));
                 }
                 self.look_before(at, when);
             }
@@ -358,14 +476,11 @@ impl Rounds {
             }
             Next::Closed => self.remove(at),
         }
-        if self.requests.len() >= REQUESTS_AT_ONCE {
-            self.submit();
-        }
     }
 
     /// Looks at the connections whose time has come, and closes those from which nothing has come in time. What has come
     /// is read first.
-    fn close_expired(&mut self) {
+    fn close_expired(&mut self, selector: &Arc<SelectorThread>) {
         let now = time::now();
         let mut for_room = false;
         while let Some(&(when, at)) = self.timers.first()
@@ -374,29 +489,38 @@ impl Rounds {
             self.timers.remove(&(when, at));
             let Some(slot) = self.slots.get(at) else { continue };
             slot.timer = None;
-            if slot.nio.waits_for_room() {
+            // A worker gives it back soon.
+            let Some(nio) = &slot.nio else { continue };
+            if nio.waits_for_room() {
                 for_room = true;
                 continue;
             }
             let expires = slot.expires;
-            if slot.nio.is_reading() && expires.is_none_or(|expires| expires > now) {
+            if nio.is_reading() && expires.is_none_or(|expires| expires > now) {
                 self.look_before(at, expires);
                 continue;
             }
-            self.look(at, now);
+            self.look(selector, at, now);
         }
         if for_room {
-            self.look_for_room(now);
+            self.look_for_room(selector, now);
         }
     }
 
     /// Does what the connection waits for, and closes it if nothing has come in time.
-    fn look(&mut self, at: usize, now: Instant) {
-        self.do_io(at);
-        let Some(slot) = self.slots.get(at) else { return };
-        if slot.expires.is_some_and(|expires| expires <= now) {
-            let reason = slot.nio.cnxn.expired();
-            slot.nio.cnxn.close(reason);
+    fn look(&mut self, selector: &Arc<SelectorThread>, at: usize, now: Instant) {
+        self.do_io(selector, at);
+        self.close_if_expired(at, now);
+    }
+
+    /// Closes the connection if nothing has come in time, unless a worker has it.
+    fn close_if_expired(&mut self, at: usize, now: Instant) {
+        if let Some(slot) = self.slots.get(at)
+            && slot.nio.is_some()
+            && slot.expires.is_some_and(|expires| expires <= now)
+        {
+            let reason = slot.cnxn.expired();
+            slot.cnxn.close(reason);
             self.remove(at);
         }
     }
@@ -404,10 +528,10 @@ impl Rounds {
     /// Looks at all connections that wait for room in memory: first at those whose clients have taken everything so far,
     /// and most answers. Among equals, the order is random. In the order of arrival, a client that reads would have to
     /// wait until all before it that do not read have had their time.
-    fn look_for_room(&mut self, now: Instant) {
+    fn look_for_room(&mut self, selector: &Arc<SelectorThread>, now: Instant) {
         let order = RandomState::new();
         let waiting = |(at, slot): (usize, &Option<Slot>)| {
-            let nio = slot.as_ref().map(|slot| &slot.nio).filter(|nio| nio.waits_for_room())?;
+            let nio = slot.as_ref()?.nio.as_ref().filter(|nio| nio.waits_for_room())?;
             let answers = nio.cnxn.stats().packets_sent().max(1).ilog2();
             Some(((nio.cnxn.unsent() > 0, Reverse(answers), order.hash_one(at)), at))
         };
@@ -418,25 +542,41 @@ impl Rounds {
             if let Some(timer) = self.slots.get(at).and_then(|slot| slot.timer.take()) {
                 self.timers.remove(&(timer, at));
             }
-            self.look(at, now);
+            self.look(selector, at, now);
         }
     }
 
     fn remove(&mut self, at: usize) {
-        let Some(mut slot) = self.slots.remove(at) else { return };
+        let Some(slot) = self.slots.remove(at) else { return };
         if let Some(timer) = slot.timer {
             self.timers.remove(&(timer, at));
         }
         // The thread may need a while, and nobody waits for its answer.
         self.answering.retain(|thread| !thread.is_finished());
-        self.answering.extend(slot.nio.take_thread());
+        self.answering.extend(slot.nio.and_then(|mut nio| nio.take_thread()));
     }
 
     /// Hands the requests of this round over to the processors, and sends what they have answered.
     fn submit(&mut self) {
         let Some(server) = self.server.take() else { return };
-        server.submit_requests(mem::take(&mut self.requests), Worker::Selector);
+        let requests = mem::take(&mut self.requests);
+        let by = worker_for(&requests);
+        server.submit_requests(requests, by);
         server.flush_list().flush();
+    }
+}
+
+/// Who prepares these requests: the processor's own thread if one of them takes long, such as a `multi` of thousands of
+/// operations.
+fn worker_for(requests: &[Box<Request>]) -> Worker {
+    let takes_long = |request: &Request| {
+        request.payload.as_ref().is_some_and(|payload| payload.len() > LONG_MULTI)
+            && request.op_type == OpCode::Multi.code()
+    };
+    if requests.iter().any(|request| takes_long(request)) {
+        Worker::OwnThread
+    } else {
+        Worker::Selector
     }
 }
 

@@ -19,7 +19,7 @@ use crate::keeper_exception::KeeperError;
 use crate::proto::ConnectRequest;
 use crate::server::command::four_letter_commands;
 // tidy: layer: reads are answered on the thread of their connection
-use crate::server::final_request_processor::Reads;
+use crate::server::final_request_processor::{NotAnswered, Reads, holds_tree_long};
 use crate::server::first_bytes::looks_like;
 use crate::server::memory_account::FrameRoom;
 use crate::server::processor_queue::Worker;
@@ -48,6 +48,9 @@ const WORD_PACKET: usize = 8192;
 
 /// The bytes of a RequestHeader: xid and type.
 const REQUEST_HEADER: usize = 8;
+
+/// A longer read may take so long that a selector does not answer it itself, in bytes: it names hundreds of nodes.
+const LONG_READ: usize = 16 << 10;
 
 /// The name of another logger in Java.
 const FINAL_REQUEST_PROCESSOR: &str = "org.apache.zookeeper.server.FinalRequestProcessor";
@@ -78,6 +81,8 @@ pub struct CnxnInput {
     room: Option<FrameRoom>,
     /// The first frame had to wait, and was counted when it arrived.
     is_head_counted: bool,
+    /// The first frame is a read that a selector must not answer itself.
+    is_head_long: bool,
 }
 
 impl Default for CnxnInput {
@@ -98,6 +103,7 @@ impl CnxnInput {
             small_reads: 0,
             room: None,
             is_head_counted: false,
+            is_head_long: false,
         }
     }
 
@@ -168,6 +174,11 @@ impl CnxnInput {
         !self.initialized && self.next_len().is_some_and(four_letter_commands::takes_long)
     }
 
+    /// Whether a selector has stopped at a request that a thread is to process, because others would wait for long.
+    pub(in crate::server) const fn begins_with_long_request(&self) -> bool {
+        self.is_head_long
+    }
+
     /// Whether the input begins with a four-letter word.
     #[must_use]
     pub fn begins_with_word(&self) -> bool {
@@ -208,7 +219,7 @@ impl ServerCnxn {
     /// Processes all complete frames. The result says whether the caller reads on, waits or closes.
     pub fn process_input(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
         let mut requests = Vec::new();
-        let state = self.gather_input(input, &mut requests);
+        let state = self.gather(input, &mut requests, true);
         if let Some(server) = self.server() {
             server.submit_requests(requests, Worker::Caller);
         }
@@ -221,11 +232,21 @@ impl ServerCnxn {
     }
 
     /// For a selector: as [`process_input`](Self::process_input), but requests for the processors are added to
-    /// `requests`. The caller submits those of all its connections together, and flushes the connection.
+    /// `requests`. The caller submits those of all its connections together, and flushes the connection. It stops at a
+    /// read that takes long: [`CnxnInput::begins_with_long_request`].
     pub(in crate::server) fn gather_input(
         self: &Arc<Self>,
         input: &mut CnxnInput,
         requests: &mut Vec<Box<Request>>,
+    ) -> InputState {
+        self.gather(input, requests, false)
+    }
+
+    fn gather(
+        self: &Arc<Self>,
+        input: &mut CnxnInput,
+        requests: &mut Vec<Box<Request>>,
+        may_take_long: bool,
     ) -> InputState {
         while !input.initialized {
             if self.is_recv_stopped() {
@@ -240,7 +261,7 @@ impl ServerCnxn {
         let Some(server) = self.server() else {
             return InputState::Close(DisconnectReason::IoException);
         };
-        self.process_requests(server, input, requests)
+        self.process_requests(server, input, requests, may_take_long)
     }
 
     /// Reads a frame's length and checks it. `Ok(None)` if it has not arrived yet.
@@ -417,15 +438,17 @@ impl ServerCnxn {
     }
 
     /// Processes all complete requests: answers reads that may run now, and adds requests for the processors to the
-    /// batch.
+    /// batch. Stops at a read that takes long, unless it `may_take_long`.
     fn process_requests(
         self: &Arc<Self>,
         server: &Arc<ZooKeeperServer>,
         input: &mut CnxnInput,
         requests: &mut Vec<Box<Request>>,
+        may_take_long: bool,
     ) -> InputState {
+        input.is_head_long = false;
         // One lock of the tree for all consecutive reads.
-        let mut reads = Reads::new(server, self);
+        let mut reads = Reads::new(server, self, may_take_long);
         loop {
             let len = match self.next_request_len(server, input, &mut reads) {
                 Ok(len) => len,
@@ -474,14 +497,53 @@ impl ServerCnxn {
                         return close;
                     }
                 }
-                _ if self.is_next(server, xid, op_type, payload) => {
-                    self.trace_read(server, xid, op_type, payload);
-                    if let Err(no_room) = reads.answer(op, xid, payload) {
+                _ => {
+                    if let Err(why) = self.read(server, &mut reads, op, xid, payload) {
                         (input.start, input.is_head_counted) = (head, true);
-                        return self.await_answer_room(no_room.bytes);
+                        return self.stop_at_read(input, why);
                     }
                 }
-                _ => {}
+            }
+        }
+    }
+
+    /// Answers a read, or queues it behind the requests before it.
+    fn read(
+        self: &Arc<Self>,
+        server: &ZooKeeperServer,
+        reads: &mut Reads<'_>,
+        op: OpCode,
+        xid: i32,
+        payload: &[u8],
+    ) -> Result<(), NotAnswered> {
+        if !self.pending_is_idle() {
+            // What follows looks into the tree.
+            reads.finish();
+            if self.waits_for_all(server, op, payload) {
+                return Err(NotAnswered::WaitsForAll);
+            }
+        }
+        if !self.is_next(server, xid, op.code(), payload) {
+            return Ok(());
+        }
+        if !reads.may_take_long() && takes_long(op, payload) {
+            return Err(NotAnswered::TakesLong);
+        }
+        self.trace_read(server, xid, op.code(), payload);
+        reads.answer(op, xid, payload)
+    }
+
+    /// What to do when the first request is a read that was not answered.
+    fn stop_at_read(&self, input: &mut CnxnInput, why: NotAnswered) -> InputState {
+        match why {
+            NotAnswered::NoRoom { bytes } => self.await_answer_room(bytes),
+            NotAnswered::WaitsForAll => {
+                self.recv_stopped.store(true, Ordering::Release);
+                InputState::Stopped
+            }
+            NotAnswered::TakesLong => {
+                input.is_head_long = true;
+                InputState::More
             }
         }
     }
@@ -527,6 +589,13 @@ impl ServerCnxn {
         } else {
             server.process_sasl(self, xid, payload)
         }
+    }
+
+    /// Whether a read that takes long must wait until all requests before it are answered. The reader stops then. Other
+    /// reads are answered by the thread that applies the write before them, while the tree is locked.
+    fn waits_for_all(&self, server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
+        (takes_long(op, payload) || holds_tree_long(server, op, payload))
+            && self.pending.await_idle()
     }
 
     /// Whether a read may run now. Otherwise it is queued behind the requests before it.
@@ -613,6 +682,11 @@ impl ServerCnxn {
         self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
         self.send_close_session();
     }
+}
+
+/// Whether a read takes long whatever its answer is. Reads with long answers are found when they are answered.
+fn takes_long(op: OpCode, payload: &[u8]) -> bool {
+    payload.len() > LONG_READ || matches!(op, OpCode::GetAllChildrenNumber | OpCode::GetEphemerals)
 }
 
 /// Whether a request goes through the processors: writes, requests that the processors refuse, and a `sync` if

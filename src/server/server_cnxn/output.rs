@@ -40,6 +40,11 @@ pub trait Transport: Send + Sync {
     /// `WouldBlock` when it takes nothing now; anything else ends the connection.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// How many bytes a thread may send before it is the turn of other connections.
+    fn sent_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// Arranges that `ServerCnxn::continue_sending` is called when the socket accepts bytes again.
     fn finish_later(&self);
 
@@ -282,6 +287,7 @@ impl Output {
     }
 
     fn drive(&self, transport: &dyn Transport) -> Sent {
+        let at_once = transport.sent_at_once();
         let mut bytes = Vec::new();
         let mut from = 0;
         let mut taken = 0;
@@ -295,7 +301,7 @@ impl Output {
                     return Sent::All;
                 }
                 if from < bytes.len() {
-                    // The socket is full.
+                    // The socket is full, or it is the turn of others.
                     state.note_full(taken);
                     state.unsent = bytes;
                     state.unsent_from = from;
@@ -328,8 +334,9 @@ impl Output {
                 self.note_unsent(&mut state);
             }
             let start = from;
-            while from < bytes.len() {
-                match transport.send(&bytes[from..]) {
+            while from < bytes.len() && taken + from - start < at_once {
+                let end = bytes.len().min(from.saturating_add(at_once));
+                match transport.send(&bytes[from..end]) {
                     Ok(0) => return self.failed(),
                     Ok(taken) => from += taken,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -366,6 +373,7 @@ mod tests {
 
     #[derive(Default)]
     struct Wire {
+        at_once: Option<usize>,
         room: AtomicUsize,
         sent: Mutex<Vec<u8>>,
         later: AtomicUsize,
@@ -380,6 +388,9 @@ mod tests {
             self.room.fetch_sub(taken, Ordering::SeqCst);
             self.sent.lock().extend_from_slice(&bytes[..taken]);
             Ok(taken)
+        }
+        fn sent_at_once(&self) -> usize {
+            self.at_once.unwrap_or(usize::MAX)
         }
         fn finish_later(&self) {
             self.later.fetch_add(1, Ordering::SeqCst);
@@ -418,6 +429,20 @@ mod tests {
         assert_eq!(output.continue_sending(), Sent::All);
         assert_eq!(&*wire.sent.lock(), b"abcdefgh");
         assert_eq!(output.unsent(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_takes_everything_leaves_the_thread_to_others_in_between() {
+        let wire = Arc::new(Wire { at_once: Some(4), ..Wire::default() });
+        let output = Output::new(Arc::clone(&wire) as _, None);
+        wire.room.store(100, Ordering::SeqCst);
+        output.append(|bytes| bytes.extend(b"abcdefghij"));
+        assert_eq!((output.send(), wire.sent.lock().len()), (Sent::Blocked, 4));
+        output.append(|bytes| bytes.extend(b"kl"));
+        assert_eq!((output.continue_sending(), wire.sent.lock().len()), (Sent::Blocked, 8));
+        assert_eq!(output.continue_sending(), Sent::All);
+        assert_eq!(&*wire.sent.lock(), b"abcdefghijkl");
+        assert_eq!(wire.later.load(Ordering::SeqCst), 2);
     }
 
     #[test]

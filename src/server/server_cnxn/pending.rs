@@ -1,11 +1,13 @@
 //! The requests of one connection that are not answered yet, in order (Java: the per-session queues of
 //! server/quorum/CommitProcessor.java, used without an ensemble as well).
 //!
-//! A read may run at once if nothing of its session is under way. Otherwise it waits here for the write before it.
+//! A read may run at once if nothing of its session is under way. Otherwise it waits here for the write before it. A
+//! read that takes long does not wait here, because the thread that applies transactions would answer it: the reader
+//! stops until everything before it is answered.
 //! Only the connection's reader adds requests; only the thread that applies transactions removes them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 // tidy: layer: a connection keeps the reads that wait
 use crate::server::request::Request;
@@ -32,6 +34,8 @@ pub(super) struct PendingRequests {
     queue: RankedMutex<Queue>,
     /// A copy of the queue's count, for reading without the lock. Only the reader increases it.
     count: AtomicUsize,
+    /// The reader has stopped until nothing is pending. Changed under the lock.
+    awaited: AtomicBool,
 }
 
 impl PendingRequests {
@@ -39,6 +43,7 @@ impl PendingRequests {
         Self {
             queue: RankedMutex::new(Rank::ConnectionQueue, "connection queue", Queue::default()),
             count: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
         }
     }
 
@@ -46,6 +51,26 @@ impl PendingRequests {
     pub(super) fn is_idle(&self) -> bool {
         // Pairs with the release in `done`: the answers to earlier requests are in the output.
         self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// For the reader, before it stops: whoever answers the last request is told that the reader waits. Returns false
+    /// if nothing is pending any more.
+    pub(super) fn await_idle(&self) -> bool {
+        let queue = self.queue.lock();
+        let is_busy = queue.count > 0;
+        self.awaited.store(is_busy, Ordering::Relaxed);
+        is_busy
+    }
+
+    /// Whether the reader waits until nothing is pending, and something is.
+    pub(super) fn keeps_reader(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) && !self.is_idle()
+    }
+
+    /// For whoever has answered a request: whether the reader has waited for that.
+    pub(super) fn frees_reader(&self) -> bool {
+        // The lock of the queue, which both sides have held, orders the flag.
+        self.is_idle() && self.awaited.swap(false, Ordering::Relaxed)
     }
 
     /// How many reads wait.
@@ -156,6 +181,26 @@ mod tests {
         assert!(!pending.is_idle(), "the last read is not answered yet");
         assert_eq!(cxid(pending.read_done()), None);
         assert!(pending.is_idle());
+    }
+
+    #[test]
+    fn a_reader_that_waits_is_freed_by_the_last_answer_or_a_refusal() {
+        let pending = PendingRequests::new();
+        assert!(!pending.await_idle() && !pending.keeps_reader() && !pending.frees_reader());
+        for is_refused in [false, true] {
+            pending.add_in_pipeline();
+            pending.add_in_pipeline();
+            assert!(pending.await_idle() && pending.keeps_reader());
+            pending.pipeline_done();
+            assert!(!pending.frees_reader() && pending.keeps_reader());
+            if is_refused {
+                pending.abandon();
+            } else {
+                pending.pipeline_done();
+            }
+            assert!(!pending.keeps_reader());
+            assert!(pending.frees_reader() && !pending.frees_reader(), "once");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Whether a connection is read (Java: enableRecv, disableRecv and the throttling of server/NIOServerCnxn.java).
 //!
 //! A connection is not read while its session is set up, while too many of its requests are under way or too much of
-//! its output waits for the socket, and while it waits for room in memory. If it has a thread of its own, the thread
+//! its output waits for the socket, while it waits for room in memory, and while a read that takes long waits for the
+//! requests before it. If it has a thread of its own, the thread
 //! waits here. Otherwise its selector looks here when it is woken, and from time to time.
 //!
 //! Locks: `Leaf`, for the gate.
@@ -152,9 +153,12 @@ impl ServerCnxn {
     }
 
     /// Whether the reader must stop: too much is unsent, too many requests are under way, or it waits for room in
-    /// memory.
+    /// memory, or with a long read for the requests before it.
     fn is_throttled(&self) -> bool {
-        self.output.is_full() || self.has_too_many_requests() || self.awaits_room()
+        self.output.is_full()
+            || self.has_too_many_requests()
+            || self.awaits_room()
+            || self.pending.keeps_reader()
     }
 
     /// Whether the connection may be read, or is closed; none if it must wait.

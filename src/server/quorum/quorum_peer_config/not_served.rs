@@ -235,8 +235,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
 
 /// Properties of the client port that control nothing here, each with the reason.
 const PORT_WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("zookeeper.nio.numWorkerThreads", "selectors do the work themselves"),
-    ("zookeeper.nio.shutdownTimeout", "there are no workers to wait for"),
+    ("zookeeper.nio.shutdownTimeout", "the end waits until every worker has ended"),
     ("zookeeper.nio.directBufferBytes", "answers are sent from where they were made"),
 ];
 

@@ -300,10 +300,10 @@ fn a_setting_that_does_nothing_is_spoken_of() {
     assert!(without_effect(DATA, &mut properties).is_empty());
     let said = without_effect(&format!("{DATA}jvm.pause.monitor=true"), &mut properties);
     assert_eq!(said, ["jvm.pause.monitor has no effect: there is no JVM that pauses"]);
-    let said = without_effect(&format!("{DATA}nio.numWorkerThreads=0"), &mut properties);
+    let said = without_effect(&format!("{DATA}nio.shutdownTimeout=1"), &mut properties);
     assert_eq!(
         said,
-        ["zookeeper.nio.numWorkerThreads has no effect: selectors do the work themselves"]
+        ["zookeeper.nio.shutdownTimeout has no effect: the end waits until every worker has ended"]
     );
     let mut properties = SystemProperties::new();
     let key = "commitProcessor.numWorkerThreads=4";
