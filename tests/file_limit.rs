@@ -5,8 +5,6 @@
 
 #[macro_use]
 mod common;
-#[path = "common/crowd.rs"]
-mod crowd;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
@@ -20,12 +18,12 @@ use common::{
     wait_until,
 };
 use crossbeam::channel::never;
-use crowd::Crowd;
 use ensemble::Ensemble;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::Zxid;
+use zookeeper_server::internals::bench::crowd::Crowd;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::proto::{ConnectRequest, SetWatches};
 use zookeeper_server::zoo_defs::ids;
@@ -117,8 +115,8 @@ fn the_limit_is_raised_and_more_sessions_are_served_than_the_soft_limit_allows()
     }
     let no_watches = |_, relative_zxid| SetWatches { relative_zxid, ..SetWatches::default() };
     let address = ([127, 0, 0, 1], server.client_port()).into();
-    let mut crowd = Crowd::new(3_000, &[address], Zxid(0), no_watches);
-    let report = crowd.connect(DEADLINE);
+    let mut crowd = Crowd::new(3_000, &[address], Zxid(0), no_watches).unwrap();
+    let report = crowd.connect(DEADLINE).unwrap();
     assert_eq!((report.served_ms.len(), report.cut_off), (3_000, 0), "{report}");
     assert!(open_files(&server) > 3_000);
 }

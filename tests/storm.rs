@@ -10,8 +10,6 @@
 
 #[macro_use]
 mod common;
-#[path = "common/crowd.rs"]
-mod crowd;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
@@ -19,11 +17,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use common::{Client, Program, Server, ServerBuilder, client_config, free_port};
-use crowd::{Crowd, Report};
 use ensemble::Ensemble;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::Zxid;
+use zookeeper_server::internals::bench::crowd::{Crowd, Report};
 use zookeeper_server::internals::common::time;
 use zookeeper_server::internals::proto::{ConnectRequest, SetWatches};
 use zookeeper_server::zoo_defs::{OpCode, ids};
@@ -107,8 +105,8 @@ fn ten_thousand_clients_that_come_at_once_to_one_server_are_served_in_time() {
     let builder = ServerBuilder::new().program(program()).config("maxClientCnxns=0");
     let mut server = builder.start();
     let last_zxid = make_nodes(&server.client());
-    let mut crowd = Crowd::new(CLIENTS, &[address(&server)], last_zxid, watches);
-    let report = crowd.connect(GIVE_UP);
+    let mut crowd = Crowd::new(CLIENTS, &[address(&server)], last_zxid, watches).unwrap();
+    let report = crowd.connect(GIVE_UP).unwrap();
     check("one server", &report);
     assert_eq!(report.turned_away, 0, "{report}");
     assert!(server.monitor("watch_count") >= (CLIENTS * WATCHES) as f64);
@@ -117,7 +115,7 @@ fn ten_thousand_clients_that_come_at_once_to_one_server_are_served_in_time() {
     let start = time::now();
     server.spawn();
     let sessions = crowd.sessions();
-    let report = crowd.come_back(start, GIVE_UP);
+    let report = crowd.come_back(start, GIVE_UP).unwrap();
     check("one server that was killed and started", &report);
     assert_eq!(crowd.sessions(), sessions, "every session is kept");
 }
@@ -131,14 +129,14 @@ fn ten_thousand_sessions_come_back_in_time_when_their_leader_is_killed() {
     let last_zxid = make_nodes(&client);
     client.close();
     let servers: Vec<_> = ensemble.members.iter().map(|member| address(&member.server)).collect();
-    let mut crowd = Crowd::new(CLIENTS, &servers, last_zxid, watches);
-    let report = crowd.connect(GIVE_UP);
+    let mut crowd = Crowd::new(CLIENTS, &servers, last_zxid, watches).unwrap();
+    let report = crowd.connect(GIVE_UP).unwrap();
     eprintln!("three members: {report}");
     assert_eq!((report.served_ms.len(), report.cut_off), (CLIENTS, 0), "three members: {report}");
     let sessions = crowd.sessions();
     let leader = ensemble.wait_leader();
     ensemble.members[leader].kill9();
-    let report = crowd.come_back(time::now(), GIVE_UP);
+    let report = crowd.come_back(time::now(), GIVE_UP).unwrap();
     check("three members, their leader killed", &report);
     assert_eq!(crowd.sessions(), sessions, "every session is kept");
     // The two other members have stayed in the quorum since.
@@ -185,8 +183,8 @@ fn all_ports_keep_many_who_wait_to_be_accepted() {
 fn a_session_that_is_not_kept_is_seen() {
     let server = Server::start();
     let last_zxid = make_nodes(&server.client());
-    let mut crowd = Crowd::new(10, &[address(&server)], last_zxid, watches);
-    let report = crowd.connect(GIVE_UP);
+    let mut crowd = Crowd::new(10, &[address(&server)], last_zxid, watches).unwrap();
+    let report = crowd.connect(GIVE_UP).unwrap();
     assert_eq!((report.served_ms.len(), report.cut_off), (10, 0), "{report}");
     let (session_id, passwd) = crowd.sessions().swap_remove(3);
     let mut raw = server.raw();
@@ -200,6 +198,6 @@ fn a_session_that_is_not_kept_is_seen() {
     let start = time::now();
     raw.send_request(1, OpCode::CloseSession.code(), &[]);
     assert!(raw.receive_reply().is_some());
-    let report = crowd.come_back_one(start, GIVE_UP);
+    let report = crowd.come_back_one(start, GIVE_UP).unwrap();
     assert_eq!((report.lost_sessions, report.unserved), (1, 0), "{report}");
 }

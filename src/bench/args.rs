@@ -1,20 +1,21 @@
 //! The command line of the load generator (no Java twin).
 
+mod comparison;
+mod given;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use getopts::{Matches, Options};
+use getopts::Options;
 
-use super::compare::{Comparison, Part};
+use super::compare::Comparison;
 use super::error::BenchError;
-use super::failover::LEAST_MEMBERS;
 use super::load::{Creation, Load, Mix, Target};
 use super::probe::Probe;
 use super::scenarios::SESSION_TIMEOUT_MS;
-use super::server_process::{ServerOptions, ServerSpec};
-use super::template::MAX_KEYS;
+
+use given::Given;
 
 /// The largest share of reads or writes: more than anybody needs, and far from an overflow.
 const MAX_SHARE: u64 = 1 << 20;
@@ -69,7 +70,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Asked, BenchError> {
     };
     let options = match command.as_str() {
         "run" => run_options(),
-        "compare" => compare_options(),
+        "compare" => comparison::options(),
         "probe" => probe_options(),
         "null" => null_options(),
         "help" | "-h" | "--help" => return Ok(Asked::Help(USAGE.into())),
@@ -83,7 +84,10 @@ pub(crate) fn parse(args: &[String]) -> Result<Asked, BenchError> {
     let given = Given(&matches);
     match command.as_str() {
         "run" => run(&given),
-        "compare" => compare(&given),
+        "compare" => {
+            let plan = Box::new(comparison::comparison(&given)?);
+            Ok(Asked::Compare { plan, json: given.json() })
+        }
         "probe" => probe(&given),
         _ => null(&given),
     }
@@ -132,64 +136,6 @@ fn run_options() -> Options {
     options
 }
 
-fn compare_options() -> Options {
-    let mut options = common();
-    options
-        .optmulti(
-            "",
-            "server",
-            "a server: a release's directory, a directory of jars, or a command that gets the path \
-             of a zoo.cfg (in the place of {cfg}, or last); the first one is compared with the \
-             best of the others",
-            "LABEL=WHAT",
-        )
-        .optopt(
-            "",
-            "members",
-            "processes of each server: 1 (default), or an ensemble of so many; CPU time and memory \
-             are those of all members",
-            "N",
-        )
-        .optopt(
-            "",
-            "parts",
-            "some of matrix,nodes,sessions,watches and, of ensembles, failover (default all)",
-            "LIST",
-        )
-        .optmulti("", "only", "of the matrix, only loads whose name contains this", "TEXT")
-        .optopt("", "rounds", "repetitions; medians are shown (default 3)", "N")
-        .optopt("s", "size", "bytes of a value (default 100)", "BYTES")
-        .optopt("k", "keys", "nodes that are read and written (default 10000)", "N")
-        .optopt("t", "duration", "measured time of a load (default 8s)", "TIME")
-        .optopt("", "warm-up", "time before it (default 3s)", "TIME")
-        .optopt("", "warm-server", "mixed load before the first measured one (default 20s)", "TIME")
-        .optopt(
-            "",
-            "patience",
-            "how long to wait before a measurement for others to leave the processors (default 0)",
-            "TIME",
-        )
-        .optopt("", "nodes", "nodes that are created (default 1000000)", "N")
-        .optopt("", "fanout", "nodes in one directory (default 1000)", "N")
-        .optopt("", "create-in-flight", "creates in flight (default 1000)", "N")
-        .optopt("", "sessions", "idle sessions (default 5000)", "N")
-        .optopt("", "hold", "how long they are held (default 60s)", "TIME")
-        .optopt("", "watchers", "clients that watch one node (default 1000)", "N")
-        .optopt("", "kills", "failover: leaders killed in a round (default 5)", "N")
-        .optopt(
-            "",
-            "dir",
-            "for data and logs, on the disk that counts (default ./bench-data)",
-            "DIR",
-        )
-        .optflag("", "keep", "leave data directories and logs")
-        .optopt("", "java", "the Java launcher (default java)", "FILE")
-        .optopt("", "java-heap", "heap of Java servers, MB (default 1000, as zkEnv.sh)", "MB")
-        .optmulti("", "jvm-flag", "one more flag for the JVM", "FLAG")
-        .optmulti("", "setting", "one more line of zoo.cfg for all servers", "KEY=VALUE");
-    options
-}
-
 fn probe_options() -> Options {
     let mut options = common();
     options.optopt("t", "duration", "measured time of each figure (default 3s)", "TIME").optopt(
@@ -228,11 +174,9 @@ fn run(given: &Given<'_>) -> Result<Asked, BenchError> {
     let in_flight = given.positive("in-flight", 1)?;
     let work = match given.text("workload", "reads").as_str() {
         "creates" => {
-            if given.positive("clients", 1)? != 1 {
-                return Err(BenchError::Arguments("creates come from one client".into()));
-            }
-            let fanout = given.keys("fanout", 1000)?;
-            Work::Create(Creation { nodes: keys, fanout, in_flight })
+            let (clients, fanout) = (given.positive("clients", 1)?, given.keys("fanout", 1000)?);
+            let threads = given.threads()?;
+            Work::Create(Creation { nodes: keys, fanout, clients, in_flight, threads })
         }
         workload => Work::Load(Load {
             clients: given.positive("clients", 1)?,
@@ -244,65 +188,6 @@ fn run(given: &Given<'_>) -> Result<Asked, BenchError> {
         }),
     };
     Ok(Asked::Run { target, work, json: given.json(), quiet: given.0.opt_present("quiet") })
-}
-
-fn compare(given: &Given<'_>) -> Result<Asked, BenchError> {
-    let servers: Vec<ServerSpec> = given
-        .0
-        .opt_strs("server")
-        .iter()
-        .map(|text| ServerSpec::parse(text))
-        .collect::<Result<_, _>>()?;
-    if servers.is_empty() {
-        return Err(BenchError::Arguments("no --server to measure".into()));
-    }
-    for (at, server) in servers.iter().enumerate() {
-        if servers[..at].iter().any(|earlier| earlier.label == server.label) {
-            let label = &server.label;
-            return Err(BenchError::Arguments(format!("two servers are called {label}")));
-        }
-    }
-    let dir = given.text("dir", "bench-data");
-    let dir = std::path::absolute(&dir).map_err(BenchError::io(format!("find {dir}")))?;
-    let members = given.positive("members", 1)?;
-    let keys = given.keys("keys", 10_000)?;
-    if keys < members as u64 {
-        return Err(BenchError::Arguments(format!(
-            "--keys {keys}: fewer than --members {members}"
-        )));
-    }
-    let plan = Comparison {
-        servers,
-        members,
-        options: ServerOptions {
-            java: given.text("java", "java"),
-            java_heap_mb: given.number_or("java-heap", ServerOptions::default().java_heap_mb)?,
-            jvm_flags: given.0.opt_strs("jvm-flag"),
-            settings: given.0.opt_strs("setting"),
-        },
-        parts: parts(&given.text("parts", ""), members)?,
-        rounds: given.positive("rounds", 3)?,
-        only: given.0.opt_strs("only"),
-        keys,
-        value_bytes: given.at_most("size", 100, MAX_VALUE_BYTES)?,
-        threads: given.threads()?,
-        warm_server: given.time("warm-server", Duration::from_secs(20))?,
-        warm_up: given.time("warm-up", Duration::from_secs(3))?,
-        duration: given.time("duration", Duration::from_secs(8))?,
-        patience: given.time("patience", Duration::ZERO)?,
-        creation: Creation {
-            nodes: given.keys("nodes", 1_000_000)?,
-            fanout: given.keys("fanout", 1000)?,
-            in_flight: given.positive("create-in-flight", 1000)?,
-        },
-        sessions: given.positive("sessions", 5000)?,
-        hold: given.time("hold", Duration::from_secs(60))?,
-        watchers: given.positive("watchers", 1000)?,
-        kills: given.positive("kills", 5)?,
-        dir,
-        keep: given.0.opt_present("keep"),
-    };
-    Ok(Asked::Compare { plan: Box::new(plan), json: given.json() })
 }
 
 fn probe(given: &Given<'_>) -> Result<Asked, BenchError> {
@@ -327,97 +212,6 @@ fn null(given: &Given<'_>) -> Result<Asked, BenchError> {
     Ok(Asked::Null { port })
 }
 
-/// The given options, with defaults for the others.
-struct Given<'a>(&'a Matches);
-
-impl Given<'_> {
-    fn text(&self, name: &str, default: &str) -> String {
-        self.0.opt_str(name).unwrap_or_else(|| default.into())
-    }
-
-    fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, BenchError> {
-        let parse = |text: String| {
-            text.parse().map_err(|_| {
-                BenchError::Arguments(format!("--{name} {text}: no number, or out of range"))
-            })
-        };
-        self.0.opt_str(name).map(parse).transpose()
-    }
-
-    /// Numbers separated by commas; empty if the option is not given.
-    fn numbers<T: FromStr>(&self, name: &str) -> Result<Vec<T>, BenchError> {
-        let parse = |text: &str| {
-            text.trim().parse().map_err(|_| {
-                BenchError::Arguments(format!("--{name} {text}: no number, or out of range"))
-            })
-        };
-        self.0.opt_str(name).map_or(Ok(Vec::new()), |list| list.split(',').map(parse).collect())
-    }
-
-    fn number_or<T: FromStr>(&self, name: &str, default: T) -> Result<T, BenchError> {
-        Ok(self.number(name)?.unwrap_or(default))
-    }
-
-    fn positive(&self, name: &str, default: usize) -> Result<usize, BenchError> {
-        match self.number_or(name, default)? {
-            0 => Err(BenchError::Arguments(format!("--{name} must be 1 or more"))),
-            number => Ok(number),
-        }
-    }
-
-    fn at_most(&self, name: &str, default: usize, limit: usize) -> Result<usize, BenchError> {
-        let number = self.number_or(name, default)?;
-        if number > limit {
-            return Err(BenchError::Arguments(format!("--{name} must be {limit} or less")));
-        }
-        Ok(number)
-    }
-
-    fn keys(&self, name: &str, default: u64) -> Result<u64, BenchError> {
-        let number = self.number_or(name, default)?;
-        if !(1..=MAX_KEYS).contains(&number) {
-            return Err(BenchError::Arguments(format!("--{name} must be 1 to {MAX_KEYS}")));
-        }
-        Ok(number)
-    }
-
-    fn threads(&self) -> Result<Option<usize>, BenchError> {
-        if !self.0.opt_present("threads") {
-            return Ok(None);
-        }
-        self.positive("threads", 1).map(Some)
-    }
-
-    fn time(&self, name: &str, default: Duration) -> Result<Duration, BenchError> {
-        let wrong = |text: &str| {
-            BenchError::Arguments(format!(
-                "--{name} {text}: a time looks like 500ms, 10s, 2m or 10"
-            ))
-        };
-        self.0.opt_str(name).map_or(Ok(default), |text| time(&text).ok_or_else(|| wrong(&text)))
-    }
-
-    fn json(&self) -> JsonTo {
-        match self.0.opt_str("json").as_deref() {
-            None => JsonTo::Nobody,
-            Some("-") => JsonTo::Output,
-            Some(file) => JsonTo::File(file.into()),
-        }
-    }
-}
-
-/// `500ms`, `10s`, `2m`, or seconds without a unit; at most a day.
-fn time(text: &str) -> Option<Duration> {
-    let (number, unit) = match text {
-        _ if text.ends_with("ms") => (text.strip_suffix("ms")?, 0.001),
-        _ if text.ends_with('s') => (text.strip_suffix('s')?, 1.0),
-        _ if text.ends_with('m') => (text.strip_suffix('m')?, 60.0),
-        _ => (text, 1.0),
-    };
-    let seconds = number.parse::<f64>().ok()? * unit;
-    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-}
-
 fn mix(text: &str) -> Result<Mix, BenchError> {
     let wrong = || {
         BenchError::Arguments(format!(
@@ -436,29 +230,6 @@ fn mix(text: &str) -> Result<Mix, BenchError> {
         return Err(wrong());
     }
     Ok(Mix { reads, writes })
-}
-
-fn parts(list: &str, members: usize) -> Result<Vec<Part>, BenchError> {
-    let fails_over = members >= LEAST_MEMBERS;
-    if list.is_empty() {
-        let all = Part::ALL.into_iter().map(|(_, part)| part);
-        return Ok(all.filter(|part| fails_over || *part != Part::Failover).collect());
-    }
-    let part = |name: &str| {
-        let found = Part::ALL.iter().find(|(known, _)| *known == name);
-        found.map(|(_, part)| *part).ok_or_else(|| {
-            BenchError::Arguments(format!(
-                "--parts: no part {name:?}; matrix, nodes, sessions, watches, failover"
-            ))
-        })
-    };
-    let parts = list.split(',').map(part).collect::<Result<Vec<_>, _>>()?;
-    if parts.contains(&Part::Failover) && !fails_over {
-        return Err(BenchError::Arguments(format!(
-            "--parts failover needs --members {LEAST_MEMBERS} or more: the others elect a leader"
-        )));
-    }
-    Ok(parts)
 }
 
 fn root(path: String) -> Result<String, BenchError> {
@@ -485,7 +256,7 @@ fn address(text: &str) -> Result<SocketAddr, BenchError> {
 mod tests {
     use super::*;
 
-    fn asked(line: &str) -> Result<Asked, BenchError> {
+    pub(super) fn asked(line: &str) -> Result<Asked, BenchError> {
         parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -525,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn creates_are_a_workload_of_one_client() {
-        let Asked::Run { work, .. } = asked("run -w creates -k 50 -d 10 --fanout 7").unwrap()
-        else {
-            panic!("not a run");
-        };
-        assert_eq!(work, Work::Create(Creation { nodes: 50, fanout: 7, in_flight: 10 }));
-        assert!(asked("run -w creates -n 2").is_err());
+    fn creates_are_a_workload_of_one_client_or_many() {
+        for (line, clients, threads) in [("", 1, None), (" -n 30 --threads 2", 30, Some(2))] {
+            let line = format!("run -w creates -k 50 -d 10 --fanout 7{line}");
+            let Asked::Run { work, .. } = asked(&line).unwrap() else { panic!("not a run") };
+            let creation = Creation { nodes: 50, fanout: 7, clients, in_flight: 10, threads };
+            assert_eq!(work, Work::Create(creation));
+        }
     }
 
     #[test]
@@ -561,6 +332,11 @@ mod tests {
             "compare --server a=x --parts failover",
             "compare --server a=x --members 3 --keys 2",
             "compare --server a=x --members 2 --parts matrix,failover",
+            "compare --server a=x --watchers 5,0",
+            "compare --server a=x --watchers 5,",
+            "compare --server a=x --tail-clients 0",
+            "compare --server a=x --storm-clients 0",
+            "compare --server a=x --storm-watches few",
             "run -c 127.0.0.1:1,",
             "run --pid 1,x",
             "run --threads 0",
@@ -571,34 +347,11 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_keeps_the_order_of_its_servers_and_parts() {
-        let line = "compare --server ours=zk --server java=jv --parts watches,matrix --only reads \
-                    --rounds 5";
-        let Asked::Compare { plan, .. } = asked(line).unwrap() else { panic!("not a comparison") };
-        let labels: Vec<_> = plan.servers.iter().map(|server| server.label.as_str()).collect();
-        assert_eq!(labels, ["ours", "java"]);
-        assert_eq!(plan.parts, [Part::Watches, Part::Matrix]);
-        assert_eq!((plan.only, plan.rounds), (vec!["reads".to_owned()], 5));
-        assert!(plan.dir.is_absolute());
-    }
-
-    #[test]
-    fn only_an_ensemble_that_can_elect_another_leader_fails_over() {
-        for (members, fails_over) in [(1, false), (2, false), (3, true), (5, true)] {
-            let line = format!("compare --server ours=zk --members {members}");
-            let Asked::Compare { plan, .. } = asked(&line).unwrap() else {
-                panic!("not a comparison")
-            };
-            assert_eq!((plan.members, plan.kills), (members, 5));
-            assert_eq!(plan.parts.contains(&Part::Failover), fails_over, "{line}");
-            assert_eq!(plan.parts.len(), if fails_over { 5 } else { 4 });
-        }
-    }
-
-    #[test]
     fn help_names_the_options() {
         let Asked::Help(text) = asked("compare --help").unwrap() else { panic!("no help") };
-        assert!(text.contains("--watchers"), "{text}");
+        for option in ["--watchers", "--limit", "--tail-clients", "--storm-clients"] {
+            assert!(text.contains(option), "{text}");
+        }
         assert!(matches!(asked("--help"), Ok(Asked::Help(_))));
     }
 }

@@ -17,11 +17,13 @@ use super::load::{Creation, Load, Mix, Second, Target, populate, run};
 use super::running_server::RunningServer;
 use super::scenarios::{
     Cell, MATRIX, QUIET_WITHIN, SESSION_TIMEOUT_MS, cell, creation, fresh_start, idle_sessions,
-    restart, watchers,
+    restart, watch_memory, watchers,
 };
 use super::server_process::{
     Ports, ServerOptions, ServerSpec, raise_file_limit, wait_for_quiet_machine,
 };
+use super::storm::{Storm, storm};
+use super::tail::{Tail, events, many_creates};
 
 /// The node below which the loads work.
 const ROOT: &str = "/bench";
@@ -42,22 +44,32 @@ pub(crate) enum Part {
     Watches,
     /// Failover: the leader of an ensemble is killed.
     Failover,
+    /// The slowest writes of many clients, also while something happens to the server.
+    Tail,
+    /// Thousands of clients that come at once.
+    Storm,
 }
 
 impl Part {
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
+    pub(crate) const ALL: [(&'static str, Self); 7] = [
         ("matrix", Self::Matrix),
         ("nodes", Self::Nodes),
         ("sessions", Self::Sessions),
         ("watches", Self::Watches),
         ("failover", Self::Failover),
+        ("tail", Self::Tail),
+        ("storm", Self::Storm),
     ];
 }
 
 /// What to compare, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Comparison {
+    /// The servers to compare, and behind them the limit, if it is wanted.
     pub(crate) servers: Vec<ServerSpec>,
+    /// Whether the last server is one that does nothing. Only its throughput is measured. It shows what this machine
+    /// can do at most.
+    pub(crate) limit: bool,
     /// Processes of each server: 1 for a standalone server, otherwise the members of the ensemble.
     pub(crate) members: usize,
     pub(crate) options: ServerOptions,
@@ -77,22 +89,52 @@ pub(crate) struct Comparison {
     pub(crate) creation: Creation,
     pub(crate) sessions: usize,
     pub(crate) hold: Duration,
-    pub(crate) watchers: usize,
+    /// How many clients watch one node. Each number is measured.
+    pub(crate) watchers: Vec<usize>,
+    /// How many watches are set to measure their memory; 0 leaves this out.
+    pub(crate) watch_paths: usize,
     /// How many times the leader is killed in a round.
     pub(crate) kills: usize,
+    pub(crate) tail: Tail,
+    /// How many clients come at once.
+    pub(crate) storm_clients: usize,
+    /// How many watches each of them has.
+    pub(crate) storm_watches: usize,
     pub(crate) dir: PathBuf,
     /// Keep the data directories and logs.
     pub(crate) keep: bool,
 }
 
+impl Comparison {
+    /// How many servers are compared: all but the limit.
+    fn compared(&self) -> usize {
+        self.servers.len() - usize::from(self.limit)
+    }
+
+    /// The largest number of clients at the same time.
+    fn most_clients(&self) -> usize {
+        let clients = |part: &Part| match part {
+            Part::Matrix => MATRIX.iter().map(|cell| cell.clients).max().unwrap_or_default(),
+            Part::Sessions => self.sessions,
+            Part::Watches => self.watchers.iter().copied().max().unwrap_or_default(),
+            // Some write while others come and go.
+            Part::Tail => self.tail.clients.saturating_mul(2),
+            Part::Storm => self.storm_clients,
+            Part::Nodes | Part::Failover => self.members,
+        };
+        self.parts.iter().map(clients).max().unwrap_or_default()
+    }
+}
+
 /// Runs all rounds. Returns what was measured, and the error that ended the rounds early: a server did not start,
 /// answered wrongly or lost a session. Its log and data are kept then.
 pub(crate) fn compare(plan: &Comparison, out: &mut dyn Write) -> (Figures, Result<(), BenchError>) {
-    let needed = plan.sessions.max(plan.watchers) as u64 + 100;
+    let needed = plan.most_clients() as u64 + 100;
     if let Some(limit) = raise_file_limit().filter(|limit| *limit < needed) {
         say(out, &format!("only {limit} files may be open: fewer than {needed} for all sessions"));
     }
-    let labels = plan.servers.iter().map(|server| server.label.clone()).collect();
+    let compared = plan.servers.iter().take(plan.compared());
+    let labels = compared.map(|server| server.label.clone()).collect();
     let (figures, ports) = (Figures::new(labels), Ports::new());
     let mut round = Round { plan, number: 0, figures, ports, out };
     let done = round.all();
@@ -121,6 +163,8 @@ impl<'a> Round<'a> {
                     Part::Sessions => self.each("sessions", Round::sessions)?,
                     Part::Watches => self.each("watches", Round::watches)?,
                     Part::Failover => self.failover()?,
+                    Part::Tail => self.each("tail", Round::tail)?,
+                    Part::Storm => self.each("storm", Round::storm)?,
                 }
             }
         }
@@ -132,8 +176,10 @@ impl<'a> Round<'a> {
         let mut running = Vec::new();
         for at in order(plan.servers.len(), self.number) {
             let server = self.start(at, "matrix")?;
-            for figure in fresh_start(&server) {
-                self.figures.add(at, figure);
+            if at < plan.compared() {
+                for figure in fresh_start(&server) {
+                    self.add(at, figure);
+                }
             }
             running.push((at, server));
         }
@@ -153,13 +199,25 @@ impl<'a> Round<'a> {
     /// Creates the nodes to work on, and warms up each server.
     fn prepare(&mut self, running: &[(usize, RunningServer)]) -> Result<(), BenchError> {
         for (at, server) in running {
-            let warm_up = self.plan.warm_server.as_secs();
-            self.say(*at, &format!("set-up and {warm_up} s of warm-up"));
             let target = self.target(server);
-            populate(&target)?;
-            self.warm(&target)?;
-            server.wait_quiet(QUIET_WITHIN);
+            self.prepare_one(*at, server, &target)?;
         }
+        Ok(())
+    }
+
+    fn prepare_one(
+        &mut self,
+        at: usize,
+        server: &RunningServer,
+        target: &Target,
+    ) -> Result<(), BenchError> {
+        let is_limit = at >= self.plan.compared();
+        // A server that does nothing needs no warm-up.
+        let warm_up = if is_limit { Duration::ZERO } else { self.plan.warm_server };
+        self.say(at, &format!("set-up and {} s of warm-up", warm_up.as_secs()));
+        populate(target)?;
+        self.warm(target, warm_up)?;
+        server.wait_quiet(QUIET_WITHIN);
         Ok(())
     }
 
@@ -174,11 +232,11 @@ impl<'a> Round<'a> {
     fn failover(&mut self) -> Result<(), BenchError> {
         let plan = self.plan;
         let mut running = Vec::new();
-        for at in order(plan.servers.len(), self.number) {
+        for at in order(plan.compared(), self.number) {
             running.push((at, self.start(at, "failover")?));
         }
         self.prepare(&running)?;
-        let mut worst = vec![Outage::default(); plan.servers.len()];
+        let mut worst = vec![Outage::default(); plan.compared()];
         for turn in 0..plan.kills {
             for place in order(running.len(), turn + self.number) {
                 let (at, server) = &mut running[place];
@@ -216,19 +274,18 @@ impl<'a> Round<'a> {
         let rates: Vec<String> = rates.into_iter().map(super::figures::number).collect();
         self.say(at, &format!("{}: {} ops/s", load.name, rates.join(", ")));
         for figure in figures {
-            self.figures.add(at, figure);
+            self.add(at, figure);
         }
         server.wait_quiet(QUIET_WITHIN);
         Ok(())
     }
 
-    fn warm(&self, target: &Target) -> Result<(), BenchError> {
+    fn warm(&self, target: &Target, duration: Duration) -> Result<(), BenchError> {
         let mix = Mix { reads: 70, writes: 30 };
         let threads = self.plan.threads;
-        let half = self.plan.warm_server / 2;
+        let (warm_up, duration) = (Duration::ZERO, duration / 2);
         for (clients, in_flight) in [(64, 16), (16, 1)] {
-            let load =
-                Load { clients, in_flight, mix, threads, warm_up: Duration::ZERO, duration: half };
+            let load = Load { clients, in_flight, mix, threads, warm_up, duration };
             run(target, &load, &mut |_| {})?;
         }
         Ok(())
@@ -236,7 +293,7 @@ impl<'a> Round<'a> {
 
     /// Runs the scenario on every server. Each server is started only for it.
     fn each(&mut self, part: &str, scenario: Scenario<'a>) -> Result<(), BenchError> {
-        for at in order(self.plan.servers.len(), self.number) {
+        for at in order(self.plan.compared(), self.number) {
             wait_for_quiet_machine(self.plan.patience);
             let server = self.start(at, part)?;
             scenario(self, at, server)?;
@@ -271,9 +328,38 @@ impl<'a> Round<'a> {
     }
 
     fn watches(&mut self, at: usize, server: RunningServer) -> Result<(), BenchError> {
+        let plan = self.plan;
         let target = self.target(&server);
-        let figures = watchers(&target, self.plan.watchers, WATCH_ROUNDS)?;
-        self.add_all(at, "watches", figures);
+        // First: thousands of clients would leave memory behind in which a million watches have room.
+        if plan.watch_paths > 0 {
+            let figures = watch_memory(&target, plan.watch_paths, &server)?;
+            self.add_all(at, "watches", figures);
+        }
+        for clients in &plan.watchers {
+            let figures = watchers(&target, *clients, WATCH_ROUNDS)?;
+            self.add_all(at, "watches", figures);
+        }
+        server.stop()
+    }
+
+    fn tail(&mut self, at: usize, mut server: RunningServer) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let target = Target { value_bytes: plan.tail.value_bytes, ..self.target(&server) };
+        self.prepare_one(at, &server, &target)?;
+        let creation = Creation { clients: plan.tail.clients, in_flight: 1, ..plan.creation };
+        let figures = many_creates(&target, creation, &server)?;
+        self.add_all(at, "tail", figures);
+        let figures = events(&mut server, &target, plan.tail, (plan.warm_up, plan.duration))?;
+        self.add_all(at, "tail", figures);
+        server.stop()
+    }
+
+    fn storm(&mut self, at: usize, mut server: RunningServer) -> Result<(), BenchError> {
+        let plan = self.plan;
+        let target = self.target(&server);
+        let asked = Storm { clients: plan.storm_clients, watches: plan.storm_watches };
+        let figures = storm(&mut server, &target, asked)?;
+        self.add_all(at, "storm", figures);
         server.stop()
     }
 
@@ -285,7 +371,9 @@ impl<'a> Round<'a> {
         }
         let plan = self.plan;
         let spec = &plan.servers[at];
-        RunningServer::start(spec, &dir, plan.members, &plan.options, &mut self.ports)
+        // Several processes would count the writes of one load apart.
+        let members = if at < plan.compared() { plan.members } else { 1 };
+        RunningServer::start(spec, &dir, members, &plan.options, &mut self.ports)
     }
 
     fn target(&self, server: &RunningServer) -> Target {
@@ -303,7 +391,16 @@ impl<'a> Round<'a> {
         for figure in figures {
             let value = super::figures::number(figure.value);
             self.say(at, &format!("{part}: {} {value} {}", figure.name, figure.unit));
+            self.add(at, figure);
+        }
+    }
+
+    /// Adds a figure. Of the limit, only the throughput says something about other servers.
+    fn add(&mut self, at: usize, figure: Figure) {
+        if at < self.plan.compared() {
             self.figures.add(at, figure);
+        } else if figure.section == Section::Throughput {
+            self.figures.add_limit(figure);
         }
     }
 

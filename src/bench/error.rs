@@ -8,7 +8,7 @@ use crate::keeper_exception::KeeperError;
 
 /// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BenchError {
+pub enum BenchError {
     /// The command line is invalid.
     #[error("{0}")]
     Arguments(String),

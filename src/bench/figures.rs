@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::json::Json;
 
+/// The name of the server that does nothing. It shows what this machine can do at most.
+pub(crate) const LIMIT: &str = "limit";
+
 /// Which of two values of a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
@@ -20,6 +23,8 @@ pub(crate) enum Section {
     ServerCpu,
     Latency,
     Failover,
+    Tail,
+    Storm,
     ScaleAndStart,
     Memory,
     Client,
@@ -27,11 +32,13 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Throughput,
         Self::ServerCpu,
         Self::Latency,
         Self::Failover,
+        Self::Tail,
+        Self::Storm,
         Self::ScaleAndStart,
         Self::Memory,
         Self::Client,
@@ -44,6 +51,8 @@ impl Section {
             Self::ServerCpu => "Server CPU time per operation",
             Self::Latency => "Latency",
             Self::Failover => "From kill -9 of the leader to the next write",
+            Self::Tail => "Tail of many writes",
+            Self::Storm => "All clients at once",
             Self::ScaleAndStart => "Start, creation, sessions, watches",
             Self::Memory => "Memory",
             Self::Client => "The client's own CPU time (not compared)",
@@ -71,6 +80,8 @@ struct Row {
     better: Better,
     /// One list of values for each server, in the order of the labels.
     values: Vec<Vec<f64>>,
+    /// The values of a server that does nothing, if there is one.
+    limit: Vec<f64>,
 }
 
 /// All figures of a comparison. It compares the first server with the best of the others.
@@ -87,14 +98,25 @@ impl Figures {
 
     /// Adds a value of the server with that index in the list of labels.
     pub(crate) fn add(&mut self, server: usize, figure: Figure) {
-        let Figure { section, name, unit, better, value } = figure;
+        let value = figure.value;
+        self.row_of(figure).values[server].push(value);
+    }
+
+    /// Adds a value of the server that does nothing: what this machine can do at most.
+    pub(crate) fn add_limit(&mut self, figure: Figure) {
+        let value = figure.value;
+        self.row_of(figure).limit.push(value);
+    }
+
+    fn row_of(&mut self, figure: Figure) -> &mut Row {
+        let Figure { section, name, unit, better, .. } = figure;
         let at = self.rows.iter().position(|row| row.section == section && row.name == name);
         let at = at.unwrap_or_else(|| {
-            let values = vec![Vec::new(); self.labels.len()];
-            self.rows.push(Row { section, name, unit, better, values });
+            let (values, limit) = (vec![Vec::new(); self.labels.len()], Vec::new());
+            self.rows.push(Row { section, name, unit, better, values, limit });
             self.rows.len() - 1
         });
-        self.rows[at].values[server].push(value);
+        &mut self.rows[at]
     }
 
     /// The tables, one for each section.
@@ -111,8 +133,11 @@ impl Figures {
             let compared =
                 self.labels.len() > 1 && !matches!(section, Section::Client | Section::Disturbance);
             if compared {
-                head.push("ratio".into());
-                head.push("spread".into());
+                head.extend(["ratio", "spread"].map(str::to_owned));
+            }
+            let limited = rows.iter().any(|row| !row.limit.is_empty());
+            if limited {
+                head.extend([LIMIT, "of limit"].map(str::to_owned));
             }
             table.line(head);
             for row in rows {
@@ -124,10 +149,19 @@ impl Figures {
                     cells.push(row.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}")));
                     cells.push(row.spread().map_or("-".into(), |spread| format!("{spread:.0}%")));
                 }
+                if limited {
+                    cells.push(median(&row.limit).map_or("-".into(), number));
+                    cells.push(row.of_limit().map_or("-".into(), |share| format!("{share:.0}%")));
+                }
                 table.line(cells);
             }
             text.push_str(&table.render());
             text.push('\n');
+        }
+        if self.rows.iter().any(|row| !row.limit.is_empty()) {
+            text.push_str(
+                "limit: a server that answers everything and keeps nothing. of limit: the first server's share.\n",
+            );
         }
         if self.labels.len() > 1 {
             text.push_str(
@@ -154,6 +188,7 @@ impl Figures {
                 ("name", Json::Text(row.name.clone())),
                 ("unit", Json::Text(row.unit.into())),
                 ("ratio", Json::optional(row.ratio())),
+                ("limit", Json::optional(median(&row.limit))),
                 ("servers", Json::object(servers)),
             ])
         };
@@ -172,6 +207,12 @@ impl Row {
             Better::Lower => others.reduce(f64::min).map(|best| best / ours),
         }
         .filter(|ratio| ratio.is_finite())
+    }
+
+    /// The first server's median in percent of what this machine can do at most.
+    fn of_limit(&self) -> Option<f64> {
+        let ours = median(self.values.first()?)?;
+        Some(ours / median(&self.limit)? * 100.0).filter(|share| share.is_finite())
     }
 
     /// How much the rounds of one server differ, in percent of their median: the largest value of all servers.
@@ -308,6 +349,25 @@ mod tests {
         assert_eq!(lines.next(), Some("Throughput   unit       s0      s1  ratio  spread"));
         assert_eq!(lines.next(), Some("-".repeat(49).as_str()));
         assert_eq!(lines.next(), Some("f           ops/s  210 000  70 000   3.00     10%"));
+    }
+
+    #[test]
+    fn the_limit_is_shown_beside_the_servers_and_not_compared() {
+        let mut figures = figures(Better::Higher, &[&[30.0], &[20.0]]);
+        for value in [70.0, 60.0, 50.0] {
+            figures.add_limit(figure("f", Better::Higher, value));
+        }
+        figures.add(0, figure("g", Better::Higher, 1.0));
+        let text = figures.render();
+        let mut lines = text.lines();
+        let head = "Throughput   unit    s0    s1  ratio  spread  limit  of limit";
+        assert_eq!(lines.next(), Some(head));
+        let row = "f           ops/s  30.0  20.0   1.50       -   60.0       50%";
+        assert_eq!(lines.nth(1), Some(row));
+        let row = "g           ops/s  1.00     -      -       -      -         -";
+        assert_eq!(lines.next(), Some(row));
+        assert!(text.contains("limit: a server"), "{text}");
+        assert!(figures.to_json().render().contains("\"limit\": 60"));
     }
 
     #[test]

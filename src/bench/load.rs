@@ -200,6 +200,19 @@ pub(crate) fn run(
     load: &Load,
     on_second: OnSecond<'_>,
 ) -> Result<LoadReport, BenchError> {
+    run_under(target, load, &Arc::new(Control::new(Phase::WarmUp)), on_second)
+}
+
+/// As [`run`], but the measured time also ends when somebody sets the phase to [`Phase::Drain`].
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_under(
+    target: &Target,
+    load: &Load,
+    control: &Arc<Control>,
+    on_second: OnSecond<'_>,
+) -> Result<LoadReport, BenchError> {
     let mut observer = target.observer()?;
     let before =
         if load.mix.writes > 0 { Some(sum_of_versions(&mut observer, target)?) } else { None };
@@ -214,10 +227,9 @@ pub(crate) fn run(
         let lane = Lane::new(requests, source, load.in_flight, u64::MAX, seed, xid);
         Member { session, lane }
     });
-    let control = Arc::new(Control::new(Phase::WarmUp));
     let threads = load.threads.unwrap_or_else(|| threads_for(load.clients));
-    let started = Threads::start(members.collect(), threads, &control)?;
-    let mut report = started.measure(&control, load, &target.pids, on_second)?;
+    let started = Threads::start(members.collect(), threads, control)?;
+    let mut report = started.measure(control, load, &target.pids, on_second)?;
 
     if let Some(before) = before {
         let mut observer = target.observer()?;
@@ -235,11 +247,15 @@ pub(crate) struct Creation {
     pub(crate) nodes: u64,
     /// Nodes in each directory.
     pub(crate) fanout: u64,
-    /// Requests in flight.
+    /// Connections. Each creates a range of its own.
+    pub(crate) clients: usize,
+    /// Requests in flight on each.
     pub(crate) in_flight: usize,
+    /// Threads of this program; `None` leaves the choice to this program.
+    pub(crate) threads: Option<usize>,
 }
 
-/// Creates nodes from one connection. Creates the directories before the measured time.
+/// Creates nodes. Creates the directories before the measured time.
 ///
 /// # Errors
 /// As [`run`], and if the server refuses a directory.
@@ -248,16 +264,27 @@ pub(crate) fn create_nodes(
     creation: Creation,
     on_second: OnSecond<'_>,
 ) -> Result<LoadReport, BenchError> {
+    let Creation { nodes, fanout, clients, in_flight, threads } = creation;
     let mut session = target.observer()?;
     create_path(&mut session, &target.root)?;
-    for directory in 0..creation.nodes.div_ceil(creation.fanout) {
+    for directory in 0..nodes.div_ceil(fanout) {
         create_one(&mut session, &directory_path(&target.root, directory))?;
     }
-    let source = Source::CreateNodes { next: 0, end: creation.nodes, fanout: creation.fanout };
-    let xid = session.next_xid();
-    let lane = Lane::new(Arc::new(requests(target)), source, creation.in_flight, u64::MAX, 0, xid);
+    close_all(vec![session]);
+
+    let requests = Arc::new(requests(target));
+    let share = nodes.div_ceil(clients as u64);
+    let sessions = Session::connect_many(&target.addrs, target.session_timeout_ms, clients)?;
+    let members = sessions.into_iter().zip(0..).map(|(session, at)| {
+        let next = share.saturating_mul(at).min(nodes);
+        let source = Source::CreateNodes { next, end: (next + share).min(nodes), fanout };
+        let xid = session.next_xid();
+        let lane = Lane::new(Arc::clone(&requests), source, in_flight, u64::MAX, at, xid);
+        Member { session, lane }
+    });
     let control = Arc::new(Control::new(Phase::Measure));
-    let started = Threads::start(vec![Member { session, lane }], 1, &control)?;
+    let threads = threads.unwrap_or_else(|| threads_for(clients));
+    let started = Threads::start(members.collect(), threads, &control)?;
     started.finish(&control, &target.pids, on_second)
 }
 

@@ -23,11 +23,14 @@ mod null_server;
 mod run_report;
 
 mod compare;
+pub mod crowd;
 mod failover;
 mod probe;
 mod running_server;
 mod scenarios;
 mod server_process;
+mod storm;
+mod tail;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! A server that a comparison has started: one process, or the members of an ensemble (no Java twin).
 
 use std::fmt::Write;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -118,13 +119,44 @@ impl RunningServer {
         self.members[member].1.kill()
     }
 
+    /// Removes the data of a killed member. When it starts again, it needs everything from the leader.
+    ///
+    /// # Errors
+    /// If they cannot be removed.
+    pub(crate) fn wipe(&self, member: usize) -> Result<(), BenchError> {
+        let data = self.members[member].0.dir.join("data");
+        fs::remove_dir_all(&data).map_err(BenchError::io(format!("remove {}", data.display())))
+    }
+
+    /// The mode that this member reports; `None` if it does not serve.
+    pub(crate) fn mode(&self, member: usize) -> Option<String> {
+        self.members[member].1.mode()
+    }
+
     /// Starts a killed member again, and waits until it has everything that was acknowledged.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub(crate) fn restart(&mut self, member: usize) -> Result<(), BenchError> {
+        self.spawn_again(member)?;
+        self.wait_until_back(member)
+    }
+
+    /// Starts a killed member again and does not wait until it serves.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(crate) fn spawn_again(&mut self, member: usize) -> Result<(), BenchError> {
         let (place, process) = &mut self.members[member];
         *process = ServerProcess::start(&self.spec, place, &self.options)?;
+        Ok(())
+    }
+
+    /// Waits until a member that was started again has everything that was acknowledged.
+    ///
+    /// # Errors
+    /// If it ends, or does not serve in time.
+    pub(crate) fn wait_until_back(&mut self, member: usize) -> Result<(), BenchError> {
         self.wait_until_serving(member, time::now())?;
         let mut session = Session::connect(self.addr(member), SESSION_TIMEOUT_MS)?;
         session.sync()?;

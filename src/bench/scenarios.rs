@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::common::time;
-use crate::proto::{ExistsRequest, GetDataRequest, SetDataRequest};
+use crate::ids::Zxid;
+use crate::proto::{ExistsRequest, GetDataRequest, SetDataRequest, SetWatches};
 use crate::watcher::EventType;
 use crate::zoo_defs::OpCode;
 
@@ -11,19 +12,26 @@ use super::error::BenchError;
 use super::figures::{Better, Figure, Section, median};
 use super::latencies::{Latencies, micros};
 use super::load::{
-    Creation, Load, LoadReport, Mix, OnSecond, Target, create_nodes, create_path, run,
+    Creation, Load, LoadReport, Mix, OnSecond, Target, create_nodes, create_path, populate, run,
 };
 use super::process_stats::ProcessStats;
 use super::reply::{EVENT_XID, PING_XID};
 use super::running_server::RunningServer;
 use super::server_process::pause;
 use super::session::{Session, close_all};
+use super::template::key_path;
 
 /// The session timeout to ask for, in ms: below Java's default maximum of 20 ticks.
 pub(crate) const SESSION_TIMEOUT_MS: i32 = 30_000;
 
 /// How long to wait at most, after a load, until the server is idle.
 pub(crate) const QUIET_WITHIN: Duration = Duration::from_secs(8);
+
+/// The sessions that share the watches whose memory is measured.
+const WATCHING_SESSIONS: usize = 100;
+
+/// Paths in one request. It must be shorter than `jute.maxbuffer`.
+const PATHS_IN_A_REQUEST: usize = 5_000;
 
 /// A load of the matrix and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,6 +281,38 @@ pub(crate) fn watchers(target: &Target, watchers: usize, rounds: usize) -> Measu
         .collect())
 }
 
+/// Memory of very many watches: a hundred sessions watch the same keys. It shows how much more memory the processes
+/// have taken, so in a JVM the watches may seem to need less than they do.
+pub(crate) fn watch_memory(target: &Target, watches: usize, server: &RunningServer) -> Measured {
+    let sessions = watches.clamp(1, WATCHING_SESSIONS);
+    let target = Target { keys: (watches / sessions) as u64, ..target.clone() };
+    populate(&target)?;
+    let paths: Vec<String> = (0..target.keys).map(|key| key_path(&target.root, key)).collect();
+    let mut watching = Session::connect_many(&target.addrs, target.session_timeout_ms, sessions)?;
+    server.wait_quiet(QUIET_WITHIN);
+    let stats = ProcessStats::default();
+    let before = stats.memory_of_trees(&target.pids);
+    for session in &mut watching {
+        for paths in paths.chunks(PATHS_IN_A_REQUEST) {
+            let request = SetWatches {
+                // No node has changed since, so no watch triggers an event at once.
+                relative_zxid: Zxid(i64::MAX),
+                data_watches: paths.to_vec(),
+                ..SetWatches::default()
+            };
+            session.demand(OpCode::SetWatches, &request, "the keys", &[])?;
+        }
+    }
+    server.wait_quiet(QUIET_WITHIN);
+    let after = stats.memory_of_trees(&target.pids);
+    close_all(watching);
+    let Some((before, after)) = before.zip(after) else { return Ok(Vec::new()) };
+    let set = sessions * paths.len();
+    let each = after.resident.saturating_sub(before.resident) as f64 / set.max(1) as f64;
+    let name = format!("{} watches: each", count(set as u64));
+    Ok(vec![figure(Section::Memory, &name, "bytes", Better::Lower, each)])
+}
+
 fn leave_watches(sessions: &mut [Session], path: &str) -> Result<(), BenchError> {
     let request = GetDataRequest { path: path.into(), watch: true };
     for session in &mut *sessions {
@@ -321,18 +361,27 @@ fn resident(what: &str, server: &RunningServer) -> Option<Figure> {
     Some(figure(Section::Memory, what, "MiB", Better::Lower, mib))
 }
 
-fn fail_on_fault(name: &str, report: &LoadReport) -> Result<(), BenchError> {
+/// A wrong reply or a lost write ends the measurement.
+pub(crate) fn fail_on_fault(name: &str, report: &LoadReport) -> Result<(), BenchError> {
     report.fault().map_or(Ok(()), |fault| Err(BenchError::Protocol(format!("{name}: {fault}"))))
 }
 
-fn figure(section: Section, name: &str, unit: &'static str, better: Better, value: f64) -> Figure {
+/// A figure from its parts.
+pub(crate) fn figure(
+    section: Section,
+    name: &str,
+    unit: &'static str,
+    better: Better,
+    value: f64,
+) -> Figure {
     Figure { section, name: name.into(), unit, better, value }
 }
 
 /// A number, in words if that is shorter.
-fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     match number {
+        0..1000 => number.to_string(),
         1_000_000 => "a million".into(),
-        _ => super::figures::number(number as f64).trim_end_matches(".0").to_owned(),
+        _ => super::figures::number(number as f64),
     }
 }

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 use crate::common::time;
 
 use super::error::BenchError;
+use super::figures::LIMIT;
 use super::process_stats::ProcessStats;
 
 /// How long a server may take to end after SIGTERM.
@@ -95,6 +96,16 @@ impl ServerSpec {
             Launch::Command(words)
         };
         Ok(Self { label: label.into(), launch })
+    }
+
+    /// This program as a server that answers everything and keeps nothing: what this machine can do at most.
+    ///
+    /// # Errors
+    /// If the system does not tell where this program is.
+    pub(crate) fn limit() -> Result<Self, BenchError> {
+        let program = std::env::current_exe().map_err(BenchError::io("find this program"))?;
+        let words = vec![program.display().to_string(), "bench".into(), "null".into()];
+        Ok(Self { label: LIMIT.into(), launch: Launch::Command(words) })
     }
 
     fn command(&self, dir: &Path, options: &ServerOptions) -> Command {

@@ -316,11 +316,16 @@ fn ask_for_session(addr: SocketAddr, request: &ConnectRequest) -> Result<TcpStre
     stream.set_nodelay(true).map_err(refused)?;
     stream.set_read_timeout(Some(STALL)).map_err(refused)?;
     stream.set_write_timeout(Some(STALL)).map_err(refused)?;
+    stream.write_all(&session_frame(request)).map_err(refused)?;
+    Ok(stream)
+}
+
+/// The request for a session as it is sent over the wire. It has no header.
+pub(crate) fn session_frame(request: &ConnectRequest) -> Vec<u8> {
     let mut bytes = vec![0; LEN_BYTES];
     bytes.extend(request.to_bytes());
     set_frame_len(&mut bytes);
-    stream.write_all(&bytes).map_err(refused)?;
-    Ok(stream)
+    bytes
 }
 
 /// Closes the sessions and waits until the server has closed all of them.
@@ -335,7 +340,7 @@ pub(crate) fn close_all(sessions: Vec<Session>) {
 }
 
 /// A request without a body.
-fn bare_frame(xid: i32, op: OpCode) -> Vec<u8> {
+pub(crate) fn bare_frame(xid: i32, op: OpCode) -> Vec<u8> {
     let mut bytes = vec![0; LEN_BYTES];
     bytes.extend(RequestHeader { xid, r#type: op.code() }.to_bytes());
     set_frame_len(&mut bytes);

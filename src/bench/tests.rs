@@ -2,7 +2,8 @@
 
 use super::*;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::common::test_socket::dead_socket;
@@ -98,20 +99,29 @@ fn several_threads_share_the_connections() {
 
 #[test]
 fn creates_make_every_node_once() {
-    let nodes = std::sync::Arc::new(AtomicU32::new(0));
-    let seen = std::sync::Arc::clone(&nodes);
-    let count = move |op, body: &[u8]| {
-        if op == OpCode::Create.code() && body.windows(2).any(|window| window == b"/n") {
-            seen.fetch_add(1, Ordering::SeqCst);
-        }
-        None
-    };
-    let report = with_server(count, |target| {
-        let creation = Creation { nodes: 2500, fanout: 1000, in_flight: 100 };
-        load::create_nodes(target, creation, &mut |_| {}).unwrap()
-    });
-    assert_eq!(nodes.load(Ordering::SeqCst), 2500);
-    assert_eq!((report.tally.writes.count(), report.fault()), (2500, None));
+    // In the last case, most of the clients have nothing to create.
+    for (nodes, clients, in_flight) in [(2500, 1, 100), (2500, 7, 1), (2500, 60, 3), (5, 30, 1)] {
+        // How many nodes, and the sum of their numbers.
+        let made = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let seen = Arc::clone(&made);
+        let count = move |op: i32, body: &[u8]| -> Option<Answer> {
+            let name = body.windows(2).position(|window| window == b"/n")?;
+            if op == OpCode::Create.code() {
+                let digits = std::str::from_utf8(&body[name + 2..name + 10]).unwrap();
+                seen[0].fetch_add(1, Ordering::SeqCst);
+                seen[1].fetch_add(digits.parse().unwrap(), Ordering::SeqCst);
+            }
+            None
+        };
+        let report = with_server(count, |target| {
+            let threads = (clients > 50).then_some(2);
+            let creation = Creation { nodes, fanout: 1000, clients, in_flight, threads };
+            load::create_nodes(target, creation, &mut |_| {}).unwrap()
+        });
+        let [number, sum] = [&made[0], &made[1]].map(|made| made.load(Ordering::SeqCst));
+        assert_eq!((number, sum), (nodes, nodes * (nodes - 1) / 2), "{clients} clients");
+        assert_eq!((report.tally.writes.count(), report.fault()), (nodes, None));
+    }
 }
 
 #[test]

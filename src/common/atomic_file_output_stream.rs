@@ -31,6 +31,9 @@ pub(crate) struct AtomicFileOutputStream {
     file: Option<File>,
     temporary: PathBuf,
     target: PathBuf,
+    /// After how many bytes the file is synced.
+    sync_every: usize,
+    unsynced: usize,
 }
 
 impl AtomicFileOutputStream {
@@ -50,7 +53,15 @@ impl AtomicFileOutputStream {
     /// When the temporary file cannot be created.
     pub(crate) fn create_as(temporary: PathBuf, target: &Path) -> io::Result<Self> {
         let file = File::create(&temporary)?;
-        Ok(Self { file: Some(file), temporary, target: target.to_owned() })
+        let target = target.to_owned();
+        Ok(Self { file: Some(file), temporary, target, sync_every: usize::MAX, unsynced: 0 })
+    }
+
+    /// Syncs the file each time that so many bytes were written. Of a long file, the system otherwise collects much
+    /// that it writes at once later, and syncs of other files wait for that.
+    pub(crate) fn sync_every(mut self, bytes: usize) -> Self {
+        self.sync_every = bytes;
+        self
     }
 
     /// Syncs the file and renames it to its target, replacing an existing file (Java: close).
@@ -78,7 +89,14 @@ impl AtomicFileOutputStream {
 
 impl Write for AtomicFileOutputStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+        let Some(file) = &mut self.file else { return Ok(0) };
+        let written = file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= self.sync_every {
+            file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -59,6 +59,9 @@ const TEMPORARY_PREFIX: &str = "tmp-snapshot.";
 /// How much the tree writes per call, in bytes. The tree cannot change during a call.
 const CHUNK: usize = 256 * 1024;
 
+/// A snapshot is synced each time that so many bytes were written, so that the log's syncs do not wait for much of it.
+const SYNC_EVERY: usize = 4 << 20;
+
 /// The largest amount read after the tree, in bytes. All known parts are shorter than 100 bytes.
 const TAIL_LIMIT: u64 = 4096;
 
@@ -241,6 +244,7 @@ impl FileSnap {
         let written = AtomicFileOutputStream::create_as(self.snap_dir.join(name), &path)
             .map_err(SnapError::io("create", &path))
             .and_then(|file| {
+                let file = file.sync_every(SYNC_EVERY);
                 let file = serialize(source, &self.config, file, &path)?;
                 file.commit().map_err(SnapError::io("finish", &path))
             });

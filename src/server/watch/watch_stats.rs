@@ -10,6 +10,19 @@ impl WatchStats {
     /// The empty set: no watch.
     pub(crate) const NONE: Self = Self(0);
 
+    /// The number of bits of a set.
+    pub(crate) const BITS: u32 = 3;
+
+    /// The set as a number of [`BITS`](Self::BITS) bits.
+    pub(crate) const fn to_bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set that [`to_bits`](Self::to_bits) has made this number of. Higher bits are ignored.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & 0b111)
+    }
+
     const fn flag(mode: WatcherMode) -> u8 {
         match mode {
             WatcherMode::Standard => 1,
@@ -46,6 +59,7 @@ mod tests {
         for set in 0..8 {
             for mode in WatcherMode::ALL {
                 let stats = WatchStats(set);
+                assert_eq!(WatchStats::from_bits(stats.to_bits() | 1 << WatchStats::BITS), stats);
                 assert!(stats.add_mode(mode).has_mode(mode));
                 assert!(!stats.remove_mode(mode).has_mode(mode));
                 for other in WatcherMode::ALL.into_iter().filter(|other| *other != mode) {

@@ -7,7 +7,7 @@
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use std::hash::BuildHasher;
 
-use super::path_watchers::PathWatchers;
+use super::path_watchers::{MAX_WATCHERS, PathWatchers};
 use crate::server::server_watcher::WatcherRef;
 use crate::server::watch::path_parent_iterator::PathParentIterator;
 use crate::server::watch::watch_stats::WatchStats;
@@ -122,7 +122,9 @@ impl WatchTable {
             id
         } else {
             self.watchers.push(Some(entry));
-            id_of(self.watchers.len() - 1)
+            let id = id_of(self.watchers.len() - 1);
+            assert!(id < MAX_WATCHERS, "so many connections do not fit into memory");
+            id
         };
         self.watcher_ids.insert(watcher.clone(), id);
         id
