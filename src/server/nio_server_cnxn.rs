@@ -12,7 +12,6 @@ use std::convert::Infallible;
 use std::io;
 use std::mem;
 use std::net::TcpStream;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -31,7 +30,7 @@ use super::server_cnxn::{
 use super::worker_service::{WorkRequest, WorkerService};
 use super::zookeeper_thread;
 use crate::common::time;
-use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::lock_rank::{Rank, RankedMutex, RankedRwLock};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
@@ -47,7 +46,8 @@ const ANSWER_RECHECK: Duration = Duration::from_secs(1);
 
 /// The socket of a connection that a selector reads.
 pub(super) struct SelectedSocket {
-    socket: ClientSocket,
+    /// None when it was closed at once.
+    socket: RankedRwLock<Option<ClientSocket>>,
     selector: OnceLock<Arc<dyn CnxnSelector>>,
     /// The socket was full. Whoever sets it to false continues to send.
     is_full: AtomicBool,
@@ -55,13 +55,28 @@ pub(super) struct SelectedSocket {
 
 impl SelectedSocket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        let socket = ClientSocket(stream);
-        Self { socket, selector: OnceLock::new(), is_full: AtomicBool::new(false) }
+        let socket = Some(ClientSocket(stream));
+        Self {
+            socket: RankedRwLock::new(Rank::Leaf, "socket of a connection", socket),
+            selector: OnceLock::new(),
+            is_full: AtomicBool::new(false),
+        }
     }
 
-    /// The socket's descriptor. It stays open as long as this value exists.
-    pub(super) fn fd(&self) -> RawFd {
-        self.socket.fd()
+    /// Uses the open socket.
+    ///
+    /// # Errors
+    /// Those of `with`, and when the socket is closed.
+    pub(super) fn open<T, E: From<Errno>>(
+        &self,
+        with: impl FnOnce(&ClientSocket) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.socket.read().as_ref().map_or(Err(Errno::BADF.into()), with)
+    }
+
+    /// Reads what the socket has, without waiting.
+    fn recv(&self, space: &mut [u8]) -> Result<usize, Errno> {
+        self.open(|socket| recv(&socket.0, space, RecvFlags::DONTWAIT).map(|(n, _)| n))
     }
 
     /// Whether the socket was full, and nobody has continued since. Then the caller must.
@@ -72,7 +87,7 @@ impl SelectedSocket {
 
 impl Transport for Arc<SelectedSocket> {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send(bytes)
+        self.open(|socket| socket.send(bytes))
     }
 
     fn sent_at_once(&self) -> usize {
@@ -83,18 +98,23 @@ impl Transport for Arc<SelectedSocket> {
         self.is_full.store(true, Ordering::Release);
         // Nothing is sent before the connection has its selector.
         let Some(selector) = self.selector.get() else { return };
-        if let Err(error) = selector.await_writable(self.fd()) {
+        if let Err(error) = self.open(|socket| selector.await_writable(socket.fd())) {
             debug!(target: LOG, "cannot wait for a socket: {error}");
             self.close();
         }
     }
 
     fn is_hung_up(&self) -> bool {
-        self.socket.is_hung_up()
+        self.open(|socket| Ok::<_, Errno>(socket.is_hung_up())).unwrap_or(true)
     }
 
     fn close(&self) {
-        self.socket.close();
+        self.socket.read().iter().for_each(ClientSocket::close);
+    }
+
+    fn close_at_once(&self) {
+        let socket = self.socket.write().take();
+        drop(socket);
     }
 }
 
@@ -111,8 +131,17 @@ pub(super) enum Next {
     Closed,
 }
 
-/// What a thread leaves that has answered a word or a read.
-type Answered = Arc<RankedMutex<Option<(CnxnInput, InputState)>>>;
+/// What the selector and the thread that answers a word or a read know of each other.
+enum Answering {
+    /// A read waits for a thread of the pool.
+    Waiting(Arc<ServerCnxn>, CnxnInput),
+    /// A thread is at work, or the connection has ended before.
+    Working,
+    /// It is answered.
+    Done(CnxnInput, InputState),
+}
+
+type Answered = Arc<RankedMutex<Answering>>;
 
 enum State {
     /// Reads and processes.
@@ -127,27 +156,36 @@ enum State {
     Ending { unsent: usize, since: Instant, says_nothing_more: bool },
 }
 
-fn answered() -> Answered {
-    Arc::new(RankedMutex::new(Rank::Leaf, "answered word or read", None))
+fn answered(begin: Answering) -> Answered {
+    Arc::new(RankedMutex::new(Rank::Leaf, "answered word or read", begin))
 }
 
-/// The requests of a connection, of which the first takes long.
-struct LongRead {
-    cnxn: Arc<ServerCnxn>,
-    input: CnxnInput,
-    answered: Answered,
+/// The requests of a connection, of which the first takes long. What waits for a connection that has ended meanwhile is
+/// not done, and keeps nothing of it.
+struct LongRead(Answered);
+
+impl LongRead {
+    fn take(&self) -> Option<(Arc<ServerCnxn>, CnxnInput)> {
+        let before = mem::replace(&mut *self.0.lock(), Answering::Working);
+        match before {
+            Answering::Waiting(cnxn, input) => Some((cnxn, input)),
+            _ => None,
+        }
+    }
 }
 
 impl WorkRequest for LongRead {
     fn do_work(self: Box<Self>) {
-        let Self { cnxn, mut input, answered } = *self;
-        let state = cnxn.process_input(&mut input);
-        *answered.lock() = Some((input, state));
+        let Some((cnxn, mut input)) = self.take() else { return };
+        let state = cnxn.process_one_long_read(&mut input);
+        *self.0.lock() = Answering::Done(input, state);
         cnxn.wake_selector();
     }
 
     fn cleanup(self: Box<Self>) {
-        self.cnxn.close(DisconnectReason::ServerShutdown);
+        if let Some((cnxn, _)) = self.take() {
+            cnxn.close(DisconnectReason::ServerShutdown);
+        }
     }
 }
 
@@ -248,13 +286,20 @@ impl NIOServerCnxn {
 
     /// Reads until the socket has nothing more, or until it is the turn of others.
     fn read(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
+        let next = self.read_all(requests);
+        self.input.settle();
+        next
+    }
+
+    fn read_all(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
         let mut budget = READ_AT_ONCE;
         loop {
+            self.input.borrow_buffer();
             let space = self.input.space();
             let room = space.len();
-            let n = match recv(&self.socket.socket.0, space, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return self.close(self.cnxn.end_of_stream()),
-                Ok((n, _)) => n,
+            let n = match self.socket.recv(space) {
+                Ok(0) => return self.close(self.cnxn.end_of_stream()),
+                Ok(n) => n,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => {
                     self.is_read_closed = false;
@@ -289,10 +334,13 @@ impl NIOServerCnxn {
         if self.input.begins_with_long_word() {
             return self.answer_word();
         }
+        if self.input.begins_with_long_request() {
+            // It has waited for room in memory.
+            return self.answer_long_read();
+        }
         let state = self.cnxn.gather_input(&mut self.input, requests);
         self.cnxn.flush();
-        self.input.shrink();
-        if self.input.begins_with_long_request() {
+        if state == InputState::More && self.input.begins_with_long_request() {
             return self.answer_long_read();
         }
         self.follow(state)
@@ -333,13 +381,14 @@ impl NIOServerCnxn {
     }
 
     fn answer_word(&mut self) -> Next {
+        self.input.settle();
         let mut input = mem::take(&mut self.input);
-        let answered = answered();
+        let answered = answered(Answering::Working);
         let (of_thread, cnxn) = (Arc::clone(&answered), Arc::clone(&self.cnxn));
         let name = format!("NIOWorkerThread-{}", self.cnxn.remote_socket_address());
         let thread = zookeeper_thread::spawn(&name, None, move || {
             let state = cnxn.process_input(&mut input);
-            *of_thread.lock() = Some((input, state));
+            *of_thread.lock() = Answering::Done(input, state);
             cnxn.wake_selector();
             Ok::<(), Infallible>(())
         });
@@ -356,20 +405,27 @@ impl NIOServerCnxn {
     }
 
     fn answer_long_read(&mut self) -> Next {
+        self.input.settle();
         let input = mem::take(&mut self.input);
-        let (cnxn, answered) = (Arc::clone(&self.cnxn), answered());
+        let answered = answered(Answering::Waiting(Arc::clone(&self.cnxn), input));
         self.state = State::Answering(Arc::clone(&answered), None);
-        self.long_reads.schedule(Box::new(LongRead { cnxn, input, answered }));
+        let ip = self.cnxn.remote_socket_address().ip();
+        self.long_reads.schedule(ip, Box::new(LongRead(answered)));
         Next::WaitFor(ANSWER_RECHECK)
     }
 
     fn look_at_answer(&mut self, requests: &mut Vec<Box<Request>>) -> Next {
         let State::Answering(answered, thread) = &self.state else { return Next::Wait };
-        let is_finished = thread.as_ref().is_some_and(JoinHandle::is_finished);
-        let Some((input, state)) = answered.lock().take() else {
+        let has_ended = thread.as_ref().is_some_and(JoinHandle::is_finished);
+        let mut answer = answered.lock();
+        if !matches!(*answer, Answering::Done(..)) {
             // A thread that has ended without an answer has panicked.
-            return if is_finished { Next::Closed } else { Next::WaitFor(ANSWER_RECHECK) };
+            return if has_ended { Next::Closed } else { Next::WaitFor(ANSWER_RECHECK) };
+        }
+        let Answering::Done(input, state) = mem::replace(&mut *answer, Answering::Working) else {
+            return Next::Wait;
         };
+        drop(answer);
         self.input = input;
         // It has done everything but return.
         if let Some(thread) = self.take_thread() {
@@ -377,6 +433,9 @@ impl NIOServerCnxn {
         }
         // The client was not read, so its time begins anew.
         self.received = true;
+        if state == InputState::More && self.input.begins_with_long_request() {
+            return self.answer_long_read();
+        }
         match self.follow(state) {
             // The socket may have got something meanwhile, which no event will tell.
             Next::Wait => self.read(requests),
@@ -384,10 +443,14 @@ impl NIOServerCnxn {
         }
     }
 
-    /// The thread that answers its word, if there is one, for whoever joins it.
+    /// Ends the wait for a word or a read. Returns the thread that answers a word, if there is one, for whoever joins it.
     pub(super) fn take_thread(&mut self) -> Option<JoinHandle<()>> {
         match mem::replace(&mut self.state, State::Reading) {
-            State::Answering(_, thread) => thread,
+            State::Answering(answered, thread) => {
+                let waiting = mem::replace(&mut *answered.lock(), Answering::Working);
+                drop(waiting);
+                thread
+            }
             _ => None,
         }
     }
@@ -419,11 +482,11 @@ impl NIOServerCnxn {
         let mut dropped = [0; 4096];
         let mut budget = READ_AT_ONCE;
         while !*says_nothing_more {
-            match recv(&self.socket.socket.0, &mut dropped[..], RecvFlags::DONTWAIT) {
+            match self.socket.recv(&mut dropped[..]) {
                 // The client may have closed only its sending side, to mark the end of its request.
-                Ok((0, _)) if self.cnxn.unsent() > 0 => *says_nothing_more = true,
-                Ok((0, _)) => return self.close(DisconnectReason::ClientClosedConnection),
-                Ok((n, _)) => budget = budget.saturating_sub(n),
+                Ok(0) if self.cnxn.unsent() > 0 => *says_nothing_more = true,
+                Ok(0) => return self.close(DisconnectReason::ClientClosedConnection),
+                Ok(n) => budget = budget.saturating_sub(n),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Err(_) => return self.close(DisconnectReason::ClientClosedConnection),

@@ -277,21 +277,32 @@ impl NIOServerCnxnFactory {
         }
         let makes_room = self.strangers.who_makes_room_for(&stranger);
         let is_last = descriptors.is_one_of_the_last(&stream);
+        let has_few = || self.limits.has_few_connections(remote.ip());
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
             MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => {
-                let has_few = || self.limits.has_few_connections(remote.ip());
                 !descriptors.is_reserved(&stream) && (!is_last || has_few())
             }
         };
         // For a newcomer that gets one of the last places, or none, several connections of the crowd are closed:
-        // their descriptors are not free at once, and reconnecting clients of the crowd take all others.
+        // reconnecting clients of the crowd take most of their descriptors.
         let wanted = if has_place && !is_last { 1 } else { SHED_AT_ONCE };
-        if (0..wanted).take_while(|_| self.shed_one(makes_room)).count() > 0 {
+        let closed = (0..wanted).take_while(|_| self.shed_one(makes_room)).count();
+        if closed > 0 {
             shed.rate_limit_log(
                 "Descriptors run out: connections without a session are closed",
                 None,
             );
+        }
+        if !has_place && closed > 0 && makes_room != MakesRoom::OldestForOneOfMany {
+            // The lowest free descriptor is one of those that were just closed.
+            let again = stream.try_clone().ok()?;
+            let is_last = descriptors.is_one_of_the_last(&again);
+            if descriptors.is_reserved(&again) || is_last && !has_few() {
+                return None;
+            }
+            let last_place = is_last.then(|| self.strangers.take_last_place());
+            return Some(Arrival { stream: again, remote, stranger, last_place, since_ms });
         }
         has_place.then(|| {
             let last_place = is_last.then(|| self.strangers.take_last_place());

@@ -174,6 +174,11 @@ impl Prep<'_> {
             .ok_or(KeeperError::NoNode)
     }
 
+    /// The same for a node that does not change. Its digest takes long if it has much data.
+    fn record_without_digest(&self, path: &str) -> Result<Arc<ChangeRecord>, KeeperError> {
+        self.changes.record_for_path(self.tree, path, false).ok_or(KeeperError::NoNode)
+    }
+
     /// Adds a change of a node that stays or comes, with the digests that it makes (Java: precalculateDigest,
     /// addChangeRecord). The record still has the digest of the node before: that of its duplicate, or 0.
     fn add_change_record(&mut self, mut record: ChangeRecord) {

@@ -6,6 +6,7 @@
 //! Locks: the output and the queue of waiting requests, for short operations; none during a socket call.
 
 mod input;
+mod input_buffer;
 mod memory;
 mod output;
 mod pending;
@@ -19,7 +20,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use byteorder::{BigEndian, ByteOrder};
 use log::{debug, info};
 
-pub use self::input::{CnxnInput, InputState};
+pub use self::input::InputState;
+pub use self::input_buffer::CnxnInput;
 pub use self::output::Transport;
 use self::output::{Output, Sent};
 use self::pending::PendingRequests;
@@ -543,7 +545,11 @@ impl ServerCnxn {
                 reason.as_str()
             );
         }
-        self.output.close();
+        if reason == DisconnectReason::ClientCnxLimit {
+            self.output.close_at_once();
+        } else {
+            self.output.close();
+        }
     }
 }
 

@@ -1,22 +1,21 @@
 //! `WorkerService`: a pool of threads for work that may run in any order (Java: server/WorkerService.java).
 //!
-//! Differs from Java: The threads are not assignable, because only the connections of a client port use a pool here,
-//! and the end waits for every worker, because no work blocks.
+//! Differs from Java: The threads are not assignable, because only the connections of a client port use a pool here.
+//! The clients' addresses take turns. The end waits for every worker, because no work blocks.
 //!
-//! Threads: `NAMEThread-N`. Locks: `Leaf`, held briefly, for the way to the queue.
+//! Threads: `NAMEThread-N`. Locks: `Leaf`, held briefly, for the queue.
 
 use std::convert::Infallible;
 use std::io;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
-
+use super::fair_queue::FairQueue;
 use super::zookeeper_server_listener::ZooKeeperServerListener;
 use super::{zookeeper_critical_thread, zookeeper_thread};
-use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// Work for a pool (Java: WorkerService.WorkRequest).
 pub(super) trait WorkRequest: Send {
@@ -29,28 +28,30 @@ pub(super) trait WorkRequest: Send {
 
 type Work = Box<dyn WorkRequest>;
 
+/// The work that waits.
+#[derive(Default)]
+struct Queue {
+    waiting: FairQueue<Work>,
+    stopped: bool,
+}
+
 /// The threads of a pool, and its queue.
 pub(super) struct WorkerService {
     name: &'static str,
     num_worker_threads: usize,
-    queue: Receiver<Work>,
-    /// None after the end.
-    to_queue: RankedMutex<Option<Sender<Work>>>,
-    stopped: AtomicBool,
+    queue: RankedMutex<Queue>,
+    is_ready: RankedCondvar,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
 }
 
 impl WorkerService {
     /// A pool that works after [`start`](Self::start).
     pub(super) fn new(name: &'static str, num_worker_threads: usize) -> Arc<Self> {
-        #[expect(clippy::disallowed_methods, reason = "at most one request for each connection")]
-        let (sender, queue) = unbounded();
         Arc::new(Self {
             name,
             num_worker_threads,
-            queue,
-            to_queue: RankedMutex::new(Rank::Leaf, "queue of a pool", Some(sender)),
-            stopped: AtomicBool::new(false),
+            queue: RankedMutex::new(Rank::Leaf, "queue of a pool", Queue::default()),
+            is_ready: RankedCondvar::new(),
             threads: RankedMutex::new(Rank::Leaf, "threads of a pool", Vec::new()),
         })
     }
@@ -76,40 +77,48 @@ impl WorkerService {
         Ok(())
     }
 
-    /// Has a thread do this work. Does the cleanup at once if the pool has been stopped.
-    pub(super) fn schedule(&self, work: Work) {
-        let left = {
-            let to_queue = self.to_queue.lock();
-            match &*to_queue {
-                // There is a receiver as long as this pool exists.
-                Some(to_queue) => to_queue.send(work).err().map(|unsent| unsent.0),
-                None => Some(work),
-            }
-        };
-        if let Some(work) = left {
-            work.cleanup();
+    /// Has a thread do this work of a client from `ip`. Does the cleanup at once if the pool has been stopped.
+    pub(super) fn schedule(&self, ip: IpAddr, work: Work) {
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            return work.cleanup();
         }
+        queue.waiting.push(ip, work);
+        drop(queue);
+        self.is_ready.notify_one();
     }
 
     fn run(&self) {
-        while let Ok(work) = self.queue.recv() {
-            if self.stopped.load(Ordering::Acquire) {
-                work.cleanup();
-            } else {
-                work.do_work();
+        while let Some(work) = self.next() {
+            work.do_work();
+        }
+    }
+
+    /// Waits for work; none at the end.
+    fn next(&self) -> Option<Work> {
+        let mut queue = self.queue.lock();
+        loop {
+            if queue.stopped {
+                return None;
             }
+            if let Some(work) = queue.waiting.pop() {
+                return Some(work);
+            }
+            self.is_ready.wait(&mut queue);
         }
     }
 
     /// Ends the threads, and waits until they have ended. All work that waits is cleaned up (Java: stop, join).
     pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        // Without a sender, the threads end when the queue is empty.
-        drop(self.to_queue.lock().take());
+        self.queue.lock().stopped = true;
+        self.is_ready.notify_all();
         let threads = mem::take(&mut *self.threads.lock());
         threads.into_iter().for_each(zookeeper_thread::join);
-        // Only if no thread was ever started.
-        self.queue.try_iter().for_each(WorkRequest::cleanup);
+        let mut left = mem::take(&mut self.queue.lock().waiting);
+        while let Some(work) = left.pop() {
+            work.cleanup();
+        }
     }
 }
 
@@ -117,8 +126,11 @@ impl WorkerService {
 mod tests {
     use super::*;
     use crate::server::exit_code::ExitCode;
-    use crossbeam::channel::bounded;
+    use crossbeam::channel::{Receiver, Sender, bounded};
+    use std::net::Ipv4Addr;
     use std::time::Duration;
+
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     struct Nobody;
 
@@ -150,8 +162,8 @@ mod tests {
         let (go_on, gate) = bounded(2);
         let (sender, done) = bounded(10);
         let job = || Box::new(Job(gate.clone(), sender.clone()));
-        pool.schedule(job());
-        pool.schedule(job());
+        pool.schedule(IP, job());
+        pool.schedule(IP, job());
         let name = || done.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
         let mut names = [name(), name()];
         names.sort();
@@ -159,7 +171,7 @@ mod tests {
         go_on.send(()).unwrap();
         go_on.send(()).unwrap();
         pool.stop();
-        pool.schedule(job());
+        pool.schedule(IP, job());
         assert_eq!(done.recv().unwrap(), None);
     }
 
@@ -168,7 +180,7 @@ mod tests {
         let pool = WorkerService::new("Test", 1);
         let (_go_on, gate) = bounded(0);
         let (sender, done) = bounded(10);
-        pool.schedule(Box::new(Job(gate, sender)));
+        pool.schedule(IP, Box::new(Job(gate, sender)));
         pool.stop();
         assert_eq!(done.try_recv().unwrap(), None);
     }

@@ -52,6 +52,7 @@ fn path_of(op: &Op) -> Option<&str> {
 impl Read<'_> {
     pub(super) fn multi_read(&self, payload: &[u8], body: &mut Vec<u8>) -> ReadResult {
         let record: MultiOperationRecord = self.record(payload)?;
+        self.lists(self.children_of_all(record.ops()))?;
         let start = body.len();
         let mut has_room = false;
         for (number, op) in record.ops().iter().enumerate() {
@@ -85,6 +86,17 @@ impl Read<'_> {
         }
         END_HEADER.serialize(&mut BinaryOutputArchive::new(body));
         Ok(())
+    }
+
+    /// How many children these operations list together.
+    fn children_of_all(&self, ops: &[Op]) -> usize {
+        let children = |op: &Op| match op {
+            Op::GetChildren(read) => {
+                self.tree.node(&read.path).map_or(0, |node| node.child_count())
+            }
+            _ => 0,
+        };
+        ops.iter().map(children).sum()
     }
 
     /// The length of these results and the end together, or a number above the limit of an answer.

@@ -4,6 +4,7 @@
 //! session through [`Reads`]: the reads of one batch share one lock of the tree and one append to the output.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use byteorder::{BigEndian, ByteOrder};
@@ -37,8 +38,8 @@ const ANSWERS_AT_ONCE: usize = 64 << 10;
 /// The memory of a longer answer is prepared before the tree is locked, in bytes.
 const LONG_ANSWER: usize = 1 << 20;
 
-/// A node with more children takes long to list.
-const MANY_CHILDREN: usize = 10_000;
+/// More children than this take long to list.
+const MANY_CHILDREN: usize = 1_000;
 
 /// The bytes that may follow the longest part of an answer: a stat, the end of a `multiRead`.
 const REST_OF_ANSWER: usize = 256;
@@ -92,19 +93,23 @@ pub(crate) enum NotAnswered {
     WaitsForAll,
 }
 
-/// A long answer of this many bytes has no memory. Nothing of it was made.
+/// What a long answer lacks. Nothing of it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shortage {
-    bytes: usize,
-    /// The caller is to prepare the memory, and to ask again. Otherwise there is no room.
-    is_unprepared: bool,
+pub(super) enum Shortage {
+    /// There is no room for so many bytes.
+    NoRoom { bytes: usize },
+    /// The caller is to prepare the memory of so many bytes, and to ask again.
+    Unprepared { bytes: usize },
+    /// The caller may not take long.
+    Time,
 }
 
 /// The reads of one batch of a connection's input.
 pub(crate) struct Reads<'a> {
     server: &'a Arc<ZooKeeperServer>,
     cnxn: &'a Arc<ServerCnxn>,
-    may_take_long: bool,
+    /// How many more reads may take long.
+    long_reads: usize,
     started: Option<Started<'a>>,
 }
 
@@ -132,17 +137,12 @@ impl<'a> Reads<'a> {
     pub(in crate::server) fn new(
         server: &'a Arc<ZooKeeperServer>,
         cnxn: &'a Arc<ServerCnxn>,
-        may_take_long: bool,
+        long_reads: usize,
     ) -> Self {
-        Self { server, cnxn, may_take_long, started: None }
+        Self { server, cnxn, long_reads, started: None }
     }
 
-    /// Whether a read may take long, because no other client waits for the caller.
-    pub(crate) const fn may_take_long(&self) -> bool {
-        self.may_take_long
-    }
-
-    /// Answers a read. No request of its session may be pending.
+    /// Answers a read. No request of its session may be pending. `takes_long` if that is known already.
     ///
     /// # Errors
     /// When the answer is long, and there is no room for it now, or the caller may not take long.
@@ -151,21 +151,35 @@ impl<'a> Reads<'a> {
         op: OpCode,
         xid: i32,
         payload: &[u8],
+        takes_long: bool,
     ) -> Result<(), NotAnswered> {
-        let mut answered = self.try_answer(op, xid, payload, true);
-        if let Err(Shortage { bytes, is_unprepared: true }) = answered {
-            if !self.may_take_long {
+        let is_long = Cell::new(takes_long);
+        if takes_long && self.long_reads == 0 {
+            return Err(NotAnswered::TakesLong);
+        }
+        let mut answered = self.try_answer(op, xid, payload, true, &is_long);
+        if let Err(Shortage::Unprepared { bytes }) = answered {
+            if self.long_reads == 0 {
                 return Err(NotAnswered::TakesLong);
             }
+            is_long.set(true);
             // While the tree is not locked: changes would wait until the system has provided the memory, which takes
             // longer than filling it.
             self.finish();
             let room = AnswerRoom::new(self.server.memory());
             let memory = room.prepare(bytes).ok_or(NotAnswered::NoRoom { bytes })?;
             self.started = Some(Started::new(self.server, self.cnxn, room, memory));
-            answered = self.try_answer(op, xid, payload, false);
+            answered = self.try_answer(op, xid, payload, false, &is_long);
         }
-        answered.map_err(|Shortage { bytes, .. }| NotAnswered::NoRoom { bytes })
+        if is_long.get() {
+            self.long_reads = self.long_reads.saturating_sub(1);
+        }
+        answered.map_err(|shortage| match shortage {
+            Shortage::NoRoom { bytes } | Shortage::Unprepared { bytes } => {
+                NotAnswered::NoRoom { bytes }
+            }
+            Shortage::Time => NotAnswered::TakesLong,
+        })
     }
 
     fn try_answer(
@@ -174,8 +188,9 @@ impl<'a> Reads<'a> {
         xid: i32,
         payload: &[u8],
         is_first_try: bool,
+        is_long: &Cell<bool>,
     ) -> Result<(), Shortage> {
-        let (server, cnxn) = (self.server, self.cnxn);
+        let (server, cnxn, may_take_long) = (self.server, self.cnxn, self.long_reads > 0);
         let started = self.started.get_or_insert_with(|| {
             Started::new(server, cnxn, AnswerRoom::new(server.memory()), Vec::new())
         });
@@ -188,7 +203,9 @@ impl<'a> Reads<'a> {
             started.append_answers(server, cnxn);
         }
         let Started { tree, auth_info, room, answers, .. } = started;
-        let read = Read { server, tree, cnxn, auth_info, room, may_prepare: is_first_try };
+        let may_prepare = is_first_try;
+        let read =
+            Read { server, tree, cnxn, auth_info, room, may_prepare, may_take_long, is_long };
         started.last_operation = read.append(op, xid, payload, answers)?;
         started.last_xid = xid;
         started.count += 1;
@@ -285,13 +302,19 @@ pub(super) fn answer_parked(
     }
     let room = &AnswerRoom::new(server.memory());
     let auth_info = &request.auth_info;
-    let read = Read { server, tree, cnxn, auth_info, room, may_prepare: false };
+    let is_long = &Cell::new(false);
+    let (may_prepare, may_take_long) = (false, true);
+    let read = Read { server, tree, cnxn, auth_info, room, may_prepare, may_take_long, is_long };
     let payload = request.payload.as_deref().unwrap_or_default();
     let mut answer = Vec::new();
     let operation = match read.append(op, request.cxid, payload, &mut answer) {
         Ok(operation) => operation,
         // The answer cannot wait, because later requests of its session are being applied.
-        Err(Shortage { bytes, .. }) => return cnxn.cut_off(bytes),
+        Err(Shortage::NoRoom { bytes } | Shortage::Unprepared { bytes }) => {
+            return cnxn.cut_off(bytes);
+        }
+        // It does not happen, because it may take long.
+        Err(Shortage::Time) => return cnxn.cut_off(0),
     };
     super::replies::update_stats(server, cnxn, request, operation, tree.last_processed_zxid());
     let bytes = i64::try_from(answer.len() - uncounted_bytes(op)).unwrap_or(i64::MAX);
@@ -333,6 +356,9 @@ pub(super) struct Read<'a> {
     room: &'a AnswerRoom<'a>,
     /// Whether the caller prepares memory for a long answer, and asks again.
     may_prepare: bool,
+    may_take_long: bool,
+    /// Set if it takes long.
+    is_long: &'a Cell<bool>,
 }
 
 impl Read<'_> {
@@ -400,7 +426,7 @@ impl Read<'_> {
         }
         if self.may_prepare && more > LONG_ANSWER {
             let bytes = body.len() + more + REST_OF_ANSWER;
-            return Err(ReadError::Short(Shortage { bytes, is_unprepared: true }));
+            return Err(ReadError::Short(Shortage::Unprepared { bytes }));
         }
         self.take_room(more)?;
         body.reserve_exact(more);
@@ -411,7 +437,18 @@ impl Read<'_> {
         if self.room.take(bytes) {
             return Ok(());
         }
-        Err(ReadError::Short(Shortage { bytes, is_unprepared: false }))
+        Err(ReadError::Short(Shortage::NoRoom { bytes }))
+    }
+
+    /// Called before so many children are listed. An error if that takes longer than it may.
+    pub(super) fn lists(&self, children: usize) -> ReadResult {
+        if children > MANY_CHILDREN {
+            self.is_long.set(true);
+            if !self.may_take_long {
+                return Err(ReadError::Short(Shortage::Time));
+            }
+        }
+        Ok(())
     }
 
     fn body(&self, op: OpCode, payload: &[u8], body: &mut Vec<u8>) -> (&'static str, ReadResult) {
@@ -508,6 +545,7 @@ impl Read<'_> {
     ) -> ReadResult {
         let (path, watch) = path_and_watch(payload, self.server.limits())?;
         let node = self.readable(&path, perms::READ)?;
+        self.lists(node.child_count())?;
         self.append_texts(body, || node.children(), node.child_count())?;
         let (_, stat) = self.tree.children(&path, self.watcher(watch).as_ref())?;
         self.server.path_stats().register_request(OpCode::GetChildren2, &path);
@@ -614,6 +652,7 @@ impl Read<'_> {
         let session_id = self.cnxn.session_id();
         let paths =
             || self.tree.ephemeral_paths(session_id).filter(|path| path.starts_with(&prefix));
+        self.lists(self.tree.ephemeral_paths(session_id).take(MANY_CHILDREN + 1).count())?;
         self.append_texts(body, paths, paths().count())
     }
 

@@ -49,7 +49,8 @@ const EVENTS: usize = 256;
 /// The requests after which they are submitted before the end of the round, so that they count against the limits.
 const REQUESTS_AT_ONCE: usize = 1_000;
 
-/// A longer `multi` is not prepared by a selector, in bytes: it may have hundreds of operations.
+/// If the `multi`s of a group are longer together, a selector does not prepare them, in bytes: they may have hundreds of
+/// operations.
 const LONG_MULTI: usize = 16 << 10;
 
 thread_local! {
@@ -200,8 +201,9 @@ impl SelectorThread {
         for nio in inbox.accepted {
             let token = Token(rounds.slots.next());
             nio.set_selector(Arc::new(SelectorHandle { selector: Arc::clone(self), token }));
-            let fd = nio.socket.fd();
-            let registered = self.registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+            let registered = nio.socket.open(|socket| {
+                self.registry.register(&mut SourceFd(&socket.fd()), token, Interest::READABLE)
+            });
             match registered {
                 Ok(()) => rounds.add(nio),
                 Err(error) => {
@@ -403,7 +405,8 @@ impl Rounds {
             match slot.nio.take() {
                 Some(nio) => {
                     let selector = Arc::clone(selector);
-                    workers.schedule(Box::new(IOWorkRequest { selector, at, nio }));
+                    let ip = nio.cnxn.remote_socket_address().ip();
+                    workers.schedule(ip, Box::new(IOWorkRequest { selector, at, nio }));
                 }
                 None => slot.is_missed = true,
             }
@@ -566,18 +569,19 @@ impl Rounds {
     }
 }
 
-/// Who prepares these requests: the processor's own thread if one of them takes long, such as a `multi` of thousands of
-/// operations.
+/// Who prepares these requests: the processor's own thread if they take long, such as a `multi` of thousands of
+/// operations, or the end of a session that may have thousands of nodes.
 fn worker_for(requests: &[Box<Request>]) -> Worker {
-    let takes_long = |request: &Request| {
-        request.payload.as_ref().is_some_and(|payload| payload.len() > LONG_MULTI)
-            && request.op_type == OpCode::Multi.code()
-    };
-    if requests.iter().any(|request| takes_long(request)) {
-        Worker::OwnThread
-    } else {
-        Worker::Selector
+    let mut bytes_of_multis = 0;
+    for request in requests {
+        if request.op_type == OpCode::Multi.code() {
+            bytes_of_multis += request.payload.as_ref().map_or(0, |payload| payload.len());
+        }
+        if bytes_of_multis > LONG_MULTI || request.op_type == OpCode::CloseSession.code() {
+            return Worker::OwnThread;
+        }
     }
+    Worker::Selector
 }
 
 /// The time after a wait; none without a wait.

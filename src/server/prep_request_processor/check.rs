@@ -17,7 +17,7 @@ impl Prep<'_> {
         self.check_session(request)?;
         let CheckVersionRequest { path, version } = record;
         self.validate_path(&path, request)?;
-        let node = self.record_for_path(&path)?;
+        let node = self.record_without_digest(&path)?;
         self.server.check_acl(&node.acl, perms::READ, &request.auth_info, &path, None)?;
         let current = node.stat.as_ref().map_or(0, |stat| stat.version);
         let version = check_and_inc_version(current, version)?;

@@ -1,4 +1,4 @@
-//! The input of a connection: frames from bytes, and requests from frames (Java: readLength, readPayload,
+//! The input of a connection: requests from frames (Java: readLength, readPayload,
 //! readRequest and readConnectRequest of server/NIOServerCnxn.java, processPacket of server/ZooKeeperServer.java).
 //!
 //! A frame's length is checked before memory is reserved for it, and the buffer grows only with the bytes that
@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use byteorder::{BigEndian, ByteOrder};
 use log::{debug, info, warn};
 
+use super::input_buffer::{CnxnInput, LEN_FIELD};
 use super::{DisconnectReason, LOG, ServerCnxn};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, Limits};
@@ -21,8 +22,6 @@ use crate::server::command::four_letter_commands;
 // tidy: layer: reads are answered on the thread of their connection
 use crate::server::final_request_processor::{NotAnswered, Reads, holds_tree_long};
 use crate::server::first_bytes::looks_like;
-use crate::server::memory_account::FrameRoom;
-use crate::server::processor_queue::Worker;
 // tidy: layer: the input of a connection becomes requests, as in Java
 use crate::server::request::Request;
 use crate::server::server_cnxn_factory::ServerCnxnFactory;
@@ -31,23 +30,15 @@ use crate::server::zoo_trace::{self, CLIENT_REQUEST_TRACE_MASK, SERVER_PING_TRAC
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
-/// The size of an idle connection's input buffer, in bytes.
-const RESTING_BUFFER: usize = 1 << 10;
-
-/// The size up to which the buffer grows for throughput, in bytes. A longer frame gets a buffer of its own length.
-const BUSY_BUFFER: usize = 64 << 10;
-
-/// After this many reads in a row that fill less than a quarter of the buffer, its size is halved.
-const SMALL_READS_TO_SHRINK: u32 = 64;
-
-/// The bytes of a frame's length field.
-const LEN_FIELD: usize = 4;
-
 /// The answer to a four-letter word counts as packets of this many bytes, because Java's writer splits it so.
 const WORD_PACKET: usize = 8192;
 
 /// The bytes of a RequestHeader: xid and type.
 const REQUEST_HEADER: usize = 8;
+
+/// How many reads of a connection wait for the requests before them. The thread that applies the write before answers
+/// them while the tree is locked, so further ones are not read.
+const MOST_PARKED: usize = 256;
 
 /// A longer read may take so long that a selector does not answer it itself, in bytes: it names hundreds of nodes.
 const LONG_READ: usize = 16 << 10;
@@ -68,160 +59,26 @@ pub enum InputState {
     Close(DisconnectReason),
 }
 
-/// Received bytes that are not processed yet. Belongs to the connection's reader.
-#[derive(Debug)]
-pub struct CnxnInput {
-    buffer: Vec<u8>,
-    /// The range of the unprocessed bytes.
-    start: usize,
-    end: usize,
-    initialized: bool,
-    small_reads: u32,
-    /// The room for a frame that is longer than a busy connection's buffer and not complete yet.
-    room: Option<FrameRoom>,
-    /// The first frame had to wait, and was counted when it arrived.
-    is_head_counted: bool,
-    /// The first frame is a read that a selector must not answer itself.
-    is_head_long: bool,
-}
-
-impl Default for CnxnInput {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl CnxnInput {
-    /// Creates an empty input.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            buffer: vec![0; RESTING_BUFFER],
-            start: 0,
-            end: 0,
-            initialized: false,
-            small_reads: 0,
-            room: None,
-            is_head_counted: false,
-            is_head_long: false,
-        }
-    }
-
-    /// The space for the next bytes; never empty.
-    pub fn space(&mut self) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.start > 0 && self.end == self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == self.buffer.len() {
-            // The buffer is full with a part of one frame, whose length was checked. It grows with the bytes that
-            // have really arrived. Long frames have their buffer already.
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        }
-        &mut self.buffer[self.end..]
-    }
-
-    /// Records that `n` bytes were put into [`space`](Self::space).
-    pub fn filled(&mut self, n: usize) {
-        let room = self.buffer.len() - self.end;
-        self.end += n;
-        if n == room && self.buffer.len() < BUSY_BUFFER {
-            self.small_reads = 0;
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        } else if self.buffer.len() > RESTING_BUFFER && n < self.buffer.len() / 4 {
-            self.small_reads += 1;
-        } else {
-            self.small_reads = 0;
-        }
-    }
-
-    /// Replaces the buffer by one for a long frame, for which there is room. Its memory is not touched before it is
-    /// filled.
-    fn grow(&mut self, len: usize, room: FrameRoom) {
-        let mut buffer = vec![0; LEN_FIELD + len];
-        let here = self.end - self.start;
-        buffer[..here].copy_from_slice(&self.buffer[self.start..self.end]);
-        self.buffer = buffer;
-        (self.start, self.end) = (0, here);
-        self.room = Some(room);
-    }
-
-    /// Whether the next frame, of this length, needs room of its own. A length that is only announced does not,
-    /// because others would have to wait for it.
-    fn needs_room(&self, len: usize) -> bool {
-        let is_longer = LEN_FIELD + len > BUSY_BUFFER.max(self.buffer.len());
-        is_longer && self.room.is_none() && self.end - self.start >= BUSY_BUFFER
-    }
-
-    /// Frees memory after a long frame, or after a busy time.
-    pub(in crate::server) fn shrink(&mut self) {
-        if self.buffer.len() > BUSY_BUFFER && self.start == self.end {
-            self.buffer = vec![0; BUSY_BUFFER];
-            (self.start, self.end) = (0, 0);
-        }
-        if self.small_reads >= SMALL_READS_TO_SHRINK && self.start == self.end {
-            self.small_reads = 0;
-            let len = (self.buffer.len() / 2).max(RESTING_BUFFER);
-            self.buffer = vec![0; len];
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    /// Whether the input begins with a four-letter word whose answer takes long to make.
-    pub(in crate::server) fn begins_with_long_word(&self) -> bool {
-        !self.initialized && self.next_len().is_some_and(four_letter_commands::takes_long)
-    }
-
-    /// Whether a selector has stopped at a request that a thread is to process, because others would wait for long.
-    pub(in crate::server) const fn begins_with_long_request(&self) -> bool {
-        self.is_head_long
-    }
-
-    /// Whether the input begins with a four-letter word.
-    #[must_use]
-    pub fn begins_with_word(&self) -> bool {
-        !self.initialized && self.next_len().is_some_and(four_letter_commands::is_known)
-    }
-
-    fn int_at(&self, at: usize) -> Option<i32> {
-        self.buffer[..self.end].get(at..)?.get(..4).map(BigEndian::read_i32)
-    }
-
-    /// The received bytes that are not processed yet, for the log.
-    fn unprocessed(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    /// Whether the first frame, which has a time limit, has arrived completely.
-    pub(in crate::server) const fn is_initialized(&self) -> bool {
-        self.initialized
-    }
-
-    /// The next frame's length, once its length field has arrived.
-    fn next_len(&self) -> Option<i32> {
-        self.int_at(self.start)
-    }
-
-    /// Takes the next frame, of this length, once it has arrived completely.
-    fn take_frame(&mut self, len: usize) -> Option<std::ops::Range<usize>> {
-        let from = self.start + LEN_FIELD;
-        if self.end - from < len {
-            return None;
-        }
-        self.start = from + len;
-        Some(from..from + len)
-    }
-}
-
 impl ServerCnxn {
     /// Processes all complete frames. The result says whether the caller reads on, waits or closes.
     pub fn process_input(self: &Arc<Self>, input: &mut CnxnInput) -> InputState {
+        self.process(input, usize::MAX)
+    }
+
+    /// For a thread of the pool: as [`process_input`](Self::process_input), but stops at the second read that takes long,
+    /// so that it is the turn of other connections.
+    pub(in crate::server) fn process_one_long_read(
+        self: &Arc<Self>,
+        input: &mut CnxnInput,
+    ) -> InputState {
+        self.process(input, 1)
+    }
+
+    fn process(self: &Arc<Self>, input: &mut CnxnInput, long_reads: usize) -> InputState {
         let mut requests = Vec::new();
-        let state = self.gather(input, &mut requests, true);
+        let state = self.gather(input, &mut requests, long_reads);
         if let Some(server) = self.server() {
-            server.submit_requests(requests, Worker::Caller);
+            server.submit_requests(requests, self.worker());
         }
         self.flush();
         if let Some(server) = self.server() {
@@ -239,14 +96,14 @@ impl ServerCnxn {
         input: &mut CnxnInput,
         requests: &mut Vec<Box<Request>>,
     ) -> InputState {
-        self.gather(input, requests, false)
+        self.gather(input, requests, 0)
     }
 
     fn gather(
         self: &Arc<Self>,
         input: &mut CnxnInput,
         requests: &mut Vec<Box<Request>>,
-        may_take_long: bool,
+        long_reads: usize,
     ) -> InputState {
         while !input.initialized {
             if self.is_recv_stopped() {
@@ -261,7 +118,7 @@ impl ServerCnxn {
         let Some(server) = self.server() else {
             return InputState::Close(DisconnectReason::IoException);
         };
-        self.process_requests(server, input, requests, may_take_long)
+        self.process_requests(server, input, requests, long_reads)
     }
 
     /// Reads a frame's length and checks it. `Ok(None)` if it has not arrived yet.
@@ -312,6 +169,7 @@ impl ServerCnxn {
             return Err(self.wait_for_rest(server, input, len));
         };
         self.frame_is_here(input);
+        input.room = None;
         self.note_packet_received(server, LEN_FIELD + len);
         let request = match self.read_connect_request(&input.buffer[frame], server.limits()) {
             Ok(request) => request,
@@ -430,26 +288,30 @@ impl ServerCnxn {
         InputState::More
     }
 
-    /// Called when a frame was taken. What is kept of it counts as a request from now on.
-    fn frame_is_here(&self, input: &mut CnxnInput) {
-        if input.room.take().is_some() {
+    /// Called when a frame was taken. A long one keeps its room until it is processed. What is kept of it then counts as
+    /// a request.
+    fn frame_is_here(&self, input: &CnxnInput) {
+        if input.room.is_some() {
             self.frame_is_whole();
         }
     }
 
     /// Processes all complete requests: answers reads that may run now, and adds requests for the processors to the
-    /// batch. Stops at a read that takes long, unless it `may_take_long`.
+    /// batch. Stops after as many reads that take long.
     fn process_requests(
         self: &Arc<Self>,
         server: &Arc<ZooKeeperServer>,
         input: &mut CnxnInput,
         requests: &mut Vec<Box<Request>>,
-        may_take_long: bool,
+        long_reads: usize,
     ) -> InputState {
         input.is_head_long = false;
         // One lock of the tree for all consecutive reads.
-        let mut reads = Reads::new(server, self, may_take_long);
+        let mut reads = Reads::new(server, self, long_reads);
         loop {
+            if self.is_stale() {
+                return InputState::Close(DisconnectReason::Unknown);
+            }
             let len = match self.next_request_len(server, input, &mut reads) {
                 Ok(len) => len,
                 Err(state) => return state,
@@ -472,38 +334,33 @@ impl ServerCnxn {
             if xid > 0 && !is_counted {
                 self.outstanding.fetch_add(1, Ordering::Relaxed);
             }
-            let Ok(op) = OpCode::try_from(op_type) else {
-                reads.finish();
-                if let Some(close) = self.submit_later(server, requests, xid, op_type, payload) {
-                    return close;
-                }
-                continue;
-            };
-            match op {
-                OpCode::Auth | OpCode::Sasl => {
+            match OpCode::try_from(op_type) {
+                Ok(op @ (OpCode::Auth | OpCode::Sasl)) => {
                     reads.finish();
                     if let Some(state) = self.authenticate(server, op, xid, payload) {
                         return state;
                     }
                 }
-                _ if !server.enforce_authentication(self, xid) => {
+                Ok(_) if !server.enforce_authentication(self, xid) => {
                     reads.finish();
                     return InputState::Done;
                 }
-                _ if enters_pipeline(server, op) => {
+                Ok(op) if !enters_pipeline(server, op) => {
+                    if let Err(why) = self.read(server, &mut reads, op, xid, payload) {
+                        (input.start, input.is_head_counted) = (head, true);
+                        return self.stop_at_read(input, why);
+                    }
+                }
+                // Unknown operations, too: they are refused in their turn.
+                _ => {
                     reads.finish();
                     if let Some(close) = self.submit_later(server, requests, xid, op_type, payload)
                     {
                         return close;
                     }
                 }
-                _ => {
-                    if let Err(why) = self.read(server, &mut reads, op, xid, payload) {
-                        (input.start, input.is_head_counted) = (head, true);
-                        return self.stop_at_read(input, why);
-                    }
-                }
             }
+            input.room = None;
         }
     }
 
@@ -526,17 +383,18 @@ impl ServerCnxn {
         if !self.is_next(server, xid, op.code(), payload) {
             return Ok(());
         }
-        if !reads.may_take_long() && takes_long(op, payload) {
-            return Err(NotAnswered::TakesLong);
-        }
         self.trace_read(server, xid, op.code(), payload);
-        reads.answer(op, xid, payload)
+        reads.answer(op, xid, payload, takes_long(op, payload))
     }
 
     /// What to do when the first request is a read that was not answered.
     fn stop_at_read(&self, input: &mut CnxnInput, why: NotAnswered) -> InputState {
         match why {
-            NotAnswered::NoRoom { bytes } => self.await_answer_room(bytes),
+            NotAnswered::NoRoom { bytes } => {
+                // A selector then hands it over without a look at it.
+                input.is_head_long = true;
+                self.await_answer_room(bytes)
+            }
             NotAnswered::WaitsForAll => {
                 self.recv_stopped.store(true, Ordering::Release);
                 InputState::Stopped
@@ -594,7 +452,9 @@ impl ServerCnxn {
     /// Whether a read that takes long must wait until all requests before it are answered. The reader stops then. Other
     /// reads are answered by the thread that applies the write before them, while the tree is locked.
     fn waits_for_all(&self, server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
-        (takes_long(op, payload) || holds_tree_long(server, op, payload))
+        (takes_long(op, payload)
+            || holds_tree_long(server, op, payload)
+            || self.pending.parked() >= MOST_PARKED)
             && self.pending.await_idle()
     }
 
@@ -686,7 +546,7 @@ impl ServerCnxn {
 
 /// Whether a read takes long whatever its answer is. Reads with long answers are found when they are answered.
 fn takes_long(op: OpCode, payload: &[u8]) -> bool {
-    payload.len() > LONG_READ || matches!(op, OpCode::GetAllChildrenNumber | OpCode::GetEphemerals)
+    payload.len() > LONG_READ || op == OpCode::GetAllChildrenNumber
 }
 
 /// Whether a request goes through the processors: writes, requests that the processors refuse, and a `sync` if
@@ -719,62 +579,4 @@ fn stranger(server: &ZooKeeperServer, is_known: bool, first: &[u8]) -> String {
 
 fn int(bytes: &[u8], at: usize) -> Option<i32> {
     bytes.get(at..)?.get(..4).map(BigEndian::read_i32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(input: &mut CnxnInput, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let space = input.space();
-            let n = space.len().min(rest.len());
-            space[..n].copy_from_slice(&rest[..n]);
-            input.filled(n);
-            rest = &rest[n..];
-        }
-    }
-
-    #[test]
-    fn frames_come_out_as_they_went_in_however_they_are_cut() {
-        let frames: Vec<Vec<u8>> =
-            (0..200_u8).map(|n| vec![n; usize::from(n) * 37 % 3000]).collect();
-        let mut wire = Vec::new();
-        for frame in &frames {
-            wire.extend(u32::try_from(frame.len()).unwrap().to_be_bytes());
-            wire.extend(frame);
-        }
-        for step in [1, 3, 1000, 50_000] {
-            let mut input = CnxnInput::new();
-            let mut seen = Vec::new();
-            for piece in wire.chunks(step) {
-                push(&mut input, piece);
-                while let Some(len) = input.next_len() {
-                    let Some(frame) = input.take_frame(usize::try_from(len).unwrap()) else {
-                        break;
-                    };
-                    seen.push(input.buffer[frame].to_vec());
-                }
-                input.shrink();
-            }
-            assert!(seen == frames, "in steps of {step}");
-        }
-    }
-
-    #[test]
-    fn a_quiet_connection_gives_its_buffer_back() {
-        let mut input = CnxnInput::new();
-        let mut frame = vec![0, 0, 0x80, 0];
-        frame.extend(vec![1; 0x8000]);
-        push(&mut input, &frame);
-        assert!(input.take_frame(0x8000).is_some());
-        assert!(input.buffer.len() > 0x8000);
-        for _ in 0..SMALL_READS_TO_SHRINK * 8 {
-            push(&mut input, &[0, 0, 0, 0]);
-            assert!(input.take_frame(0).is_some());
-            input.shrink();
-        }
-        assert_eq!(input.buffer.len(), RESTING_BUFFER);
-    }
 }

@@ -55,6 +55,12 @@ pub trait Transport: Send + Sync {
 
     /// Ends the connection in both directions. A reader that waits for input wakes up.
     fn close(&self);
+
+    /// Ends the connection and frees the descriptor, because a newcomer needs it. Otherwise the reader frees it, which may
+    /// take a moment.
+    fn close_at_once(&self) {
+        self.close();
+    }
 }
 
 /// The result of sending.
@@ -207,17 +213,25 @@ impl Output {
 
     /// Accepts nothing more, drops what is left, and closes the transport, unless this has happened before.
     pub(super) fn close(&self) {
-        let transport = {
-            let mut state = self.state.lock();
-            state.queued = Vec::new();
-            state.unsent = Vec::new();
-            state.unsent_from = 0;
-            self.note_unsent(&mut state);
-            state.transport.take()
-        };
-        if let Some(transport) = transport {
+        if let Some(transport) = self.take_transport() {
             transport.close();
         }
+    }
+
+    /// The same, for a connection that makes room for a newcomer.
+    pub(super) fn close_at_once(&self) {
+        if let Some(transport) = self.take_transport() {
+            transport.close_at_once();
+        }
+    }
+
+    fn take_transport(&self) -> Option<Arc<dyn Transport>> {
+        let mut state = self.state.lock();
+        state.queued = Vec::new();
+        state.unsent = Vec::new();
+        state.unsent_from = 0;
+        self.note_unsent(&mut state);
+        state.transport.take()
     }
 
     /// Whether the client has closed its side.
@@ -301,8 +315,12 @@ impl Output {
                     return Sent::All;
                 }
                 if from < bytes.len() {
-                    // The socket is full, or it is the turn of others.
-                    state.note_full(taken);
+                    if taken >= at_once {
+                        // The socket may take more, but it is the turn of others.
+                        (state.full_since, state.taken) = (Some(time::now()), 0);
+                    } else {
+                        state.note_full(taken);
+                    }
                     state.unsent = bytes;
                     state.unsent_from = from;
                     self.note_unsent(&mut state);

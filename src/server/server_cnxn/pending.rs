@@ -25,6 +25,8 @@ struct Queue {
     entries: VecDeque<Pending>,
     /// The number of entries, plus the read that was taken out and is being answered.
     count: usize,
+    /// How many of the entries are reads.
+    parked: usize,
     /// Nothing is answered any more.
     abandoned: bool,
 }
@@ -75,8 +77,7 @@ impl PendingRequests {
 
     /// How many reads wait.
     pub(super) fn parked(&self) -> usize {
-        let queue = self.queue.lock();
-        queue.entries.iter().filter(|entry| matches!(entry, Pending::Read(_))).count()
+        self.queue.lock().parked
     }
 
     /// Adds a request that enters the processors.
@@ -100,6 +101,7 @@ impl PendingRequests {
             return Some(request);
         }
         queue.entries.push_back(Pending::Read(request));
+        queue.parked += 1;
         queue.count += 1;
         self.count.store(queue.count, Ordering::Release);
         None
@@ -131,7 +133,7 @@ impl PendingRequests {
         let mut queue = self.queue.lock();
         queue.abandoned = true;
         queue.entries = VecDeque::new();
-        queue.count = 0;
+        (queue.count, queue.parked) = (0, 0);
         self.count.store(0, Ordering::Release);
     }
 
@@ -141,6 +143,7 @@ impl PendingRequests {
         if matches!(queue.entries.front(), Some(Pending::Read(_)))
             && let Some(Pending::Read(request)) = queue.entries.pop_front()
         {
+            queue.parked -= 1;
             return Some(request);
         }
         None
