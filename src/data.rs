@@ -9,7 +9,7 @@ use crate::jute::{BinaryInputArchive, InputError, JuteField, OutputArchive, Reco
 const AUTH: &str = "auth";
 
 /// The identity in an ACL entry or of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Id {
     /// The authentication scheme.
     pub scheme: String,

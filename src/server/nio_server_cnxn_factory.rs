@@ -123,7 +123,7 @@ impl NIOServerCnxnFactory {
     /// Binds the port. Clients are accepted after [`start`](Self::start).
     ///
     /// # Errors
-    /// When the address cannot be bound, or there is nothing that could read connections.
+    /// When the address cannot be bound.
     pub fn new(
         config: CnxnFactoryConfig,
         words: CommandExecutor,
@@ -132,10 +132,6 @@ impl NIOServerCnxnFactory {
         let max_readers = usize::try_from(max_readers()).unwrap_or(usize::MAX);
         let readers = ReaderThreads::new(config.reader_threads.min(max_readers));
         match config.selectors {
-            0 if config.reader_threads < usize::MAX => {
-                let what = "numSelectorThreads must be at least 1";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-            }
             0 => {
                 info!(target: LOG, "Each connection has a thread, of which there are {} at most", readers.max())
             }

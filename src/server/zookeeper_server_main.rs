@@ -305,6 +305,7 @@ pub(super) fn bind(
         config.listen_backlog,
         properties,
     );
+    config.check().map_err(StartError::Io)?;
     let words = FourLetterCommands::from_properties(properties);
     let words = CommandExecutor::new(words);
     NIOServerCnxnFactory::new(config, words, Arc::clone(clock)).map(Some).map_err(failed)

@@ -73,6 +73,11 @@ pub trait AuthenticationProvider: Send + Sync + fmt::Debug {
     /// Whether the id matches an ACL entry.
     fn matches(&self, id: &str, acl_expr: &str) -> bool;
 
+    /// Whether an id matches the entry that equals it, and no other.
+    fn matches_equals(&self) -> bool {
+        false
+    }
+
     /// Whether an id of this scheme identifies a user, so that it replaces `auth` in an ACL. An address does
     /// not.
     fn is_authenticated(&self) -> bool;

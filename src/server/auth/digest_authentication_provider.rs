@@ -211,6 +211,10 @@ impl AuthenticationProvider for DigestAuthenticationProvider {
         id == acl_expr
     }
 
+    fn matches_equals(&self) -> bool {
+        true
+    }
+
     fn is_authenticated(&self) -> bool {
         true
     }

@@ -84,6 +84,11 @@ pub trait ServerAuthenticationProvider: Send + Sync + fmt::Debug {
     /// Whether the id matches the ACL entry.
     fn matches(&self, match_values: &MatchValues<'_>) -> bool;
 
+    /// As [`AuthenticationProvider::matches_equals`].
+    fn matches_equals(&self) -> bool {
+        false
+    }
+
     /// As [`AuthenticationProvider::is_authenticated`].
     fn is_authenticated(&self) -> bool;
 
@@ -119,6 +124,10 @@ impl<T: AuthenticationProvider> ServerAuthenticationProvider for T {
 
     fn matches(&self, match_values: &MatchValues<'_>) -> bool {
         AuthenticationProvider::matches(self, match_values.id, match_values.acl_expr)
+    }
+
+    fn matches_equals(&self) -> bool {
+        AuthenticationProvider::matches_equals(self)
     }
 
     fn is_authenticated(&self) -> bool {

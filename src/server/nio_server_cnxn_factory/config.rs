@@ -1,5 +1,6 @@
 //! The settings of a client port (Java: the fields and properties of server/NIOServerCnxnFactory.java).
 
+use std::io;
 use std::net::SocketAddr;
 use std::thread;
 
@@ -63,6 +64,18 @@ impl CnxnFactoryConfig {
             workers,
         }
     }
+
+    /// Checks that there is something that reads every connection.
+    ///
+    /// # Errors
+    /// When there are no selectors, and not all connections have a thread.
+    pub(in crate::server) fn check(&self) -> io::Result<()> {
+        if self.selectors > 0 || self.reader_threads == usize::MAX {
+            return Ok(());
+        }
+        let what = "zookeeper.nio.numSelectorThreads must be at least 1";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
 }
 
 /// The number of reader threads, of selectors and of workers.
@@ -109,5 +122,11 @@ mod tests {
         let none =
             [("zookeeper.nio.numSelectorThreads", "-1"), ("zookeeper.nio.maxReaderThreads", "-1")];
         assert_eq!(readers(&none), (0, 0, 0));
+        let check = |pairs: &[(&str, &str)]| {
+            let properties = SystemProperties::from_pairs(pairs.iter().copied());
+            CnxnFactoryConfig::new(([127, 0, 0, 1], 0).into(), 0, -1, &properties).check()
+        };
+        assert!(check(&none).is_err());
+        assert!(check(&[]).is_ok() && check(&[(FACTORY, BLOCKING_FACTORY)]).is_ok());
     }
 }

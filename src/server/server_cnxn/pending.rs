@@ -72,7 +72,9 @@ impl PendingRequests {
     /// For whoever has answered a request: whether the reader has waited for that.
     pub(super) fn frees_reader(&self) -> bool {
         // The lock of the queue, which both sides have held, orders the flag.
-        self.is_idle() && self.awaited.swap(false, Ordering::Relaxed)
+        self.is_idle()
+            && self.awaited.load(Ordering::Relaxed)
+            && self.awaited.swap(false, Ordering::Relaxed)
     }
 
     /// How many reads wait.

@@ -16,7 +16,9 @@ use crate::proto::{AuthPacket, CreateRequest, DeleteRequest, SetACLRequest, SetD
 use crate::server::auth::authentication_provider::AuthOutcome;
 use crate::server::auth::digest_authentication_provider;
 use crate::server::auth::provider_registry::ProviderRegistry;
-use crate::server::auth::server_authentication_provider::{MatchValues, ServerObjs};
+use crate::server::auth::server_authentication_provider::{
+    MatchValues, ServerAuthenticationProvider, ServerObjs,
+};
 use crate::zoo_defs::{OpCode, perms};
 
 use crate::common::zk_config::SystemProperties;
@@ -42,6 +44,9 @@ const AUTH: &str = "auth";
 /// The maximum size of an ACL in which `auth` is replaced by the client's ids, in bytes. By default no client accepts a
 /// longer ACL.
 const MAX_FIXED_BYTES: usize = 1 << 20;
+
+/// With more pairs of an ACL's entry and a client's id, the ids are looked up instead of compared.
+const MANY_PAIRS: usize = 10_000;
 
 /// The settings for ACLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,10 +121,33 @@ impl AccessControl {
         let is_allowed = acl.is_empty()
             || acl.iter().any(|entry| entry.perms & perm != 0 && is_anyone(&entry.id))
             || ids.iter().any(|id| id.scheme == digest_authentication_provider::SUPER_SCHEME)
-            || acl.iter().any(|entry| {
-                entry.perms & perm != 0 && self.is_meant(&entry.id, perm, ids, path, set_acls)
-            });
+            || self.is_one_meant(acl, perm, ids, path, set_acls);
         if is_allowed { Ok(()) } else { Err(KeeperError::NoAuth) }
+    }
+
+    /// Whether an ACL entry with one of the permissions applies to a client with these ids.
+    fn is_one_meant(
+        &self,
+        acl: &[ACL],
+        perm: i32,
+        ids: &[Id],
+        path: Option<&str>,
+        set_acls: Option<&[ACL]>,
+    ) -> bool {
+        let mut entries = acl.iter().filter(|entry| entry.perms & perm != 0);
+        if acl.len().saturating_mul(ids.len()) <= MANY_PAIRS {
+            return entries.any(|entry| self.is_meant(&entry.id, perm, ids, path, set_acls));
+        }
+        // Clients choose both. Compared one by one, the longest ACL and the most ids would take nearly a second.
+        let is_equal_meant = |id: &Id| {
+            let provider = self.providers.server_provider(&id.scheme);
+            provider.is_some_and(ServerAuthenticationProvider::matches_equals)
+        };
+        let (equal, others): (Vec<Id>, Vec<Id>) = ids.iter().cloned().partition(is_equal_meant);
+        let equal: HashSet<Id> = equal.into_iter().collect();
+        entries.any(|entry| {
+            equal.contains(&entry.id) || self.is_meant(&entry.id, perm, &others, path, set_acls)
+        })
     }
 
     /// Whether an ACL entry with this id applies to a client with these ids.
@@ -396,6 +424,28 @@ mod tests {
     fn eager() -> AccessControl {
         let config = AccessConfig { enable_eager_acl_check: true, ..AccessConfig::default() };
         AccessControl { config, ..access() }
+    }
+
+    #[test]
+    fn a_long_acl_allows_many_ids_as_a_short_one_allows_few() {
+        let access = access();
+        let digests = |from: usize, to: usize| (from..to).map(|n| id("digest", &format!("u{n}:h")));
+        let entry = |id: Id| ACL { perms: perms::READ, id };
+        let node: Vec<ACL> =
+            digests(0, 400).map(entry).chain([acl(perms::READ, "ip", "10.0.0.0/8")]).collect();
+        let strangers: Vec<Id> = digests(1_000, 1_400).collect();
+        let with = |more: Id| strangers.iter().cloned().chain([more]).collect::<Vec<Id>>();
+        assert!(node.len() * strangers.len() > MANY_PAIRS);
+        for (ids, perm, is_allowed) in [
+            (strangers.clone(), perms::READ, false),
+            (with(id("digest", "u399:h")), perms::READ, true),
+            (with(id("digest", "u399:h")), perms::WRITE, false),
+            (with(id("ip", "10.1.2.3")), perms::READ, true),
+            (with(id("ip", "11.1.2.3")), perms::READ, false),
+        ] {
+            let found = access.check_acl(&node, perm, &ids, None, None).is_ok();
+            assert_eq!(found, is_allowed, "{:?}", ids.last());
+        }
     }
 
     #[test]
