@@ -21,7 +21,7 @@ use crate::cli::command_factory::{self, COMMANDS};
 use crate::client_cnxn::ClientConfig;
 use crate::common::jaas;
 use crate::common::properties::Properties;
-use crate::common::zk_config::SystemProperties;
+use crate::common::zk_config::{SystemProperties, decode_number};
 use crate::jute::Limits;
 use crate::server::exit_code::ExitCode;
 use crate::server::zookeeper_thread;
@@ -326,7 +326,7 @@ impl<'a> ZooKeeperMain<'a> {
     }
 
     fn redo(&mut self, number: &str) -> Result<(), CliError> {
-        let at: i64 = number.parse().map_err(|_| not_a_number(number))?;
+        let at = decode_number(number).ok_or_else(|| not_a_number(number))?;
         let at = usize::try_from(at).ok().filter(|at| *at < self.command_count);
         let Some(line) = at.and_then(|at| self.history.get(&at).cloned()) else {
             return Err(CliError::new("Command index out of range"));

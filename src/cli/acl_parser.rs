@@ -7,7 +7,12 @@ use crate::zoo_defs::perms;
 /// Parses the entries of a text. Prints a message for an invalid entry and leaves it out, as in Java.
 pub fn parse(console: &mut Console<'_>, text: &str) -> Vec<ACL> {
     let mut acls = Vec::new();
-    for entry in text.trim_end_matches(',').split(',') {
+    // Java's `split` drops empty parts at the end, and of commas alone nothing is left.
+    let entries = text.trim_end_matches(',');
+    if entries.is_empty() && !text.is_empty() {
+        return acls;
+    }
+    for entry in entries.split(',') {
         let parts = entry.split_once(':').and_then(|(scheme, rest)| {
             rest.rsplit_once(':').map(|(id, letters)| (scheme, id, letters))
         });

@@ -184,7 +184,7 @@ impl WorkRequest for LongRead {
 
     fn cleanup(self: Box<Self>) {
         if let Some((cnxn, _)) = self.take() {
-            cnxn.close(DisconnectReason::ServerShutdown);
+            cnxn.close(DisconnectReason::CleanUp);
         }
     }
 }

@@ -93,7 +93,7 @@ impl SlowWriter {
     /// Waits for a moment.
     pub(in crate::server) fn pause(&self) {
         let (_never, wait) = crossbeam::channel::bounded::<()>(0);
-        let moment = Duration::from_millis(50);
+        let moment = Duration::from_millis(10);
         let timed_out = wait.recv_timeout(moment).is_err();
         debug_assert!(timed_out, "nobody sends");
     }

@@ -269,7 +269,7 @@ impl WorkRequest for IOWorkRequest {
     }
 
     fn cleanup(self: Box<Self>) {
-        self.nio.cnxn.close(DisconnectReason::ServerShutdown);
+        self.nio.cnxn.close(DisconnectReason::CleanUp);
         self.give_back(Next::Closed);
     }
 }

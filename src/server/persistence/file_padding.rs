@@ -28,7 +28,7 @@ use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
 
 /// The logger's name in Java.
-const LOG: &str = "org.apache.zookeeper.server.persistence.FilePadding";
+const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 
 /// How far ahead the file is grown first, in bytes.
 const FIRST_STEP: u64 = 256 * 1024;

@@ -60,10 +60,12 @@ impl StreamMode {
         }
     }
 
-    /// The compression for the extension of a file name (Java: getStreamMode).
+    /// The compression for the extension of a file name (Java: getStreamMode). Points at the end do not count, because
+    /// Java's `split` drops empty parts there.
     #[must_use]
     pub fn from_file_name(name: &str) -> Self {
-        name.rsplit_once('.').map_or(Self::Checked, |(_, extension)| Self::from_name(extension))
+        let parts = name.trim_end_matches('.').rsplit_once('.');
+        parts.map_or(Self::Checked, |(_, extension)| Self::from_name(extension))
     }
 
     /// The extension of file names.

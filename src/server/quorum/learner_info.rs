@@ -21,7 +21,7 @@ pub const PROTOCOL_VERSION: i32 = 0x10000;
 /// The identification of a learner of any version; older versions say less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Greeting {
-    /// The learner's id, if it was sent.
+    /// The learner's id; 0 if too little was sent, and none if nothing was.
     pub sid: Option<Sid>,
     /// The protocol version; 0x1 if it was not sent.
     pub protocol_version: i32,
@@ -38,6 +38,7 @@ impl Greeting {
     pub fn read(data: Option<&[u8]>) -> Result<Self, InputError> {
         let mut greeting = Self { sid: None, protocol_version: 1, config_version: None };
         let Some(data) = data else { return Ok(greeting) };
+        greeting.sid = Some(Sid(0));
         let mut archive = BinaryInputArchive::new(data, Limits::default());
         if data.len() >= 8 {
             greeting.sid = Some(Sid(archive.read_long()?));
@@ -69,6 +70,6 @@ mod tests {
         assert_eq!(read(12), Greeting { sid, protocol_version, config_version: None });
         assert_eq!(read(8), Greeting { sid, protocol_version: 1, config_version: None });
         assert_eq!(Greeting::read(None).unwrap().sid, None);
-        assert_eq!(Greeting::read(Some(&[])).unwrap().sid, None);
+        assert_eq!((read(0).sid, read(7).sid), (Some(Sid(0)), Some(Sid(0))));
     }
 }

@@ -487,7 +487,8 @@ impl QuorumPeerConfig {
         let first_line = text.split(['\n', '\r']).next().unwrap_or_default();
         match first_line.parse() {
             Ok(id) => {
-                self.server_id = Some(Sid(id));
+                // Java's value of an id that is not set.
+                self.server_id = Some(Sid(id)).filter(|sid| *sid != Sid(-1));
                 Ok(())
             }
             Err(_) => Err(ConfigError::Rule {

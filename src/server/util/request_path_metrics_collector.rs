@@ -92,16 +92,17 @@ impl PathStatsConfig {
     pub fn from_properties(properties: &SystemProperties) -> Self {
         let default = Self::default();
         let key = |name: &str| format!("zookeeper.pathStats.{name}");
-        // A duration of 0 would keep the timer busy all the time.
-        let duration = |name: &str, default: u64| properties.number_or(&key(name), default).max(1);
+        // A period of 0 would keep the timer busy all the time.
+        let period = |name: &str, default: u64| properties.number_or(&key(name), default).max(1);
         Self {
             enabled: properties.bool(&key("enabled")),
             slot_capacity: properties.number_or(&key("slotCapacity"), default.slot_capacity).max(1),
-            slot_duration_s: duration("slotDuration", default.slot_duration_s),
+            slot_duration_s: period("slotDuration", default.slot_duration_s),
             max_depth: properties.number_or(&key("maxDepth"), default.max_depth),
             sample_rate: properties.fraction(&key("sampleRate")).unwrap_or(default.sample_rate),
-            initial_delay_min: duration("initialDelay", default.initial_delay_min),
-            delay_min: duration("delay", default.delay_min),
+            initial_delay_min: properties
+                .number_or(&key("initialDelay"), default.initial_delay_min),
+            delay_min: period("delay", default.delay_min),
             top_path_max: properties.number_or(&key("topPathMax"), default.top_path_max),
         }
     }
