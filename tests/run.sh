@@ -51,36 +51,40 @@ suite_unit() {
     local -a again=()
     cargo test --locked || code=1
     for test in auth client deadlines limits long_transactions quorum_clients quorum_requests_come_back \
-        standalone_bad_input standalone_bounds standalone_connections standalone_sessions; do
+        standalone_bad_input standalone_bounds standalone_connections; do
         again+=(--test "$test")
     done
     local selectors=-Dzookeeper.nio.maxReaderThreads=0
     ZOOKEEPER_TEST_FLAGS=$selectors cargo test --locked "${again[@]}" || code=1
     ZOOKEEPER_TEST_FLAGS="$selectors -Dzookeeper.nio.numWorkerThreads=2" \
-        cargo test --locked --test standalone_bad_input --test standalone_bounds --test standalone_connections || code=1
+        cargo test --locked --test standalone_bounds --test standalone_connections || code=1
     return "$code"
 }
 # By default, cargo ignores tests that need a peer, and long ones. Left out here are tests with a suite of their own,
 # and ensembles of only Java's servers, which test the tests. Without --long, the tests of a million bad frames send a
-# quarter of them, because the soak sends more.
+# tenth of them, because the soak sends more.
 suite_ignored() {
-    local code=0 log="$LOGS/ignored.long.log" long file
+    local code=0 log="$LOGS/ignored.long.log" learner_log="$LOGS/ignored.learner.log" long learner file
     local -a others=(--bins)
     for file in tests/*.rs; do
         case "$file" in
-        tests/hostile_decoders.rs | tests/storm.rs) ;;
+        tests/hostile_decoders.rs | tests/quorum_learner_java.rs | tests/storm.rs) ;;
         *) others+=(--test "$(basename "$file" .rs)") ;;
         esac
     done
     # These run at the same time as the others: each needs only a processor, for a minute.
     cargo test --locked --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
     long=$!
+    # And this one mostly waits for servers that start.
+    cargo test --locked --test quorum_learner_java -- --ignored >"$learner_log" 2>&1 &
+    learner=$!
     cargo test --locked "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java --skip a_million_ ||
         code=1
     cargo test --locked --test standalone_bad_input --test quorum_bad_peers -- --ignored a_million_ \
-        "frames=$(by_length 250000 1000000)" || code=1
+        "frames=$(by_length 100000 1000000)" || code=1
     wait "$long" || code=1
-    cat "$log"
+    wait "$learner" || code=1
+    cat "$log" "$learner_log"
     if [ "$LONG" = yes ]; then
         cargo test --locked --test hostile_decoders -- --ignored decoder seconds=60 || code=1
     fi

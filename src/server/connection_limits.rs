@@ -20,6 +20,9 @@ const LOG: &str = "org.apache.zookeeper.server.ServerCnxnFactory";
 /// An address with fewer connections has few.
 const FEW_IN_TOTAL: usize = 16;
 
+/// An address with fewer connections has very few.
+const VERY_FEW_IN_TOTAL: usize = 8;
+
 const MAX_CNXNS: &str = "zookeeper.maxCnxns";
 
 /// Why a connection is not accepted.
@@ -135,6 +138,16 @@ impl ConnectionLimits {
             || counts.by_address.busiest().is_some_and(|(_, most)| 2 * of_address <= most)
     }
 
+    /// Whether the address has very few: in total, or at most a quarter of the address with the most connections. Many
+    /// addresses that each have few can take all places for those that have few.
+    #[must_use]
+    pub(crate) fn has_very_few_connections(&self, ip: IpAddr) -> bool {
+        let counts = self.counts.lock();
+        let of_address = counts.by_address.of(ip);
+        of_address < VERY_FEW_IN_TOTAL
+            || counts.by_address.busiest().is_some_and(|(_, most)| 4 * of_address <= most)
+    }
+
     /// Counts a connection as long as the returned slot lives.
     ///
     /// # Errors
@@ -221,6 +234,10 @@ mod tests {
         let _others: Vec<_> = slots(3, 21);
         let few = [1, 2, 3, 4].map(|last| limits.has_few_connections(ip(last)));
         assert_eq!(few, [false, true, false, true]);
+        let very_few = [1, 2, 4].map(|last| limits.has_very_few_connections(ip(last)));
+        assert_eq!(very_few, [false, false, true]);
+        let _ten: Vec<_> = slots(5, 10);
+        assert!(limits.has_very_few_connections(ip(5)), "a quarter of 40");
         drop(some);
         let _few: Vec<_> = slots(2, FEW_IN_TOTAL - 1);
         assert!(limits.has_few_connections(ip(2)));

@@ -136,6 +136,14 @@ impl Descriptors {
         self.is_for_few(descriptor, 0)
     }
 
+    /// Whether this descriptor is only for strangers from addresses with very few connections: the second half of that
+    /// range.
+    #[must_use]
+    pub(crate) fn is_one_of_the_very_last(self, descriptor: &impl AsRawFd) -> bool {
+        let end = self.end_of_strangers();
+        number(descriptor.as_raw_fd()) >= end - (end - self.start_of_few()) / 2
+    }
+
     /// Whether descriptors are so scarce that connections must be closed, before strangers are refused.
     #[must_use]
     pub(crate) fn is_scarce(self, descriptor: &impl AsRawFd, taken: u64) -> bool {
@@ -252,6 +260,10 @@ mod tests {
         let of_many = of(1_024);
         assert!(
             of_many.is_one_of_the_last(&Number(800)) && !of_many.is_one_of_the_last(&Number(799))
+        );
+        assert!(
+            of_many.is_one_of_the_very_last(&Number(848))
+                && !of_many.is_one_of_the_very_last(&Number(847))
         );
         assert!(of_many.is_for_few(&Number(790), 10) && !of_many.is_for_few(&Number(789), 10));
         assert!(of_many.is_scarce(&Number(768), 0) && !of_many.is_scarce(&Number(767), 0));

@@ -273,11 +273,17 @@ impl NIOServerCnxnFactory {
         }
         let makes_room = self.strangers.who_makes_room_for(&stranger);
         let is_last = descriptors.is_one_of_the_last(&stream);
-        let has_few = || self.limits.has_few_connections(remote.ip());
+        let has_few = |stream: &TcpStream| {
+            if descriptors.is_one_of_the_very_last(stream) {
+                self.limits.has_very_few_connections(remote.ip())
+            } else {
+                self.limits.has_few_connections(remote.ip())
+            }
+        };
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
             MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => {
-                !descriptors.is_reserved(&stream) && (!is_last || has_few())
+                !descriptors.is_reserved(&stream) && (!is_last || has_few(&stream))
             }
         };
         // For a newcomer that gets one of the last places, or none, several connections of the crowd are closed:
@@ -294,7 +300,7 @@ impl NIOServerCnxnFactory {
             // The lowest free descriptor is one of those that were just closed.
             let again = stream.try_clone().ok()?;
             let is_last = descriptors.is_one_of_the_last(&again);
-            if descriptors.is_reserved(&again) || is_last && !has_few() {
+            if descriptors.is_reserved(&again) || is_last && !has_few(&again) {
                 return None;
             }
             let last_place = is_last.then(|| self.strangers.take_last_place());
