@@ -132,20 +132,22 @@ impl ConnectionLimits {
     /// address with the most connections.
     #[must_use]
     pub(crate) fn has_few_connections(&self, ip: IpAddr) -> bool {
-        let counts = self.counts.lock();
-        let of_address = counts.by_address.of(ip);
-        of_address < FEW_IN_TOTAL
-            || counts.by_address.busiest().is_some_and(|(_, most)| 2 * of_address <= most)
+        self.has_fewer(ip, FEW_IN_TOTAL, 2)
     }
 
     /// Whether the address has very few: in total, or at most a quarter of the address with the most connections. Many
     /// addresses that each have few can take all places for those that have few.
     #[must_use]
     pub(crate) fn has_very_few_connections(&self, ip: IpAddr) -> bool {
+        self.has_fewer(ip, VERY_FEW_IN_TOTAL, 4)
+    }
+
+    /// Whether the address has fewer connections than `in_total`, or at most one for `part` of the address with the most.
+    fn has_fewer(&self, ip: IpAddr, in_total: usize, part: usize) -> bool {
         let counts = self.counts.lock();
         let of_address = counts.by_address.of(ip);
-        of_address < VERY_FEW_IN_TOTAL
-            || counts.by_address.busiest().is_some_and(|(_, most)| 4 * of_address <= most)
+        of_address < in_total
+            || counts.by_address.busiest().is_some_and(|(_, most)| part * of_address <= most)
     }
 
     /// Counts a connection as long as the returned slot lives.

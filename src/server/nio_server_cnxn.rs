@@ -2,8 +2,8 @@
 //!
 //! What is not about the socket is in `server_cnxn` (readRequest, readConnectRequest, sendResponse, sendBuffer,
 //! handleWrite, readLength and readPayload). Here is doIO: it reads what the socket has, has it processed, and says what
-//! the selector does next. It does not wait: a four-letter word whose answer takes long is answered by a thread, and a read that
-//! takes long, or has a long answer, by one of a pool.
+//! the selector does next. It does not wait: a four-letter word whose answer takes long is answered by a thread, and a
+//! read that takes long, or has a long answer, by one of a pool.
 //!
 //! Threads: the connection belongs to its selector. Any thread sends. `NIOWorkerThread-ADDR` answers one long word,
 //! `NIOLongReadThread-N` long reads.
@@ -418,12 +418,11 @@ impl NIOServerCnxn {
         let State::Answering(answered, thread) = &self.state else { return Next::Wait };
         let has_ended = thread.as_ref().is_some_and(JoinHandle::is_finished);
         let mut answer = answered.lock();
-        if !matches!(*answer, Answering::Done(..)) {
+        let found = mem::replace(&mut *answer, Answering::Working);
+        let Answering::Done(input, state) = found else {
+            *answer = found;
             // A thread that has ended without an answer has panicked.
             return if has_ended { Next::Closed } else { Next::WaitFor(ANSWER_RECHECK) };
-        }
-        let Answering::Done(input, state) = mem::replace(&mut *answer, Answering::Working) else {
-            return Next::Wait;
         };
         drop(answer);
         self.input = input;

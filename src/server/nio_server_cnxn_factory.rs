@@ -8,8 +8,9 @@
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
 //! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies
 //! the limits and assigns the connections. `NIOServerCxnFactory.SelectorThread-N` read; if `nio.numWorkerThreads` is
-//! set, `NIOWorkerThread-N` do so for them. `NIOLongReadThread-N` answer reads that take long. `SlowWriter` continues sends to the full sockets of connections that have a thread. Shutdown joins all of them. Locks: the table of connections,
-//! for short operations.
+//! set, `NIOWorkerThread-N` do so for them. `NIOLongReadThread-N` answer reads that take long. `SlowWriter` continues
+//! sends to the full sockets of connections that have a thread. Shutdown joins all of them. Locks: the table of
+//! connections, for short operations.
 //!
 //! When descriptors run out, the factory closes connections without a session: those from a crowded address first,
 //! otherwise the oldest ones. It never closes a connection with a session for this reason.
@@ -280,11 +281,13 @@ impl NIOServerCnxnFactory {
                 self.limits.has_few_connections(remote.ip())
             }
         };
+        let fits_one_of_few = |stream: &TcpStream| {
+            !descriptors.is_reserved(stream)
+                && (!descriptors.is_one_of_the_last(stream) || has_few(stream))
+        };
         let has_place = match makes_room {
             MakesRoom::OldestForOneOfMany => !descriptors.is_for_few(&stream, taken),
-            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => {
-                !descriptors.is_reserved(&stream) && (!is_last || has_few(&stream))
-            }
+            MakesRoom::Crowd(_) | MakesRoom::OldestForOneOfFew => fits_one_of_few(&stream),
         };
         // For a newcomer that gets one of the last places, or none, several connections of the crowd are closed:
         // reconnecting clients of the crowd take most of their descriptors.
@@ -298,11 +301,8 @@ impl NIOServerCnxnFactory {
         }
         if !has_place && closed > 0 && makes_room != MakesRoom::OldestForOneOfMany {
             // The lowest free descriptor is one of those that were just closed.
-            let again = stream.try_clone().ok()?;
+            let again = stream.try_clone().ok().filter(fits_one_of_few)?;
             let is_last = descriptors.is_one_of_the_last(&again);
-            if descriptors.is_reserved(&again) || is_last && !has_few(&again) {
-                return None;
-            }
             let last_place = is_last.then(|| self.strangers.take_last_place());
             return Some(Arrival { stream: again, remote, stranger, last_place, since_ms });
         }

@@ -139,28 +139,29 @@ impl AccessControl {
             return entries.any(|entry| self.is_meant(&entry.id, perm, ids, path, set_acls));
         }
         // Clients choose both. Compared one by one, the longest ACL and the most ids would take nearly a second.
-        let is_equal_meant = |id: &Id| {
+        let is_equal_meant = |id: &&Id| {
             let provider = self.providers.server_provider(&id.scheme);
             provider.is_some_and(ServerAuthenticationProvider::matches_equals)
         };
-        let (equal, others): (Vec<Id>, Vec<Id>) = ids.iter().cloned().partition(is_equal_meant);
-        let equal: HashSet<Id> = equal.into_iter().collect();
+        let (equal, others): (Vec<&Id>, Vec<&Id>) = ids.iter().partition(is_equal_meant);
+        let equal: HashSet<&Id> = equal.into_iter().collect();
         entries.any(|entry| {
-            equal.contains(&entry.id) || self.is_meant(&entry.id, perm, &others, path, set_acls)
+            let others = others.iter().copied();
+            equal.contains(&entry.id) || self.is_meant(&entry.id, perm, others, path, set_acls)
         })
     }
 
     /// Whether an ACL entry with this id applies to a client with these ids.
-    fn is_meant(
+    fn is_meant<'a>(
         &self,
         entry: &Id,
         perm: i32,
-        ids: &[Id],
+        ids: impl IntoIterator<Item = &'a Id>,
         path: Option<&str>,
         set_acls: Option<&[ACL]>,
     ) -> bool {
         let Some(provider) = self.providers.server_provider(&entry.scheme) else { return false };
-        ids.iter().filter(|id| id.scheme == entry.scheme).any(|id| {
+        ids.into_iter().filter(|id| id.scheme == entry.scheme).any(|id| {
             let acl_expr = entry.id.as_str();
             provider.matches(&MatchValues { path, id: &id.id, acl_expr, perm, set_acls })
         })
