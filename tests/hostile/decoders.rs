@@ -213,7 +213,8 @@ pub fn quorum(bytes: &[u8]) {
         assert_eq!(again.expect("what was written can be read"), packet);
         let Some(data) = &packet.data else { continue };
         if let Ok(greeting) = Greeting::read(Some(data)) {
-            assert_eq!(greeting.sid.is_some(), data.len() >= 8);
+            assert!(greeting.sid.is_some());
+            assert_eq!(greeting.config_version.is_some(), data.len() >= 20);
         }
         record::<LearnerInfo>(data);
         transaction(data);

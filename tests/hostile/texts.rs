@@ -178,7 +178,8 @@ pub fn my_id(bytes: &[u8]) {
             config.is_ok_and(|config| config.server_id.is_some()) || !bytes.is_ascii() || {
                 let first = text(bytes);
                 let first = first.split(['\n', '\r']).next().unwrap_or_default();
-                first.parse::<i64>().is_err()
+                // Java uses -1 for "no id".
+                first.parse::<i64>().map_or(true, |id| id == -1)
             }
         );
     });
