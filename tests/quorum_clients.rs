@@ -269,7 +269,26 @@ fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
     }
 }
 
+/// A leader counts the requests of learners if it is asked not to let them wait for their commit.
+fn requests_of_learners_are_not_forwarded(program: Program) {
+    let disabled = "forward_learner_requests_to_commit_processor_disabled=true";
+    let ensemble = Ensemble::start_of(&[program; 3], 3, &[disabled]);
+    let leader = ensemble.wait_at(Mode::Leader);
+    let counted =
+        || ensemble.members[leader].server.monitor("requests_not_forwarded_to_commit_processor");
+    let before = counted();
+    let client = client_at(&ensemble, Mode::Follower);
+    create(&client, "/of-a-learner", CreateMode::Persistent).unwrap();
+    client.close();
+    assert_eq!(counted() - before, 3.0, "a session, its node, and its end");
+    let client = client_at(&ensemble, Mode::Leader);
+    create(&client, "/of-the-leader", CreateMode::Persistent).unwrap();
+    client.close();
+    assert_eq!(counted() - before, 3.0);
+}
+
 on_both! {
+    the_requests_of_learners_are_counted: requests_of_learners_are_not_forwarded;
     a_local_session_becomes_global_once_and_costs_one_transaction: local_sessions_become_global_once;
     a_write_that_is_refused_early_uses_no_transaction: refusals_use_no_transaction;
     watches_tell_what_they_missed_when_their_member_is_back: watches_outlive_a_member;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use log::{debug, error};
 
-pub(crate) use self::reads::{NotAnswered, Reads, holds_tree_long};
+pub(crate) use self::reads::{NotAnswered, Reads, may_take_long};
 use super::committed_log::CommittedProposal;
 use super::data_tree::{DataTree, ProcessTxnResult};
 use super::exit_code::ExitCode;

@@ -41,6 +41,9 @@ const LONG_ANSWER: usize = 1 << 20;
 /// More children than this take long to list.
 const MANY_CHILDREN: usize = 1_000;
 
+/// A longer request takes long, in bytes: it names hundreds of nodes.
+const LONG_REQUEST: usize = 16 << 10;
+
 /// The bytes that may follow the longest part of an answer: a stat, the end of a `multiRead`.
 const REST_OF_ANSWER: usize = 256;
 
@@ -104,6 +107,17 @@ pub(super) enum Shortage {
     Time,
 }
 
+/// What becomes of a read that takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IfLong {
+    /// It is not answered: [`Shortage::Time`].
+    Refuse,
+    /// The caller prepares the memory of a long answer first: [`Shortage::Unprepared`].
+    Prepare,
+    /// It is answered.
+    Answer,
+}
+
 /// The reads of one batch of a connection's input.
 pub(crate) struct Reads<'a> {
     server: &'a Arc<ZooKeeperServer>,
@@ -142,7 +156,7 @@ impl<'a> Reads<'a> {
         Self { server, cnxn, long_reads, started: None }
     }
 
-    /// Answers a read. No request of its session may be pending. `takes_long` if that is known already.
+    /// Answers a read. No request of its session may be pending.
     ///
     /// # Errors
     /// When the answer is long, and there is no room for it now, or the caller may not take long.
@@ -151,17 +165,14 @@ impl<'a> Reads<'a> {
         op: OpCode,
         xid: i32,
         payload: &[u8],
-        takes_long: bool,
     ) -> Result<(), NotAnswered> {
-        let is_long = Cell::new(takes_long);
-        if takes_long && self.long_reads == 0 {
+        let if_long = if self.long_reads > 0 { IfLong::Prepare } else { IfLong::Refuse };
+        let is_long = Cell::new(takes_long(op, payload));
+        if is_long.get() && if_long == IfLong::Refuse {
             return Err(NotAnswered::TakesLong);
         }
-        let mut answered = self.try_answer(op, xid, payload, true, &is_long);
+        let mut answered = self.try_answer(op, xid, payload, if_long, &is_long);
         if let Err(Shortage::Unprepared { bytes }) = answered {
-            if self.long_reads == 0 {
-                return Err(NotAnswered::TakesLong);
-            }
             is_long.set(true);
             // While the tree is not locked: changes would wait until the system has provided the memory, which takes
             // longer than filling it.
@@ -169,7 +180,7 @@ impl<'a> Reads<'a> {
             let room = AnswerRoom::new(self.server.memory());
             let memory = room.prepare(bytes).ok_or(NotAnswered::NoRoom { bytes })?;
             self.started = Some(Started::new(self.server, self.cnxn, room, memory));
-            answered = self.try_answer(op, xid, payload, false, &is_long);
+            answered = self.try_answer(op, xid, payload, IfLong::Answer, &is_long);
         }
         if is_long.get() {
             self.long_reads = self.long_reads.saturating_sub(1);
@@ -187,10 +198,10 @@ impl<'a> Reads<'a> {
         op: OpCode,
         xid: i32,
         payload: &[u8],
-        is_first_try: bool,
+        if_long: IfLong,
         is_long: &Cell<bool>,
     ) -> Result<(), Shortage> {
-        let (server, cnxn, may_take_long) = (self.server, self.cnxn, self.long_reads > 0);
+        let (server, cnxn) = (self.server, self.cnxn);
         let started = self.started.get_or_insert_with(|| {
             Started::new(server, cnxn, AnswerRoom::new(server.memory()), Vec::new())
         });
@@ -203,15 +214,13 @@ impl<'a> Reads<'a> {
             started.append_answers(server, cnxn);
         }
         let Started { tree, auth_info, room, answers, .. } = started;
-        let may_prepare = is_first_try;
-        let read =
-            Read { server, tree, cnxn, auth_info, room, may_prepare, may_take_long, is_long };
+        let read = Read { server, tree, cnxn, auth_info, room, if_long, is_long };
         started.last_operation = read.append(op, xid, payload, answers)?;
         started.last_xid = xid;
         started.count += 1;
         started.numbered += u32::from(xid > 0);
         started.uncounted += uncounted_bytes(op);
-        if started.answers.len() > ANSWERS_AT_ONCE || takes_long(op) {
+        if started.answers.len() > ANSWERS_AT_ONCE || concerns_many_nodes(op) {
             self.finish();
         }
         Ok(())
@@ -302,9 +311,8 @@ pub(super) fn answer_parked(
     }
     let room = &AnswerRoom::new(server.memory());
     let auth_info = &request.auth_info;
-    let is_long = &Cell::new(false);
-    let (may_prepare, may_take_long) = (false, true);
-    let read = Read { server, tree, cnxn, auth_info, room, may_prepare, may_take_long, is_long };
+    let (if_long, is_long) = (IfLong::Answer, &Cell::new(false));
+    let read = Read { server, tree, cnxn, auth_info, room, if_long, is_long };
     let payload = request.payload.as_deref().unwrap_or_default();
     let mut answer = Vec::new();
     let operation = match read.append(op, request.cxid, payload, &mut answer) {
@@ -322,21 +330,29 @@ pub(super) fn answer_parked(
     cnxn.append_replies(&mut answer, 1, u32::from(request.cxid > 0));
 }
 
-/// Whether a read may lock the tree for long, because it concerns many nodes, or a node with many children.
-pub(crate) fn holds_tree_long(server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
+/// Whether a read takes long whatever its answer is. Reads with long answers are found when they are answered.
+fn takes_long(op: OpCode, payload: &[u8]) -> bool {
+    payload.len() > LONG_REQUEST || op == OpCode::GetAllChildrenNumber
+}
+
+/// Whether a read may take long, because it concerns many nodes, or a node with many children.
+pub(crate) fn may_take_long(server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
+    if takes_long(op, payload) {
+        return true;
+    }
     match op {
         OpCode::GetChildren | OpCode::GetChildren2 => {
             let Ok((path, _)) = path_and_rest(payload, server.limits()) else { return false };
             let tree = server.zk_database().tree().read();
             tree.node(&path).is_some_and(|node| node.child_count() > MANY_CHILDREN)
         }
-        _ => takes_long(op),
+        _ => concerns_many_nodes(op),
     }
 }
 
-/// Whether a read may take so long that the tree is released after it, so that changes do not also wait for the next
-/// read.
-const fn takes_long(op: OpCode) -> bool {
+/// Whether a read may concern so many nodes that the tree is released after it, so that changes do not also wait for the
+/// next read.
+const fn concerns_many_nodes(op: OpCode) -> bool {
     matches!(
         op,
         OpCode::MultiRead
@@ -354,9 +370,7 @@ pub(super) struct Read<'a> {
     cnxn: &'a Arc<ServerCnxn>,
     auth_info: &'a [Id],
     room: &'a AnswerRoom<'a>,
-    /// Whether the caller prepares memory for a long answer, and asks again.
-    may_prepare: bool,
-    may_take_long: bool,
+    if_long: IfLong,
     /// Set if it takes long.
     is_long: &'a Cell<bool>,
 }
@@ -424,9 +438,15 @@ impl Read<'_> {
         if self.room.use_prepared(body.len() + more) {
             return Ok(());
         }
-        if self.may_prepare && more > LONG_ANSWER {
-            let bytes = body.len() + more + REST_OF_ANSWER;
-            return Err(ReadError::Short(Shortage::Unprepared { bytes }));
+        if more > LONG_ANSWER {
+            match self.if_long {
+                IfLong::Refuse => return Err(ReadError::Short(Shortage::Time)),
+                IfLong::Prepare => {
+                    let bytes = body.len() + more + REST_OF_ANSWER;
+                    return Err(ReadError::Short(Shortage::Unprepared { bytes }));
+                }
+                IfLong::Answer => {}
+            }
         }
         self.take_room(more)?;
         body.reserve_exact(more);
@@ -444,7 +464,7 @@ impl Read<'_> {
     pub(super) fn lists(&self, children: usize) -> ReadResult {
         if children > MANY_CHILDREN {
             self.is_long.set(true);
-            if !self.may_take_long {
+            if self.if_long == IfLong::Refuse {
                 return Err(ReadError::Short(Shortage::Time));
             }
         }

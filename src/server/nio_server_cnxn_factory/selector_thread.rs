@@ -261,9 +261,7 @@ impl WorkRequest for IOWorkRequest {
         let mut requests = Vec::new();
         let next = self.nio.do_io(&mut requests);
         if let Some(server) = self.nio.cnxn.server() {
-            let by = worker_for(&requests);
-            server.submit_requests(requests, by);
-            server.flush_list().flush();
+            submit(server, requests);
         }
         self.give_back(next);
     }
@@ -559,14 +557,19 @@ impl Rounds {
         self.answering.extend(slot.nio.and_then(|mut nio| nio.take_thread()));
     }
 
-    /// Hands the requests of this round over to the processors, and sends what they have answered.
+    /// Submits the requests of this round.
     fn submit(&mut self) {
-        let Some(server) = self.server.take() else { return };
-        let requests = mem::take(&mut self.requests);
-        let by = worker_for(&requests);
-        server.submit_requests(requests, by);
-        server.flush_list().flush();
+        if let Some(server) = self.server.take() {
+            submit(&server, mem::take(&mut self.requests));
+        }
     }
+}
+
+/// Hands requests over to the processors, and sends what they have answered.
+fn submit(server: &Arc<ZooKeeperServer>, requests: Vec<Box<Request>>) {
+    let by = worker_for(&requests);
+    server.submit_requests(requests, by);
+    server.flush_list().flush();
 }
 
 /// Who prepares these requests: the processor's own thread if they take long, such as a `multi` of thousands of

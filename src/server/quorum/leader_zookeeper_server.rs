@@ -268,6 +268,8 @@ impl LeaderZooKeeperServer {
         let sync_processor = SyncRequestProcessor::start(server, log, Some(ack))
             .inspect_err(|_| commit_processor.shutdown())?;
         let proposal = Arc::new(ProposalRequestProcessor::new(
+            server,
+            peer.properties(),
             Weak::clone(leader),
             Arc::clone(&commit_processor),
             Arc::clone(&sync_processor),

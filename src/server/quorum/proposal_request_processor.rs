@@ -3,9 +3,9 @@
 //! Threads: none of its own. Locks: comes under the outstanding changes; takes the leader's. Proposals are sent before
 //! the local log is written, so that followers write theirs at the same time.
 //!
-//! Differs from Java: what learners ask for goes to the commit processor only when it is committed
-//! (`zookeeper.forward_learner_requests_to_commit_processor_disabled` is always so: they never wait for anything
-//! there).
+//! Differs from Java: what learners ask for goes to the commit processor only when it is committed. It never waits for
+//! anything there. So `zookeeper.forward_learner_requests_to_commit_processor_disabled` changes only whether such
+//! requests are counted.
 
 use std::sync::{Arc, Weak};
 
@@ -14,31 +14,43 @@ use log::{error, info};
 use super::commit_processor::CommitProcessor;
 use super::learner_sync_request::is_learner_sync;
 use super::proposer::Proposer;
+use crate::common::zk_config::SystemProperties;
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::request_processor::RequestProcessor;
+use crate::server::server_metrics::ServerMetrics;
 use crate::server::sync_request_processor::SyncRequestProcessor;
+use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::zoo_defs::OpCode;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.ProposalRequestProcessor";
+
+const FORWARD_LEARNER_REQUESTS_TO_COMMIT_PROCESSOR_DISABLED: &str =
+    "zookeeper.forward_learner_requests_to_commit_processor_disabled";
 
 /// The processor.
 pub(crate) struct ProposalRequestProcessor {
     leader: Weak<dyn Proposer>,
     commit_processor: Arc<CommitProcessor>,
     sync_processor: Arc<SyncRequestProcessor>,
+    /// Counts the requests of learners, if an operator wants Java not to forward them.
+    not_forwarded: Option<Arc<ServerMetrics>>,
 }
 
 impl ProposalRequestProcessor {
     /// A processor before those two.
-    #[must_use]
-    pub(crate) const fn new(
+    pub(crate) fn new(
+        server: &ZooKeeperServer,
+        properties: &SystemProperties,
         leader: Weak<dyn Proposer>,
         commit_processor: Arc<CommitProcessor>,
         sync_processor: Arc<SyncRequestProcessor>,
     ) -> Self {
-        Self { leader, commit_processor, sync_processor }
+        let is_disabled = properties.bool(FORWARD_LEARNER_REQUESTS_TO_COMMIT_PROCESSOR_DISABLED);
+        info!(target: LOG, "{FORWARD_LEARNER_REQUESTS_TO_COMMIT_PROCESSOR_DISABLED} = {is_disabled}");
+        let not_forwarded = is_disabled.then(|| Arc::clone(server.shared_metrics()));
+        Self { leader, commit_processor, sync_processor, not_forwarded }
     }
 
     fn process(&self, leader: &dyn Proposer, request: Box<Request>) {
@@ -46,6 +58,11 @@ impl ProposalRequestProcessor {
             return leader.process_learner_sync(&request);
         }
         let is_local = request.cnxn.is_some();
+        if request.owner.is_learner()
+            && let Some(metrics) = &self.not_forwarded
+        {
+            metrics.requests_not_forwarded_to_commit_processor.add(1);
+        }
         if request.op_type == OpCode::Sync.code() && !request.is_throttled {
             self.commit_processor.expect(request.session_id, request.cxid);
             return leader.process_local_sync(request);

@@ -20,7 +20,7 @@ use crate::keeper_exception::KeeperError;
 use crate::proto::ConnectRequest;
 use crate::server::command::four_letter_commands;
 // tidy: layer: reads are answered on the thread of their connection
-use crate::server::final_request_processor::{NotAnswered, Reads, holds_tree_long};
+use crate::server::final_request_processor::{NotAnswered, Reads, may_take_long};
 use crate::server::first_bytes::looks_like;
 // tidy: layer: the input of a connection becomes requests, as in Java
 use crate::server::request::Request;
@@ -39,9 +39,6 @@ const REQUEST_HEADER: usize = 8;
 /// How many reads of a connection wait for the requests before them. The thread that applies the write before answers
 /// them while the tree is locked, so further ones are not read.
 const MOST_PARKED: usize = 256;
-
-/// A longer read may take so long that a selector does not answer it itself, in bytes: it names hundreds of nodes.
-const LONG_READ: usize = 16 << 10;
 
 /// The name of another logger in Java.
 const FINAL_REQUEST_PROCESSOR: &str = "org.apache.zookeeper.server.FinalRequestProcessor";
@@ -384,7 +381,7 @@ impl ServerCnxn {
             return Ok(());
         }
         self.trace_read(server, xid, op.code(), payload);
-        reads.answer(op, xid, payload, takes_long(op, payload))
+        reads.answer(op, xid, payload)
     }
 
     /// What to do when the first request is a read that was not answered.
@@ -449,12 +446,10 @@ impl ServerCnxn {
         }
     }
 
-    /// Whether a read that takes long must wait until all requests before it are answered. The reader stops then. Other
+    /// Whether a read that may take long must wait until all requests before it are answered. The reader stops then. Other
     /// reads are answered by the thread that applies the write before them, while the tree is locked.
     fn waits_for_all(&self, server: &ZooKeeperServer, op: OpCode, payload: &[u8]) -> bool {
-        (takes_long(op, payload)
-            || holds_tree_long(server, op, payload)
-            || self.pending.parked() >= MOST_PARKED)
+        (self.pending.parked() >= MOST_PARKED || may_take_long(server, op, payload))
             && self.pending.await_idle()
     }
 
@@ -542,11 +537,6 @@ impl ServerCnxn {
         self.append_reply(xid, Zxid::NONE, KeeperError::Unimplemented.code(), |_| {});
         self.send_close_session();
     }
-}
-
-/// Whether a read takes long whatever its answer is. Reads with long answers are found when they are answered.
-fn takes_long(op: OpCode, payload: &[u8]) -> bool {
-    payload.len() > LONG_READ || op == OpCode::GetAllChildrenNumber
 }
 
 /// Whether a request goes through the processors: writes, requests that the processors refuse, and a `sync` if

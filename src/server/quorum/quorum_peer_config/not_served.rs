@@ -225,10 +225,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("zookeeper.learner.asyncSending", "sending never waits"),
     ("zookeeper.follower.skipLearnerRequestToNextProcessor", NO_OBSERVER_MASTER),
     ("zookeeper.observerMaster.sizeLimit", NO_OBSERVER_MASTER),
-    (
-        "zookeeper.forward_learner_requests_to_commit_processor_disabled",
-        "a leader never keeps requests of learners for their commit",
-    ),
     ("zookeeper.messageTracker.Enabled", "messages are not kept"),
     ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
 ];
@@ -323,8 +319,11 @@ impl QuorumPeerConfig {
         }
         let of_member = if self.is_distributed() { WITHOUT_EFFECT } else { &[] };
         for (key, why) in PORT_WITHOUT_EFFECT.iter().chain(of_member) {
-            if properties.get(key).is_some() {
-                said.push(format!("{key} has no effect: {why}"));
+            // Java also reads some of them by their old names, which have no prefix.
+            for name in [Some(*key), key.strip_prefix("zookeeper.")].into_iter().flatten() {
+                if properties.get(name).is_some() {
+                    said.push(format!("{name} has no effect: {why}"));
+                }
             }
         }
         said
@@ -646,6 +645,18 @@ mod tests {
         }
         let off = "admin.forceHttps=true\nadmin.enableServer=false";
         assert_noticed(verdict(&dir, false, off), "admin.forceHttps (zoo.cfg:2) has no effect: ");
+    }
+
+    #[test]
+    fn old_names_of_properties_are_noticed_too() {
+        let dir = TestDir::new();
+        for name in ["zookeeper.learner.asyncSending", "learner.asyncSending"] {
+            let properties = SystemProperties::from_pairs([(name, "true")]);
+            let said = config(&dir, true, "").0.without_effect(&properties);
+            assert_eq!(said, [format!("{name} has no effect: sending never waits")]);
+            let said = config(&dir, false, "").0.without_effect(&properties);
+            assert_eq!(said, Vec::<String>::new());
+        }
     }
 
     #[test]
