@@ -326,6 +326,13 @@ impl Shared {
         }
     }
 
+    /// Breaks the connection. The reading thread notices it, and connects again.
+    fn break_connection(&self) {
+        if let Some(stream) = &*self.output.lock() {
+            let _already_closed = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Sends a packet, or queues it until there is a connection (Java: queuePacket).
     fn queue_packet(&self, packet: Packet) {
         let mut output = self.output.lock();
@@ -444,7 +451,8 @@ impl ClientCnxn {
         watch: Option<WatchRegistration>,
         decode: fn(&[u8], Limits) -> Result<T, InputError>,
     ) -> Pending<T> {
-        let (packet, pending) = Packet::new(op, payload, watch, decode, self.shared.config.clone());
+        let (config, cnxn) = (self.shared.config.clone(), Arc::downgrade(&self.shared));
+        let (packet, pending) = Packet::new(op, payload, watch, decode, config, cnxn);
         self.shared.queue_packet(packet);
         pending
     }
@@ -538,9 +546,7 @@ impl ClientCnxn {
 
     /// Breaks the connection as if the network had failed. The client reconnects.
     pub fn break_connection(&self) {
-        if let Some(stream) = &*self.shared.output.lock() {
-            let _already_closed = stream.shutdown(Shutdown::Both);
-        }
+        self.shared.break_connection();
     }
 
     /// Closes the session. The server removes its ephemeral nodes. A second call does nothing.

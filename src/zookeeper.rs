@@ -449,11 +449,18 @@ impl ZooKeeper {
         self.cnxn.submit_record(OpCode::Sync, &request, None)
     }
 
-    /// Several writes, of which all or none are applied, or several reads, each with its own result.
+    /// Several writes, of which all or none are applied, or several reads, each with its own result. Without operations,
+    /// nothing is sent.
     ///
     /// # Errors
-    /// If reads and writes are mixed, the server refuses the request, or a write fails.
+    /// If a path is invalid, reads and writes are mixed, the server refuses the request, or a write fails.
     pub fn multi(&self, ops: Vec<Op>) -> Result<Vec<OpResult>, MultiError> {
+        for op in &ops {
+            validate(op)?;
+        }
+        if ops.is_empty() {
+            return Ok(Vec::new());
+        }
         let results = self.submit_multi(ops)?.wait()?.results;
         let is_read = results.iter().any(|result| {
             matches!(result, OpResult::GetData { .. } | OpResult::GetChildren { .. })
@@ -477,7 +484,7 @@ impl ZooKeeper {
         }
     }
 
-    /// As [`multi`](Self::multi), without waiting. Paths in the answer are the server's.
+    /// As [`multi`](Self::multi), without waiting and without checking the paths. Paths in the answer are the server's.
     ///
     /// # Errors
     /// If reads and writes are mixed.
@@ -614,10 +621,26 @@ fn validate_acl(acl: &[ACL]) -> Result<(), ClientError> {
 }
 
 fn validate_create(path: &str, mode: CreateMode, acl: &[ACL]) -> Result<(), ClientError> {
-    if mode.is_sequential() {
-        validate_sequential_path(path)?;
-    } else {
-        validate_path(path)?;
-    }
+    validate_created_path(path, mode)?;
     validate_acl(acl)
+}
+
+fn validate_created_path(path: &str, mode: CreateMode) -> Result<(), ClientError> {
+    let is_valid =
+        if mode.is_sequential() { validate_sequential_path(path) } else { validate_path(path) };
+    Ok(is_valid?)
+}
+
+/// Java: Op.validate. The server checks times to live.
+fn validate(op: &Op) -> Result<(), ClientError> {
+    let flags = match op {
+        Op::Create(request) | Op::Create2(request) | Op::CreateContainer(request) => request.flags,
+        Op::CreateTtl(request) => request.flags,
+        _ => return Ok(validate_path(op.path())?),
+    };
+    let mode = CreateMode::from_flag(flags).map_err(|error| {
+        let path = Some(op.path().to_owned());
+        ClientError::Keeper { error, path }
+    })?;
+    validate_created_path(op.path(), mode)
 }

@@ -19,7 +19,7 @@ use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::SessionId;
 use zookeeper_server::internals::jute::Record;
-use zookeeper_server::internals::proto::ConnectResponse;
+use zookeeper_server::internals::proto::{ConnectResponse, CreateRequest};
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
@@ -320,4 +320,64 @@ fn a_client_leaves_a_read_only_server_for_one_that_takes_writes() {
     assert_eq!(states, expected);
     client.cnxn().abandon();
     drop(server.join().unwrap());
+}
+
+/// A server that does not answer one request answers none of those behind it.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a server of the test")]
+fn a_client_leaves_a_server_that_does_not_answer_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut silent, _) = listener.accept().unwrap();
+        give_session(&mut silent, false);
+        silent.read_to_end(&mut Vec::new()).unwrap();
+        let (mut serving, _) = listener.accept().unwrap();
+        give_session(&mut serving, false);
+        serving
+    });
+    let config = ClientConfig {
+        session_timeout_ms: 600_000,
+        request_timeout: Some(Duration::from_millis(100)),
+        ..client_config()
+    };
+    let (client, events) = ZooKeeper::connect(&address, config).unwrap();
+    assert!(client.wait_connected(common::DEADLINE));
+    let error = client.get_data("/", false).unwrap_err();
+    assert_eq!(error.keeper_error(), Some(KeeperError::RequestTimeout));
+    for state in [KeeperState::SyncConnected, KeeperState::Disconnected, KeeperState::SyncConnected]
+    {
+        assert_eq!(events.recv_timeout(common::DEADLINE).unwrap().keeper_state, state);
+    }
+    client.cnxn().abandon();
+    drop(server.join().unwrap());
+}
+
+#[test]
+fn a_multi_is_checked_before_it_is_sent() {
+    let server = ServerBuilder::new().start();
+    let client = server.client();
+    assert_eq!(client.multi(Vec::new()).unwrap(), []);
+    let before = client.last_zxid();
+    let open = ids::open_acl_unsafe;
+    for (part, error) in [
+        (Op::delete("no-slash", -1), None),
+        (Op::set_data("/a/", None, -1), None),
+        (Op::create("/a//b", None, open(), CreateMode::Persistent), None),
+        (
+            Op::Create(CreateRequest {
+                path: "/a".into(),
+                data: None,
+                acl: Some(open()),
+                flags: 9,
+            }),
+            Some(KeeperError::BadArguments),
+        ),
+    ] {
+        let good = Op::create("/good-", None, open(), CreateMode::PersistentSequential);
+        let refused = client.multi(vec![good, part]).unwrap_err();
+        assert!(matches!(refused, MultiError::Request(_)), "{refused}");
+        assert_eq!(refused.keeper_error(), error);
+    }
+    assert_eq!((client.last_zxid(), client.get_children("/", false).unwrap().len()), (before, 1));
 }

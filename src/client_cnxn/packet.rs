@@ -1,10 +1,11 @@
 //! Requests and their answers (Java: ClientCnxn.Packet, and the inner classes WatchRegistration of ZooKeeper.java).
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{ClientConfig, ClientError};
+use super::{ClientConfig, ClientError, Shared};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
 use crate::keeper_exception::KeeperError;
@@ -62,11 +63,12 @@ impl Packet {
         watch: Option<WatchRegistration>,
         decode: fn(&[u8], Limits) -> Result<T, InputError>,
         config: ClientConfig,
+        cnxn: Weak<Shared>,
     ) -> (Self, Pending<T>) {
         let (reply, receiver) = bounded(1);
         let packet = Self { op, xid: 0, payload, watch, reply };
         let timeout = config.request_timeout;
-        (packet, Pending { receiver, decode, limits: config.limits, timeout })
+        (packet, Pending { receiver, decode, limits: config.limits, timeout, cnxn })
     }
 
     /// Passes the reply to the waiting thread.
@@ -84,10 +86,13 @@ pub struct Pending<T> {
     decode: fn(&[u8], Limits) -> Result<T, InputError>,
     limits: Limits,
     timeout: Option<Duration>,
+    cnxn: Weak<Shared>,
 }
 
 impl<T> Pending<T> {
-    /// Waits for the reply. An error from the server is part of the reply.
+    /// Waits for the reply. An error from the server is part of the reply. If the operation takes too long, the
+    /// connection is broken, and the client reconnects, because a server that does not answer one request answers none
+    /// of those behind it.
     ///
     /// # Errors
     /// If the connection or the session is lost, or the operation takes too long.
@@ -98,7 +103,12 @@ impl<T> Pending<T> {
         };
         let reply = received.unwrap_or_else(|error| {
             Err(match error {
-                RecvTimeoutError::Timeout => KeeperError::RequestTimeout,
+                RecvTimeoutError::Timeout => {
+                    if let Some(cnxn) = self.cnxn.upgrade() {
+                        cnxn.break_connection();
+                    }
+                    KeeperError::RequestTimeout
+                }
                 RecvTimeoutError::Disconnected => KeeperError::ConnectionLoss,
             })
         });
