@@ -58,10 +58,11 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// Removes the oldest item of the address with the greatest weight. Among several such addresses, it takes the
-    /// one whose turn comes last.
+    /// Removes the oldest item of the address with the greatest weight. Among several such addresses, it takes the one
+    /// with the most waiting items, and among those the one whose turn comes last.
     pub(crate) fn pop_heaviest(&mut self, weight: impl Fn(IpAddr) -> usize) -> Option<T> {
-        let ip = *self.turns.iter().max_by_key(|ip| weight(**ip))?;
+        let waiting = |ip: &IpAddr| self.waiting.get(ip).map_or(0, VecDeque::len);
+        let ip = *self.turns.iter().max_by_key(|ip| (weight(**ip), waiting(ip)))?;
         let item = self.take_oldest(ip);
         if !self.waiting.contains_key(&ip) {
             self.turns.retain(|turn| *turn != ip);
@@ -108,12 +109,13 @@ mod tests {
 
     #[test]
     fn the_oldest_of_the_heaviest_address_makes_room() {
-        let mut queue = queue(&[(2, 20), (1, 10), (1, 11), (3, 30)]);
+        let mut queue = queue(&[(2, 20), (1, 10), (1, 11), (3, 30), (2, 21)]);
         let weight = |heavy| move |one: IpAddr| usize::from(one == heavy);
         assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(10));
         assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(11));
+        assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(20), "it has the most");
         assert_eq!(queue.pop_heaviest(weight(ip(1))), Some(30), "all have the same weight");
-        assert_eq!((queue.pop(), queue.pop(), queue.len()), (Some(20), None, 0));
+        assert_eq!((queue.pop(), queue.pop(), queue.len()), (Some(21), None, 0));
         assert_eq!(queue.pop_heaviest(weight(ip(1))), None);
     }
 }

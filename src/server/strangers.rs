@@ -67,10 +67,14 @@ impl Crowds<'_> {
         self.present.of(ip) + self.recent.now.of(ip) + self.recent.before.of(ip)
     }
 
-    /// The size of the address's crowd, as a power of two. Crowds of the same class are about equally large.
+    /// The size of the address's crowd, as a power of two. Crowds of the same class are about equally large. No crowd
+    /// has the class 0, however often its client comes.
     #[must_use]
     pub(crate) fn class(&self, ip: IpAddr) -> usize {
-        self.of(ip).checked_ilog2().map_or(0, |class| class as usize)
+        match self.of(ip) {
+            ..=LIGHT => 0,
+            size => size.ilog2() as usize,
+        }
     }
 
     /// Whether the address has no crowd.

@@ -261,6 +261,32 @@ mod tests {
         assert_eq!(register(&mut table, WORKING, false, [1]), 0);
     }
 
+    /// A client that asks every few hundred ms has come more often of late than each address of a crowd in its first
+    /// moment.
+    #[test]
+    fn a_crowd_that_has_just_come_does_not_keep_out_who_comes_regularly() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let arrival = |last: u8| Arrival {
+            stream: TcpStream::connect(listener.local_addr().unwrap()).unwrap(),
+            remote: SocketAddr::from((ip(last), 1)),
+            is_last: false,
+        };
+        let mut table = Connections::default();
+        let visitor = 200;
+        (0..5).for_each(|_| table.recent.enter(ip(visitor), 0));
+        let crowd = || (1..=40).cycle();
+        let first = crowd().take(OF_ALL.arrivals).map(|last| table.enqueue(arrival(last), 500));
+        assert_eq!(first.flatten().count(), 0);
+        let refused = table.enqueue(arrival(visitor), 500).unwrap();
+        assert_ne!(refused.remote.ip(), ip(visitor));
+
+        let mut table = Connections::default();
+        (0..5).for_each(|_| table.recent.enter(ip(visitor), 0));
+        let places = OF_ALL.serving + OF_ALL.for_few;
+        register(&mut table, READING, false, crowd().take(places));
+        assert_eq!(register(&mut table, READING, false, [visitor]), 1);
+    }
+
     #[test]
     fn a_crowd_from_many_addresses_does_not_take_the_place_of_who_comes_alone() {
         let mut table = Connections::default();
