@@ -15,7 +15,7 @@ use common::{DEADLINE, Server, ServerBuilder, wait_until};
 use zookeeper_server::internals::common::time;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::proto::{
-    ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest,
+    ConnectRequest, ConnectResponse, CreateRequest, ExistsRequest, GetDataRequest, SetDataRequest,
 };
 use zookeeper_server::zoo_defs::{OpCode, ids};
 
@@ -150,30 +150,69 @@ fn readers(server: &Server) -> usize {
     names.filter(|name| name.starts_with("NIOWorkerThread")).count()
 }
 
+/// As long as clients are few, each has a thread. When there are more, a client that waits for each answer moves to the
+/// selector, and nothing of it is lost; one that sends many requests at a time keeps its thread.
 #[test]
-fn the_first_connections_have_a_thread_and_a_free_place_is_taken_again() {
+fn few_clients_have_threads_and_many_a_selector() {
     // Workers have the same name.
     let server = ServerBuilder::new()
         .property("zookeeper.nio.maxReaderThreads", "2")
         .property("zookeeper.nio.numWorkerThreads", "0")
         .start();
-    let exists = ExistsRequest { path: "/".into(), watch: false };
+    let exists = |watch| ExistsRequest { path: "/".into(), watch };
     let connect = || {
         let mut raw = server.raw();
         raw.new_session();
-        assert_eq!(raw.ask(1, OpCode::Exists, &exists).0.err, 0);
+        assert_eq!(raw.ask(1, OpCode::Exists, &exists(false)).0.err, 0);
         raw
     };
+    let ask_singly = |raw: &mut common::RawConnection| {
+        for xid in 2..60 {
+            let (header, _) = raw.ask(xid, OpCode::Exists, &exists(xid == 2));
+            assert_eq!((header.xid, header.err), (xid, 0));
+        }
+    };
+    let ask_many_at_a_time = |raw: &mut common::RawConnection| {
+        for first in (2..300).step_by(5) {
+            let frame = |xid: i32| {
+                let body = exists(false).to_bytes();
+                let bytes = [&xid.to_be_bytes()[..], &OpCode::Exists.code().to_be_bytes(), &body];
+                let bytes = bytes.concat();
+                [&i32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+            };
+            raw.send_bytes(&(first..first + 5).flat_map(frame).collect::<Vec<_>>());
+            for xid in first..first + 5 {
+                assert_eq!(raw.receive_reply().unwrap().0.xid, xid);
+            }
+        }
+    };
     wait_until("nobody is connected", DEADLINE, || readers(&server) == 0);
-    let mut connected: Vec<_> = std::iter::repeat_with(connect).take(5).collect();
+    let (mut single, mut many) = (connect(), connect());
+    ask_singly(&mut single);
+    assert_eq!(readers(&server), 2, "there are no more");
+    let mut third = connect();
     assert_eq!(readers(&server), 2);
-    drop(connected.remove(0));
-    wait_until("one place is free", DEADLINE, || readers(&server) == 1);
-    connected.extend(std::iter::repeat_with(connect).take(2));
-    assert_eq!(readers(&server), 2);
-    for raw in &mut connected {
-        assert_eq!(raw.ask(2, OpCode::Exists, &exists).0.err, 0);
-    }
+    ask_many_at_a_time(&mut many);
+    ask_singly(&mut single);
+    wait_until("one has moved", DEADLINE, || readers(&server) == 1);
+    ask_many_at_a_time(&mut many);
+    assert_eq!(readers(&server), 1);
+    let fourth = connect();
+    assert_eq!(readers(&server), 1, "a newcomer comes to the selector at once");
+
+    // The watch was set before the move.
+    let data = SetDataRequest { path: "/".into(), data: None, version: -1 };
+    assert_eq!(third.ask(2, OpCode::SetData, &data).0.err, 0);
+    assert_eq!(single.receive_reply().unwrap().0.xid, -1);
+    assert_eq!(single.ask(100, OpCode::SetData, &data).0.err, 0);
+    drop((single, third, fourth));
+    wait_until("a newcomer gets a thread again", DEADLINE, || {
+        let newcomer = connect();
+        let has_thread = readers(&server) == 2;
+        drop(newcomer);
+        has_thread
+    });
+    ask_many_at_a_time(&mut many);
 }
 
 /// Java closes such a connection, too, but it does not answer the last request.

@@ -6,24 +6,23 @@
 //! matter in how many pieces it arrives. Of its last answer, a client must take a minimum number of bytes in each
 //! period of this length.
 //!
+//! When more clients have come than there are threads for, the connection moves to a selector, unless its client sends
+//! many requests at a time.
+//!
 //! What is not about the socket is in `server_cnxn` (sendResponse, sendBuffer, handleWrite, readRequest,
 //! readConnectRequest).
 
-pub(super) mod slow_writer;
-
 use std::io::{self, Read};
 use std::mem;
-use std::net::TcpStream;
-use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, never};
 use log::{debug, warn};
 
-use self::slow_writer::SlowWriter;
 use super::client_socket::ClientSocket;
-use super::server_cnxn::{CnxnInput, DisconnectReason, InputState, ServerCnxn, Transport};
+use super::cnxn_socket::CnxnSocket;
+use super::server_cnxn::{CnxnInput, DisconnectReason, InputState, ServerCnxn};
 use crate::common::deadline::Deadline;
 
 /// The logger's name in Java.
@@ -34,45 +33,6 @@ pub(super) const LEAST_TAKEN: usize = 64 << 10;
 
 /// How often the reader checks whether the last answer is sent, after the client has closed its sending side.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// A client's socket, as the connection sees it.
-pub struct SocketTransport {
-    socket: ClientSocket,
-    slow_writer: Arc<SlowWriter>,
-    cnxn: OnceLock<Weak<ServerCnxn>>,
-}
-
-impl SocketTransport {
-    /// The transport of an accepted socket.
-    pub(super) fn new(stream: TcpStream, slow_writer: Arc<SlowWriter>) -> Self {
-        Self { socket: ClientSocket(stream), slow_writer, cnxn: OnceLock::new() }
-    }
-
-    /// The socket's descriptor. It stays open as long as this transport exists.
-    pub(super) fn fd(&self) -> RawFd {
-        self.socket.fd()
-    }
-}
-
-impl Transport for Arc<SocketTransport> {
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send(bytes)
-    }
-
-    fn finish_later(&self) {
-        if let Some(cnxn) = self.cnxn.get().and_then(Weak::upgrade) {
-            self.slow_writer.add(cnxn, Arc::clone(self));
-        }
-    }
-
-    fn is_hung_up(&self) -> bool {
-        self.socket.is_hung_up()
-    }
-
-    fn close(&self) {
-        self.socket.close();
-    }
-}
 
 /// The number of readers that may process the first requests of their clients at the same time. When thousands of
 /// clients connect at once, more readers would only compete for the same few locks, with each other and with the
@@ -111,10 +71,35 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// A connection moves to a selector after so many inputs in a row of one request each: its client waits for each answer.
+/// A client that sends many requests at a time keeps its thread, which then is woken seldom.
+const SINGLE_REQUESTS_TO_MOVE: u32 = 16;
+
+/// Where a connection goes when there are too many for threads.
+pub(super) trait Selectors: Send + Sync {
+    /// Whether there are more clients than threads are for.
+    fn are_needed(&self) -> bool;
+
+    /// Has a selector read the connection from now on. `input` is what was read and is not processed yet.
+    fn take_over(&self, cnxn: Arc<ServerCnxn>, socket: Arc<CnxnSocket>, input: CnxnInput);
+}
+
+/// Why a thread reads no more.
+enum End {
+    /// The connection is to be closed.
+    Close(DisconnectReason),
+    /// A selector is to read it.
+    Move,
+}
+
 /// The reader of one connection.
 pub(super) struct Reader {
-    transport: Arc<SocketTransport>,
+    transport: Arc<CnxnSocket>,
+    socket: Arc<ClientSocket>,
     cnxn: Arc<ServerCnxn>,
+    selectors: Arc<dyn Selectors>,
+    /// How many inputs in a row had one request.
+    single_requests: u32,
     timeout_ms: i32,
     sessionless_timeout_ms: i32,
     /// When the first frame must be complete.
@@ -123,74 +108,102 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Links the connection and its socket.
+    /// Links the connection and its socket. None if the socket is closed already.
     pub(super) fn new(
-        transport: Arc<SocketTransport>,
+        transport: Arc<CnxnSocket>,
         cnxn: Arc<ServerCnxn>,
         first_turns: FirstTurns,
-    ) -> Self {
-        let is_first = transport.cnxn.set(Arc::downgrade(&cnxn)).is_ok();
-        debug_assert!(is_first, "a socket has one connection");
+        selectors: Arc<dyn Selectors>,
+    ) -> Option<Self> {
+        let socket = transport.set_cnxn(&cnxn)?;
         let sessionless_timeout_ms = cnxn.session_timeout_ms();
         let greeting = Deadline::after_ms(sessionless_timeout_ms);
-        Self { transport, cnxn, timeout_ms: 0, sessionless_timeout_ms, greeting, first_turns }
+        Some(Self {
+            transport,
+            socket,
+            cnxn,
+            selectors,
+            single_requests: 0,
+            timeout_ms: 0,
+            sessionless_timeout_ms,
+            greeting,
+            first_turns,
+        })
     }
 
-    /// The thread: reads until the connection ends, then closes it.
+    /// The thread: reads until the connection ends, then closes it, or until a selector reads it.
     pub(super) fn run(mut self) {
-        let reason = self.read_until_the_end();
-        self.cnxn.close(reason);
+        let mut input = CnxnInput::new();
+        match self.read_until_the_end(&mut input) {
+            End::Close(reason) => self.cnxn.close(reason),
+            End::Move => self.selectors.take_over(self.cnxn, self.transport, input),
+        }
     }
 
-    fn read_until_the_end(&mut self) -> DisconnectReason {
-        let mut input = CnxnInput::new();
+    fn read_until_the_end(&mut self, input: &mut CnxnInput) -> End {
         let mut turns = 0;
         loop {
+            if self.moves(input) {
+                return End::Move;
+            }
             if input.is_initialized() {
                 self.set_read_timeout();
             } else if !self.set_greeting_timeout() {
-                return self.cnxn.expired();
+                return End::Close(self.cnxn.expired());
             }
-            match (&self.transport.socket.0).read(input.space()) {
-                Ok(0) => return self.cnxn.end_of_stream(),
+            match (&self.socket.0).read(input.space()) {
+                Ok(0) => return End::Close(self.cnxn.end_of_stream()),
                 Ok(n) => input.filled(n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.cnxn.expired();
+                    return End::Close(self.cnxn.expired());
                 }
                 Err(error) => {
                     debug!(target: LOG, "Close of session {}: {error}", self.cnxn.session_id());
-                    return DisconnectReason::IoException;
+                    return End::Close(DisconnectReason::IoException);
                 }
             }
+            let received = self.cnxn.stats().packets_received();
             loop {
                 if self.cnxn.is_ending() {
-                    return self.wait_for_the_end();
+                    return End::Close(self.wait_for_the_end());
                 }
                 // A four-letter word takes no turn: its answer may take long, and no session depends on it.
                 let has_turn = turns < FIRST_TURNS && !input.begins_with_word();
                 let turn = has_turn.then(|| self.first_turns.take());
                 turns = turns.saturating_add(1);
-                let state = self.cnxn.process_input(&mut input);
+                let state = self.cnxn.process_input(input);
                 drop(turn);
                 match state {
                     InputState::More => break,
                     InputState::Stopped => {
                         if !self.cnxn.wait_until_readable() {
-                            return DisconnectReason::Unknown;
+                            return End::Close(DisconnectReason::Unknown);
                         }
                     }
-                    InputState::Done => return self.wait_for_the_end(),
-                    InputState::Close(reason) => return reason,
+                    InputState::Done => return End::Close(self.wait_for_the_end()),
+                    InputState::Close(reason) => return End::Close(reason),
                 }
             }
+            let is_single = self.cnxn.stats().packets_received() - received <= 1;
+            self.single_requests = if is_single { self.single_requests + 1 } else { 0 };
         }
+    }
+
+    /// Whether a selector is to read the connection from now on.
+    fn moves(&mut self, input: &CnxnInput) -> bool {
+        if self.single_requests < SINGLE_REQUESTS_TO_MOVE {
+            return false;
+        }
+        // So that it does not ask each time, and that the number does not overflow.
+        self.single_requests = 0;
+        input.is_initialized() && self.cnxn.session().is_some() && self.selectors.are_needed()
     }
 
     /// Sets the read timeout to what is left of the time for the first frame. Returns false if no time is left.
     fn set_greeting_timeout(&self) -> bool {
         let Ok(left) = self.greeting.left() else { return false };
-        if let Err(error) = self.transport.socket.0.set_read_timeout(left) {
+        if let Err(error) = self.socket.0.set_read_timeout(left) {
             warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
         }
         true
@@ -210,7 +223,7 @@ impl Reader {
         self.timeout_ms = timeout_ms;
         let timeout =
             u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
-        if let Err(error) = self.transport.socket.0.set_read_timeout(timeout) {
+        if let Err(error) = self.socket.0.set_read_timeout(timeout) {
             warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
         }
     }
@@ -234,10 +247,10 @@ impl Reader {
                 let _always_a_timeout = never::<()>().recv_timeout(LOOK_INTERVAL);
                 continue;
             }
-            if let Err(error) = self.transport.socket.0.set_read_timeout(left) {
+            if let Err(error) = self.socket.0.set_read_timeout(left) {
                 warn!(target: LOG, "cannot set the read timeout of {}: {error}", self.cnxn);
             }
-            match (&self.transport.socket.0).read(&mut [0; 512]) {
+            match (&self.socket.0).read(&mut [0; 512]) {
                 // The client may have closed only its sending side, to mark the end of its request.
                 Ok(0) if self.cnxn.unsent() > 0 => says_nothing_more = true,
                 Ok(0) => break,

@@ -75,6 +75,7 @@ pub(crate) mod txn_log_proposal_iterator;
 
 pub(crate) mod blocking_server_cnxn;
 mod client_socket;
+mod cnxn_socket;
 pub(crate) mod nio_server_cnxn;
 pub(crate) mod nio_server_cnxn_factory;
 pub(crate) mod server_cnxn;

@@ -9,28 +9,24 @@
 //! `NIOLongReadThread-N` long reads.
 
 use std::convert::Infallible;
-use std::io;
 use std::mem;
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use log::debug;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 
 use super::blocking_server_cnxn::LEAST_TAKEN;
-use super::client_socket::ClientSocket;
+use super::cnxn_socket::CnxnSocket;
 use super::request::Request;
 use super::server_cnxn::{
-    CnxnInput, CnxnSelector, DisconnectReason, Gate, InputState, ServerCnxn, Stop, Transport,
+    CnxnInput, CnxnSelector, DisconnectReason, Gate, InputState, ServerCnxn, Stop,
 };
 use super::worker_service::{WorkRequest, WorkerService};
 use super::zookeeper_thread;
 use crate::common::time;
-use crate::util::lock_rank::{Rank, RankedMutex, RankedRwLock};
+use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
@@ -38,85 +34,8 @@ const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 /// How much is read from one connection, in bytes, before it is the turn of others.
 const READ_AT_ONCE: usize = 64 << 10;
 
-/// How much is sent to one connection, in bytes, before it is the turn of others.
-const SEND_AT_ONCE: usize = 1 << 20;
-
 /// How often the selector looks at a connection whose word or read a thread answers. It is also woken.
 const ANSWER_RECHECK: Duration = Duration::from_secs(1);
-
-/// The socket of a connection that a selector reads.
-pub(super) struct SelectedSocket {
-    /// None when it was closed at once.
-    socket: RankedRwLock<Option<ClientSocket>>,
-    selector: OnceLock<Arc<dyn CnxnSelector>>,
-    /// The socket was full. Whoever sets it to false continues to send.
-    is_full: AtomicBool,
-}
-
-impl SelectedSocket {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        let socket = Some(ClientSocket(stream));
-        Self {
-            socket: RankedRwLock::new(Rank::Leaf, "socket of a connection", socket),
-            selector: OnceLock::new(),
-            is_full: AtomicBool::new(false),
-        }
-    }
-
-    /// Uses the open socket.
-    ///
-    /// # Errors
-    /// Those of `with`, and when the socket is closed.
-    pub(super) fn open<T, E: From<Errno>>(
-        &self,
-        with: impl FnOnce(&ClientSocket) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.socket.read().as_ref().map_or(Err(Errno::BADF.into()), with)
-    }
-
-    /// Reads what the socket has, without waiting.
-    fn recv(&self, space: &mut [u8]) -> Result<usize, Errno> {
-        self.open(|socket| recv(&socket.0, space, RecvFlags::DONTWAIT).map(|(n, _)| n))
-    }
-
-    /// Whether the socket was full, and nobody has continued since. Then the caller must.
-    pub(super) fn take_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed) && self.is_full.swap(false, Ordering::AcqRel)
-    }
-}
-
-impl Transport for Arc<SelectedSocket> {
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.open(|socket| socket.send(bytes))
-    }
-
-    fn sent_at_once(&self) -> usize {
-        SEND_AT_ONCE
-    }
-
-    fn finish_later(&self) {
-        self.is_full.store(true, Ordering::Release);
-        // Nothing is sent before the connection has its selector.
-        let Some(selector) = self.selector.get() else { return };
-        if let Err(error) = self.open(|socket| selector.await_writable(socket.fd())) {
-            debug!(target: LOG, "cannot wait for a socket: {error}");
-            self.close();
-        }
-    }
-
-    fn is_hung_up(&self) -> bool {
-        self.open(|socket| Ok::<_, Errno>(socket.is_hung_up())).unwrap_or(true)
-    }
-
-    fn close(&self) {
-        self.socket.read().iter().for_each(ClientSocket::close);
-    }
-
-    fn close_at_once(&self) {
-        let socket = self.socket.write().take();
-        drop(socket);
-    }
-}
 
 /// What the selector does with the connection next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +111,7 @@ impl WorkRequest for LongRead {
 /// A connection, with what its selector knows of it.
 pub(super) struct NIOServerCnxn {
     pub(super) cnxn: Arc<ServerCnxn>,
-    pub(super) socket: Arc<SelectedSocket>,
+    pub(super) socket: Arc<CnxnSocket>,
     input: CnxnInput,
     state: State,
     /// None if connections without a session have no limit.
@@ -206,28 +125,30 @@ pub(super) struct NIOServerCnxn {
 }
 
 impl NIOServerCnxn {
+    /// `input` is what was read before and is not processed yet. `sessionless_timeout_ms` is how long a connection without
+    /// a session may be silent.
     pub(super) fn new(
         cnxn: Arc<ServerCnxn>,
-        socket: Arc<SelectedSocket>,
+        socket: Arc<CnxnSocket>,
+        input: CnxnInput,
+        sessionless_timeout_ms: i32,
         long_reads: Arc<WorkerService>,
     ) -> Self {
-        let sessionless_timeout = positive(cnxn.session_timeout_ms());
         Self {
             cnxn,
             socket,
-            input: CnxnInput::new(),
+            input,
             state: State::Reading,
-            sessionless_timeout,
+            sessionless_timeout: positive(sessionless_timeout_ms),
             long_reads,
             received: false,
             is_read_closed: false,
         }
     }
 
-    /// Sets the selector, before it registers the socket.
+    /// Sets the selector, when it waits for the socket.
     pub(super) fn set_selector(&self, selector: Arc<dyn CnxnSelector>) {
-        let is_first = self.socket.selector.set(Arc::clone(&selector)).is_ok();
-        debug_assert!(is_first, "a socket has one selector");
+        self.socket.set_selector(Arc::clone(&selector));
         self.cnxn.set_selector(selector);
     }
 

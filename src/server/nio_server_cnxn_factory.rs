@@ -1,9 +1,10 @@
 //! Accepts clients, and has each connection read by a thread of its own or by a selector (Java:
 //! server/NIOServerCnxnFactory.java).
 //!
-//! The first connections (`nio.maxReaderThreads`) have a thread each, which answers a single client soonest. Selectors
-//! read all others: a thread that serves many connections is woken less often for each request. It is decided when a
-//! connection comes. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
+//! As long as there are only a few clients (`nio.maxReaderThreads`), each has a thread, which answers a single client
+//! soonest. When there are more, selectors read all of them: a thread that serves many connections is woken less often
+//! for each request, and no connection is served much sooner than the others. A connection that has a thread moves to a
+//! selector then, unless its client sends many requests at a time; it does not move back. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
 //!
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
 //! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies
@@ -42,15 +43,16 @@ use self::connection_table::ConnectionTable;
 use self::newcomers::{Accepted, Newcomers, Verdict};
 use self::reader_threads::ReaderThreads;
 use self::selector_thread::SelectorThread;
-use super::blocking_server_cnxn::slow_writer::SlowWriter;
-use super::blocking_server_cnxn::{FirstTurns, Reader, SocketTransport};
+use super::blocking_server_cnxn::{FirstTurns, Reader, Selectors};
+use super::cnxn_socket::CnxnSocket;
+use super::cnxn_socket::slow_writer::SlowWriter;
 use super::command::abstract_four_letter_command::CommandContext;
 use super::command::command_executor::CommandExecutor;
 use super::connection_limits::{ConnectionLimits, ConnectionSlot, TooManyConnections};
 use super::descriptor_reserve::{Descriptors, PatientAcceptor, max_readers};
-use super::nio_server_cnxn::{NIOServerCnxn, SelectedSocket};
+use super::nio_server_cnxn::NIOServerCnxn;
 use super::rate_logger::RateLogger;
-use super::server_cnxn::{DisconnectReason, ServerCnxn, Transport};
+use super::server_cnxn::{CnxnInput, DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
 use super::strangers::{LastPlace, MakesRoom, StrangerSlot, Strangers};
 use super::worker_service::WorkerService;
@@ -413,7 +415,7 @@ impl NIOServerCnxnFactory {
         }
     }
 
-    /// Gives the connection a thread if there is room for one more, else to a selector (Java: createConnection,
+    /// Gives the connection a thread as long as clients are few, else to a selector (Java: createConnection,
     /// addAcceptedConnection).
     fn add_cnxn(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
         let Accepted { arrival, slot } = accepted;
@@ -421,45 +423,58 @@ impl NIOServerCnxnFactory {
         let places = Places { _slot: slot, _last_place: last_place };
         let server = self.zookeeper_server();
         let listener = server.as_ref().map(|server| server.listener());
-        let create = |transport: Box<dyn Transport>| {
-            let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
-            let timeout_ms = self.config.sessionless_timeout_ms;
-            let cnxn =
-                ServerCnxn::new(server, factory, transport, remote, timeout_ms, &*self.clock);
-            self.table.add(Arc::clone(&cnxn), places, stranger, since_ms);
-            cnxn
-        };
-        if self.readers.has_room() {
-            let transport = Arc::new(SocketTransport::new(stream, Arc::clone(&self.slow_writer)));
-            let cnxn = create(Box::new(Arc::clone(&transport)));
-            let reader = Reader::new(transport, Arc::clone(&cnxn), self.first_turns.clone());
-            let name = format!("NIOWorkerThread-{remote}");
-            let started = self.readers.start(&name, listener, reader);
-            return started.inspect_err(|_| {
-                cnxn.close(DisconnectReason::IoException);
-                if !self.selectors.is_empty() {
-                    self.readers.stay_as_they_are();
-                }
-            });
-        }
-        let Some(selector) = self.next_selector() else {
+        let has_thread = self.readers.has_room() && !self.are_needed();
+        if !has_thread && self.selectors.is_empty() {
             let what = format!("there are {} (see vm.max_map_count)", self.readers.max());
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, what));
+        }
+        let socket = Arc::new(CnxnSocket::new(stream, Arc::clone(&self.slow_writer)));
+        let factory: Weak<dyn ServerCnxnFactory> = self.me.clone();
+        let transport = Box::new(Arc::clone(&socket));
+        let timeout_ms = self.config.sessionless_timeout_ms;
+        let cnxn = ServerCnxn::new(server, factory, transport, remote, timeout_ms, &*self.clock);
+        self.table.add(Arc::clone(&cnxn), places, stranger, since_ms);
+        if !has_thread {
+            self.take_over(cnxn, socket, CnxnInput::new());
+            return Ok(());
+        }
+        let selectors = Arc::clone(self) as Arc<dyn Selectors>;
+        let turns = self.first_turns.clone();
+        // Otherwise it was closed meanwhile.
+        let Some(reader) = Reader::new(socket, Arc::clone(&cnxn), turns, selectors) else {
+            return Ok(());
         };
-        let socket = Arc::new(SelectedSocket::new(stream));
-        let cnxn = create(Box::new(Arc::clone(&socket)));
-        selector.add_accepted_connection(NIOServerCnxn::new(
-            cnxn,
-            socket,
-            Arc::clone(&self.long_reads),
-        ));
-        Ok(())
+        let name = format!("NIOWorkerThread-{remote}");
+        let started = self.readers.start(&name, listener, reader);
+        started.inspect_err(|_| {
+            cnxn.close(DisconnectReason::IoException);
+            if !self.selectors.is_empty() {
+                self.readers.stay_as_they_are();
+            }
+        })
     }
 
     /// The selectors, in turn.
     fn next_selector(&self) -> Option<&Arc<SelectorThread>> {
         let next = self.next_selector.fetch_add(1, Ordering::Relaxed);
         self.selectors.get(next.checked_rem(self.selectors.len())?)
+    }
+}
+
+impl Selectors for NIOServerCnxnFactory {
+    fn are_needed(&self) -> bool {
+        !self.selectors.is_empty() && self.table.sessions() > self.readers.max()
+    }
+
+    fn take_over(&self, cnxn: Arc<ServerCnxn>, socket: Arc<CnxnSocket>, mut input: CnxnInput) {
+        let Some(selector) = self.next_selector() else {
+            return cnxn.close(DisconnectReason::Unknown);
+        };
+        input.settle();
+        let timeout_ms = self.config.sessionless_timeout_ms;
+        let long_reads = Arc::clone(&self.long_reads);
+        let nio = NIOServerCnxn::new(cnxn, socket, input, timeout_ms, long_reads);
+        selector.add_accepted_connection(nio);
     }
 }
 

@@ -83,7 +83,13 @@ const SERVER: &[Layer] = &[
     (
         8,
         "sockets",
-        &["blocking_server_cnxn", "client_socket", "nio_server_cnxn", "nio_server_cnxn_factory"],
+        &[
+            "blocking_server_cnxn",
+            "client_socket",
+            "cnxn_socket",
+            "nio_server_cnxn",
+            "nio_server_cnxn_factory",
+        ],
     ),
     (9, "main", &["zookeeper_server_main"]),
 ];

@@ -16,7 +16,7 @@ pub(in crate::server) const BLOCKING_FACTORY: &str =
 
 /// How many connections have a thread of their own, if `nio.maxReaderThreads` is not set. Few clients are answered
 /// sooner by threads, many clients by selectors; ARCHITECTURE.md has the measurements.
-const READER_THREADS: usize = 4;
+const READER_THREADS: usize = 2;
 
 /// The settings.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Places;
 use crate::ids::SessionId;
@@ -39,11 +40,19 @@ struct Connections {
 }
 
 /// The table.
-pub(super) struct ConnectionTable(RankedMutex<Connections>);
+pub(super) struct ConnectionTable {
+    connections: RankedMutex<Connections>,
+    /// A copy of the number of sessions, for reading without the lock.
+    sessions: AtomicUsize,
+}
 
 impl ConnectionTable {
     pub(super) fn new() -> Self {
-        Self(RankedMutex::new(Rank::ConnectionTable, "connections", Connections::default()))
+        let connections = Connections::default();
+        Self {
+            connections: RankedMutex::new(Rank::ConnectionTable, "connections", connections),
+            sessions: AtomicUsize::new(0),
+        }
     }
 
     /// Adds a connection without a session. `since_ms` is when it was accepted, in elapsed time.
@@ -54,7 +63,7 @@ impl ConnectionTable {
         stranger: StrangerSlot,
         since_ms: i64,
     ) {
-        let mut table = self.0.lock();
+        let mut table = self.connections.lock();
         let number = table.next_number;
         table.next_number += 1;
         let sessionless = Sessionless { cnxn: Arc::clone(&cnxn), since_ms, _stranger: stranger };
@@ -65,10 +74,11 @@ impl ConnectionTable {
     /// Records the session of a connection. A connection that was closed in the meantime is not recorded, because
     /// nobody would remove it.
     pub(super) fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
-        let mut table = self.0.lock();
+        let mut table = self.connections.lock();
         if let Some(number) = table.cnxns.get(&key(cnxn)).map(|entry| entry.number) {
             let stranger = table.sessionless.remove(&number);
             let before = table.sessions.insert(session_id, Arc::clone(cnxn));
+            self.sessions.store(table.sessions.len(), Ordering::Relaxed);
             drop(table);
             drop((stranger, before));
         }
@@ -76,12 +86,13 @@ impl ConnectionTable {
 
     /// Removes a connection. Returns false if it is not in the table.
     pub(super) fn remove(&self, cnxn: &Arc<ServerCnxn>) -> bool {
-        let mut table = self.0.lock();
+        let mut table = self.connections.lock();
         let Some(removed) = table.cnxns.remove(&key(cnxn)) else { return false };
         let sessionless = table.sessionless.remove(&removed.number);
         let session_id = cnxn.session_id();
         if table.sessions.get(&session_id).is_some_and(|of| Arc::ptr_eq(of, cnxn)) {
             table.sessions.remove(&session_id);
+            self.sessions.store(table.sessions.len(), Ordering::Relaxed);
         }
         drop(table);
         drop((removed, sessionless));
@@ -90,7 +101,7 @@ impl ConnectionTable {
 
     /// The connection of a session.
     pub(super) fn of_session(&self, session_id: SessionId) -> Option<Arc<ServerCnxn>> {
-        self.0.lock().sessions.get(&session_id).cloned()
+        self.connections.lock().sessions.get(&session_id).cloned()
     }
 
     /// The oldest connection without a session for which `is_meant` is true.
@@ -98,7 +109,7 @@ impl ConnectionTable {
         &self,
         is_meant: impl Fn(i64, &ServerCnxn) -> bool,
     ) -> Option<Arc<ServerCnxn>> {
-        let table = self.0.lock();
+        let table = self.connections.lock();
         let mut sessionless = table.sessionless.values();
         let oldest =
             sessionless.find(|one| !one.cnxn.is_stale() && is_meant(one.since_ms, &one.cnxn));
@@ -107,12 +118,17 @@ impl ConnectionTable {
 
     /// All connections.
     pub(super) fn all(&self) -> Vec<Arc<ServerCnxn>> {
-        self.0.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
+        self.connections.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
+    }
+
+    /// How many connections have a session. Only a hint: it may change at once.
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.0.lock().cnxns.len()
+        self.connections.lock().cnxns.len()
     }
 }
 

@@ -30,7 +30,8 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::LOG;
 use crate::common::time;
-use crate::server::nio_server_cnxn::{NIOServerCnxn, Next, SelectedSocket};
+use crate::server::cnxn_socket::CnxnSocket;
+use crate::server::nio_server_cnxn::{NIOServerCnxn, Next};
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
 use crate::server::server_cnxn::{CnxnSelector, DisconnectReason, ServerCnxn};
@@ -200,12 +201,17 @@ impl SelectorThread {
         inbox.again.into_iter().for_each(|Token(at)| rounds.do_io(self, at));
         for nio in inbox.accepted {
             let token = Token(rounds.slots.next());
-            nio.set_selector(Arc::new(SelectorHandle { selector: Arc::clone(self), token }));
             let registered = nio.socket.open(|socket| {
                 self.registry.register(&mut SourceFd(&socket.fd()), token, Interest::READABLE)
             });
             match registered {
-                Ok(()) => rounds.add(nio),
+                Ok(()) => {
+                    // After that, because others may send to a connection that had a thread before, and find the socket
+                    // full.
+                    let selector = Arc::clone(self);
+                    nio.set_selector(Arc::new(SelectorHandle { selector, token }));
+                    rounds.add(nio);
+                }
                 Err(error) => {
                     warn!(target: LOG, "cannot wait for the socket of {}: {error}", nio.cnxn);
                     nio.cnxn.close(DisconnectReason::IoException);
@@ -275,7 +281,7 @@ impl WorkRequest for IOWorkRequest {
 /// A connection of the selector.
 struct Slot {
     cnxn: Arc<ServerCnxn>,
-    socket: Arc<SelectedSocket>,
+    socket: Arc<CnxnSocket>,
     /// None while a worker has it.
     nio: Option<Box<NIOServerCnxn>>,
     /// It was to be looked at while a worker had it.

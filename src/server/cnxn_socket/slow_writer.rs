@@ -14,7 +14,7 @@ use log::{debug, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use super::SocketTransport;
+use crate::server::client_socket::ClientSocket;
 use crate::server::server_cnxn::{DisconnectReason, ServerCnxn};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
@@ -22,7 +22,7 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 const LOG: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 
 /// A connection whose socket is full, and this socket.
-type Slow = (Arc<ServerCnxn>, Arc<SocketTransport>);
+type Slow = (Arc<ServerCnxn>, Arc<ClientSocket>);
 
 /// Continues sends to sockets that were full, when they accept bytes again.
 pub(in crate::server) struct SlowWriter {
@@ -56,7 +56,7 @@ impl SlowWriter {
     }
 
     /// Waits until the connection's socket is writable. The socket stays open in the meantime.
-    pub(super) fn add(&self, cnxn: Arc<ServerCnxn>, socket: Arc<SocketTransport>) {
+    pub(super) fn add(&self, cnxn: Arc<ServerCnxn>, socket: Arc<ClientSocket>) {
         let fd = socket.fd();
         let number = self.next_token.fetch_add(1, Ordering::Relaxed);
         let token = Token(usize::try_from(number).unwrap_or_default());
