@@ -85,6 +85,8 @@ pub(in crate::server) struct SelectorThread {
     /// None if the selector does the work itself.
     workers: Option<Arc<WorkerService>>,
     stopped: AtomicBool,
+    /// It waits for events. Only a hint.
+    is_asleep: AtomicBool,
 }
 
 impl SelectorThread {
@@ -99,6 +101,7 @@ impl SelectorThread {
             inbox: RankedMutex::new(Rank::Leaf, "inbox of a selector", Inbox::default()),
             workers,
             stopped: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
         }))
     }
 
@@ -166,7 +169,11 @@ impl SelectorThread {
         events: &mut Events,
         rounds: &mut Rounds,
     ) -> io::Result<()> {
-        if let Err(error) = poll.poll(events, rounds.time_to_wait())
+        let wait = rounds.time_to_wait();
+        self.is_asleep.store(wait != Some(Duration::ZERO), Ordering::Relaxed);
+        let polled = poll.poll(events, wait);
+        self.is_asleep.store(false, Ordering::Relaxed);
+        if let Err(error) = polled
             && error.kind() != io::ErrorKind::Interrupted
         {
             return Err(error);
@@ -238,9 +245,12 @@ impl CnxnSelector for SelectorHandle {
         self.selector.registry.reregister(&mut SourceFd(&fd), self.token, interest)
     }
 
-    fn flush(&self, cnxn: &Arc<ServerCnxn>) -> bool {
+    fn flush(&self, cnxn: &Arc<ServerCnxn>, are_few: bool) -> bool {
         // A selector sends by itself what its own round has produced.
-        !IS_SELECTOR.get() && self.selector.put(|inbox| inbox.to_flush.push(Arc::clone(cnxn)))
+        if IS_SELECTOR.get() || are_few && self.selector.is_asleep.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.selector.put(|inbox| inbox.to_flush.push(Arc::clone(cnxn)))
     }
 }
 

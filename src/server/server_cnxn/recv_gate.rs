@@ -51,8 +51,9 @@ pub(in crate::server) trait CnxnSelector: Send + Sync {
     /// When the system refuses to watch the socket.
     fn await_writable(&self, fd: RawFd) -> io::Result<()>;
 
-    /// Has the selector send what the connection has. Returns false if the caller must do it.
-    fn flush(&self, cnxn: &Arc<ServerCnxn>) -> bool;
+    /// Has the selector send what the connection has. Returns false if the caller must do it: a selector that sleeps is
+    /// not woken for a few connections.
+    fn flush(&self, cnxn: &Arc<ServerCnxn>, are_few: bool) -> bool;
 }
 
 /// Since when a connection is not read, and what was seen of it since.
@@ -94,9 +95,10 @@ impl ServerCnxn {
         if self.selector.get().is_some() { Worker::Selector } else { Worker::Caller }
     }
 
-    /// Sends what was appended, or has the connection's selector do so. The caller holds no lock.
-    pub(in crate::server) fn flush_by_reader(self: &Arc<Self>) {
-        if !self.selector.get().is_some_and(|selector| selector.flush(self)) {
+    /// Sends what was appended, or has the connection's selector do so. If the caller has something for few connections
+    /// only, a selector that sleeps is not woken for it. The caller holds no lock.
+    pub(in crate::server) fn flush_by_reader(self: &Arc<Self>, are_few: bool) {
+        if !self.selector.get().is_some_and(|selector| selector.flush(self, are_few)) {
             self.flush();
         }
     }

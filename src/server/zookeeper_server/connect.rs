@@ -159,7 +159,7 @@ impl ZooKeeperServer {
             if let Some(session) = session {
                 cnxn.session_established(session);
             }
-            cnxn.flush_by_reader();
+            cnxn.flush_by_reader(true);
             cnxn.enable_recv();
         } else {
             info!(

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::server::server_cnxn::ServerCnxn;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
+/// To send to no more connections than this costs less than to wake a selector for it.
+const FEW: usize = 16;
+
 /// The list.
 pub struct FlushList {
     waiting: RankedMutex<Vec<Arc<ServerCnxn>>>,
@@ -39,8 +42,9 @@ impl FlushList {
             return;
         }
         let mut waiting = mem::take(&mut *self.waiting.lock());
+        let are_few = waiting.len() <= FEW;
         for cnxn in waiting.drain(..) {
-            cnxn.flush_by_reader();
+            cnxn.flush_by_reader(are_few);
         }
         // The list's memory is reused.
         let mut list = self.waiting.lock();
