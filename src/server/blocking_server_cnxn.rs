@@ -6,8 +6,8 @@
 //! matter in how many pieces it arrives. Of its last answer, a client must take a minimum number of bytes in each
 //! period of this length.
 //!
-//! When more clients have come than there are threads for, the connection moves to a selector, unless its client sends
-//! many requests at a time.
+//! When there are more clients than a few, the connection moves to a selector, unless its client sends many requests at a
+//! time.
 //!
 //! What is not about the socket is in `server_cnxn` (sendResponse, sendBuffer, handleWrite, readRequest,
 //! readConnectRequest).
@@ -75,9 +75,9 @@ impl Drop for Turn<'_> {
 /// A client that sends many requests at a time keeps its thread, which then is woken seldom.
 const SINGLE_REQUESTS_TO_MOVE: u32 = 16;
 
-/// Where a connection goes when there are too many for threads.
+/// Where a connection goes when there are more clients than a few.
 pub(super) trait Selectors: Send + Sync {
-    /// Whether there are more clients than threads are for.
+    /// Whether there are so many clients that selectors are to read all of them.
     fn are_needed(&self) -> bool;
 
     /// Has a selector read the connection from now on. `input` is what was read and is not processed yet.

@@ -1,10 +1,10 @@
 //! Accepts clients, and has each connection read by a thread of its own or by a selector (Java:
 //! server/NIOServerCnxnFactory.java).
 //!
-//! As long as there are only a few clients (`nio.maxReaderThreads`), each has a thread, which answers a single client
-//! soonest. When there are more, selectors read all of them: a thread that serves many connections is woken less often
-//! for each request, and no connection is served much sooner than the others. A connection that has a thread moves to a
-//! selector then, unless its client sends many requests at a time; it does not move back. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
+//! The first connections (`nio.maxReaderThreads`) have a thread each, which answers a single client soonest. Selectors
+//! read all others: a thread that serves many connections is woken less often for each request. When there are more
+//! clients than half of the threads, connections that have a thread move to a selector, so that they are not served much
+//! sooner than the others, unless their clients send many requests at a time. They do not move back. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
 //!
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
 //! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies
@@ -415,7 +415,7 @@ impl NIOServerCnxnFactory {
         }
     }
 
-    /// Gives the connection a thread as long as clients are few, else to a selector (Java: createConnection,
+    /// Gives the connection a thread if there is room for one more, else to a selector (Java: createConnection,
     /// addAcceptedConnection).
     fn add_cnxn(self: &Arc<Self>, accepted: Accepted) -> io::Result<()> {
         let Accepted { arrival, slot } = accepted;
@@ -423,7 +423,7 @@ impl NIOServerCnxnFactory {
         let places = Places { _slot: slot, _last_place: last_place };
         let server = self.zookeeper_server();
         let listener = server.as_ref().map(|server| server.listener());
-        let has_thread = self.readers.has_room() && !self.are_needed();
+        let has_thread = self.readers.has_room();
         if !has_thread && self.selectors.is_empty() {
             let what = format!("there are {} (see vm.max_map_count)", self.readers.max());
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, what));
@@ -463,7 +463,7 @@ impl NIOServerCnxnFactory {
 
 impl Selectors for NIOServerCnxnFactory {
     fn are_needed(&self) -> bool {
-        !self.selectors.is_empty() && self.table.sessions() > self.readers.max()
+        !self.selectors.is_empty() && self.table.sessions() > self.readers.max() / 2
     }
 
     fn take_over(&self, cnxn: Arc<ServerCnxn>, socket: Arc<CnxnSocket>, mut input: CnxnInput) {

@@ -14,9 +14,9 @@ const FACTORY: &str = "zookeeper.serverCnxnFactory";
 pub(in crate::server) const BLOCKING_FACTORY: &str =
     "org.apache.zookeeper.server.BlockingServerCnxnFactory";
 
-/// How many connections have a thread of their own, if `nio.maxReaderThreads` is not set. Few clients are answered
-/// sooner by threads, many clients by selectors; ARCHITECTURE.md has the measurements.
-const READER_THREADS: usize = 2;
+/// How many connections have a thread of their own, if `nio.maxReaderThreads` is not set. One or two clients are answered
+/// sooner by threads, more clients by selectors; ARCHITECTURE.md has the measurements.
+const READER_THREADS: usize = 4;
 
 /// The settings.
 #[derive(Clone, Debug)]
@@ -33,7 +33,8 @@ pub struct CnxnFactoryConfig {
     pub sessionless_timeout_ms: i32,
     /// Whether the system probes for dead connections (`zookeeper.clientTcpKeepAlive`).
     pub tcp_keep_alive: bool,
-    /// How many connections have threads of their own (`zookeeper.nio.maxReaderThreads`). Selectors read the others.
+    /// How many connections have threads of their own (`zookeeper.nio.maxReaderThreads`), as long as there are no more
+    /// clients than half of that, or if they send many requests at a time. Selectors read the others.
     pub reader_threads: usize,
     /// How many selectors there are (`zookeeper.nio.numSelectorThreads`); 0 if every connection has a thread.
     pub selectors: usize,
