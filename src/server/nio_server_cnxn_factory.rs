@@ -463,7 +463,7 @@ impl NIOServerCnxnFactory {
 
 impl Selectors for NIOServerCnxnFactory {
     fn are_needed(&self) -> bool {
-        !self.selectors.is_empty() && self.table.sessions() > self.readers.max() / 2
+        !self.selectors.is_empty() && self.table.sessions() > self.readers.max().div_ceil(2)
     }
 
     fn take_over(&self, cnxn: Arc<ServerCnxn>, socket: Arc<CnxnSocket>, mut input: CnxnInput) {
