@@ -451,8 +451,7 @@ impl ClientCnxn {
         watch: Option<WatchRegistration>,
         decode: fn(&[u8], Limits) -> Result<T, InputError>,
     ) -> Pending<T> {
-        let (config, cnxn) = (self.shared.config.clone(), Arc::downgrade(&self.shared));
-        let (packet, pending) = Packet::new(op, payload, watch, decode, config, cnxn);
+        let (packet, pending) = Packet::new(op, payload, watch, decode, &self.shared);
         self.shared.queue_packet(packet);
         pending
     }

@@ -13,7 +13,7 @@ mod ensemble;
 use std::io::Write;
 use std::time::Duration;
 
-use common::{DEADLINE, Program, RawConnection, Server, wait_until};
+use common::{DEADLINE, Program, RawConnection, Server, request_frame, wait_until};
 use ensemble::{Ensemble, Mode};
 use socket2::SockRef;
 use zookeeper_server::create_mode::CreateMode;
@@ -23,11 +23,6 @@ use zookeeper_server::zoo_defs::{OpCode, ids};
 
 /// How many requests a connection tries to send.
 const REQUESTS: usize = 300;
-
-fn frame(xid: i32, op: OpCode, payload: &[u8]) -> Vec<u8> {
-    let len = i32::try_from(8 + payload.len()).unwrap();
-    [&len.to_be_bytes(), &xid.to_be_bytes(), &op.code().to_be_bytes(), payload].concat()
-}
 
 fn connect(server: &Server) -> RawConnection {
     let mut raw = server.raw();
@@ -52,7 +47,7 @@ fn send_until_stopped(
 ) -> usize {
     let taken = (1..=requests).take_while(|xid| {
         let xid = i32::try_from(*xid).unwrap() + 1;
-        raw.stream.write_all(&frame(xid, op, payload)).is_ok()
+        raw.stream.write_all(&request_frame(xid, op.code(), payload)).is_ok()
     });
     taken.count()
 }
@@ -70,12 +65,18 @@ fn check_bounds(server: &Server, name: &str) {
 
     // Such reads do not wait in the server: nothing is read until the write is answered.
     let mut long_reads = connect_frozen(server);
-    long_reads.stream.write_all(&frame(1, OpCode::SetData, &set_data(Vec::new()))).unwrap();
+    long_reads
+        .stream
+        .write_all(&request_frame(1, OpCode::SetData.code(), &set_data(Vec::new())))
+        .unwrap();
     let taken = send_until_stopped(&mut long_reads, REQUESTS, OpCode::GetData, &read(&long));
     assert!(taken < 60, "{name}: {taken} reads of 0.9 MB were taken behind a write");
 
     let mut reads = connect_frozen(server);
-    reads.stream.write_all(&frame(1, OpCode::SetData, &set_data(Vec::new()))).unwrap();
+    reads
+        .stream
+        .write_all(&request_frame(1, OpCode::SetData.code(), &set_data(Vec::new())))
+        .unwrap();
     let taken =
         send_until_stopped(&mut reads, 10 * REQUESTS, OpCode::GetData, &read(&long[..15_000]));
     assert!(taken < 2_000, "{name}: {taken} reads of 15 kB were taken behind a write");
@@ -176,9 +177,11 @@ fn answers_behind_a_write_have_a_bound() {
     ensemble.members[leader].freeze();
     let read = GetDataRequest { path: "/a".into(), watch: false }.to_bytes();
     for raw in &mut raws {
-        raw.stream.write_all(&frame(1, OpCode::SetData, &set_data(data.clone()))).unwrap();
+        raw.stream
+            .write_all(&request_frame(1, OpCode::SetData.code(), &set_data(data.clone())))
+            .unwrap();
         for xid in 2..40 {
-            raw.stream.write_all(&frame(xid, OpCode::GetData, &read)).unwrap();
+            raw.stream.write_all(&request_frame(xid, OpCode::GetData.code(), &read)).unwrap();
         }
     }
     wait_until("all of it waits", DEADLINE, || server.monitor("outstanding_requests") >= 390.0);

@@ -11,7 +11,7 @@ mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
-use common::{Client, DEADLINE, Program, client_config, wait_until};
+use common::{Client, DEADLINE, Program, client_config, request_frame, wait_until};
 use ensemble::{Ensemble, Mode, create, on_both};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::create_mode::CreateMode;
@@ -247,11 +247,7 @@ fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
     for mode in MODES {
         let mut raw = ensemble.members[ensemble.wait_at(mode)].server.raw();
         raw.new_session();
-        let frame = |xid: i32, op: OpCode, body: &[u8]| {
-            let bytes = [&xid.to_be_bytes()[..], &op.code().to_be_bytes(), body].concat();
-            [&i32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
-        };
-        let mut bytes = frame(1, OpCode::CloseSession, &[]);
+        let mut bytes = request_frame(1, OpCode::CloseSession.code(), &[]);
         for (flags, name) in [(0, "persistent"), (1, "ephemeral")] {
             let request = CreateRequest {
                 path: format!("/behind-{name}"),
@@ -259,7 +255,7 @@ fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
                 acl: Some(ids::open_acl_unsafe()),
                 flags,
             };
-            bytes.extend(frame(2 + flags, OpCode::Create, &request.to_bytes()));
+            bytes.extend(request_frame(2 + flags, OpCode::Create.code(), &request.to_bytes()));
         }
         raw.send_bytes(&bytes);
         while raw.receive_frame().is_some() {}

@@ -27,6 +27,9 @@ LONG=no
 # by_length SHORT LONG: prints LONG with --long, else SHORT.
 by_length() { if [ "$LONG" = yes ]; then echo "$2"; else echo "$1"; fi; }
 
+# run_tests ARGUMENTS: the tests of this package. A test binary that fails does not keep the others from running.
+run_tests() { cargo test --locked --no-fail-fast "$@"; }
+
 # The peers are installed before the suites run. A peer that cannot be installed is a failure; nothing is skipped.
 suite_peers() { tests/peers/install.sh; }
 suite_build() {
@@ -49,15 +52,15 @@ suite_build() {
 suite_unit() {
     local code=0 test
     local -a again=()
-    cargo test --locked --no-fail-fast || code=1
+    run_tests || code=1
     for test in auth client deadlines limits long_transactions quorum_clients quorum_requests_come_back \
         standalone_bad_input standalone_bounds standalone_connections; do
         again+=(--test "$test")
     done
     local selectors=-Dzookeeper.nio.maxReaderThreads=0
-    ZOOKEEPER_TEST_FLAGS=$selectors cargo test --locked --no-fail-fast "${again[@]}" || code=1
+    ZOOKEEPER_TEST_FLAGS=$selectors run_tests "${again[@]}" || code=1
     ZOOKEEPER_TEST_FLAGS="$selectors -Dzookeeper.nio.numWorkerThreads=2" \
-        cargo test --locked --no-fail-fast --test standalone_bounds --test standalone_connections || code=1
+        run_tests --test standalone_bounds --test standalone_connections || code=1
     return "$code"
 }
 # By default, cargo ignores tests that need a peer, and long ones. Left out here are tests with a suite of their own,
@@ -73,14 +76,14 @@ suite_ignored() {
         esac
     done
     # These run at the same time as the others: each needs only a processor, for a minute.
-    cargo test --locked --no-fail-fast --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
+    run_tests --lib --test hostile_decoders -- --ignored >"$log" 2>&1 &
     long=$!
     # And this one mostly waits for servers that start.
-    cargo test --locked --test quorum_learner_java -- --ignored >"$learner_log" 2>&1 &
+    run_tests --test quorum_learner_java -- --ignored >"$learner_log" 2>&1 &
     learner=$!
-    cargo test --locked --no-fail-fast "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java --skip a_million_ ||
+    run_tests "${others[@]}" -- --ignored --skip a_hundred_kills --skip ::java --skip a_million_ ||
         code=1
-    cargo test --locked --test standalone_bad_input --test quorum_bad_peers -- --ignored a_million_ \
+    run_tests --test standalone_bad_input --test quorum_bad_peers -- --ignored a_million_ \
         "frames=$(by_length 100000 1000000)" || code=1
     wait "$long" || code=1
     wait "$learner" || code=1

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use common::{DEADLINE, Server, ServerBuilder, wait_until};
+use common::{DEADLINE, Server, ServerBuilder, request_frame, wait_until};
 use zookeeper_server::internals::common::time;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::proto::{
@@ -91,10 +91,6 @@ mod bodies {
 
     pub(crate) fn what_comes_behind_a_sessions_end_is_not_done(builder: ServerBuilder) {
         let server = builder.start();
-        let frame = |xid: i32, op: OpCode, body: &[u8]| {
-            let bytes = [&xid.to_be_bytes()[..], &op.code().to_be_bytes(), body].concat();
-            [&i32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
-        };
         for round in 0..10 {
             let mut raw = server.raw();
             raw.new_session();
@@ -105,11 +101,11 @@ mod bodies {
                 flags,
             };
             let bytes = [
-                frame(1, OpCode::Create, &create("before", 0).to_bytes()),
-                frame(2, OpCode::Create, &create("ephemeral-before", 1).to_bytes()),
-                frame(3, OpCode::CloseSession, &[]),
-                frame(4, OpCode::Create, &create("behind", 0).to_bytes()),
-                frame(5, OpCode::Create, &create("ephemeral-behind", 1).to_bytes()),
+                request_frame(1, OpCode::Create.code(), &create("before", 0).to_bytes()),
+                request_frame(2, OpCode::Create.code(), &create("ephemeral-before", 1).to_bytes()),
+                request_frame(3, OpCode::CloseSession.code(), &[]),
+                request_frame(4, OpCode::Create.code(), &create("behind", 0).to_bytes()),
+                request_frame(5, OpCode::Create.code(), &create("ephemeral-behind", 1).to_bytes()),
             ];
             raw.send_bytes(&bytes.concat());
             for xid in 1..=3 {
@@ -174,12 +170,8 @@ fn few_clients_have_threads_and_many_a_selector() {
     };
     let ask_many_at_a_time = |raw: &mut common::RawConnection| {
         for first in (2..300).step_by(5) {
-            let frame = |xid: i32| {
-                let body = exists(false).to_bytes();
-                let bytes = [&xid.to_be_bytes()[..], &OpCode::Exists.code().to_be_bytes(), &body];
-                let bytes = bytes.concat();
-                [&i32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
-            };
+            let body = exists(false).to_bytes();
+            let frame = |xid| request_frame(xid, OpCode::Exists.code(), &body);
             raw.send_bytes(&(first..first + 5).flat_map(frame).collect::<Vec<_>>());
             for xid in first..first + 5 {
                 assert_eq!(raw.receive_reply().unwrap().0.xid, xid);

@@ -1,11 +1,11 @@
 //! Requests and their answers (Java: ClientCnxn.Packet, and the inner classes WatchRegistration of ZooKeeper.java).
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{ClientConfig, ClientError, Shared};
+use super::{ClientError, Shared};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, InputError, Limits, Record};
 use crate::keeper_exception::KeeperError;
@@ -62,13 +62,13 @@ impl Packet {
         payload: Vec<u8>,
         watch: Option<WatchRegistration>,
         decode: fn(&[u8], Limits) -> Result<T, InputError>,
-        config: ClientConfig,
-        cnxn: Weak<Shared>,
+        cnxn: &Arc<Shared>,
     ) -> (Self, Pending<T>) {
         let (reply, receiver) = bounded(1);
         let packet = Self { op, xid: 0, payload, watch, reply };
-        let timeout = config.request_timeout;
-        (packet, Pending { receiver, decode, limits: config.limits, timeout, cnxn })
+        let (limits, timeout) = (cnxn.config.limits, cnxn.config.request_timeout);
+        let cnxn = Arc::downgrade(cnxn);
+        (packet, Pending { receiver, decode, limits, timeout, cnxn })
     }
 
     /// Passes the reply to the waiting thread.

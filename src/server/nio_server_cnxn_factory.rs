@@ -4,7 +4,8 @@
 //! The first connections (`nio.maxReaderThreads`) have a thread each, which answers a single client soonest. Selectors
 //! read all others: a thread that serves many connections is woken less often for each request. When there are more
 //! clients than half of the threads, connections that have a thread move to a selector, so that they are not served much
-//! sooner than the others, unless their clients send many requests at a time. They do not move back. With `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
+//! sooner than the others, unless their clients send many requests at a time. They do not move back. With
+//! `BlockingServerCnxnFactory` as `serverCnxnFactory`, all connections have a thread.
 //!
 //! Threads: the acceptor `NIOServerCxnFactory.AcceptThread:ADDR` only takes connections from the system's queue, so
 //! that the queue has space when thousands of clients connect at once. `NIOServerCxnFactory.AdmissionThread` applies

@@ -71,10 +71,7 @@ impl Crowds<'_> {
     /// has the class 0, however often its client comes.
     #[must_use]
     pub(crate) fn class(&self, ip: IpAddr) -> usize {
-        match self.of(ip) {
-            ..=LIGHT => 0,
-            size => size.ilog2() as usize,
-        }
+        if self.is_light(ip) { 0 } else { self.of(ip).ilog2() as usize }
     }
 
     /// Whether the address has no crowd.

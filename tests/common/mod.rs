@@ -656,8 +656,7 @@ impl RawConnection {
 
     /// Sends a frame, preceded by its length.
     pub fn send_frame(&mut self, body: &[u8]) {
-        let len = i32::try_from(body.len()).unwrap().to_be_bytes();
-        self.send_bytes(&[&len[..], body].concat());
+        self.send_bytes(&framed(body));
     }
 
     /// The next frame; `None` if the server has closed the connection.
@@ -709,8 +708,7 @@ impl RawConnection {
 
     /// Sends a request.
     pub fn send_request(&mut self, xid: i32, op: i32, payload: &[u8]) {
-        let header = RequestHeader { xid, r#type: op }.to_bytes();
-        self.send_frame(&[header, payload.to_vec()].concat());
+        self.send_bytes(&request_frame(xid, op, payload));
     }
 
     /// Sends a request. Returns the header and the body of the next frame.
@@ -728,6 +726,18 @@ impl RawConnection {
             (header, rest.to_vec())
         })
     }
+}
+
+/// A frame: its length, and the body.
+pub fn framed(body: &[u8]) -> Vec<u8> {
+    let len = i32::try_from(body.len()).unwrap().to_be_bytes();
+    [&len[..], body].concat()
+}
+
+/// The frame of a request.
+pub fn request_frame(xid: i32, op: i32, payload: &[u8]) -> Vec<u8> {
+    let header = RequestHeader { xid, r#type: op }.to_bytes();
+    framed(&[&header[..], payload].concat())
 }
 
 /// Decodes a record at the start of `bytes`. Returns it and the remaining bytes.

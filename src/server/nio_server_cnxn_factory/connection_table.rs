@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Places;
 use crate::ids::SessionId;
@@ -40,19 +39,11 @@ struct Connections {
 }
 
 /// The table.
-pub(super) struct ConnectionTable {
-    connections: RankedMutex<Connections>,
-    /// A copy of the number of sessions, for reading without the lock.
-    sessions: AtomicUsize,
-}
+pub(super) struct ConnectionTable(RankedMutex<Connections>);
 
 impl ConnectionTable {
     pub(super) fn new() -> Self {
-        let connections = Connections::default();
-        Self {
-            connections: RankedMutex::new(Rank::ConnectionTable, "connections", connections),
-            sessions: AtomicUsize::new(0),
-        }
+        Self(RankedMutex::new(Rank::ConnectionTable, "connections", Connections::default()))
     }
 
     /// Adds a connection without a session. `since_ms` is when it was accepted, in elapsed time.
@@ -63,7 +54,7 @@ impl ConnectionTable {
         stranger: StrangerSlot,
         since_ms: i64,
     ) {
-        let mut table = self.connections.lock();
+        let mut table = self.0.lock();
         let number = table.next_number;
         table.next_number += 1;
         let sessionless = Sessionless { cnxn: Arc::clone(&cnxn), since_ms, _stranger: stranger };
@@ -74,11 +65,10 @@ impl ConnectionTable {
     /// Records the session of a connection. A connection that was closed in the meantime is not recorded, because
     /// nobody would remove it.
     pub(super) fn add_session(&self, session_id: SessionId, cnxn: &Arc<ServerCnxn>) {
-        let mut table = self.connections.lock();
+        let mut table = self.0.lock();
         if let Some(number) = table.cnxns.get(&key(cnxn)).map(|entry| entry.number) {
             let stranger = table.sessionless.remove(&number);
             let before = table.sessions.insert(session_id, Arc::clone(cnxn));
-            self.sessions.store(table.sessions.len(), Ordering::Relaxed);
             drop(table);
             drop((stranger, before));
         }
@@ -86,13 +76,12 @@ impl ConnectionTable {
 
     /// Removes a connection. Returns false if it is not in the table.
     pub(super) fn remove(&self, cnxn: &Arc<ServerCnxn>) -> bool {
-        let mut table = self.connections.lock();
+        let mut table = self.0.lock();
         let Some(removed) = table.cnxns.remove(&key(cnxn)) else { return false };
         let sessionless = table.sessionless.remove(&removed.number);
         let session_id = cnxn.session_id();
         if table.sessions.get(&session_id).is_some_and(|of| Arc::ptr_eq(of, cnxn)) {
             table.sessions.remove(&session_id);
-            self.sessions.store(table.sessions.len(), Ordering::Relaxed);
         }
         drop(table);
         drop((removed, sessionless));
@@ -101,7 +90,7 @@ impl ConnectionTable {
 
     /// The connection of a session.
     pub(super) fn of_session(&self, session_id: SessionId) -> Option<Arc<ServerCnxn>> {
-        self.connections.lock().sessions.get(&session_id).cloned()
+        self.0.lock().sessions.get(&session_id).cloned()
     }
 
     /// The oldest connection without a session for which `is_meant` is true.
@@ -109,7 +98,7 @@ impl ConnectionTable {
         &self,
         is_meant: impl Fn(i64, &ServerCnxn) -> bool,
     ) -> Option<Arc<ServerCnxn>> {
-        let table = self.connections.lock();
+        let table = self.0.lock();
         let mut sessionless = table.sessionless.values();
         let oldest =
             sessionless.find(|one| !one.cnxn.is_stale() && is_meant(one.since_ms, &one.cnxn));
@@ -118,17 +107,17 @@ impl ConnectionTable {
 
     /// All connections.
     pub(super) fn all(&self) -> Vec<Arc<ServerCnxn>> {
-        self.connections.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
+        self.0.lock().cnxns.values().map(|entry| Arc::clone(&entry.cnxn)).collect()
     }
 
-    /// How many connections have a session. Only a hint: it may change at once.
+    /// How many connections have a session.
     pub(super) fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
+        self.0.lock().sessions.len()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.connections.lock().cnxns.len()
+        self.0.lock().cnxns.len()
     }
 }
 
