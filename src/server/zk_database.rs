@@ -406,9 +406,10 @@ impl ZKDatabase {
         self.snap_log.save(&mut TreeSnapshot { database: self, cursor })
     }
 
-    /// Creates the appender of the log.
+    /// Creates the appender of the log, and has the first file prepared for it.
     #[must_use]
     pub fn appender(&self, snap: SnapSettings) -> Box<dyn TxnAppender> {
+        self.snap_log.prepare_log();
         let mut appender = Appender {
             snap_log: Arc::clone(&self.snap_log),
             snap,

@@ -101,8 +101,16 @@ def empty_last_log(directory):
 def header_only_log(directory):
     """Adds a newest log that has only a header."""
     last = by_zxid(directory, "log")[-1]
-    header = last.read_bytes()[:16]
+    header = last.read_bytes()[:FILE_HEADER]
     last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(header)
+
+
+def prepared_log(directory):
+    """Adds the file that ours prepares as the next log, and one that got its name before its first entry."""
+    last = by_zxid(directory, "log")[-1]
+    empty = last.read_bytes()[:FILE_HEADER] + bytes(65536)
+    (directory / "next-log").write_bytes(empty)
+    last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(empty)
 
 
 def cut_snapshot(directory):
@@ -167,6 +175,7 @@ CASES = {
     "flipped-end": Case(flipped_end, ours_refuses=True),
     "empty-last-log": Case(empty_last_log),
     "header-only-log": Case(header_only_log),
+    "prepared-log": Case(prepared_log),
     "cut-snapshot": Case(cut_snapshot),
     "wrong-snapshot": Case(wrong_snapshot),
     "empty-snapshot": Case(empty_snapshot),

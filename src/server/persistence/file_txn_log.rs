@@ -48,6 +48,9 @@ const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
 /// The version of the format (Java: FileTxnLog.VERSION).
 pub(crate) const VERSION: i32 = 2;
 
+/// The header of each file.
+const HEADER: FileHeader = FileHeader { magic: TXNLOG_MAGIC, version: VERSION, dbid: 0 };
+
 /// When this many bytes are buffered without a commit, they are written.
 const PENDING_LIMIT: usize = 1024 * 1024;
 
@@ -94,15 +97,17 @@ impl FileTxnLog {
     ) -> Self {
         // Without fsync, growing the file ahead has no benefit.
         let pre_alloc_size = if config.force_sync { config.pre_alloc_size } else { 0 };
+        let log_dir = log_dir.into();
+        let padding = FilePadding::new(&log_dir, HEADER.to_bytes().to_vec(), pre_alloc_size);
         Self {
-            log_dir: log_dir.into(),
+            log_dir,
             config,
             metrics,
             last_zxid_seen: Zxid::ZERO,
             current: None,
             to_sync: Vec::new(),
             pending: Vec::new(),
-            padding: FilePadding::new(pre_alloc_size),
+            padding,
             prev_logs_running_total: 0,
             sync_elapsed_ms: None,
             failed: false,
@@ -143,6 +148,11 @@ impl FileTxnLog {
     #[must_use]
     pub const fn is_force_sync(&self) -> bool {
         self.config.force_sync
+    }
+
+    /// Prepares the first file in the background, because appends are soon to come.
+    pub(super) fn prepare(&mut self) {
+        self.padding.prepare_next();
     }
 
     /// Finishes the current file. The next append starts a new one.
@@ -199,16 +209,24 @@ impl FileTxnLog {
         if path.exists() {
             self.remove_without_entries(zxid, &path)?;
         }
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(TxnLogError::io("create", &path))?;
-        let header = FileHeader { magic: TXNLOG_MAGIC, version: VERSION, dbid: 0 }.to_bytes();
-        file.write_all_at(&header, 0).map_err(TxnLogError::io("write the header of", &path))?;
-        let position = header.len() as u64;
-        self.padding.start_file(&path, position);
+        let position = FileHeader::SIZE as u64;
+        let file = match self.padding.start_next(&path) {
+            Some(file) => file,
+            None => self.create_file(&path, position)?,
+        };
         let committed = position;
         let (unsynced, name_synced) = (true, false);
         self.current = Some(OpenLog { path, file, position, committed, unsynced, name_synced });
         Ok(())
+    }
+
+    fn create_file(&mut self, path: &Path, position: u64) -> Result<File, TxnLogError> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = file.map_err(TxnLogError::io("create", path))?;
+        let header = HEADER.to_bytes();
+        file.write_all_at(&header, 0).map_err(TxnLogError::io("write the header of", path))?;
+        self.padding.start_file(path, position);
+        Ok(file)
     }
 
     /// Removes a file of the same name that an earlier server left without entries. A file with entries is an

@@ -493,6 +493,11 @@ impl FileTxnSnapLog {
         self.txn_log.lock().append(header, bytes)
     }
 
+    /// Prepares the first log file in the background, because appends are soon to come.
+    pub fn prepare_log(&self) {
+        self.txn_log.lock().prepare();
+    }
+
     /// Waits until the appended transactions are on disk. See [`FileTxnLog::commit`].
     ///
     /// # Errors
