@@ -236,6 +236,34 @@ fn answers_that_nobody_reads_have_a_bound_and_who_reads_gets_his() {
     wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
 }
 
+/// Long answers of many lengths, behind short ones and behind each other. What they took goes back to the system, also if
+/// the C library could use it again.
+#[test]
+fn long_answers_leave_nothing_behind() {
+    let server = Server::start();
+    create_large(&server.client());
+    let before = server.resident_mib();
+    std::thread::scope(|scope| {
+        for reader in 0..6 {
+            let mut raw = server.raw();
+            raw.new_session();
+            scope.spawn(move || {
+                for round in 0..4 {
+                    let long = multi_read(4 + 5 * ((reader + round) % 6)).to_bytes();
+                    raw.send_request(1, OpCode::GetData.code(), &get_data("/").to_bytes());
+                    raw.send_request(2, OpCode::MultiRead.code(), &long);
+                    raw.send_request(3, OpCode::MultiRead.code(), &long);
+                    for xid in 1..=3 {
+                        assert_eq!(raw.receive_reply().unwrap().0.xid, xid);
+                    }
+                }
+            });
+        }
+    });
+    assert!(server.peak_mib() > before + 30, "the answers are long");
+    wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 16);
+}
+
 /// A client that reads slowly gets all of a long answer.
 #[test]
 fn a_long_answer_that_is_read_slowly_arrives_whole() {
