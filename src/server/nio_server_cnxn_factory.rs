@@ -161,7 +161,9 @@ impl NIOServerCnxnFactory {
         }
         let slow_writer = Arc::new(SlowWriter::new()?);
         let workers = (config.workers > 0).then(|| WorkerService::new("NIOWorker", config.workers));
-        let selectors = (0..config.selectors).map(|_| SelectorThread::new(workers.clone()));
+        let readers = Arc::new(readers);
+        let selectors = (0..config.selectors)
+            .map(|_| SelectorThread::new(workers.clone(), Arc::clone(&readers)));
         let selectors = selectors.collect::<io::Result<_>>()?;
         let max_client_cnxns = usize::try_from(config.max_client_cnxns).unwrap_or(0);
         let limits = ConnectionLimits::new(config.max_cnxns, max_client_cnxns);
@@ -177,7 +179,7 @@ impl NIOServerCnxnFactory {
             limits,
             strangers: Strangers::new(),
             slow_writer,
-            readers: Arc::new(readers),
+            readers,
             first_turns: FirstTurns::default(),
             selectors,
             workers,

@@ -21,7 +21,7 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
@@ -29,6 +29,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::LOG;
+use super::reader_threads::ReaderThreads;
 use crate::common::time;
 use crate::server::cnxn_socket::CnxnSocket;
 use crate::server::nio_server_cnxn::{NIOServerCnxn, Next};
@@ -46,6 +47,9 @@ const WAKE: Token = Token(usize::MAX);
 
 /// The number of events to handle in one round.
 const EVENTS: usize = 256;
+
+/// After so many events it is the turn of other threads.
+const EVENTS_IN_TURN: usize = 2;
 
 /// The requests after which they are submitted before the end of the round, so that they count against the limits.
 const REQUESTS_AT_ONCE: usize = 1_000;
@@ -84,13 +88,18 @@ pub(in crate::server) struct SelectorThread {
     inbox: RankedMutex<Inbox>,
     /// None if the selector does the work itself.
     workers: Option<Arc<WorkerService>>,
+    /// The threads of other connections.
+    readers: Arc<ReaderThreads>,
     stopped: AtomicBool,
     /// It waits for events. Only a hint.
     is_asleep: AtomicBool,
 }
 
 impl SelectorThread {
-    pub(super) fn new(workers: Option<Arc<WorkerService>>) -> io::Result<Arc<Self>> {
+    pub(super) fn new(
+        workers: Option<Arc<WorkerService>>,
+        readers: Arc<ReaderThreads>,
+    ) -> io::Result<Arc<Self>> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(&registry, WAKE)?;
@@ -100,6 +109,7 @@ impl SelectorThread {
             waker,
             inbox: RankedMutex::new(Rank::Leaf, "inbox of a selector", Inbox::default()),
             workers,
+            readers,
             stopped: AtomicBool::new(false),
             is_asleep: AtomicBool::new(false),
         }))
@@ -146,7 +156,8 @@ impl SelectorThread {
             self.select(&mut poll, &mut events, &mut rounds)?;
             self.process_inbox(&mut rounds);
             rounds.close_expired(self);
-            rounds.submit();
+            let server = rounds.submit();
+            self.give_way(server.as_ref());
         }
         let closed = Inbox { is_closed: true, ..Inbox::default() };
         let left = mem::replace(&mut *self.inbox.lock(), closed);
@@ -179,7 +190,10 @@ impl SelectorThread {
             return Err(error);
         }
         let ready = mem::take(&mut rounds.ready);
-        for event in events.iter().filter(|event| event.token() != WAKE) {
+        for (n, event) in events.iter().filter(|event| event.token() != WAKE).enumerate() {
+            if n > 0 && n % EVENTS_IN_TURN == 0 {
+                self.give_way(rounds.server.as_ref());
+            }
             let Token(at) = event.token();
             if event.is_writable() {
                 rounds.continue_sending(at);
@@ -197,6 +211,19 @@ impl SelectorThread {
             }
         }
         Ok(())
+    }
+
+    /// While requests are being processed, lets a thread run that waits for this processor, and sends what has been
+    /// appended meanwhile. A selector with many clients is never idle, and would keep the processor for its whole time
+    /// slice, some milliseconds. The thread of the log would lose that time whenever the disk has woken it. Connections
+    /// with threads would take the processor for their time slices, so there is no way to give then.
+    fn give_way(&self, server: Option<&Arc<ZooKeeperServer>>) {
+        let is_busy = server.is_some_and(|server| server.in_process() > 0);
+        if is_busy && self.readers.are_none() {
+            thread::yield_now();
+            let to_flush = mem::take(&mut self.inbox.lock().to_flush);
+            to_flush.iter().for_each(|cnxn| cnxn.flush());
+        }
     }
 
     /// Does what other threads have asked for, and registers new connections (Java: processAcceptedConnections,
@@ -573,11 +600,11 @@ impl Rounds {
         self.answering.extend(slot.nio.and_then(|mut nio| nio.take_thread()));
     }
 
-    /// Submits the requests of this round.
-    fn submit(&mut self) {
-        if let Some(server) = self.server.take() {
-            submit(&server, mem::take(&mut self.requests));
-        }
+    /// Submits the requests of this round. Returns their server.
+    fn submit(&mut self) -> Option<Arc<ZooKeeperServer>> {
+        let server = self.server.take()?;
+        submit(&server, mem::take(&mut self.requests));
+        Some(server)
     }
 }
 
