@@ -9,6 +9,8 @@
 mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
+#[path = "quorum/scripted_leader.rs"]
+mod scripted_leader;
 
 use std::io::{BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -17,6 +19,7 @@ use std::time::Duration;
 use common::{Client, DEADLINE, Program, RawConnection, decode, free_port, wait_for, wait_until};
 use crossbeam::channel::never;
 use ensemble::{CatchUp, Ensemble, Mode, create, on_both, under_load};
+use scripted_leader::{As, Member, bare, commit, new_leader, proposal, txn_bytes, up_to_date};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::ids::{SessionId, Sid, Zxid};
 use zookeeper_server::internals::common::time;
@@ -24,6 +27,7 @@ use zookeeper_server::internals::jute::{Limits, Record};
 use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, CreateRequest, SyncRequest,
 };
+use zookeeper_server::internals::server::quorum::learner::LearnerError;
 use zookeeper_server::internals::server::quorum::learner_info::{LearnerInfo, PROTOCOL_VERSION};
 use zookeeper_server::internals::server::quorum::quorum_packet::{
     PacketType, QuorumPacket, read_packet,
@@ -294,6 +298,26 @@ fn little_is_kept(program: Program) {
     }
 }
 
+/// A follower counts the requests of observers if it is asked not to let them wait for their commit.
+fn requests_of_observers_are_counted(program: Program) {
+    for (setting, counts) in [("true", 3.0), ("false", 0.0)] {
+        let line = format!("follower.skipLearnerRequestToNextProcessor={setting}");
+        let fleet = Fleet::start(program, 3, 1, &[&line]);
+        let master = fleet.wait_master_of(3);
+        let counted = || {
+            let metric = "skip_learner_request_to_next_processor_count";
+            fleet.ensemble.members[master].server.monitor(metric)
+        };
+        let before = counted();
+        for at in [3, master] {
+            let client = fleet.client(at);
+            create(&client, &format!("/at-{at}"), CreateMode::Persistent).unwrap();
+            client.close();
+        }
+        assert_eq!(counted() - before, counts, "a session, its node, and its end: {setting}");
+    }
+}
+
 /// An operator moves an observer to another master; nobody else's connections are closed.
 #[test]
 fn an_observer_moves_to_the_master_that_it_is_told_to() {
@@ -328,6 +352,8 @@ fn an_observer_moves_to_the_master_that_it_is_told_to() {
 struct Scripted {
     stream: TcpStream,
     input: BufReader<TcpStream>,
+    /// The transactions that it has received.
+    txns: Vec<Zxid>,
 }
 
 impl Scripted {
@@ -335,7 +361,7 @@ impl Scripted {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let input = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, input }
+        Self { stream, input, txns: Vec::new() }
     }
 
     fn send(&mut self, packet_type: PacketType, zxid: Zxid, data: Option<Vec<u8>>) {
@@ -348,9 +374,12 @@ impl Scripted {
     fn receive(&mut self) -> Option<QuorumPacket> {
         loop {
             let packet = read_packet(&mut self.input, Limits::default()).ok()?;
-            if packet.packet_type() != Some(PacketType::Ping) {
-                return Some(packet);
+            match packet.packet_type() {
+                Some(PacketType::Ping) => continue,
+                Some(PacketType::Proposal | PacketType::Inform) => self.txns.push(packet.zxid),
+                _ => {}
             }
+            return Some(packet);
         }
     }
 
@@ -535,6 +564,48 @@ fn an_observer_that_is_ahead_of_its_master_waits_or_is_truncated() {
     client.close();
 }
 
+/// The follower has a proposal when it begins to serve, which is committed later. Java's follower never sends it to
+/// observers.
+#[test]
+fn an_observer_gets_what_was_proposed_before_its_master_was_ready() {
+    let z = |epoch, counter| Zxid::new(epoch, counter);
+    let port = free_port();
+    let history: Vec<Zxid> = (1..=3).map(|counter| z(1, counter)).collect();
+    let mut member = Member::configured(&format!("observerMasterPort={port}"), &history);
+    let mut leader = member.follow_in_epoch(As::Follower, 2);
+    leader.send_all(&[bare(PacketType::Diff, z(1, 3)), new_leader(2)]);
+    leader.expect_ack(z(2, 0));
+    leader.send_all(&[proposal(z(2, 1)), proposal(z(2, 2)), commit(z(2, 1)), up_to_date()]);
+    for acknowledged in [z(2, 0), z(2, 1), z(2, 2)] {
+        leader.expect_ack(acknowledged);
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut early = Scripted::connect(address);
+    assert_eq!(early.join(z(1, 3)), z(2, 0));
+    assert_eq!(early.txns, [z(2, 1)]);
+    leader.send(&commit(z(2, 2)));
+    assert_eq!(early.expect(PacketType::Inform).zxid, z(2, 2));
+    let mut late = Scripted::connect(address);
+    late.join(z(1, 3));
+    assert_eq!(late.txns, [z(2, 1), z(2, 2)]);
+    // A reconfiguration comes with the designated leader.
+    let leader_id = 3_i64.to_be_bytes();
+    let activate =
+        |zxid| QuorumPacket::new(PacketType::CommitAndActivate, zxid, Some(leader_id.to_vec()));
+    leader.send_all(&[proposal(z(2, 3)), activate(z(2, 3))]);
+    for observer in [&mut early, &mut late] {
+        let packet = observer.expect(PacketType::InformAndActivate);
+        assert_eq!(packet.zxid, z(2, 3));
+        assert_eq!(packet.data.unwrap(), [&leader_id[..], &txn_bytes(z(2, 3)).1].concat());
+    }
+    // Its observers leave a follower that has lost its leader.
+    drop(leader);
+    early.expect_end("an observer without a master");
+    late.expect_end("an observer without a master");
+    assert!(matches!(member.ended(), LearnerError::Packet(_)));
+    assert_eq!(member.exit_code(), None);
+}
+
 /// Two followers with one address: the second cannot listen for observers, and says so.
 #[test]
 fn a_follower_that_cannot_listen_for_observers_does_not_follow() {
@@ -558,6 +629,7 @@ fn a_follower_that_cannot_listen_for_observers_does_not_follow() {
 on_both! {
     an_observer_of_a_follower_serves: serves_through_a_follower;
     sessions_move_to_an_observer_of_a_follower: sessions_move;
+    the_requests_of_observers_are_counted: requests_of_observers_are_counted;
     masters_and_leaders_die_and_nothing_is_lost: survives_masters_and_leaders;
     an_observer_that_misses_little_gets_a_diff: |program| catches_up(program, 50, CatchUp::Diff);
     an_observer_that_misses_much_gets_a_snapshot:

@@ -604,3 +604,25 @@ impl LearnerMaster for ObserverMaster {
         self.link.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_once_at_each_address_of_its_member() {
+        let address = |host: &str, port| InetSocketAddress::new(host, port, &|_| None);
+        let quorum = [("10.0.0.1", 2888), ("10.0.0.2", 2888), ("10.0.0.1", 2889)];
+        let quorum = quorum.map(|(host, port)| address(host, port));
+        let expected = [address("10.0.0.1", 2191), address("10.0.0.2", 2191)];
+        assert_eq!(at_port(&quorum, 2191), expected);
+    }
+
+    #[test]
+    fn a_limit_of_zero_or_less_keeps_nothing() {
+        let limit = |text: &str| size_limit(&SystemProperties::from_pairs([(SIZE_LIMIT, text)]));
+        assert_eq!([limit("5000"), limit("0"), limit("-1")], [5_000, 0, 0]);
+        assert_eq!(size_limit(&SystemProperties::new()), 32 << 20);
+        assert_eq!(limit("much"), 32 << 20, "as with Java's Integer.getInteger");
+    }
+}
