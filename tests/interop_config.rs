@@ -287,12 +287,14 @@ fn javas(paths: &[PathBuf]) -> BTreeMap<PathBuf, Vec<String>> {
     answers
 }
 
-/// Intended differences. This server refuses a tick below 1, which Java accepts if the timeouts are set. This server
-/// accepts a path of one character, on which Java fails (StringIndexOutOfBoundsException).
+/// Intended differences. This server refuses a tick below 1, which Java accepts if the timeouts are set, and a number
+/// that is no port for observers, with which Java's followers cannot follow. This server accepts a path of one character,
+/// on which Java fails (StringIndexOutOfBoundsException).
 fn differs_on_purpose(text: &str) -> bool {
     text.split(['\n', '\r']).any(|line| {
         let value = line.trim().rsplit(['=', ':', ' ', '\t']).next().unwrap_or_default();
         (line.starts_with("tickTime") && value == "-1")
+            || (line.trim_start().starts_with("observerMasterPort") && value == "70000")
             || (line.starts_with("dataLogDir") && value.len() < 2)
     })
 }

@@ -11,14 +11,18 @@ mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
-use common::{Client, DEADLINE, Program, client_config, request_frame, wait_until};
-use ensemble::{Ensemble, Mode, create, on_both};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use common::{Client, DEADLINE, Program, client_config, request_frame, wait_for, wait_until};
+use ensemble::{Ensemble, Member, Mode, create, on_both};
 use zookeeper_server::add_watch_mode::AddWatchMode;
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::data::{ACL, Id};
 use zookeeper_server::ids::Zxid;
 use zookeeper_server::internals::jute::Record;
-use zookeeper_server::internals::proto::{CreateRequest, SetDataRequest};
+use zookeeper_server::internals::proto::{ConnectRequest, CreateRequest, SetDataRequest};
 use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::op::Op;
 use zookeeper_server::watcher::EventType;
@@ -265,6 +269,49 @@ fn nothing_is_done_behind_a_sessions_end(ensemble: &Ensemble) {
     }
 }
 
+/// A leader that serves no clients (`leaderServes=no`) leads and answers its AdminServer. Its clients go elsewhere.
+fn leader_serves_no_clients(program: Program) {
+    let mut ensemble = Ensemble::start_of(&[program; 3], 3, &["admin.enableServer=true"]);
+    for member in &mut ensemble.members {
+        member.stop();
+        let config = member.server.dir().join("zoo.cfg");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, format!("{text}leaderServes=no\n")).unwrap();
+    }
+    ensemble.members.iter_mut().for_each(Member::start);
+    let followers = wait_for(DEADLINE, || {
+        let modes = ensemble.members.iter().map(Member::mode).collect::<Vec<_>>();
+        let follows: Vec<usize> = (0..3).filter(|at| modes[*at] == Some(Mode::Follower)).collect();
+        (follows.len() == 2).then_some(follows)
+    });
+    let followers = followers.expect("two followers serve");
+    let leader = (0..3).find(|at| !followers.contains(at)).unwrap();
+    let server = &ensemble.members[leader].server;
+    let answer = server.wait_four_letter_word("srvr");
+    assert!(answer.contains("not currently serving requests"), "{answer}");
+    let mut stream = TcpStream::connect(("127.0.0.1", server.admin_port())).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET /commands/leader HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"is_leader\" : true"), "{answer}");
+    // Its port is open, and every client is sent away.
+    let request =
+        ConnectRequest { time_out: 30_000, passwd: Some(vec![0; 16]), ..Default::default() };
+    let mut raw = server.raw();
+    raw.send_frame(&request.to_bytes());
+    assert_eq!(raw.receive_frame(), None);
+    let client = Client::connect(&ensemble.addresses(), client_config());
+    create(&client, "/elsewhere", CreateMode::Persistent).unwrap();
+    client.close();
+    for at in followers {
+        let client = ensemble.members[at].server.client();
+        client.sync("/").unwrap();
+        assert!(client.exists("/elsewhere", false).unwrap().is_some());
+        client.close();
+    }
+}
+
 /// A leader counts the requests of learners if it is asked not to let them wait for their commit.
 fn requests_of_learners_are_not_forwarded(program: Program) {
     let disabled = "forward_learner_requests_to_commit_processor_disabled=true";
@@ -284,6 +331,7 @@ fn requests_of_learners_are_not_forwarded(program: Program) {
 }
 
 on_both! {
+    a_leader_that_serves_no_clients_leads: leader_serves_no_clients;
     the_requests_of_learners_are_counted: requests_of_learners_are_not_forwarded;
     a_local_session_becomes_global_once_and_costs_one_transaction: local_sessions_become_global_once;
     a_write_that_is_refused_early_uses_no_transaction: refusals_use_no_transaction;

@@ -11,9 +11,10 @@ mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
 
-use common::{DEADLINE, Program, wait_until};
+use common::{DEADLINE, Program, wait_for, wait_until};
 use ensemble::{CatchUp, Ensemble, Mode, create, on_both, tree_of, under_load};
 use zookeeper_server::create_mode::CreateMode;
+use zookeeper_server::ids::Zxid;
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::proto::CreateRequest;
 use zookeeper_server::zoo_defs::{OpCode, ids};
@@ -141,7 +142,34 @@ fn forgets_its_own(program: Program) {
     ensemble.same_trees();
 }
 
+/// Each epoch begins near the end of its zxids. When they are used up, the leader steps down, and nothing is lost.
+fn epochs_end(program: Program) {
+    let line = format!("testingonly.initialZxid={}", u32::MAX - 300);
+    let mut ensemble = Ensemble::start_of(&[program; 3], 3, &[&line]);
+    let epoch = |ensemble: &Ensemble| {
+        let leader = &ensemble.members[ensemble.at(Mode::Leader)?];
+        let answer = leader.server.four_letter_word("srvr")?;
+        let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+        Some(Zxid(i64::from_str_radix(zxid, 16).ok()?).epoch())
+    };
+    let first = wait_for(DEADLINE, || epoch(&ensemble)).expect("a leader");
+    let told = under_load(&mut ensemble, |ensemble, load| {
+        wait_until("three epochs have used up their zxids", 2 * DEADLINE, || {
+            epoch(ensemble).is_some_and(|now| now >= first + 3)
+        });
+        load.goes_on();
+    });
+    let words = "zxid lower 32 bits have rolled over";
+    assert!(ensemble.members.iter().any(|member| member.server.log().contains(words)));
+    let tree = ensemble.same_trees();
+    for writer in &told {
+        writer.check(&tree);
+        println!("{} acknowledged, {} lost", writer.count(), writer.lost);
+    }
+}
+
 on_both! {
+    a_leader_whose_zxids_are_used_up_steps_down_and_nothing_is_lost: epochs_end;
     three_members_serve_together: |program| serves(program, 3, 0);
     five_members_serve_together: |program| serves(program, 5, 0);
     three_voters_and_two_observers_serve_together: |program| serves(program, 3, 2);

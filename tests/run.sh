@@ -134,6 +134,13 @@ suite_ensemble() {
     python3 tests/ensemble/run.py --members "$s,$s,$s,$s,$s" "${five[@]}" || code=1
     python3 tests/ensemble/run.py --members "$s,$s,$s,$s:observer,$s:observer" "${observers[@]}" || code=1
     python3 tests/ensemble/run.py --matrix "$s" "${matrix[@]}" || code=1
+    if [ "$s" != ours ]; then
+        python3 tests/ensemble/observer_masters.py --members "$s,$s,$s,$s:observer,$s:observer" || code=1
+    elif [ "$LONG" = no ]; then
+        python3 tests/ensemble/observer_masters.py --versions 3.6.4,3.9.5 || code=1
+    else
+        python3 tests/ensemble/observer_masters.py || code=1
+    fi
     return "$code"
 }
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,

@@ -127,6 +127,11 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
+    /// No members, in the place of an ensemble that is moved out of a reference.
+    pub fn none() -> Self {
+        Self { members: Vec::new(), roots: 0 }
+    }
+
     /// Starts voters and observers of one program, and waits until all serve.
     #[track_caller]
     pub fn start(program: Program, voters: usize, observers: usize) -> Self {
@@ -137,11 +142,22 @@ impl Ensemble {
     /// are lines for zoo.cfg.
     #[track_caller]
     pub fn start_of(programs: &[Program], voters: usize, more: &[&str]) -> Self {
+        Self::start_on_hosts(programs, voters, more, |_| "127.0.0.1".to_owned())
+    }
+
+    /// The same, with an address of its own for each member, for ports that several members have in common.
+    #[track_caller]
+    pub fn start_on_hosts(
+        programs: &[Program],
+        voters: usize,
+        more: &[&str],
+        host: impl Fn(usize) -> String,
+    ) -> Self {
         let observers = programs.len() - voters;
         let ports: Vec<_> = (0..voters + observers).map(|_| (free_port(), free_port())).collect();
         let line = |(at, (quorum, election)): (usize, &(u16, u16))| {
             let role = if at < voters { "" } else { ":observer" };
-            format!("server.{}=127.0.0.1:{quorum}:{election}{role}", at + 1)
+            format!("server.{}={}:{quorum}:{election}{role}", at + 1, host(at))
         };
         let lines: Vec<String> = ports.iter().enumerate().map(line).collect();
         let member = |at: usize| {

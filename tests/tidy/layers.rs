@@ -137,9 +137,10 @@ const QUORUM: &[Layer] = &[
     ),
     (5, "server of a learner", &["learner_zookeeper_server", "send_ack_request_processor"]),
     (5, "server without a leader", &["read_only_zookeeper_server"]),
-    (6, "leader", &["epoch_agreement", "leader", "learner_handler", "learner_master"]),
+    (6, "masters of learners", &["epoch_agreement", "learner_handler", "learner_master"]),
+    (7, "leader", &["leader"]),
     (
-        6,
+        7,
         "learner",
         &[
             "follower",
@@ -147,12 +148,13 @@ const QUORUM: &[Layer] = &[
             "follower_zookeeper_server",
             "learner",
             "observer",
+            "observer_master",
             "observer_request_processor",
             "observer_zookeeper_server",
         ],
     ),
-    (7, "peer", &["quorum_peer"]),
-    (8, "main", &["quorum_peer_main"]),
+    (8, "peer", &["quorum_peer"]),
+    (9, "main", &["quorum_peer_main"]),
 ];
 
 /// The package of a module that has layers: how many names lead to it, and the layers.

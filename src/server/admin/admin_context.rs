@@ -92,13 +92,26 @@ pub trait EnsembleContext {
     /// each of them.
     fn zab_state(&self) -> ZabStateView;
 
-    /// The observers, if this server is a leader.
+    /// The observers, if this server is a leader or serves observers.
     fn observers(&self) -> Option<ObserversView> {
         None
     }
 
     /// Resets the statistics of the observers' connections.
     fn reset_observer_connection_stats(&self) {}
+
+    /// The server that this observer follows (Java: ObserverMXBean.getLearnerMaster). `None` if it is no observer, or
+    /// follows nobody now.
+    fn learner_master(&self) -> Option<i64> {
+        None
+    }
+
+    /// Has this observer follow another observer master (Java: ObserverMXBean.setLearnerMaster). False if there is no
+    /// such master, or this server is no observer that follows one.
+    fn set_learner_master(&self, desired: &str) -> bool {
+        let _none = desired;
+        false
+    }
 }
 
 /// The view of a server that admin commands use, in addition to what four-letter words need.

@@ -71,7 +71,7 @@ impl Command {
     }
 }
 
-/// Snapshots may be taken and restored by users with all permissions on the root.
+/// Snapshots may be taken and restored, and an observer may be moved, by users with all permissions on the root.
 const ALL_ON_ROOT: AuthRequest = AuthRequest { permission: perms::ALL, path: "/" };
 
 const fn get(
@@ -89,7 +89,7 @@ const fn serving(
 }
 
 /// All admin commands.
-pub(crate) const COMMANDS: [Command; 28] = [
+pub(crate) const COMMANDS: [Command; 29] = [
     serving(&["connection_stat_reset", "crst"], statistics::reset_connections),
     serving(&["configuration", "conf", "config"], settings::configuration),
     serving(&["connections", "cons"], statistics::connections),
@@ -102,6 +102,11 @@ pub(crate) const COMMANDS: [Command; 28] = [
     serving(&["is_read_only", "isro"], ensemble::is_read_only),
     serving(&["last_snapshot", "lsnp"], contents::last_snapshot),
     serving(&["leader", "lead"], ensemble::leader),
+    Command {
+        names: &["learner_master", "lmst"],
+        auth_request: Some(ALL_ON_ROOT),
+        run: Run::GetServing(ensemble::learner_master),
+    },
     get(&["monitor", "mntr"], statistics::monitor),
     serving(&["observer_connection_stat_reset", "orst"], ensemble::reset_observers),
     Command {

@@ -2,10 +2,12 @@
 //!
 //! Threads: the peer's. Packets that arrive together are handled as one batch: its proposals are logged as one group,
 //! and its commits are applied as one group. A follower whose disk no quorum waits for lets proposals gather
-//! (`learner/log_pace.rs`). Locks: none of its own.
+//! (`learner/log_pace.rs`). Locks: `Leaf`, for its observer master.
 //!
 //! Differs from Java: A proposal that leaves a gap, and a commit of something that was never proposed, end the
-//! connection (Java warns), because the acknowledged history must be complete. Not implemented: the ObserverMaster.
+//! connection (Java warns), because the acknowledged history must be complete. The observer master listens before this
+//! server serves, and starts with the proposals that are not committed then. Java's starts later and without them, so
+//! that observers that connect at this moment may lack them for ever.
 //!
 //! Elsewhere: getLastQueued is `PendingTxns::last` in `follower_zookeeper_server`.
 
@@ -19,7 +21,9 @@ use super::learner::leader_input::LeaderInput;
 use super::learner::learner_txn::{LearnerTxn, follows};
 use super::learner::log_pace::LogPace;
 use super::learner::{Learner, LearnerError, LearnerPeer, Synced};
+use super::learner_handler::LearnerHandler;
 use super::learner_zookeeper_server::FOLLOWER;
+use super::observer_master::ObserverMaster;
 use super::quorum_packet::{PacketType, QuorumPacket};
 use super::quorum_server::QuorumServer;
 use super::states::ZabState;
@@ -28,6 +32,7 @@ use crate::ids::{Sid, Zxid};
 use crate::server::exit_code::ExitCode;
 use crate::server::util::serialize_utils::TxnFormat;
 use crate::server::zookeeper_server::ZooKeeperServer;
+use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Follower";
@@ -35,6 +40,8 @@ const LOG: &str = "org.apache.zookeeper.server.quorum.Follower";
 /// A follower, for one connection to one leader.
 pub struct Follower {
     learner: Learner,
+    /// Set while it serves observers.
+    observer_master: RankedMutex<Option<Arc<ObserverMaster>>>,
 }
 
 /// A follower that serves.
@@ -44,6 +51,7 @@ struct Serving<'a> {
     pending: PendingTxns,
     format: TxnFormat,
     pace: LogPace,
+    observers: Option<Arc<ObserverMaster>>,
 }
 
 impl Follower {
@@ -51,7 +59,8 @@ impl Follower {
     #[must_use]
     pub fn new<P: LearnerPeer + 'static>(peer: &Arc<P>) -> Arc<Self> {
         let peer: Arc<dyn LearnerPeer> = Arc::clone(peer) as _;
-        Arc::new(Self { learner: Learner::new(peer, FOLLOWER) })
+        let observer_master = RankedMutex::new(Rank::Leaf, "observer master", None);
+        Arc::new(Self { learner: Learner::new(peer, FOLLOWER), observer_master })
     }
 
     /// Its server, which serves once the sync with the leader is complete.
@@ -77,6 +86,10 @@ impl Follower {
         let connected_ms = peer.clock().elapsed_ms();
         let mut synced = false;
         let ended = self.follow_connected(&leader, &mut input, &mut synced);
+        let observer_master = self.observer_master.lock().take();
+        if let Some(observer_master) = observer_master {
+            observer_master.stop();
+        }
         learner.log_disconnect(&leader, connected_ms, synced);
         ended
     }
@@ -101,6 +114,11 @@ impl Follower {
         peer.set_zab_state(ZabState::Broadcast);
         *synced = true;
         peer.metrics().follower_sync_time.add(peer.clock().elapsed_ms() - start_ms);
+        if let Some(observers) = &serving.observers {
+            // Before it starts, so that it is stopped also if only a part of it starts.
+            *self.observer_master.lock() = Some(Arc::clone(observers));
+            observers.start().map_err(LearnerError::io("cannot start to serve observers"))?;
+        }
         while learner.is_running() {
             let packet = input.read_packet(&mut || serving.finish())?;
             serving.process_packet(packet)?;
@@ -119,6 +137,9 @@ impl Follower {
         let Synced { tracker, proposals, committed, last_queued } = history;
         // As in Java, acknowledge the epoch a second time here; the leader counts it once.
         learner.link().queue_ack(new_leader);
+        // As in Java, a follower that cannot listen for observers does not follow.
+        let port = learner.peer().settings().observer_master_port;
+        let observers = port.map(|port| ObserverMaster::new(learner, port)).transpose()?;
         let server = learner.start(|| FollowerZooKeeperServer::start(learner, &tracker))?;
         // Servers that join later must get the same vote from all members.
         learner.peer().update_election_vote(new_leader.peer_epoch());
@@ -126,11 +147,11 @@ impl Follower {
         let pending = PendingTxns::after(before);
         let pace = LogPace::new(learner.peer().is_spare(leader));
         let format = learner.txn_format();
-        let mut serving = Serving { learner, server, pending, format, pace };
+        let mut serving = Serving { learner, server, pending, format, pace, observers };
         let count = proposals.len();
         let zxids: Vec<Zxid> = proposals.iter().take(committed).map(LearnerTxn::zxid).collect();
         for txn in proposals {
-            serving.server.log_request(&mut serving.pending, txn);
+            serving.log_request(txn);
         }
         info!(target: LOG, "{count} txns have been logged asynchronously");
         for zxid in zxids {
@@ -140,6 +161,20 @@ impl Follower {
         serving.server.flush(learner);
         learner.peer().set_active_server(Some(learner.zookeeper_server()));
         Ok(serving)
+    }
+
+    /// The observers that this follower serves; `None` if it serves none by its configuration, or not yet (Java:
+    /// getSyncedObserverSize and getSyncedObserversInfo).
+    #[must_use]
+    pub fn synced_observers(&self) -> Option<Vec<Arc<LearnerHandler>>> {
+        let observer_master = self.observer_master.lock().clone();
+        observer_master.map(|master| master.active_observers())
+    }
+
+    /// Resets the statistics of its observers' connections (Java: resetObserverConnectionStats).
+    pub fn reset_observer_connection_stats(&self) {
+        let observers = self.synced_observers().unwrap_or_default();
+        observers.iter().for_each(|observer| observer.reset_observer_connection_stats());
     }
 
     /// Shuts the follower down and joins its threads, from any thread. A second call is harmless.
@@ -154,6 +189,9 @@ impl Serving<'_> {
     /// time.
     fn finish(&mut self) -> Option<Duration> {
         self.server.flush_committed(self.learner);
+        if let Some(observers) = &self.observers {
+            observers.flush_observers();
+        }
         let (next, last) = (self.pending.first().map(LearnerTxn::zxid), self.pending.last());
         let wait = self.pace.wait(time::now(), next, last);
         if wait.is_none() {
@@ -174,8 +212,13 @@ impl Serving<'_> {
             Some(PacketType::UpToDate) => {
                 error!(target: LOG, "Received an UPTODATE message after Follower started");
             }
-            Some(PacketType::Revalidate) => self.learner.revalidate(&packet),
-            Some(PacketType::Sync) => self.server.sync(self.learner),
+            Some(PacketType::Revalidate) => {
+                let observers = self.observers.as_deref();
+                if !observers.is_some_and(|them| them.revalidate_learner_session(&packet)) {
+                    self.learner.revalidate(&packet);
+                }
+            }
+            Some(PacketType::Sync) => self.server.sync(self.learner, self.observers.as_deref()),
             _ => warn!(
                 target: LOG,
                 "Unknown packet type: {} with zxid {}", packet.r#type, packet.zxid
@@ -207,14 +250,27 @@ impl Serving<'_> {
         if latency >= 0 {
             metrics.proposal_latency.add(latency);
         }
-        self.server.log_request(&mut self.pending, txn);
+        self.log_request(txn);
         self.pace.proposed();
         Ok(())
     }
 
+    fn log_request(&mut self, txn: LearnerTxn) {
+        if let Some(observers) = &self.observers {
+            observers.proposal_received(txn.zxid(), &txn.bytes);
+        }
+        self.server.log_request(&mut self.pending, txn);
+    }
+
+    /// Commits the next proposal, here and at the observers.
+    fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
+        self.commit_here(zxid)?;
+        self.observers.as_deref().map_or(Ok(()), |observers| observers.proposal_committed(zxid))
+    }
+
     /// Commits the next proposal. If the leader commits a different one, this server has lost track, and the process
     /// exits.
-    fn commit(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
+    fn commit_here(&mut self, zxid: Zxid) -> Result<(), LearnerError> {
         let time = self.pending.first().map(|txn| txn.header.time);
         match self.server.commit(&mut self.pending, zxid) {
             Ok(None) => debug!(target: LOG, "{zxid} was committed before"),
@@ -246,10 +302,16 @@ impl Serving<'_> {
             let peer = self.learner.peer();
             major_change = peer.activate_config(&config, Some(leader), Some(zxid))?;
         }
-        self.commit(zxid)?;
+        self.commit_here(zxid)?;
+        if let Some(observers) = &self.observers {
+            observers.inform_and_activate(zxid, leader)?;
+        }
         if major_change {
             // Apply what is committed before this server takes its new role.
             self.server.flush(self.learner);
+            if let Some(observers) = &self.observers {
+                observers.flush_observers();
+            }
             return Err(LearnerError::Reconfig);
         }
         Ok(())

@@ -3,6 +3,8 @@
 //! `FollowerRequestProcessor` > `CommitProcessor` > `FinalRequestProcessor`, plus `SyncRequestProcessor` >
 //! `SendAckRequestProcessor` for the leader's proposals. Threads: those of its processors; proposals and commits
 //! arrive on the peer's thread. Locks: none of its own.
+//!
+//! Elsewhere: processObserverRequest is `submit_learner_requests` in `observer_master`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,9 +14,11 @@ use log::warn;
 
 use super::commit_processor::CommitProcessor;
 use super::follower_request_processor::FollowerRequestProcessor;
+use super::leader_link::SyncAsker;
 use super::learner::learner_txn::{LearnerTxn, sync_request};
 use super::learner::{Learner, LearnerError};
 use super::learner_session_tracker::LearnerSessionTracker;
+use super::observer_master::ObserverMaster;
 use super::send_ack_request_processor::SendAckRequestProcessor;
 use crate::ids::Zxid;
 use crate::server::final_request_processor::FinalRequestProcessor;
@@ -129,10 +133,19 @@ impl FollowerZooKeeperServer {
         Ok(Some(zxid))
     }
 
-    /// The leader has committed everything before a client's `sync`. The caller flushes.
-    pub(super) fn sync(&self, learner: &Learner) {
-        if let Some((session_id, cxid)) = learner.link().take_sync() {
-            self.commit_processor.commit(sync_request(session_id, cxid));
+    /// The leader has committed everything before the `sync` of a client, or of an observer's client. The caller
+    /// flushes.
+    pub(super) fn sync(&self, learner: &Learner, observers: Option<&ObserverMaster>) {
+        match learner.link().take_sync() {
+            Some(SyncAsker::Client((session_id, cxid))) => {
+                self.commit_processor.commit(sync_request(session_id, cxid));
+            }
+            Some(SyncAsker::Learner(owner)) => {
+                if let Some(observers) = observers {
+                    observers.answer_sync(owner);
+                }
+            }
+            None => {}
         }
     }
 

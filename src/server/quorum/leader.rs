@@ -18,7 +18,6 @@
 //! informAndActivate.
 
 mod broadcast;
-mod learner_cnx_acceptor;
 mod learner_desk;
 mod proposal;
 mod sync_requests;
@@ -26,22 +25,22 @@ mod sync_requests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::{debug, error, info, warn};
 use thiserror::Error;
 
 use self::broadcast::{Broadcast, SyncWaiter};
-use self::learner_cnx_acceptor::{LearnerCnxAcceptor, LearnerDesk};
 use super::epoch_agreement::{AgreementError, EpochAgreement};
 use super::epochs::EpochError;
 use super::flexible::quorum_verifier::QuorumVerifier;
 use super::leader_zookeeper_server::LeaderZooKeeperServer;
 use super::learner_handler::LearnerHandler;
 use super::learner_master::LearnerMasterSettings;
+use super::learner_master::connected_learners::ConnectedLearners;
+use super::learner_master::learner_cnx_acceptor::{AcceptorNames, LearnerCnxAcceptor, LearnerDesk};
 use super::proposer::Proposer;
 use super::quorum_server::QuorumServer;
 use super::role_peer::RolePeer;
@@ -55,9 +54,7 @@ use crate::ids::{PeerEpoch, Sid, Zxid};
 use crate::server::admin::json_outputter::Json;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::request::Request;
-use crate::server::strangers::RecentArrivals;
 use crate::server::zookeeper_server::ZooKeeperServer;
-use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// The logger's name in Java.
@@ -144,16 +141,6 @@ struct Life {
     has_ended: bool,
 }
 
-#[derive(Default)]
-struct Learners {
-    handlers: Vec<Arc<LearnerHandler>>,
-    threads: Vec<JoinHandle<()>>,
-    /// The source addresses of recent connections.
-    recent: RecentArrivals,
-    /// No more learners are accepted.
-    is_closed: bool,
-}
-
 /// A leader.
 pub struct Leader {
     this: Weak<Self>,
@@ -165,7 +152,7 @@ pub struct Leader {
     agreement: EpochAgreement,
     summary: RankedMutex<Option<StateSummary>>,
     broadcast: RankedMutex<Broadcast>,
-    learners: RankedMutex<Learners>,
+    learners: ConnectedLearners,
     life: RankedMutex<Life>,
     life_changed: RankedCondvar,
     leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
@@ -173,7 +160,6 @@ pub struct Leader {
     ack_logging_frequency: i64,
     /// Java: followerCounter.
     anonymous_sid: AtomicI64,
-    next_learner: AtomicU32,
     started_ms: AtomicI64,
 }
 
@@ -192,7 +178,7 @@ impl Leader {
 
     /// All connected learners.
     pub fn learners(&self) -> Vec<Arc<LearnerHandler>> {
-        self.learners.lock().handlers.clone()
+        self.learners.all()
     }
 
     /// The number of followers that receive proposals (Java: getForwardingFollowers).
@@ -245,7 +231,12 @@ impl Leader {
             addresses = ports.into_iter().map(InetSocketAddress::any).collect();
         }
         let prefer_ipv4 = properties.bool("java.net.preferIPv4Stack");
-        let acceptor = LearnerCnxAcceptor::bind(&addresses, prefer_ipv4)?;
+        let names = AcceptorNames {
+            log_target: LOG,
+            master: "Leader",
+            thread: |address| format!("LearnerCnxAcceptor-/{address}"),
+        };
+        let acceptor = LearnerCnxAcceptor::bind(names, &addresses, prefer_ipv4)?;
         let settings = peer.settings();
         let ticks = |count: i32| {
             u32::try_from(settings.tick_time_ms.saturating_mul(count)).unwrap_or_default()
@@ -255,7 +246,6 @@ impl Leader {
             LearnerMasterSettings::new(properties, init_ms, ticks(settings.sync_limit_ticks));
         let agreement =
             EpochAgreement::new(peer.my_id(), Duration::from_millis(u64::from(init_ms)));
-        let learners = Learners::default();
         let frequency =
             properties.number_or("zookeeper.leader.ackLoggingFrequency", ACK_LOGGING_FREQUENCY);
         info!(target: LOG, "zookeeper.leader.ackLoggingFrequency = {frequency}");
@@ -274,14 +264,13 @@ impl Leader {
                 "what a leader has proposed",
                 Broadcast::new(peer.my_id(), peer.clock()),
             ),
-            learners: RankedMutex::new(Rank::Leaf, "learners", learners),
+            learners: ConnectedLearners::new(LOG),
             life: RankedMutex::new(Rank::Leaf, "end of the leader", Life::default()),
             life_changed: RankedCondvar::new(),
             leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for the leader", None),
             max_time_to_wait_for_epoch_ms: max_wait,
             ack_logging_frequency: frequency,
             anonymous_sid: AtomicI64::new(-1),
-            next_learner: AtomicU32::new(0),
             started_ms: AtomicI64::new(0),
         }))
     }
@@ -528,13 +517,7 @@ impl Leader {
         // Stop proposing and committing. Transactions on their way to the log still get there.
         self.broadcast.lock().close();
         self.zk.shutdown();
-        let (handlers, threads) = {
-            let mut learners = self.learners.lock();
-            learners.is_closed = true;
-            (learners.handlers.clone(), std::mem::take(&mut learners.threads))
-        };
-        handlers.iter().for_each(|handler| handler.close_socket());
-        threads.into_iter().for_each(zookeeper_thread::join);
+        self.learners.close();
         self.keep_what_is_logged();
         self.life.lock().has_ended = true;
         self.life_changed.notify_all();
@@ -649,6 +632,9 @@ impl Leader {
         let serves = self.peer.properties().get("zookeeper.leaderServes") != Some("no");
         if serves {
             self.peer.set_active_server(Some(self.zk.server()));
+        } else {
+            info!(target: LOG, "zookeeper.leaderServes = no: clients are not served while this server leads");
+            self.peer.set_admin_server(Some(self.zk.server()));
         }
         self.agreement.set_started();
         self.zk.close_dead_sessions();
@@ -720,7 +706,7 @@ impl Proposer for Leader {
     }
 
     fn learner_count(&self) -> usize {
-        self.learners.lock().handlers.len()
+        self.learners.count()
     }
 
     fn synced_followers(&self) -> usize {

@@ -21,6 +21,7 @@ use crate::ids::{PeerEpoch, SessionId, Zxid};
 use crate::jute::Record;
 use crate::server::request::Request;
 use crate::server::server_cnxn::ServerCnxn;
+use crate::server::session_tracker::Owner;
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
@@ -32,11 +33,20 @@ const SENDER_THREAD: &str = "LearnerSender";
 /// A request, identified by its session id and cxid.
 pub(super) type RequestKey = (SessionId, i32);
 
+/// Who has sent a `sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SyncAsker {
+    /// A client of this server, with this request.
+    Client(RequestKey),
+    /// An observer that follows this server.
+    Learner(Owner),
+}
+
 /// The writing half of the connection to the leader.
 pub(super) struct LeaderLink {
     output: OnceLock<Arc<PacketOutput>>,
     is_closed: AtomicBool,
-    pending_syncs: RankedMutex<VecDeque<RequestKey>>,
+    pending_syncs: RankedMutex<VecDeque<SyncAsker>>,
     /// Weak, so that a pending question does not keep a connection alive.
     pending_revalidations: RankedMutex<HashMap<SessionId, Weak<ServerCnxn>, RandomState>>,
 }
@@ -101,16 +111,16 @@ impl LeaderLink {
         packet
     }
 
-    /// Sends a client's `sync` and records it, since the leader answers syncs in the order in which they were sent.
-    pub(super) fn queue_sync(&self, key: RequestKey, send: impl FnOnce()) {
-        // Bounded by globalOutstandingLimit at the client connections.
+    /// Sends a `sync` and records it, since the leader answers syncs in the order in which they were sent.
+    pub(super) fn queue_sync(&self, asker: SyncAsker, send: impl FnOnce()) {
+        // Bounded by globalOutstandingLimit at the client connections, of this server and of its observers.
         let mut syncs = self.pending_syncs.lock();
-        syncs.push_back(key);
+        syncs.push_back(asker);
         send();
     }
 
     /// The `sync` that the leader has just answered.
-    pub(super) fn take_sync(&self) -> Option<RequestKey> {
+    pub(super) fn take_sync(&self) -> Option<SyncAsker> {
         let sync = self.pending_syncs.lock().pop_front();
         if sync.is_none() {
             warn!(target: LOG, "Not expecting a sync.");
@@ -212,12 +222,14 @@ mod tests {
     fn syncs_are_answered_in_the_order_in_which_they_left() {
         let (link, mut there) = linked();
         let packet = QuorumPacket::new(PacketType::Request, Zxid::NONE, None);
-        link.queue_sync((SessionId(1), 5), || link.queue(&packet));
-        link.queue_sync((SessionId(2), 6), || link.queue(&packet));
+        let first = SyncAsker::Client((SessionId(1), 5));
+        let second = SyncAsker::Learner(Owner::learner(7));
+        link.queue_sync(first, || link.queue(&packet));
+        link.queue_sync(second, || link.queue(&packet));
         link.flush();
         assert_eq!(read_packet(&mut there, Limits::default()).unwrap(), packet);
-        assert_eq!(link.take_sync(), Some((SessionId(1), 5)));
-        assert_eq!(link.take_sync(), Some((SessionId(2), 6)));
+        assert_eq!(link.take_sync(), Some(first));
+        assert_eq!(link.take_sync(), Some(second));
         assert_eq!(link.take_sync(), None);
         link.close();
     }

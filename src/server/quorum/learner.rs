@@ -21,7 +21,7 @@ pub(in crate::server::quorum) mod leader_input;
 pub(in crate::server::quorum) mod learner_txn;
 pub(in crate::server::quorum) mod log_pace;
 pub(in crate::server::quorum) mod request_forwarder;
-mod request_shape;
+pub(in crate::server::quorum) mod request_shape;
 mod sync_with_leader;
 
 use std::io;
@@ -35,6 +35,7 @@ use thiserror::Error;
 use self::leader_connector::ConnectSettings;
 use self::leader_input::LeaderInput;
 pub(in crate::server::quorum) use self::sync_with_leader::{Synced, suggested_leader};
+use super::flexible::quorum_verifier::QuorumVerifier;
 use super::leader_link::{LeaderLink, greeting};
 use super::learner_info::{LearnerInfo, PROTOCOL_VERSION};
 use super::learner_zookeeper_server::LearnerRole;
@@ -105,6 +106,37 @@ pub trait LearnerPeer: RolePeer {
 
     /// Whether that leader and other voters form a quorum without this member.
     fn is_spare(&self, leader: Sid) -> bool;
+
+    /// The addresses of this member for other servers.
+    fn quorum_addresses(&self) -> Vec<InetSocketAddress>;
+
+    /// The current tick. Only a leader counts ticks.
+    fn tick(&self) -> i32;
+
+    /// The configuration in effect, and the one that was seen last.
+    fn verifiers(&self) -> (Arc<dyn QuorumVerifier>, Option<Arc<dyn QuorumVerifier>>);
+
+    /// The observer master to try next (Java: findLearnerMaster). `None` if observers of this ensemble follow the
+    /// leader.
+    fn next_observer_master(&self) -> Option<NextMaster>;
+
+    /// Takes the observer master that an operator has asked for, if it is still one (Java: nextLearnerMaster).
+    fn requested_learner_master(&self) -> Option<QuorumServer>;
+
+    /// Whether an operator has asked for another observer master.
+    fn is_learner_master_requested(&self) -> bool;
+
+    /// Records the server that this observer follows, if any (Java: currentLearnerMaster).
+    fn set_current_learner_master(&self, master: Option<&QuorumServer>);
+}
+
+/// A server for an observer to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextMaster {
+    /// The server, with its observer master's port.
+    pub server: QuorumServer,
+    /// All servers were tried, and a new round begins.
+    pub begins_round: bool,
 }
 
 /// Why a learner stops following its leader. The peer then looks for a leader again.
@@ -217,6 +249,9 @@ pub enum LearnerError {
     /// A new configuration changes the role or the leader.
     #[error("changes proposed in reconfig")]
     Reconfig,
+    /// An operator has asked for another observer master.
+    #[error("moving to another learner master, as requested")]
+    OtherMaster,
     /// The learner is shut down.
     #[error("the learner is shutting down")]
     Stopped,

@@ -1,4 +1,5 @@
-//! The leader's side of the connection to one learner (Java: server/quorum/LearnerHandler.java).
+//! The side of a leader, or of an observer master, of the connection to one learner (Java:
+//! server/quorum/LearnerHandler.java).
 //!
 //! Threads: `LearnerHandler-ADDR` reads packets and, until the learner is up to date, waits for the other servers
 //! (`conversation`). Queued packets are sent through a [`PacketOutput`] with its `Sender-ADDR`. Locks: `Leaf`, for
@@ -25,7 +26,7 @@ use std::time::Duration;
 use log::{debug, info, warn};
 
 use self::conversation::Conversation;
-pub(super) use self::conversation::{write_inform, write_proposal};
+pub(super) use self::conversation::{write_inform, write_inform_and_activate, write_proposal};
 use self::sync_limit_check::SyncLimitCheck;
 use super::learner_master::LearnerMaster;
 use super::packet_output::PacketOutput;

@@ -1,6 +1,11 @@
-//! The server that brings learners up to date, which is a leader (Java: server/quorum/LearnerMaster.java).
+//! The server that brings learners up to date: a leader, or an observer master (Java:
+//! server/quorum/LearnerMaster.java).
 //!
-//! This is the interface that a [`LearnerHandler`] uses.
+//! This is the interface that a [`LearnerHandler`] uses. The parts of this module are what both masters have in common:
+//! the acceptor and the list of connected learners.
+
+pub(super) mod connected_learners;
+pub(super) mod learner_cnx_acceptor;
 
 use std::sync::Arc;
 
@@ -9,6 +14,7 @@ use log::info;
 use super::epoch_agreement::AgreementError;
 use super::learner_handler::LearnerHandler;
 use super::learner_sync_throttler::{LearnerSyncThrottler, SyncType};
+use super::quorum_packet::QuorumPacket;
 use super::state_summary::StateSummary;
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
@@ -96,6 +102,11 @@ pub trait LearnerMaster: Send + Sync {
     /// has just shown a sign of life.
     fn tick_of_ack_deadline(&self, is_initial: bool) -> i32;
 
+    /// Whether it brings only observers up to date.
+    fn hosts_only_observers(&self) -> bool {
+        false
+    }
+
     /// Adds a connected learner.
     fn add_learner_handler(&self, handler: &Arc<LearnerHandler>);
 
@@ -169,13 +180,15 @@ pub trait LearnerMaster: Send + Sync {
     /// A learner reports a sign of life of a session.
     fn touch(&self, session_id: SessionId, timeout_ms: i32);
 
-    /// Whether a client may resume its session at that learner, which then owns the session.
+    /// Whether a client may resume its session at that learner, which then owns the session. `None` if another server
+    /// is asked; the master sends its answer to the learner later. `question` is the learner's packet.
     fn revalidate_session(
         &self,
-        handler: &LearnerHandler,
+        handler: &Arc<LearnerHandler>,
+        question: &QuorumPacket,
         session_id: SessionId,
         timeout_ms: i32,
-    ) -> bool;
+    ) -> Option<bool>;
 
     /// Submits the requests of a learner's clients, in order.
     fn submit_learner_requests(&self, requests: &mut Vec<Box<Request>>);

@@ -3,7 +3,6 @@
 //! Threads and locks: none of its own.
 
 use std::io;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::leader_link::LeaderLink;
@@ -11,7 +10,7 @@ use super::learner_session_tracker::{LearnerSessionTracker, LearnerSessionTracke
 use super::quorum_zookeeper_server;
 use super::role_peer::RolePeer;
 use super::upgradeable_session_tracker::UpgradeableSessionTracker;
-use crate::ids::{SessionId, Sid};
+use crate::ids::SessionId;
 use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metric_value::MetricValue;
@@ -38,8 +37,6 @@ pub(super) struct LearnerRole {
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
     /// The number of servers that share the leader's limit of outstanding requests.
     sharers: i64,
-    /// The server that an observer follows; -1 for none.
-    master: AtomicI64,
 }
 
 impl LearnerRole {
@@ -48,15 +45,10 @@ impl LearnerRole {
         link: Arc<LeaderLink>,
         state_name: &'static str,
     ) -> Arc<Self> {
-        let (tracker, master) = (OnceLock::new(), AtomicI64::new(-1));
+        let tracker = OnceLock::new();
         let voters = i64::try_from(peer.quorum_size()).unwrap_or(i64::MAX);
         let sharers = if state_name == FOLLOWER && voters > 2 { voters - 1 } else { 1 };
-        Arc::new(Self { peer, link, state_name, tracker, sharers, master })
-    }
-
-    /// Sets the server that an observer follows (Java: currentLearnerMaster).
-    pub(super) fn set_master(&self, master: Option<Sid>) {
-        self.master.store(master.map_or(-1, |sid| sid.0), Ordering::Relaxed);
+        Arc::new(Self { peer, link, state_name, tracker, sharers })
     }
 
     pub(super) const fn link(&self) -> &Arc<LeaderLink> {
@@ -164,7 +156,8 @@ impl ServerRole for LearnerRole {
     fn dump_monitor_values(&self, sink: &mut DumpSink<'_>) {
         sink("peer_state", self.peer.detailed_peer_state().into());
         if self.state_name == OBSERVER {
-            sink("observer_master_id", self.master.load(Ordering::Relaxed).into());
+            let master = self.peer.ensemble().learner_master();
+            sink("observer_master_id", master.unwrap_or(-1).into());
         }
     }
 
@@ -176,7 +169,12 @@ impl ServerRole for LearnerRole {
         let mut gauges: Vec<(_, Arc<dyn Gauge>)> = vec![("quorum_size", Arc::new(quorum_size))];
         if self.state_name == FOLLOWER {
             // Only a follower that serves observers has a value; without a value, Prometheus shows 0.
-            gauges.push(("synced_observers", Arc::new(|| None)));
+            let peer = Arc::downgrade(&self.peer);
+            let synced_observers = move || -> Option<MetricValue> {
+                let observers = peer.upgrade()?.ensemble().observers()?;
+                Some(i64::try_from(observers.synced_observers).ok()?.into())
+            };
+            gauges.push(("synced_observers", Arc::new(synced_observers)));
         }
         gauges
     }

@@ -53,6 +53,7 @@ pub(crate) mod learner;
 pub(crate) mod learner_session_tracker;
 mod learner_zookeeper_server;
 pub(crate) mod observer;
+mod observer_master;
 mod observer_request_processor;
 mod observer_zookeeper_server;
 mod send_ack_request_processor;

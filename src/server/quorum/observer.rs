@@ -2,8 +2,11 @@
 //!
 //! Threads: the peer's. Packets that arrive together are handled as one batch. Locks: none of its own.
 //!
-//! Differs from Java: A transaction that leaves a gap ends the connection. Not implemented: an ObserverMaster in
-//! place of the leader (Java: setLearnerMaster).
+//! With `observerMasterPort`, it follows a voter that serves observers, else the leader.
+//!
+//! Differs from Java: A transaction that leaves a gap ends the connection.
+//!
+//! Elsewhere: which observer master is next, and setLearnerMaster, are in `quorum_peer/observer_masters`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -79,21 +82,43 @@ impl Observer {
         let learner = &self.learner;
         let peer = learner.peer();
         peer.set_zab_state(ZabState::Discovery);
-        let leader = learner.find_leader()?;
-        if let Some(delay_ms) = random_delay(self.reconnect_delay_ms)
+        let master = self.find_learner_master()?;
+        info!(target: LOG, "Observing new leader sid={} addr={}", master.id, address_text(&master));
+        peer.set_current_learner_master(Some(&master));
+        let ended = self.observe_master(&master);
+        peer.set_current_learner_master(None);
+        ended
+    }
+
+    fn observe_master(&self, master: &QuorumServer) -> Result<(), LearnerError> {
+        let learner = &self.learner;
+        let mut input = learner.connect_to_leader(master)?;
+        let connected_ms = learner.peer().clock().elapsed_ms();
+        let mut synced = false;
+        let ended = self.observe_connected(master, &mut input, &mut synced);
+        learner.log_disconnect(master, connected_ms, synced);
+        ended
+    }
+
+    /// The server to follow: the observer master that an operator has asked for, or the next one in turn, or the leader
+    /// if there are no observer masters. After a round over all of them, and before the leader, it waits for a random
+    /// time.
+    fn find_learner_master(&self) -> Result<QuorumServer, LearnerError> {
+        let learner = &self.learner;
+        if let Some(requested) = learner.peer().requested_learner_master() {
+            return Ok(requested);
+        }
+        let (master, waits) = match learner.peer().next_observer_master() {
+            Some(next) => (next.server, next.begins_round),
+            None => (learner.find_leader()?, true),
+        };
+        if waits
+            && let Some(delay_ms) = random_delay(self.reconnect_delay_ms)
             && !learner.sleep(delay_ms)
         {
             return Err(LearnerError::Stopped);
         }
-        info!(target: LOG, "Observing new leader sid={} addr={}", leader.id, address_text(&leader));
-        let mut input = learner.connect_to_leader(&leader)?;
-        let connected_ms = peer.clock().elapsed_ms();
-        learner.role().set_master(Some(leader.id));
-        let mut synced = false;
-        let ended = self.observe_connected(&leader, &mut input, &mut synced);
-        learner.role().set_master(None);
-        learner.log_disconnect(&leader, connected_ms, synced);
-        ended
+        Ok(master)
     }
 
     fn observe_connected(
@@ -112,6 +137,9 @@ impl Observer {
         *synced = true;
         peer.metrics().observer_sync_time.add(peer.clock().elapsed_ms() - start_ms);
         while learner.is_running() {
+            if peer.is_learner_master_requested() {
+                return Err(LearnerError::OtherMaster);
+            }
             let packet = input.read_packet(&mut || {
                 serving.server.flush(learner);
                 None

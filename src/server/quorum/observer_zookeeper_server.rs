@@ -10,6 +10,7 @@ use std::sync::Arc;
 use log::info;
 
 use super::commit_processor::CommitProcessor;
+use super::leader_link::SyncAsker;
 use super::learner::Learner;
 use super::learner::learner_txn::{LearnerTxn, sync_request};
 use super::learner_session_tracker::LearnerSessionTracker;
@@ -68,8 +69,12 @@ impl ObserverZooKeeperServer {
 
     /// The leader has committed everything before a client's `sync`. The caller flushes.
     pub(super) fn sync(&self, learner: &Learner) {
-        if let Some((session_id, cxid)) = learner.link().take_sync() {
-            self.commit_processor.commit(sync_request(session_id, cxid));
+        match learner.link().take_sync() {
+            Some(SyncAsker::Client((session_id, cxid))) => {
+                self.commit_processor.commit(sync_request(session_id, cxid));
+            }
+            // No learner follows an observer.
+            Some(SyncAsker::Learner(_)) | None => {}
         }
     }
 

@@ -10,12 +10,13 @@
 //!
 //! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
 //! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; `ServerRole::state_name` is what ServerStats shows, which is not getServerState;
-//! makeDynamicConfigFilename is in `quorum_peer_config/config_files`. Not here: authentication between servers and TLS
-//! (initialize), an ObserverMaster (validateLearnerMaster, findLearnerMaster), and the old election over UDP
+//! makeDynamicConfigFilename is in `quorum_peer_config/config_files`; findLearnerMaster and validateLearnerMaster are in
+//! `observer_masters`. Not here: authentication between servers and TLS (initialize), and the old election over UDP
 //! (ResponderThread).
 
 mod election_peer;
 mod ensemble_context;
+mod observer_masters;
 mod roles;
 pub(crate) mod run;
 pub(crate) mod view;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use crossbeam::channel::Sender;
 use log::{error, info, warn};
 
+use self::observer_masters::ObserverMasters;
 use self::view::View;
 use super::epochs::{EpochError, Epochs};
 use super::flexible::create_quorum_verifier::from_members;
@@ -147,6 +149,7 @@ pub struct QuorumPeer {
     shutting_down_election: AtomicBool,
     /// The votes that elected this server as leader.
     leading_vote_set: RankedMutex<Option<SyncedLearnerTracker>>,
+    observer_masters: ObserverMasters,
     machinery: run::Machinery,
 }
 
@@ -332,6 +335,7 @@ impl QuorumPeer {
             election_time_taken_ms: AtomicI64::new(-1),
             shutting_down_election: AtomicBool::new(false),
             leading_vote_set: RankedMutex::new(Rank::Leaf, "votes for this leader", None),
+            observer_masters: ObserverMasters::new(),
             machinery: run::Machinery::new(Arc::clone(&parts.clock)),
             parts,
         })
@@ -518,6 +522,11 @@ impl QuorumPeer {
                 server.set_server_cnxn_factory(&factory);
             }
         }
+        self.set_admin_server(server);
+    }
+
+    /// Sets the server that commands of the AdminServer are about, if any.
+    pub fn set_admin_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
         let context = server.map(|server| {
             let context: Arc<dyn AdminContext> = Arc::clone(server) as _;
             Arc::downgrade(&context)

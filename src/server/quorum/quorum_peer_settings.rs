@@ -25,6 +25,9 @@ pub struct QuorumPeerSettings {
     pub sync_limit_ticks: i32,
     /// The limit for a learner to reach its master; 0 means `init_limit_ticks`.
     pub connect_to_learner_master_limit_ticks: i32,
+    /// The port at which followers serve observers, if they do (`observerMasterPort`). An observer with this setting
+    /// follows a voter at that port.
+    pub observer_master_port: Option<u16>,
     /// Whether an observer writes logs and snapshots.
     pub sync_enabled: bool,
     /// Whether the quorum and election ports listen on all addresses.
@@ -65,6 +68,9 @@ impl QuorumPeerSettings {
             init_limit_ticks: config.init_limit_ticks,
             sync_limit_ticks: config.sync_limit_ticks,
             connect_to_learner_master_limit_ticks: config.connect_to_learner_master_limit_ticks,
+            observer_master_port: u16::try_from(config.observer_master_port)
+                .ok()
+                .filter(|port| *port > 0),
             sync_enabled,
             quorum_listen_on_all_ips: config.quorum_listen_on_all_ips,
             quorum_cnxn_timeout_ms: if timeout_ms > 0 { timeout_ms } else { sync_limit_ms },

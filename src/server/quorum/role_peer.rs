@@ -76,6 +76,10 @@ pub trait RolePeer: Promises + Send + Sync {
     /// Sets the server that clients and commands talk to, if any.
     fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>);
 
+    /// Sets the server that commands of the AdminServer are about, if any. A leader that does not serve clients has
+    /// one, too.
+    fn set_admin_server(&self, server: Option<&Arc<ZooKeeperServer>>);
+
     /// Closes the connections of all clients.
     fn close_all_connections(&self);
 

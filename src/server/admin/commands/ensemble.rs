@@ -3,6 +3,7 @@
 //! of server/admin/Commands.java).
 
 use super::super::command_response::CommandResponse;
+use super::super::http_message::Status;
 use super::super::json_outputter::Json;
 use super::{Commands, Kwargs};
 use crate::server::admin::admin_context::{
@@ -68,6 +69,28 @@ pub(super) fn reset_observers(
     if let Some(ensemble) = server.ensemble() {
         ensemble.reset_observer_connection_stats();
     }
+}
+
+/// `learner_master`: the server that this observer follows. With `to`, the observer moves to another observer master,
+/// named by its id, its IP address, or its IP address and port (no Java twin: the attribute LearnerMaster of the
+/// ObserverMXBean).
+pub(super) fn learner_master(
+    _commands: &Commands,
+    server: &dyn AdminContext,
+    kwargs: &Kwargs,
+    response: &mut CommandResponse,
+) {
+    let Some(ensemble) = server.ensemble() else {
+        response.put("learner_master_id", -1_i64);
+        return;
+    };
+    if let Some((_, desired)) = kwargs.iter().find(|(name, _)| name == "to")
+        && !ensemble.set_learner_master(desired)
+    {
+        response.set_status(Status::BAD_REQUEST);
+        response.put("reason", "Not a valid learner master");
+    }
+    response.put("learner_master_id", ensemble.learner_master().unwrap_or(-1));
 }
 
 /// `voting_view`: the voters.

@@ -106,6 +106,12 @@ impl EnsembleContext for TestContext {
         let observers = vec![Json::object([("sid", 5_i64.into())])];
         Some(ObserversView { synced_observers: 1, observers })
     }
+    fn learner_master(&self) -> Option<i64> {
+        Some(2)
+    }
+    fn set_learner_master(&self, desired: &str) -> bool {
+        desired == "3"
+    }
     fn voting_view(&self) -> Vec<(i64, MemberView)> {
         let view = MemberView {
             server_addresses: vec!["h:2888".into()],
@@ -163,13 +169,14 @@ fn compact(response: &CommandResponse) -> String {
 
 #[test]
 fn every_command_of_java_is_there_under_all_its_names() {
-    let java = "configuration connection_stat_reset connections dirs dump environment \
+    // Java has all but `learner_master`.
+    let all = "configuration connection_stat_reset connections dirs dump environment \
                 get_trace_mask \
-                hash initial_configuration is_read_only last_snapshot leader monitor \
+                hash initial_configuration is_read_only last_snapshot leader learner_master monitor \
                 observer_connection_stat_reset observers restore ruok server_stats set_trace_mask \
                 snapshot stat_reset stats system_properties voting_view watch_summary watches \
                 watches_by_path zabstate";
-    assert_eq!(Commands::primary_names().join(" "), java);
+    assert_eq!(Commands::primary_names().join(" "), all);
     let aliases = "crst conf config cons env envi gtmk icfg isro lsnp lead mntr orst rest \
                    stmk snap \
                    srvr stat srst obsr sysp wchc wchp wchs";
@@ -304,6 +311,27 @@ fn a_snapshot_needs_somebody_who_may_do_everything_with_the_root() {
     let expected = (403, false, named("Not authorized"));
     assert_eq!(try_as(Some("digest a:b"), &server), expected);
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn an_observer_is_moved_by_somebody_who_may_do_everything_with_the_root() {
+    let (_, commands) = commands(&[]);
+    let member = TestContext { is_member: true, ..TestContext::default() };
+    let answer = |server: &TestContext, kwargs: &[(&str, &str)], auth_info| {
+        compact(&run_with(&commands, server, "learner_master", kwargs, auth_info))
+    };
+    let missing = "Auth info is missing for the command";
+    assert!(answer(&member, &[("to", "3")], None).contains(missing));
+    let told = |id: i64, more: &str| {
+        format!(
+            "{{{more}\"learner_master_id\":{id},\"command\":\"learner_master\",\"error\":null}}"
+        )
+    };
+    assert_eq!(answer(&member, &[], Some("ip")), told(2, ""));
+    assert_eq!(answer(&member, &[("to", "3")], Some("ip")), told(2, ""));
+    let refused = "\"reason\":\"Not a valid learner master\",";
+    assert_eq!(answer(&member, &[("to", "4")], Some("ip")), told(2, refused));
+    assert_eq!(answer(&TestContext::default(), &[("to", "3")], Some("ip")), told(-1, ""));
 }
 
 #[test]

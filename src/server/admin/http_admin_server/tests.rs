@@ -45,7 +45,7 @@ fn commands_are_answered_as_json_and_listed_as_links() {
         let links = ask(&admin, request);
         let first = "<a href=\"/commands/configuration\">configuration</a>\n<br/>\n";
         assert_eq!(links.split("\r\n\r\n").nth(1).map(|body| body.starts_with(first)), Some(true));
-        assert_eq!(links.matches("<br/>").count(), 28);
+        assert_eq!(links.matches("<br/>").count(), 29);
     }
     let answer = ask(&admin, "GET /commands/stmk?traceMask=306");
     assert!(answer.contains("\"tracemask\" : 306,"), "{answer}");

@@ -1,23 +1,21 @@
 //! A leader, as its learner handlers see it (Java: the methods of server/quorum/Leader.java that override
 //! LearnerMaster's).
 
-use std::cmp::Reverse;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use log::{error, info};
+use log::error;
 
-use super::learner_cnx_acceptor::LearnerDesk;
 use super::{LOG, Leader};
 use crate::common::time::Clock;
 use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::Limits;
-use crate::server::descriptor_reserve::Descriptors;
 use crate::server::first_bytes::HttpPorts;
 use crate::server::quorum::epoch_agreement::AgreementError;
-use crate::server::quorum::learner_handler::{Claim, LearnerHandler};
+use crate::server::quorum::learner_handler::LearnerHandler;
+use crate::server::quorum::learner_master::learner_cnx_acceptor::LearnerDesk;
 use crate::server::quorum::learner_master::{LearnerMaster, LearnerMasterSettings};
 use crate::server::quorum::proposer::Proposer;
 use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
@@ -25,76 +23,13 @@ use crate::server::quorum::state_summary::StateSummary;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::zk_database::ZKDatabase;
-use crate::server::zookeeper_thread;
-
-/// How many learners may be joining at once, not counting members that are being brought up to date. For one more,
-/// another one is disconnected.
-const MAX_JOINING: usize = 64;
-
-impl Leader {
-    /// Makes room for one more learner if `most` may be joining at once. Strangers are disconnected first, and
-    /// members that have identified themselves last; members that are being brought up to date stay. Among equals,
-    /// the address with the most present and recent connections comes first, and there the oldest connection.
-    fn make_room_for_learner(&self, most: usize, newcomer: IpAddr) {
-        let verifier = self.peer.quorum_verifier();
-        let is_member = |sid: Sid| verifier.is_member(sid);
-        // The sort below is stable and keeps the order of arrival.
-        let ip = |handler: &LearnerHandler| handler.remote_address().ip();
-        let now_ms = self.peer.clock().elapsed_ms();
-        let leaving: Vec<Arc<LearnerHandler>> = {
-            let mut learners = self.learners.lock();
-            learners.recent.enter(newcomer, now_ms);
-            let alive = learners.handlers.iter().filter(|handler| handler.is_alive());
-            let mut joining: Vec<(Claim, &Arc<LearnerHandler>)> =
-                alive.filter_map(|handler| Some((handler.claim(&is_member)?, handler))).collect();
-            let too_many = (joining.len() + 1).saturating_sub(most);
-            if too_many == 0 {
-                return;
-            }
-            let crowds = learners.recent.beside(joining.iter().map(|(_, handler)| ip(handler)));
-            joining.sort_by_key(|(claim, handler)| (*claim, Reverse(crowds.of(ip(handler)))));
-            joining.into_iter().take(too_many).map(|(_, handler)| Arc::clone(handler)).collect()
-        };
-        for handler in leaving {
-            info!(
-                target: LOG,
-                "{most} learners are on their way: /{} goes, which takes longest to say who it is",
-                handler.remote_address()
-            );
-            handler.close_socket();
-        }
-    }
-}
 
 impl LearnerDesk for Leader {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        let descriptors = Descriptors::now();
-        let is_reserved = descriptors.is_reserved(&stream);
-        let most = if is_reserved { descriptors.greetings().min(MAX_JOINING) } else { MAX_JOINING };
-        self.make_room_for_learner(most, stream.peer_addr()?.ip());
-        let number = self.next_learner.fetch_add(1, Ordering::Relaxed);
-        let handler = LearnerHandler::new(number, stream, self.peer.metrics(), self.peer.clock())?;
         let Some(this) = self.this.upgrade() else { return Ok(()) };
-        let thread = handler.start(this)?;
-        let (finished, left_over) = {
-            let mut learners = self.learners.lock();
-            let threads = std::mem::take(&mut learners.threads);
-            let (finished, running) =
-                threads.into_iter().partition::<Vec<_>, _>(std::thread::JoinHandle::is_finished);
-            learners.threads = running;
-            if learners.is_closed {
-                (finished, Some(thread))
-            } else {
-                learners.threads.push(thread);
-                (finished, None)
-            }
-        };
-        finished.into_iter().for_each(zookeeper_thread::join);
-        if let Some(thread) = left_over {
-            handler.close_socket();
-            zookeeper_thread::join(thread);
-        }
-        Ok(())
+        let verifier = self.peer.quorum_verifier();
+        let is_member = |sid: Sid| verifier.is_member(sid);
+        self.learners.serve(stream, &is_member, self.peer.metrics(), this)
     }
 
     fn acceptor_failed(&self, address: SocketAddr, problem: &io::Error) {
@@ -125,19 +60,12 @@ impl LearnerMaster for Leader {
     }
 
     fn add_learner_handler(&self, handler: &Arc<LearnerHandler>) {
-        let is_closed = {
-            let mut learners = self.learners.lock();
-            learners.handlers.push(Arc::clone(handler));
-            learners.is_closed
-        };
-        if is_closed {
-            handler.close_socket();
-        }
+        self.learners.add(handler);
     }
 
     fn remove_learner_handler(&self, handler: &Arc<LearnerHandler>) {
         self.broadcast.lock().remove(handler);
-        self.learners.lock().handlers.retain(|other| !Arc::ptr_eq(other, handler));
+        self.learners.remove(handler);
     }
 
     fn process_acks(&self, handler: &LearnerHandler, zxids: &[Zxid]) {
@@ -244,16 +172,7 @@ impl LearnerMaster for Leader {
     }
 
     fn has_room_for(&self, handler: &LearnerHandler) -> bool {
-        if !handler.has_reserved_descriptor() {
-            return true;
-        }
-        let sid = handler.sid();
-        // A member does not need its earlier connections, and an impostor must not hold several.
-        let is_older = |other: &&Arc<LearnerHandler>| {
-            other.sid() == sid && !other.is_greeting() && !std::ptr::eq(&***other, handler)
-        };
-        self.learners().iter().filter(is_older).for_each(|other| other.close_socket());
-        self.is_member(sid)
+        self.learners.has_room_for(handler, self.is_member(handler.sid()))
     }
 
     fn quorum_verifier_text(&self) -> String {
@@ -263,10 +182,11 @@ impl LearnerMaster for Leader {
 
     fn revalidate_session(
         &self,
-        handler: &LearnerHandler,
+        handler: &Arc<LearnerHandler>,
+        _question: &QuorumPacket,
         session_id: SessionId,
         timeout_ms: i32,
-    ) -> bool {
-        self.zk.revalidate(handler.owner(), session_id, timeout_ms)
+    ) -> Option<bool> {
+        Some(self.zk.revalidate(handler.owner(), session_id, timeout_ms))
     }
 }

@@ -16,7 +16,7 @@ use super::request_shape;
 use crate::keeper_exception::KeeperError;
 use crate::server::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use crate::server::quorum::commit_processor::{self, CommitProcessor};
-use crate::server::quorum::leader_link::LeaderLink;
+use crate::server::quorum::leader_link::{LeaderLink, SyncAsker};
 use crate::server::quorum::learner_zookeeper_server::LearnerRole;
 use crate::server::request::Request;
 use crate::server::server_role::ServerRole;
@@ -41,7 +41,7 @@ pub(in crate::server::quorum) struct RequestForwarder {
 
 /// How a request is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(in crate::server::quorum) enum Way {
     /// The leader proposes and commits it.
     Leader,
     /// The leader answers when everything before it is committed.
@@ -50,7 +50,8 @@ enum Way {
     Here,
 }
 
-fn way_of(request: &Request) -> Way {
+/// How the request is handled.
+pub(in crate::server::quorum) fn way_of(request: &Request) -> Way {
     if request.is_throttled {
         return Way::Here;
     }
@@ -148,9 +149,9 @@ impl RequestForwarder {
             return self.commit_processor.process_request(request);
         }
         let packet = LeaderLink::request_packet(&request);
-        let key = (request.session_id, request.cxid);
+        let asker = SyncAsker::Client((request.session_id, request.cxid));
         let send = || self.commit_processor.expect_answer(request, || link.queue(&packet));
-        if way == Way::Sync { link.queue_sync(key, send) } else { send() }
+        if way == Way::Sync { link.queue_sync(asker, send) } else { send() }
     }
 
     /// Has the queued requests forwarded, and those done that need not be.

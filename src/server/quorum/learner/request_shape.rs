@@ -42,7 +42,7 @@ const fn fields_of(op: OpCode) -> &'static [Field] {
 }
 
 /// Whether the request's body has all its fields.
-pub(super) fn is_well_formed(request: &Request, limits: Limits) -> bool {
+pub(in crate::server::quorum) fn is_well_formed(request: &Request, limits: Limits) -> bool {
     let Ok(op) = OpCode::try_from(request.op_type) else { return true };
     let mut shape = Shape {
         rest: request.payload.as_deref().unwrap_or_default(),

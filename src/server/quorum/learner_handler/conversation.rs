@@ -18,7 +18,7 @@ use super::sync_plan::{self, Bounds, Source, SyncOp, SyncQueue};
 use super::{LOG, LearnerHandler, old_learners};
 use crate::common::deadline::{Deadline, DeadlineStream};
 use crate::common::time;
-use crate::ids::{PeerEpoch, SessionId, Zxid};
+use crate::ids::{PeerEpoch, SessionId, Sid, Zxid};
 use crate::jute::{BinaryInputArchive, BinaryOutputArchive, InputError, OutputArchive, Record};
 use crate::server::first_bytes::{LooksLike, looks_like};
 use crate::server::quorum::epoch_agreement::AgreementError;
@@ -69,6 +69,12 @@ pub(super) enum ConversationEnd {
         /// The type of the received packet.
         received: i32,
     },
+    /// A follower has come to an observer master.
+    #[error(
+        "Non observer attempting to connect to ObserverMaster. type = {0}; followers connect to the leader's quorum \
+         port"
+    )]
+    NoObserver(i32),
     /// The learner knows a newer configuration.
     #[error("Follower is ahead of the leader (has a later activated configuration, {0:#x})")]
     NewerConfig(i64),
@@ -207,6 +213,9 @@ impl<'a> Conversation<'a> {
                 return Err(ConversationEnd::Unexpected { expected, received: first.r#type });
             }
         };
+        if self.master.hosts_only_observers() && packet_type != PacketType::ObserverInfo {
+            return Err(ConversationEnd::NoObserver(first.r#type));
+        }
         let greeting = Greeting::read(first.data.as_deref())
             .map_err(|error| ConversationEnd::Data(packet_type, error))?;
         let version = self.master.quorum_verifier_version();
@@ -613,7 +622,8 @@ impl<'a> Conversation<'a> {
         let mut archive = BinaryInputArchive::new(data, self.master.limits());
         let (session_id, timeout_ms) = (archive.read_long()?, archive.read_int()?);
         let session_id = SessionId(session_id);
-        let valid = self.master.revalidate_session(self.handler, session_id, timeout_ms);
+        let answer = self.master.revalidate_session(self.handler, &packet, session_id, timeout_ms);
+        let Some(valid) = answer else { return Ok(()) };
         debug!(target: LOG, "Session {session_id} is valid: {valid}");
         let mut answer = session_id.0.to_be_bytes().to_vec();
         answer.push(u8::from(valid));
@@ -701,6 +711,17 @@ pub(in crate::server::quorum) fn write_proposal(zxid: Zxid, txn: &[u8], bytes: &
 /// Writes an INFORM in place of the buffer's content.
 pub(in crate::server::quorum) fn write_inform(zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {
     write_txn(PacketType::Inform, zxid, txn, bytes);
+}
+
+/// Writes an INFORMANDACTIVATE in place of the buffer's content (Java: Leader.buildInformAndActivePacket).
+pub(in crate::server::quorum) fn write_inform_and_activate(
+    zxid: Zxid,
+    designated_leader: Sid,
+    txn: &[u8],
+    bytes: &mut Vec<u8>,
+) {
+    let data = [&designated_leader.0.to_be_bytes()[..], txn].concat();
+    write_txn(PacketType::InformAndActivate, zxid, &data, bytes);
 }
 
 fn write_txn(packet_type: PacketType, zxid: Zxid, txn: &[u8], bytes: &mut Vec<u8>) {

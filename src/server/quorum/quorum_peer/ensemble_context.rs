@@ -1,9 +1,12 @@
-//! The peer as the commands of the AdminServer see it (Java: LeaderCommand, VotingViewCommand and ZabStateCommand of
-//! server/admin/Commands.java, with the beans that they show).
+//! The peer as the commands of the AdminServer see it (Java: LeaderCommand, SyncedObserverConsCommand,
+//! VotingViewCommand and ZabStateCommand of server/admin/Commands.java, with the beans that they show).
 
 use super::QuorumPeer;
+use super::run::Role;
 use crate::common::net_utils::InetSocketAddress;
-use crate::server::admin::admin_context::{EnsembleContext, LeaderView, MemberView, ZabStateView};
+use crate::server::admin::admin_context::{
+    EnsembleContext, LeaderView, MemberView, ObserversView, ZabStateView,
+};
 use crate::server::admin::json_outputter::Json;
 use crate::server::quorum::multiple_addresses::{DEFAULT_TIMEOUT, MultipleAddresses};
 use crate::server::quorum::quorum_server::QuorumServer;
@@ -14,6 +17,28 @@ impl EnsembleContext for QuorumPeer {
         let (leader_address, leader_id) = self.leader_address_and_id();
         let is_leader = self.peer_state() == ServerState::Leading;
         LeaderView { is_leader, leader_id: leader_id.map_or(-1, |id| id.0), leader_address }
+    }
+
+    /// Those of a follower; a leader's are with its role.
+    fn observers(&self) -> Option<ObserversView> {
+        let Role::Follower(follower) = self.role() else { return None };
+        let observers = follower.synced_observers()?;
+        let infos = observers.iter().map(|observer| observer.learner_handler_info()).collect();
+        Some(ObserversView { synced_observers: observers.len(), observers: infos })
+    }
+
+    fn reset_observer_connection_stats(&self) {
+        if let Role::Follower(follower) = self.role() {
+            follower.reset_observer_connection_stats();
+        }
+    }
+
+    fn learner_master(&self) -> Option<i64> {
+        self.current_learner_master().map(|master| master.0)
+    }
+
+    fn set_learner_master(&self, desired: &str) -> bool {
+        self.set_learner_master(desired)
     }
 
     fn voting_view(&self) -> Vec<(i64, MemberView)> {

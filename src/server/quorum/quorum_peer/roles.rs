@@ -19,7 +19,7 @@ use crate::server::exit_code::ExitCode;
 use crate::server::quorum::epochs::{EpochError, Promises};
 use crate::server::quorum::flexible::quorum_verifier::{self, QuorumVerifier};
 use crate::server::quorum::leader::LeaderPeer;
-use crate::server::quorum::learner::LearnerPeer;
+use crate::server::quorum::learner::{LearnerPeer, NextMaster};
 use crate::server::quorum::quorum_peer_settings::QuorumPeerSettings;
 use crate::server::quorum::quorum_server::QuorumServer;
 use crate::server::quorum::quorum_zookeeper_server::{self, MemberConf};
@@ -107,6 +107,10 @@ impl RolePeer for QuorumPeer {
         self.set_active_server(server);
     }
 
+    fn set_admin_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
+        self.set_admin_server(server);
+    }
+
     fn close_all_connections(&self) {
         self.close_all_connections();
     }
@@ -191,6 +195,34 @@ impl LearnerPeer for QuorumPeer {
 
     fn request_exit(&self, exit_code: ExitCode) {
         self.request_exit(exit_code);
+    }
+
+    fn quorum_addresses(&self) -> Vec<InetSocketAddress> {
+        self.quorum_addresses()
+    }
+
+    fn tick(&self) -> i32 {
+        self.tick()
+    }
+
+    fn verifiers(&self) -> (Arc<dyn QuorumVerifier>, Option<Arc<dyn QuorumVerifier>>) {
+        (self.quorum_verifier(), self.last_seen_quorum_verifier())
+    }
+
+    fn next_observer_master(&self) -> Option<NextMaster> {
+        self.next_observer_master()
+    }
+
+    fn requested_learner_master(&self) -> Option<QuorumServer> {
+        self.requested_learner_master()
+    }
+
+    fn is_learner_master_requested(&self) -> bool {
+        self.is_learner_master_requested()
+    }
+
+    fn set_current_learner_master(&self, master: Option<&QuorumServer>) {
+        self.set_current_learner_master(master);
     }
 
     fn is_spare(&self, leader: Sid) -> bool {

@@ -42,7 +42,7 @@ const KEYS: &[(&str, Put)] = keys! {
     "clientPortAddress" => client_port_address = some_text;
     "secureClientPort" => secure_client_port = some_port;
     "secureClientPortAddress" => secure_client_port_address = some_text;
-    "observerMasterPort" => config.observer_master_port = int;
+    "observerMasterPort" => config.observer_master_port = observer_master_port;
     "clientPortListenBacklog" => config.client_port_listen_backlog = int;
     "tickTime" => config.tick_time_ms = tick_time;
     "maxClientCnxns" => config.max_client_cnxns = int;
@@ -176,6 +176,16 @@ impl Setting<'_> {
             0 => Err(self.bad("tickTime is not set; a number of milliseconds above 0 is needed")),
             negative if negative < 0 => Err(self.bad("a number of milliseconds above 0 is needed")),
             tick_time_ms => Ok(tick_time_ms),
+        }
+    }
+
+    /// Java accepts a number above 65535, and no follower can follow then.
+    fn observer_master_port(&self) -> Result<i32, ConfigError> {
+        match self.int()? {
+            port if port > i32::from(u16::MAX) => {
+                Err(self.bad("a port is a number from 1 to 65535; 0 or less means none"))
+            }
+            port => Ok(port),
         }
     }
 

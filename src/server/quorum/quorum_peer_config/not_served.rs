@@ -195,12 +195,6 @@ const NOT_SERVED: &[Row] = &[
         "there are only NIOServerCnxnFactory, which also takes the place of NettyServerCnxnFactory, and \
          BlockingServerCnxnFactory, all in org.apache.zookeeper.server",
     ),
-    row(
-        "observerMasterPort",
-        Asks::Field(|config| config.observer_master_port > 0),
-        RefusedInEnsemble("remove it; observers then observe the leader"),
-        "observers that observe followers",
-    ),
     // Settings of the JVM itself.
     row("javax.net.ssl.*", Asks::Set, Noticed, JVM_ONLY),
     row("javax.security.auth.*", Asks::Set, Noticed, JVM_ONLY),
@@ -223,8 +217,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("zookeeper.leader.closeSocketAsync", "closing a socket never waits"),
     ("zookeeper.learner.closeSocketAsync", "closing a socket never waits"),
     ("zookeeper.learner.asyncSending", "sending never waits"),
-    ("zookeeper.follower.skipLearnerRequestToNextProcessor", NO_OBSERVER_MASTER),
-    ("zookeeper.observerMaster.sizeLimit", NO_OBSERVER_MASTER),
     ("zookeeper.messageTracker.Enabled", "messages are not kept"),
     ("zookeeper.messageTracker.BufferSize", "messages are not kept"),
 ];
@@ -237,8 +229,6 @@ const PORT_WITHOUT_EFFECT: &[(&str, &str)] = &[
 
 /// The receiving thread serves reads, and commits are applied at once.
 const NO_COMMIT_WORKERS: &str = "reads and commits have no workers";
-
-const NO_OBSERVER_MASTER: &str = "followers take no observers";
 
 /// The connection factories that have a counterpart here.
 const SERVER_CNXN_FACTORIES: [&str; 3] = [
@@ -535,7 +525,6 @@ mod tests {
         ("ssl.authProvider=x509", false, false),
         ("ssl.sslProvider=OPENSSL", false, false),
         ("fips-mode=true", false, false),
-        ("observerMasterPort=3", false, true),
         ("serverCnxnFactory=my.Factory", true, true),
         ("netty.server.outstandingHandshake.limit=5", false, false),
         ("sasl.serverconfig=Other", true, true),
@@ -737,19 +726,18 @@ mod tests {
     #[test]
     fn all_that_is_refused_is_named_at_once_and_no_password_is_shown() {
         let dir = TestDir::new();
-        let lines = "secureClientPort=1\nsslQuorum=true\nssl.keyStore.password=hush\nobserverMasterPort=3\n\
+        let lines = "secureClientPort=1\nsslQuorum=true\nssl.keyStore.password=hush\n\
                      SASLAuthenticationProvider.superPassword=hush\nserverCnxnFactory=my.Factory\n\
                      quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\nquorum.auth.serverRequireSasl=true";
         let refusal = verdict(&dir, true, lines).unwrap();
         for part in [
             "Error processing zoo.cfg:2: secureClientPort: not supported yet: TLS for clients; remove it",
             "zoo.cfg:3: sslQuorum: ",
-            "zoo.cfg:5: observerMasterPort: ",
-            "zoo.cfg:6: SASLAuthenticationProvider.superPassword: ",
-            "zoo.cfg:7: serverCnxnFactory: ",
-            "zoo.cfg:8: quorum.auth.enableSasl: ",
-            "zoo.cfg:9: quorum.auth.learnerRequireSasl: ",
-            "zoo.cfg:10: quorum.auth.serverRequireSasl: ",
+            "zoo.cfg:5: SASLAuthenticationProvider.superPassword: ",
+            "zoo.cfg:6: serverCnxnFactory: ",
+            "zoo.cfg:7: quorum.auth.enableSasl: ",
+            "zoo.cfg:8: quorum.auth.learnerRequireSasl: ",
+            "zoo.cfg:9: quorum.auth.serverRequireSasl: ",
         ] {
             assert!(refusal.contains(part), "{part}: {refusal}");
         }

@@ -97,6 +97,7 @@ fn what_java_refuses_is_refused_with_file_line_and_key() {
         ),
         ("dataDir=/d\nlocalSessionsEnabled=yes", "Choose 'true' or 'false.'"),
         ("dataDir=/d\nelectionAlg=0", "Only 3 is supported"),
+        ("dataDir=/d\nobserverMasterPort=65536", "a port is a number from 1 to 65535"),
         ("dataDir=/d\npeerType=voter", "Unrecognised peertype: voter"),
         ("dataDir=/d\nminSessionTimeout=5\nmaxSessionTimeout=4", "must not be larger"),
         ("dataDir=/d\ntickTime=2000000000", "20 ticks are longer"),

@@ -1,7 +1,7 @@
-//! Accepts learners (Java: Leader.LearnerCnxAcceptor).
+//! Accepts learners (Java: Leader.LearnerCnxAcceptor, and run of server/quorum/ObserverMaster.java).
 //!
-//! Threads: `LearnerCnxAcceptor-ADDR`, one for each address. An acceptor that fails ends the leader, and a new
-//! election is held; Java ends the process.
+//! Threads: one for each address: `LearnerCnxAcceptor-ADDR` of a leader, `ObserverMaster` of an observer master. An
+//! acceptor that fails ends its master's role, and a new election is held; Java's leader ends the process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,6 @@ use std::time::Duration;
 use crossbeam::channel::never;
 use log::{debug, error, info, warn};
 
-use super::LOG;
 use crate::common::net_utils::InetSocketAddress;
 use crate::common::time::SystemClock;
 use crate::server::descriptor_reserve::{PatientAcceptor, is_out_of_descriptors};
@@ -24,8 +23,19 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 /// The pause between two attempts when not even a spare descriptor is left.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// The names of an acceptor.
+#[derive(Clone, Copy)]
+pub(in crate::server::quorum) struct AcceptorNames {
+    /// The logger of its master.
+    pub(in crate::server::quorum) log_target: &'static str,
+    /// Its master, in error messages.
+    pub(in crate::server::quorum) master: &'static str,
+    /// The name of the thread for an address.
+    pub(in crate::server::quorum) thread: fn(SocketAddr) -> String,
+}
+
 /// Receives the learners that connect.
-pub(super) trait LearnerDesk: Send + Sync {
+pub(in crate::server::quorum) trait LearnerDesk: Send + Sync {
     /// A learner has connected.
     ///
     /// # Errors
@@ -37,7 +47,8 @@ pub(super) trait LearnerDesk: Send + Sync {
 }
 
 /// The acceptors of all addresses.
-pub(super) struct LearnerCnxAcceptor {
+pub(in crate::server::quorum) struct LearnerCnxAcceptor {
+    names: AcceptorNames,
     listeners: Vec<Arc<TcpListener>>,
     is_stopping: Arc<AtomicBool>,
     threads: RankedMutex<Vec<JoinHandle<()>>>,
@@ -48,12 +59,18 @@ impl LearnerCnxAcceptor {
     ///
     /// # Errors
     /// When none of them can.
-    pub(super) fn bind(addresses: &[InetSocketAddress], prefer_ipv4: bool) -> io::Result<Self> {
+    pub(in crate::server::quorum) fn bind(
+        names: AcceptorNames,
+        addresses: &[InetSocketAddress],
+        prefer_ipv4: bool,
+    ) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
             match bind_one(address, prefer_ipv4) {
                 Ok(listener) => listeners.push(Arc::new(listener)),
-                Err(problem) => error!(target: LOG, "Couldn't bind to {address}: {problem}"),
+                Err(problem) => {
+                    error!(target: names.log_target, "Couldn't bind to {address}: {problem}")
+                }
             }
         }
         if listeners.is_empty() {
@@ -61,17 +78,18 @@ impl LearnerCnxAcceptor {
             return Err(io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
                 format!(
-                    "Leader failed to initialize any of the following sockets: [{}]",
+                    "{} failed to initialize any of the following sockets: [{}]",
+                    names.master,
                     all.join(", ")
                 ),
             ));
         }
         let threads = RankedMutex::new(Rank::Leaf, "acceptors of learners", Vec::new());
-        Ok(Self { listeners, is_stopping: Arc::default(), threads })
+        Ok(Self { names, listeners, is_stopping: Arc::default(), threads })
     }
 
     /// The addresses it listens on.
-    pub(super) fn local_addresses(&self) -> Vec<SocketAddr> {
+    pub(in crate::server::quorum) fn local_addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
@@ -79,14 +97,13 @@ impl LearnerCnxAcceptor {
     ///
     /// # Errors
     /// When a thread cannot be started; [`halt`](Self::halt) ends those that have started.
-    pub(super) fn start(&self, desk: &Arc<dyn LearnerDesk>) -> io::Result<()> {
+    pub(in crate::server::quorum) fn start(&self, desk: &Arc<dyn LearnerDesk>) -> io::Result<()> {
         for listener in &self.listeners {
             let address = listener.local_addr()?;
             let (listener, desk) = (Arc::clone(listener), Arc::clone(desk));
-            let is_stopping = Arc::clone(&self.is_stopping);
-            let name = format!("LearnerCnxAcceptor-/{address}");
-            let thread = zookeeper_thread::spawn(&name, None, move || {
-                accept_all(&listener, &*desk, &is_stopping, address);
+            let (is_stopping, names) = (Arc::clone(&self.is_stopping), self.names);
+            let thread = zookeeper_thread::spawn(&(names.thread)(address), None, move || {
+                accept_all(&listener, &*desk, &is_stopping, address, names.log_target);
                 Ok::<(), io::Error>(())
             })?;
             self.threads.lock().push(thread);
@@ -95,7 +112,7 @@ impl LearnerCnxAcceptor {
     }
 
     /// Stops accepting and joins the threads. The sockets are closed on drop.
-    pub(super) fn halt(&self) {
+    pub(in crate::server::quorum) fn halt(&self) {
         self.is_stopping.store(true, Ordering::Release);
         let threads = std::mem::take(&mut *self.threads.lock());
         if threads.is_empty() {
@@ -103,7 +120,7 @@ impl LearnerCnxAcceptor {
         }
         for listener in &self.listeners {
             if let Err(problem) = listening_socket::shut_down(listener) {
-                debug!(target: LOG, "the acceptor was not woken: {problem}");
+                debug!(target: self.names.log_target, "the acceptor was not woken: {problem}");
             }
         }
         threads.into_iter().for_each(zookeeper_thread::join);
@@ -122,23 +139,24 @@ fn accept_all(
     desk: &dyn LearnerDesk,
     is_stopping: &AtomicBool,
     address: SocketAddr,
+    log_target: &'static str,
 ) {
-    let mut acceptor = PatientAcceptor::new(LOG, SystemClock::shared());
+    let mut acceptor = PatientAcceptor::new(log_target, SystemClock::shared());
     loop {
         let accepted = acceptor.accept(listener);
         if is_stopping.load(Ordering::Acquire) {
-            info!(target: LOG, "acceptor of learners at /{address} exited");
+            info!(target: log_target, "acceptor of learners at /{address} exited");
             return;
         }
         match accepted {
             Ok(None) => {}
             Ok(Some((stream, remote))) => {
                 if let Err(problem) = desk.serve(stream) {
-                    warn!(target: LOG, "Exception while connecting to quorum learner /{remote}: {problem}");
+                    warn!(target: log_target, "Exception while connecting to quorum learner /{remote}: {problem}");
                 }
             }
             Err(problem) if is_of_one_connection(&problem) => {
-                debug!(target: LOG, "a learner was gone before it was accepted: {problem}");
+                debug!(target: log_target, "a learner was gone before it was accepted: {problem}");
             }
             Err(problem) if is_out_of_descriptors(&problem) => {
                 let _always_a_timeout = never::<()>().recv_timeout(RETRY);
