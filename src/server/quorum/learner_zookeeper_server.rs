@@ -185,6 +185,10 @@ impl ServerRole for LearnerRole {
         self.peer.dump_conf(true, out);
     }
 
+    fn config_text(&self) -> Option<String> {
+        Some(self.peer.config_text())
+    }
+
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {
         Some(self.peer.ensemble())
     }

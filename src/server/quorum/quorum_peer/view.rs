@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use log::warn;
+
+use super::LOG;
 use crate::common::net_utils::{InetSocketAddress, ResolveHost};
 use crate::ids::Sid;
 use crate::server::quorum::flexible::quorum_verifier::QuorumVerifier;
@@ -17,6 +20,8 @@ struct State {
     last_seen: Option<Arc<dyn QuorumVerifier>>,
     /// The servers whose addresses were resolved again since.
     resolved: BTreeMap<Sid, QuorumServer>,
+    /// This member in the last configuration that had it (Java: myAddrs).
+    me: Option<QuorumServer>,
 }
 
 /// The configurations of the ensemble that this member knows.
@@ -44,7 +49,8 @@ impl View {
         last_seen: Option<Arc<dyn QuorumVerifier>>,
     ) -> Self {
         let last_seen = last_seen.or_else(|| Some(Arc::clone(&current)));
-        let state = State { current, last_seen, resolved: BTreeMap::new() };
+        let me = current.members().servers.get(&my_id).cloned();
+        let state = State { current, last_seen, resolved: BTreeMap::new(), me };
         Self { my_id, state: RankedMutex::new(Rank::Leaf, "view of the ensemble", state) }
     }
 
@@ -69,6 +75,9 @@ impl View {
         if taken {
             state.current = Arc::clone(verifier);
             state.resolved.clear();
+            if let Some(me) = verifier.members().servers.get(&self.my_id) {
+                state.me = Some(me.clone());
+            }
             if state.last_seen.as_ref().is_none_or(|seen| verifier.version() > seen.version()) {
                 state.last_seen = Some(Arc::clone(verifier));
             }
@@ -77,10 +86,34 @@ impl View {
         Replaced { previous, taken, is_last_seen: seen == Some(verifier.version()) }
     }
 
-    /// Records a proposed configuration; false when it is known already (Java: setLastSeenQuorumVerifier).
+    /// Forgets a last seen configuration that is not newer than the one in effect. Returns whether there was one.
+    #[must_use]
+    pub(crate) fn forget_old_last_seen(&self) -> bool {
+        let mut state = self.state.lock();
+        let version = state.current.version();
+        let is_old = state
+            .last_seen
+            .as_ref()
+            .is_some_and(|seen| seen.version() <= version && !Arc::ptr_eq(seen, &state.current));
+        if is_old {
+            state.last_seen = Some(Arc::clone(&state.current));
+        }
+        is_old
+    }
+
+    /// Records a proposed configuration; false when it is known already (Java: setLastSeenQuorumVerifier). It may be
+    /// older than the last seen one: a leader that does not know that one has dropped it.
     #[must_use]
     pub(crate) fn set_last_seen(&self, verifier: &Arc<dyn QuorumVerifier>) -> bool {
         let mut state = self.state.lock();
+        if let Some(seen) = state.last_seen.as_ref().filter(|s| s.version() > verifier.version()) {
+            warn!(
+                target: LOG,
+                "the configuration {:x} was proposed and is replaced by {:x}",
+                seen.version(),
+                verifier.version()
+            );
+        }
         let is_known =
             state.last_seen.as_ref().is_some_and(|seen| seen.version() == verifier.version());
         if !is_known {
@@ -110,10 +143,22 @@ impl View {
         in_current.or(in_last_seen).cloned()
     }
 
-    /// This member.
+    /// This member; after its removal, as it was in the last configuration that had it.
     #[must_use]
     pub(crate) fn me(&self) -> Option<QuorumServer> {
-        self.server(self.my_id)
+        let state = self.state.lock();
+        if state.current.is_member(self.my_id)
+            && let Some(me) = state.resolved.get(&self.my_id)
+        {
+            return Some(me.clone());
+        }
+        state.me.clone()
+    }
+
+    /// The address at which this member serves clients, if a configuration has said so (Java: getClientAddress).
+    #[must_use]
+    pub(crate) fn my_client_address(&self) -> Option<InetSocketAddress> {
+        self.state.lock().me.as_ref().and_then(|me| me.client_address.clone())
     }
 
     /// Resolves a member's host names again, since they may have changed (Java: recreateSocketAddresses). The lock is
