@@ -134,6 +134,21 @@ fn ports_move_while_clients_stay() {
     assert!(std::net::TcpStream::connect(("127.0.0.1", old_port)).is_err(), "nobody listens");
     create(&stays, "/stays", CreateMode::Persistent).unwrap();
     stays.close();
+    // The AdminServer shows the voters of now, and the zoo.cfg of the start.
+    for peer in &site.peers {
+        let view = peer.admin("voting_view");
+        assert!(
+            view.contains(&format!("0.0.0.0:{new_port}"))
+                || view.contains(&format!("127.0.0.1:{new_port}")),
+            "{view}"
+        );
+        let own = format!(
+            "clientPort={}",
+            if peer.sid == site.peers[at].sid { old_port } else { peer.client }
+        );
+        let initial = peer.admin("initial_configuration");
+        assert!(initial.contains(&own) && initial.contains("server.3="), "{initial}");
+    }
     // Both followers get new ports for the others. They elect one of themselves when the leader is gone.
     let leader = site.leader();
     for at in (0..3).filter(|at| *at != leader) {
@@ -150,6 +165,20 @@ fn ports_move_while_clients_stay() {
     write(&site, leader, "/after-the-move");
     all_know(&site, "/after-the-move");
     all_know(&site, "/stays");
+}
+
+#[test]
+fn a_client_port_that_is_taken_leaves_the_old_one() {
+    let mut site = Site::start(3, &[OPEN]);
+    let at = site.follower();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    site.peers[at].client = taken.local_addr().unwrap().port();
+    let config = site.change(&site.peers[at].line("participant"), "");
+    site.all_have(&config);
+    let log = site.peers[at].server.log();
+    assert_eq!(log.matches("Error reconfiguring client port to").count(), 1, "{log}");
+    write(&site, at, "/through-the-old-port");
+    all_know(&site, "/through-the-old-port");
 }
 
 #[test]

@@ -14,7 +14,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
+SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble reconfig rolling chaos storm soak)
 # These run only with --long or by name.
 LONG_SUITES=(soak)
 # Pairs of suites that run at the same time. They only compare answers and files, so their speed does not matter.
@@ -135,6 +135,14 @@ suite_ensemble() {
     python3 tests/ensemble/run.py --members "$s,$s,$s,$s:observer,$s:observer" "${observers[@]}" || code=1
     python3 tests/ensemble/run.py --matrix "$s" "${matrix[@]}" || code=1
     return "$code"
+}
+# One script of changes on Java's servers, on ours and on mixes of both.
+suite_reconfig() {
+    if [ "$LONG" = no ]; then
+        python3 tests/reconfig/run.py --subject "$SUBJECT" --short
+    else
+        python3 tests/reconfig/run.py --subject "$SUBJECT"
+    fi
 }
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,
 # also runs with the leader first and without keeping data.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use zookeeper_server::data::Stat;
 use zookeeper_server::keeper_exception::KeeperError;
@@ -53,6 +55,16 @@ impl Peer {
     pub fn start(&mut self) {
         self.server.spawn();
         self.up = true;
+    }
+
+    /// The AdminServer's answer to a command.
+    #[track_caller]
+    pub fn admin(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.server.admin_port())).unwrap();
+        write!(stream, "GET /commands/{command} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     pub fn kill9(&mut self) {
@@ -111,6 +123,7 @@ impl Site {
         let sid = i64::try_from(self.peers.len()).unwrap() + 1;
         let mut builder = ServerBuilder::new()
             .program(program)
+            .admin_server()
             .config("tickTime=1000")
             .config("initLimit=30")
             .config("syncLimit=40")

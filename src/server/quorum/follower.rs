@@ -40,6 +40,7 @@ pub struct Follower {
 /// A follower that serves.
 struct Serving<'a> {
     learner: &'a Learner,
+    leader: Sid,
     server: FollowerZooKeeperServer,
     pending: PendingTxns,
     format: TxnFormat,
@@ -126,7 +127,7 @@ impl Follower {
         let pending = PendingTxns::after(before);
         let pace = LogPace::new(learner.peer().is_spare(leader));
         let format = learner.txn_format();
-        let mut serving = Serving { learner, server, pending, format, pace };
+        let mut serving = Serving { learner, leader, server, pending, format, pace };
         let count = proposals.len();
         let zxids: Vec<Zxid> = proposals.iter().take(committed).map(LearnerTxn::zxid).collect();
         for txn in proposals {
@@ -252,6 +253,9 @@ impl Serving<'_> {
             self.server.flush(self.learner);
             return Err(LearnerError::Reconfig);
         }
+        // Whose disk is needed for a quorum may be another one now.
+        self.server.flush_log();
+        self.pace = LogPace::new(self.learner.peer().is_spare(self.leader));
         Ok(())
     }
 }

@@ -106,6 +106,9 @@ impl QuorumPeer {
             self.restart_leader_election();
         }
         self.move_client_port(&**verifier, old_client_address.as_ref());
+        if let Some(server) = self.active_server() {
+            server.update_global_outstanding_limit();
+        }
         let role_change = self.update_learner_type(&**verifier);
         let leader_change = match suggested_leader {
             Some(leader) => self.update_vote(leader, zxid.unwrap_or(Zxid::ZERO)),

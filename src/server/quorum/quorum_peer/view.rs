@@ -171,3 +171,67 @@ impl View {
         self.state.lock().resolved.insert(id, server);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::quorum::flexible::create_quorum_verifier::from_members;
+    use crate::server::quorum::flexible::test_members::{server, voters};
+    use crate::server::quorum::states::LearnerType;
+
+    fn config(version: i64, sids: &[i64]) -> Arc<dyn QuorumVerifier> {
+        let mut members = voters(sids);
+        members.version = version;
+        from_members(members, None)
+    }
+
+    fn versions(view: &View) -> (i64, Option<i64>) {
+        (view.current().version(), view.last_seen().map(|seen| seen.version()))
+    }
+
+    #[test]
+    fn only_newer_configurations_take_effect_and_older_ones_may_replace_a_proposed_one() {
+        let view = View::new(Sid(1), config(5, &[1, 2, 3]), None);
+        assert_eq!(versions(&view), (5, Some(5)));
+        assert!(!view.set_last_seen(&config(5, &[1])), "it is known");
+        assert!(view.set_last_seen(&config(9, &[1, 2])));
+        assert_eq!(versions(&view), (5, Some(9)));
+        assert!(view.set_last_seen(&config(7, &[1, 2, 4])), "a leader has dropped it");
+        assert_eq!(versions(&view), (5, Some(7)));
+        assert!(view.current_and_next_voters().contains(&Sid(4)));
+        let replaced = view.set_current(&config(4, &[1]));
+        assert!(!replaced.taken);
+        let replaced = view.set_current(&config(7, &[1, 2, 4]));
+        assert!(replaced.taken && replaced.is_last_seen);
+        let replaced = view.set_current(&config(8, &[1, 2]));
+        assert!(replaced.taken && replaced.is_last_seen, "it was not proposed here");
+        assert_eq!(versions(&view), (8, Some(8)));
+        assert_eq!(replaced.previous.version(), 7);
+    }
+
+    #[test]
+    fn a_proposed_configuration_that_is_in_effect_is_forgotten_at_the_start() {
+        for (next, is_forgotten) in [(4, true), (5, true), (6, false)] {
+            let view = View::new(Sid(1), config(5, &[1, 2]), Some(config(next, &[1])));
+            assert_eq!(view.forget_old_last_seen(), is_forgotten, "{next}");
+            let kept = if is_forgotten { 5 } else { next };
+            assert_eq!(versions(&view), (5, Some(kept)));
+        }
+        assert!(!View::new(Sid(1), config(5, &[1]), None).forget_old_last_seen());
+    }
+
+    #[test]
+    fn a_removed_member_knows_its_last_addresses() {
+        let view = View::new(Sid(1), config(1, &[1, 2]), None);
+        let mut members = voters(&[2]);
+        let moved = QuorumServer { id: Sid(1), ..server(7, LearnerType::Observer) };
+        members.servers.insert(Sid(1), moved.clone());
+        members.version = 2;
+        assert!(view.set_current(&from_members(members, None)).taken);
+        view.recreate_socket_addresses(Sid(1), &|_| None);
+        assert_eq!(view.me().unwrap(), moved);
+        assert!(view.set_current(&config(3, &[2, 3])).taken);
+        assert_eq!(view.server(Sid(1)), None);
+        assert_eq!(view.me().unwrap(), moved);
+    }
+}
