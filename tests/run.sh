@@ -137,13 +137,7 @@ suite_ensemble() {
     return "$code"
 }
 # One script of changes on Java's servers, on ours and on mixes of both.
-suite_reconfig() {
-    if [ "$LONG" = no ]; then
-        python3 tests/reconfig/run.py --subject "$SUBJECT" --short
-    else
-        python3 tests/reconfig/run.py --subject "$SUBJECT"
-    fi
-}
+suite_reconfig() { python3 tests/reconfig/run.py --subject "$SUBJECT"; }
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,
 # also runs with the leader first and without keeping data.
 suite_rolling() {

@@ -4,7 +4,6 @@
     run.py                            ours, and mixes of ours and Java's
     run.py --members LIST             one list of five servers; the third one leads first
     run.py --only founding,growing    some parts of the script
-    run.py --short                    ours, and one mix
     run.py --left java:3.9.5          the servers to compare with
     run.py --list                     the parts
 
@@ -33,8 +32,11 @@ MIXES = (
     f"ours,ours,{JAVA},ours,{JAVA}",
     f"{JAVA},{JAVA},ours,{JAVA},ours",
     f"ours,java:3.8.6,ours,{JAVA},ours",
+    f"ours,ours,{JAVA},java:3.5.10,java:3.8.6",
 )
 SHOWN_DIFFERENCES = 12
+# Of a line; the transcripts have all of it.
+LONGEST = 400
 
 
 def transcript(members, parts, root):
@@ -61,12 +63,12 @@ def differences(left, right):
                 out.append([])
             out[-1].append(line)
         return out
-    out = []
+    out = [line for line in (*left, *right) if "BROKEN OFF" in line or "UNSETTLED" in line]
     left, right = steps(left), steps(right)
     for one, other in zip(left, right):
         if one != other:
-            wanted = "\n".join(line for line in one if line not in other)
-            got = "\n".join(line for line in other if line not in one)
+            wanted = "\n".join(line[:LONGEST] for line in one if line not in other)
+            got = "\n".join(line[:LONGEST] for line in other if line not in one)
             out.append(f"{one[0]}\n Java:\n{wanted}\n here:\n{got}")
     if len(left) != len(right):
         out.append(f"{len(left)} steps and {len(right)} steps")
@@ -79,7 +81,6 @@ def main():
     parser.add_argument("--left", default=JAVA)
     parser.add_argument("--subject", default="ours", help="takes the place of `ours` in the lists")
     parser.add_argument("--only", default="")
-    parser.add_argument("--short", action="store_true")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     if arguments.list:
@@ -87,8 +88,7 @@ def main():
         return 0
     names = arguments.only.split(",") if arguments.only else [part.__name__ for part in ALL]
     parts = [part for part in ALL if part.__name__ in names]
-    lists = arguments.members or (MIXES[:2] if arguments.short else MIXES)
-    lists = [text.replace("ours", arguments.subject) for text in lists]
+    lists = [text.replace("ours", arguments.subject) for text in arguments.members or MIXES]
     end_on_signals()
     require(arguments.left, *{kind for text in lists for kind in text.split(",")})
     root = work_root() / "reconfig"

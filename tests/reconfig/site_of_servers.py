@@ -228,22 +228,22 @@ class Site:
             text = wait_until("it settles", lambda: self.settled(at_least), SETTLE_S)
         except TimeoutError:
             return self.unsettled()
-        current = version_of(text)
         out = [f"  config {self.plain(text)!r}"]
         for peer in self.running():
             role = role_of(peer.sid, text)
             mode = "voter" if peer.mode() in ("leader", "follower") else peer.mode()
-            out.append(f"  server {peer.sid}: {role or 'no member'}, {mode}, {self.describe_files(peer, current)}")
+            out.append(f"  server {peer.sid}: {role or 'no member'}, {mode}, {self.describe_files(peer, text)}")
         return out
 
-    def describe_files(self, peer, current):
-        files = peer.files()
+    def describe_files(self, peer, text):
+        current, files = version_of(text), peer.files()
         static = files["zoo.cfg"]
         dynamic = files.get(f"zoo.cfg.dynamic.{current}")
         keys = sorted({line.split("=")[0] for line in static.splitlines() if line and line[0] != "#"})
         refers = f"/zoo.cfg.dynamic.{current}\n" in static
         others = sorted(name[len("zoo.cfg"):] for name in files if ".dynamic." not in name and name != "zoo.cfg")
-        content = repr(self.plain(dynamic)) if dynamic is not None else "none"
+        expected = "\n".join(sorted(line for line in text.splitlines() if not line.startswith("version")))
+        content = "the same" if dynamic == expected else repr(self.plain(dynamic)) if dynamic else "none"
         return (f"zoo.cfg {'names' if refers else 'does not name'} it, keys {','.join(keys)}, beside it "
                 f"{','.join(others) or 'nothing'}, dynamic {content}")
 
