@@ -136,8 +136,13 @@ suite_ensemble() {
     python3 tests/ensemble/run.py --matrix "$s" "${matrix[@]}" || code=1
     return "$code"
 }
-# One script of changes on Java's servers, on ours and on mixes of both.
-suite_reconfig() { python3 tests/reconfig/run.py --subject "$SUBJECT"; }
+# One script of changes on Java's servers, on ours and on mixes of both; then random changes with kills.
+suite_reconfig() {
+    local code=0 s="$SUBJECT"
+    python3 tests/reconfig/run.py --subject "$s" || code=1
+    python3 tests/reconfig/kills.py --members "$s,$s,$s,$s,$s" --rounds "$(by_length 20 300)" || code=1
+    return "$code"
+}
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,
 # also runs with the leader first and without keeping data.
 suite_rolling() {
