@@ -1,5 +1,5 @@
-//! How the configuration of an ensemble affects its members: an oracle for two members, and a Java leader that
-//! changes the membership (Java: QuorumOracleMaj.java, QuorumPeer.processReconfig).
+//! How the configuration of an ensemble affects its members: an oracle for two members, and a leader of Java or of ours
+//! that changes the membership of both kinds (Java: QuorumOracleMaj.java, QuorumPeer.processReconfig).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
@@ -14,7 +14,6 @@ use common::{DEADLINE, Program, TempDir, free_port, wait_for, wait_until};
 use ensemble::{Ensemble, Mode, create};
 use zookeeper_server::create_mode::CreateMode;
 use zookeeper_server::internals::proto::ReconfigRequest;
-use zookeeper_server::keeper_exception::KeeperError;
 use zookeeper_server::zoo_defs::OpCode;
 
 const JAVA: Program = Program::Java("3.9.5");
@@ -56,8 +55,9 @@ fn one_of_two_of_java_goes_on_alone_when_the_oracle_says_so() {
     goes_on_alone(JAVA);
 }
 
-fn ask_to_reconfigure(ensemble: &Ensemble, member: usize, joining: &str) -> (i32, Vec<u8>) {
-    let mut raw = ensemble.members[member].server.raw();
+/// Asks the leader to reconfigure. Returns the new configuration.
+fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
+    let mut raw = ensemble.members[ensemble.wait_leader()].server.raw();
     raw.new_session();
     let request = ReconfigRequest {
         joining_servers: Some(joining.into()),
@@ -66,34 +66,9 @@ fn ask_to_reconfigure(ensemble: &Ensemble, member: usize, joining: &str) -> (i32
         cur_config_id: -1,
     };
     let (header, body) = raw.ask(1, OpCode::Reconfig, &request);
-    (header.err, body)
-}
-
-/// Asks the leader to reconfigure. Returns the new configuration.
-fn reconfigure(ensemble: &Ensemble, joining: &str) -> String {
-    let (err, body) = ask_to_reconfigure(ensemble, ensemble.wait_leader(), joining);
-    assert_eq!(err, 0, "{joining}");
+    assert_eq!(header.err, 0, "{joining}");
     let length = i32::from_be_bytes(body[..4].try_into().unwrap());
     String::from_utf8(body[4..4 + usize::try_from(length).unwrap()].to_vec()).unwrap()
-}
-
-/// Our leader cannot change its ensemble. It gives the answer that operators know from servers on which
-/// reconfiguration is disabled.
-#[test]
-fn our_leader_answers_that_reconfig_is_disabled() {
-    for enabled in [true, false] {
-        let line = format!("reconfigEnabled={enabled}");
-        let ensemble = Ensemble::start_of(&[Program::Ours; 3], 3, &[&line, "skipACL=yes"]);
-        ensemble.wait_leader();
-        for member in 0..3 {
-            let (err, _) = ask_to_reconfigure(
-                &ensemble,
-                member,
-                "server.9=127.0.0.1:3:4:observer;127.0.0.1:5",
-            );
-            assert_eq!(err, KeeperError::ReconfigDisabled.code(), "{line}, member {member}");
-        }
-    }
 }
 
 /// The lines of a configuration, without their order. A member that begins a role writes its own text, in which the
@@ -124,13 +99,11 @@ fn all_have(ensemble: &Ensemble, config: &str) {
     }
 }
 
-#[test]
-#[ignore = "needs Java"]
-fn a_java_leader_changes_the_membership_and_our_members_follow() {
-    let ours = Program::Ours;
+/// One of the followers becomes an observer, a server joins, and the observer becomes a follower.
+fn the_leader_changes_the_membership(programs: &[Program], of_leader: Program) {
     let lines = ["reconfigEnabled=true", "skipACL=yes"];
-    let mut ensemble = Ensemble::start_of(&[ours, JAVA, JAVA, ours], 3, &lines);
-    assert_ne!(ensemble.wait_leader(), 0, "a Java member leads");
+    let mut ensemble = Ensemble::start_of(programs, 3, &lines);
+    assert_eq!(programs[ensemble.wait_leader()], of_leader);
     ensemble.write(10);
     let line = |sid: i32, role: &str| {
         let (quorum, election, client) = (free_port(), free_port(), free_port());
@@ -139,7 +112,7 @@ fn a_java_leader_changes_the_membership_and_our_members_follow() {
     let config = reconfigure(&ensemble, &line(9, "observer"));
     assert!(config.contains("server.9="), "{config}");
     all_have(&ensemble, &config);
-    // One of our observers becomes a follower at the same addresses.
+    // An observer becomes a follower at the same addresses.
     let observer = config.lines().find(|line| line.starts_with("server.4=")).unwrap();
     let (addresses, _) = observer.split_once(":observer").unwrap();
     let client_port = ensemble.members[3].server.client_port();
@@ -150,4 +123,18 @@ fn a_java_leader_changes_the_membership_and_our_members_follow() {
     all_have(&ensemble, &config);
     ensemble.write(10);
     ensemble.same_trees();
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn a_java_leader_changes_the_membership_and_our_members_follow() {
+    let ours = Program::Ours;
+    the_leader_changes_the_membership(&[ours, JAVA, JAVA, ours], JAVA);
+}
+
+#[test]
+#[ignore = "needs Java"]
+fn our_leader_changes_the_membership_and_java_members_follow() {
+    let ours = Program::Ours;
+    the_leader_changes_the_membership(&[JAVA, JAVA, ours, JAVA], ours);
 }

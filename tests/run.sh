@@ -14,7 +14,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/peers/env.sh"
 cd "$REPO_DIR"
 
-SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble rolling chaos storm soak)
+SUITES=(build unit ignored differential clients kazoo crash datadirs ensemble reconfig rolling chaos storm soak)
 # These run only with --long or by name.
 LONG_SUITES=(soak)
 # Pairs of suites that run at the same time. They only compare answers and files, so their speed does not matter.
@@ -141,6 +141,13 @@ suite_ensemble() {
     else
         python3 tests/ensemble/observer_masters.py || code=1
     fi
+    return "$code"
+}
+# One script of changes on Java's servers, on ours and on mixes of both; then random changes with kills.
+suite_reconfig() {
+    local code=0 s="$SUBJECT"
+    python3 tests/reconfig/run.py --subject "$s" || code=1
+    python3 tests/reconfig/kills.py --members "$s,$s,$s,$s,$s" --rounds "$(by_length 20 300)" || code=1
     return "$code"
 }
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,

@@ -23,7 +23,6 @@ pub(crate) fn split(text: &str, separator: char) -> Vec<&str> {
 
 /// The pieces between the separators, trimmed and without empty ones (Java: StringUtils.split).
 #[must_use]
-#[cfg(test)]
 pub(crate) fn split_trimmed(text: &str, separator: char) -> Vec<&str> {
     text.split(separator).map(trim).filter(|piece| !piece.is_empty()).collect()
 }

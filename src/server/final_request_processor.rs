@@ -212,7 +212,7 @@ impl Group<'_> {
                 ("SESS", Ok(None))
             }
             _ if Request::is_write(op) => {
-                let (name, body) = replies::write_body(op, result);
+                let (name, body) = replies::write_body(self.server, op, result);
                 if let Some(path) = &result.path {
                     self.server.path_stats().register_request(op, path);
                 }

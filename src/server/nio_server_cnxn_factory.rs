@@ -92,6 +92,23 @@ struct Arrival {
     since_ms: i64,
 }
 
+/// A port that clients connect to.
+struct Port {
+    listener: TcpListener,
+    local_address: SocketAddr,
+    is_closed: AtomicBool,
+}
+
+impl Port {
+    /// Accepts nothing more, and wakes the acceptor.
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        if let Err(error) = listening_socket::shut_down(&self.listener) {
+            debug!(target: LOG, "the acceptor was not woken: {error}");
+        }
+    }
+}
+
 /// What counts a connection as long as it is in the table.
 struct Places {
     _slot: ConnectionSlot,
@@ -102,8 +119,9 @@ struct Places {
 pub struct NIOServerCnxnFactory {
     me: Weak<Self>,
     config: CnxnFactoryConfig,
-    local_address: SocketAddr,
-    listener: TcpListener,
+    port: RankedMutex<Arc<Port>>,
+    /// The way from acceptors to the admission, from the start to the shutdown.
+    to_admission: RankedMutex<Option<Sender<Arrival>>>,
     clock: Clock,
     words: CommandExecutor,
     server: RankedMutex<Option<Arc<ZooKeeperServer>>>,
@@ -147,18 +165,7 @@ impl NIOServerCnxnFactory {
                 config.workers
             ),
         }
-        info!(target: LOG, "binding to port {}", config.address);
-        let backlog =
-            if config.listen_backlog > 0 { config.listen_backlog } else { LARGEST_BACKLOG };
-        let listener = listening_socket::listen(config.address, backlog)?;
-        // Accepted sockets inherit these options.
-        let options = SockRef::from(&listener);
-        options.set_tcp_nodelay(true)?;
-        options.set_keepalive(config.tcp_keep_alive)?;
-        let local_address = listener.local_addr()?;
-        if config.address.port() == 0 {
-            info!(target: LOG, "bound to port {local_address}");
-        }
+        let port = bind(&config, config.address)?;
         let slow_writer = Arc::new(SlowWriter::new()?);
         let workers = (config.workers > 0).then(|| WorkerService::new("NIOWorker", config.workers));
         let readers = Arc::new(readers);
@@ -169,8 +176,8 @@ impl NIOServerCnxnFactory {
         let limits = ConnectionLimits::new(config.max_cnxns, max_client_cnxns);
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            local_address,
-            listener,
+            port: RankedMutex::new(Rank::Leaf, "client port", port),
+            to_admission: RankedMutex::new(Rank::Leaf, "way to the admission", None),
             unserved_since_ms: AtomicI64::new(clock.elapsed_ms()),
             clock,
             words,
@@ -198,6 +205,7 @@ impl NIOServerCnxnFactory {
     pub fn start(self: &Arc<Self>, listener: &Arc<dyn ZooKeeperServerListener>) -> io::Result<()> {
         #[expect(clippy::disallowed_methods, reason = "a socket each: the limit of open files")]
         let (sender, accepted) = unbounded();
+        *self.to_admission.lock() = Some(sender);
         let this = Arc::clone(self);
         self.spawn("NIOServerCxnFactory.AdmissionThread", move || {
             this.admit_arrivals(&accepted);
@@ -217,16 +225,48 @@ impl NIOServerCnxnFactory {
             let thread = zookeeper_critical_thread::spawn(&name, listener, move || selector.run())?;
             self.threads.lock().push(thread);
         }
-        let this = Arc::clone(self);
-        self.spawn(
-            &format!("NIOServerCxnFactory.AcceptThread:{}", self.local_address),
-            move || {
-                this.accept_loop(&sender);
-                Ok(())
-            },
-        )?;
+        self.start_accepting()?;
         let writer = Arc::clone(&self.slow_writer);
         self.spawn("SlowWriter", move || writer.run())
+    }
+
+    fn start_accepting(&self) -> io::Result<()> {
+        let port = Arc::clone(&self.port.lock());
+        let sender = self.to_admission.lock().clone();
+        // Otherwise it is not started yet, or ends.
+        let (Some(this), Some(sender)) = (self.me.upgrade(), sender) else { return Ok(()) };
+        let name = format!("NIOServerCxnFactory.AcceptThread:{}", port.local_address);
+        self.spawn(&name, move || {
+            this.accept_loop(&port, &sender);
+            Ok(())
+        })
+    }
+
+    /// Listens at another address from now on. Connections that are open stay open (Java: reconfigure).
+    ///
+    /// # Errors
+    /// When the address cannot be bound. The old one is kept (Java closes it).
+    pub fn reconfigure(&self, address: SocketAddr) -> io::Result<()> {
+        let old = Arc::clone(&self.port.lock());
+        if old.local_address == address {
+            info!(target: LOG, "port {address} is bound already");
+            return Ok(());
+        }
+        let (port, problem) = match bind(&self.config, address) {
+            Err(problem) if problem.kind() == io::ErrorKind::AddrInUse => {
+                // The old address and the new one may overlap.
+                old.close();
+                match bind(&self.config, address) {
+                    Ok(port) => (port, None),
+                    Err(problem) => (bind(&self.config, old.local_address)?, Some(problem)),
+                }
+            }
+            bound => (bound?, None),
+        };
+        *self.port.lock() = port;
+        self.start_accepting()?;
+        old.close();
+        problem.map_or(Ok(()), Err)
     }
 
     fn spawn(
@@ -235,15 +275,20 @@ impl NIOServerCnxnFactory {
         body: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let thread = zookeeper_thread::spawn(name, None, body)?;
-        self.threads.lock().push(thread);
+        let mut threads = self.threads.lock();
+        // A client port that has moved leaves the acceptor of the old one.
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
         Ok(())
     }
 
-    fn accept_loop(&self, to_admission: &Sender<Arrival>) {
+    fn accept_loop(&self, port: &Port, to_admission: &Sender<Arrival>) {
         let mut acceptor = PatientAcceptor::new(LOG, Arc::clone(&self.clock));
         let shed = RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(&self.clock));
-        while !self.stopped.load(Ordering::Acquire) {
-            match acceptor.accept(&self.listener) {
+        let has_ended =
+            || self.stopped.load(Ordering::Acquire) || port.is_closed.load(Ordering::Acquire);
+        while !has_ended() {
+            match acceptor.accept(&port.listener) {
                 Ok(Some((stream, remote))) => {
                     let Some(arrival) = self.place(stream, remote, &shed) else {
                         self.count_rejected();
@@ -255,7 +300,7 @@ impl NIOServerCnxnFactory {
                 }
                 Ok(None) => self.count_rejected(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) if self.stopped.load(Ordering::Acquire) => break,
+                Err(_) if has_ended() => break,
                 Err(error) => {
                     // The client is gone already, or even the spare descriptor is missing. Descriptors may become
                     // free during the pause; an immediate retry would only use processor time.
@@ -483,11 +528,11 @@ impl Selectors for NIOServerCnxnFactory {
 
 impl ServerCnxnFactory for NIOServerCnxnFactory {
     fn local_port(&self) -> u16 {
-        self.local_address.port()
+        self.local_address().port()
     }
 
     fn local_address(&self) -> SocketAddr {
-        self.local_address
+        self.port.lock().local_address
     }
 
     fn max_client_cnxns_per_host(&self) -> i32 {
@@ -555,9 +600,9 @@ impl ServerCnxnFactory for NIOServerCnxnFactory {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Err(error) = listening_socket::shut_down(&self.listener) {
-            debug!(target: LOG, "the acceptor was not woken: {error}");
-        }
+        drop(self.to_admission.lock().take());
+        let port = Arc::clone(&self.port.lock());
+        port.close();
         self.close_all(DisconnectReason::ServerShutdown);
         self.slow_writer.stop();
         if let Some(workers) = &self.workers {
@@ -570,6 +615,22 @@ impl ServerCnxnFactory for NIOServerCnxnFactory {
         self.close_all(DisconnectReason::ServerShutdown);
         self.readers.join();
     }
+}
+
+/// Listens at an address.
+fn bind(config: &CnxnFactoryConfig, address: SocketAddr) -> io::Result<Arc<Port>> {
+    info!(target: LOG, "binding to port {address}");
+    let backlog = if config.listen_backlog > 0 { config.listen_backlog } else { LARGEST_BACKLOG };
+    let listener = listening_socket::listen(address, backlog)?;
+    // Accepted sockets inherit these options.
+    let options = SockRef::from(&listener);
+    options.set_tcp_nodelay(true)?;
+    options.set_keepalive(config.tcp_keep_alive)?;
+    let local_address = listener.local_addr()?;
+    if address.port() == 0 {
+        info!(target: LOG, "bound to port {local_address}");
+    }
+    Ok(Arc::new(Port { listener, local_address, is_closed: AtomicBool::new(false) }))
 }
 
 /// Writes the connections, grouped by when they expire if they stay silent (Java: ExpiryQueue.dump).

@@ -136,6 +136,7 @@ impl PrepRequestProcessor {
     /// Prepares a group and hands it on.
     fn p_requests(&self, group: &mut Vec<Box<Request>>) {
         let Some(server) = self.server.upgrade() else { return group.clear() };
+        reconfig::look_up_hosts(&server, group);
         let (metrics, clock) = (server.server_metrics(), server.clock());
         let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
         let start_ms = clock.elapsed_ms();

@@ -8,10 +8,11 @@ use super::buffer_stats::BufferStats;
 use super::request::Request;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::session_tracker::SessionTracker;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Zxid};
 use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metrics_provider::DumpSink;
+use crate::proto::ReconfigRequest;
 
 /// A server, as its role sees it (no Java twin: the role is a part of the server).
 pub trait RoleServer {
@@ -101,6 +102,33 @@ pub trait ServerRole: Send + Sync {
     /// Requests under way in the whole server above which connections wait (Java: getGlobalOutstandingLimit).
     fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
         of_settings
+    }
+
+    /// Looks up the hosts that a `reconfig` request names, for [`next_config`](Self::next_config). This may take
+    /// seconds; the caller holds no lock that others wait for.
+    fn look_up_hosts(&self, request: &ReconfigRequest) {
+        let _there_are_none = request;
+    }
+
+    /// The text of the configuration that a `reconfig` request asks for, with `zxid` as its version. `is_allowed` is
+    /// checked last. When this returns a text, the configuration will be proposed with that zxid, and no other one may
+    /// be made before that.
+    ///
+    /// # Errors
+    /// The answer to the client.
+    fn next_config(
+        &self,
+        request: &ReconfigRequest,
+        zxid: Zxid,
+        is_allowed: &dyn Fn() -> Result<(), KeeperError>,
+    ) -> Result<String, KeeperError> {
+        let _no_ensemble = (request, zxid, is_allowed);
+        Err(KeeperError::Unimplemented)
+    }
+
+    /// The text of the configuration in effect; none without an ensemble.
+    fn config_text(&self) -> Option<String> {
+        None
     }
 
     /// The information that only a member of an ensemble has.

@@ -372,6 +372,13 @@ impl ZooKeeperServer {
         &*self.parts.role
     }
 
+    /// Computes the limit of requests under way again, because it depends on the number of voters.
+    pub fn update_global_outstanding_limit(&self) {
+        let limit =
+            self.role().global_outstanding_limit(self.parts.settings.global_outstanding_limit);
+        self.global_outstanding_limit.store(limit, Ordering::Relaxed);
+    }
+
     /// Starts to serve with this session tracker and this chain of processors (Java: startup).
     pub fn startup(
         self: &Arc<Self>,
@@ -381,9 +388,7 @@ impl ZooKeeperServer {
         let is_first = self.session_tracker.set(session_tracker).is_ok()
             && self.first_processor.set(first_processor).is_ok();
         assert!(is_first, "a server starts once");
-        let limit =
-            self.role().global_outstanding_limit(self.parts.settings.global_outstanding_limit);
-        self.global_outstanding_limit.store(limit, Ordering::Relaxed);
+        self.update_global_outstanding_limit();
         let source: Weak<dyn MonitorSource> = Arc::downgrade(self) as _;
         let context = self.parts.metrics.metrics_provider().root_context();
         monitor::register_metrics(context, &source);

@@ -265,6 +265,11 @@ impl Server {
         self.client_port
     }
 
+    /// The server listens for clients at another port from now on.
+    pub fn set_client_port(&mut self, port: u16) {
+        self.client_port = port;
+    }
+
     pub fn admin_port(&self) -> u16 {
         self.admin_port
     }

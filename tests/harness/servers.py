@@ -121,15 +121,19 @@ class Server:
         self.data.mkdir(exist_ok=True)
         lines = [f"{key}={value}\n" for key, value in self.settings.items() if value is not None]
         self.cfg.write_text("".join(lines))
+        self.launch()
+        if wait:
+            self.wait_serving()
+        return self
+
+    def launch(self):
+        """Starts the process with the zoo.cfg that is there."""
         command, environment = self.command()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.workdir,
                 env={**os.environ, **environment}, start_new_session=True,
             )
-        if wait:
-            self.wait_serving()
-        return self
 
     def wait_serving(self, deadline_s=START_DEADLINE_S):
         try:

@@ -10,7 +10,9 @@ use crate::jute::{BinaryOutputArchive, Record};
 use crate::keeper_exception::KeeperError;
 use crate::multi_response::MultiResponse;
 use crate::op_result::OpResult;
-use crate::proto::{Create2Response, CreateResponse, SetACLResponse, SetDataResponse};
+use crate::proto::{
+    Create2Response, CreateResponse, GetDataResponse, SetACLResponse, SetDataResponse,
+};
 use crate::server::data_tree::ProcessTxnResult;
 use crate::server::request::Request;
 use crate::server::server_cnxn::ServerCnxn;
@@ -23,6 +25,7 @@ const BODY_ROOM: usize = 68;
 
 /// The operation's short name, as `cons` shows it, and the body of its answer.
 pub(super) fn write_body(
+    server: &ZooKeeperServer,
     op: OpCode,
     result: &ProcessTxnResult,
 ) -> (&'static str, Result<Vec<u8>, KeeperError>) {
@@ -48,8 +51,11 @@ pub(super) fn write_body(
             SetACLResponse { stat: stat() }.serialize(archive);
             "SETA"
         }
-        // Never applied without an ensemble, because Prep refuses it.
-        OpCode::Reconfig => return ("RECO", Err(KeeperError::Unimplemented)),
+        OpCode::Reconfig => {
+            let data = server.role().config_text().map(String::into_bytes);
+            GetDataResponse { data, stat: stat() }.serialize(archive);
+            "RECO"
+        }
         OpCode::Multi => {
             return ("MULT", multi_results(result).map(|response| response.to_bytes()));
         }

@@ -221,6 +221,14 @@ impl EpochAgreement {
         self.state.lock().new_leader.ack_sets_to_string()
     }
 
+    /// The voters of the newest configuration that have the history.
+    #[must_use]
+    pub(crate) fn last_supporters(&self) -> Vec<Sid> {
+        let state = self.state.lock();
+        let acks = state.new_leader.ack_sets().last().map(|(_, acks)| acks);
+        acks.into_iter().flatten().copied().collect()
+    }
+
     /// Whether these servers would be a quorum.
     #[must_use]
     pub(crate) fn would_be_quorum(&self, sids: &BTreeSet<Sid>) -> bool {

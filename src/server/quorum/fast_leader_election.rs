@@ -198,8 +198,19 @@ impl FastLeaderElection {
         self.is_stopped.load(Ordering::Acquire)
     }
 
-    /// Tells all threads to end; does not wait for them.
-    fn stop(&self) {
+    /// Tells all threads to end, those of the connections, too; does not wait for them.
+    pub fn stop(&self) {
+        self.stop_messenger();
+        self.manager.stop();
+    }
+
+    /// Whether all threads have ended that [`stop`](Self::stop) has told to.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.manager.thread_count() == 0 && self.threads.lock().iter().all(JoinHandle::is_finished)
+    }
+
+    fn stop_messenger(&self) {
         self.is_stopped.store(true, Ordering::Release);
         self.recv_queue.close();
         self.send_queue.close();
@@ -298,7 +309,7 @@ impl Election for FastLeaderElection {
     }
 
     fn shutdown(&self) {
-        self.stop();
+        self.stop_messenger();
         debug!(target: LOG, "Shutting down connection manager");
         self.manager.halt();
         debug!(target: LOG, "Shutting down messenger");

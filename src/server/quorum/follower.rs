@@ -47,6 +47,7 @@ pub struct Follower {
 /// A follower that serves.
 struct Serving<'a> {
     learner: &'a Learner,
+    leader: Sid,
     server: FollowerZooKeeperServer,
     pending: PendingTxns,
     format: TxnFormat,
@@ -147,7 +148,7 @@ impl Follower {
         let pending = PendingTxns::after(before);
         let pace = LogPace::new(learner.peer().is_spare(leader));
         let format = learner.txn_format();
-        let mut serving = Serving { learner, server, pending, format, pace, observers };
+        let mut serving = Serving { learner, leader, server, pending, format, pace, observers };
         let count = proposals.len();
         let zxids: Vec<Zxid> = proposals.iter().take(committed).map(LearnerTxn::zxid).collect();
         for txn in proposals {
@@ -314,6 +315,9 @@ impl Serving<'_> {
             }
             return Err(LearnerError::Reconfig);
         }
+        // Whose disk is needed for a quorum may be another one now.
+        self.server.flush_log();
+        self.pace = LogPace::new(self.learner.peer().is_spare(self.leader));
         Ok(())
     }
 }

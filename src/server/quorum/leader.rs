@@ -6,20 +6,22 @@
 //! (`broadcast`), `Leaf` for the list of learners and for the end of the leader.
 //!
 //! This file holds the public interface and the phases of leading. The rules are in `epoch_agreement`, `broadcast`,
-//! `proposal` and `sync_requests`.
+//! `proposal`, `sync_requests`, and for changes of the ensemble `next_config` and `reconfig`.
 //!
-//! Differs from Java: Reconfiguration at run time is refused (reconfig answers that it is not available). A leader
-//! answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader, not the process.
+//! Differs from Java: A leader answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader,
+//! not the process.
 //!
 //! Elsewhere: the methods that a LearnerHandler calls are in `leader/learner_desk`; getEpochToPropose, waitForEpochAck
 //! and waitForNewLeaderAck are in `epoch_agreement`, with quitLeading in `voter_is_looking`; addForwardingFollower and addObserverLearnerHandler are a part of
-//! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `try_to_commit` there; getProposalStats
-//! is in `leader_zookeeper_server`. Not here, as a reconfiguration at run time: getDesignatedLeader, commitAndActivate,
-//! informAndActivate.
+//! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `commit_and_inform` there, commitAndActivate
+//! and informAndActivate of `activate`; getDesignatedLeader is `designated_leader` in `leader/reconfig`; getProposalStats
+//! is in `leader_zookeeper_server`.
 
 mod broadcast;
 mod learner_desk;
+mod next_config;
 mod proposal;
+mod reconfig;
 mod sync_requests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,7 @@ use log::{debug, error, info, warn};
 use thiserror::Error;
 
 use self::broadcast::{Broadcast, SyncWaiter};
+use self::reconfig::Plan;
 use super::epoch_agreement::{AgreementError, EpochAgreement};
 use super::epochs::EpochError;
 use super::flexible::quorum_verifier::QuorumVerifier;
@@ -51,11 +54,14 @@ use crate::common::config_exception::ConfigError;
 use crate::common::net_utils::InetSocketAddress;
 use crate::common::time;
 use crate::ids::{PeerEpoch, Sid, Zxid};
+use crate::keeper_exception::KeeperError;
+use crate::proto::ReconfigRequest;
 use crate::server::admin::json_outputter::Json;
 use crate::server::persistence::file_txn_snap_log::RestoreError;
 use crate::server::request::Request;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
+use crate::zoo_defs::OpCode;
 
 /// The logger's name in Java.
 pub(super) const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
@@ -152,6 +158,7 @@ pub struct Leader {
     agreement: EpochAgreement,
     summary: RankedMutex<Option<StateSummary>>,
     broadcast: RankedMutex<Broadcast>,
+    plan: Plan,
     learners: ConnectedLearners,
     life: RankedMutex<Life>,
     life_changed: RankedCondvar,
@@ -212,8 +219,9 @@ impl Leader {
     pub fn is_quorum_synced(&self, verifier: &dyn QuorumVerifier) -> bool {
         let tick = self.peer.tick();
         let mut sids: BTreeSet<Sid> = BTreeSet::from([self.peer.my_id()]);
-        let broadcast = self.broadcast.lock();
-        let synced = broadcast.forwarding().iter().filter(|handler| handler.synced(tick));
+        // The caller may hold locks under which the proposals must not be locked.
+        let followers = self.plan.followers();
+        let synced = followers.iter().filter(|handler| handler.synced(tick));
         sids.extend(synced.map(|handler| handler.sid()));
         sids.retain(|sid| verifier.is_voter(*sid));
         verifier.contains_quorum(&sids)
@@ -264,6 +272,7 @@ impl Leader {
                 "what a leader has proposed",
                 Broadcast::new(peer.my_id(), peer.clock()),
             ),
+            plan: Plan::new(),
             learners: ConnectedLearners::new(LOG),
             life: RankedMutex::new(Rank::Leaf, "end of the leader", Life::default()),
             life_changed: RankedCondvar::new(),
@@ -575,7 +584,7 @@ impl Leader {
     }
 
     fn try_to_commit_of(&self, broadcast: &mut Broadcast) {
-        broadcast.try_to_commit(self.peer.metrics(), self.peer.clock().wall_ms());
+        broadcast.try_to_commit(self.peer.metrics(), self.peer.clock().wall_ms(), self);
     }
 
     fn flush_all(&self) {
@@ -606,12 +615,7 @@ impl Leader {
             "Have quorum of supporters, sids: [{}]; starting up and setting last processed zxid: {start}",
             self.agreement.supporters()
         );
-        if self.peer.settings().reconfig_enabled
-            && let Some(last_seen) = self.peer.last_seen_quorum_verifier()
-        {
-            let (me, restart_election) = (Some(self.peer.my_id()), true);
-            self.peer.process_reconfig(&last_seen, me, Some(start), restart_election);
-        }
+        let may_commit = self.complete_config(start);
         let verifiers = self.verifiers();
         self.started_ms.store(self.clock_ms(), Ordering::Release);
         {
@@ -621,7 +625,7 @@ impl Leader {
         let commit_processor = self.zk.startup()?;
         {
             let mut broadcast = self.broadcast.lock();
-            broadcast.begin_serving(verifiers, commit_processor);
+            broadcast.begin_serving(verifiers, commit_processor, may_commit);
         }
         if let Some(counter) =
             self.peer.properties().number::<i64>("zookeeper.testingonly.initialZxid")
@@ -660,6 +664,14 @@ impl Proposer for Leader {
             drop(broadcast);
             self.give_up(reason);
             return false;
+        }
+        if let Some(config) = self.plan.take(zxid)
+            && request.op_type == OpCode::Reconfig.code()
+            && request.exception.is_none()
+        {
+            let write_to_disk = true;
+            self.peer.set_last_seen_quorum_verifier(&config, write_to_disk);
+            broadcast.set_verifiers(self.verifiers());
         }
         let size = i32::try_from(request.txn_bytes.len()).unwrap_or(i32::MAX);
         self.zk.role().stats().set_last_buffer_size(size);
@@ -703,6 +715,19 @@ impl Proposer for Leader {
     fn flush_learners(&self) {
         let receivers = self.broadcast.lock().receivers_now();
         receivers.iter().flat_map(|all| all.iter()).for_each(|handler| handler.flush());
+    }
+
+    fn look_up_hosts(&self, request: &ReconfigRequest) {
+        self.look_up_hosts_of(request);
+    }
+
+    fn next_config(
+        &self,
+        request: &ReconfigRequest,
+        zxid: Zxid,
+        is_allowed: &dyn Fn() -> Result<(), KeeperError>,
+    ) -> Result<String, KeeperError> {
+        self.plan_config(request, zxid, is_allowed)
     }
 
     fn learner_count(&self) -> usize {

@@ -22,6 +22,7 @@ use crate::keeper_exception::KeeperError;
 use crate::metrics::gauge::Gauge;
 use crate::metrics::metric_value::MetricValue;
 use crate::metrics::metrics_provider::DumpSink;
+use crate::proto::ReconfigRequest;
 use crate::server::admin::admin_context::{
     EnsembleContext, LeaderView, MemberView, ObserversView, ZabStateView,
 };
@@ -160,6 +161,27 @@ impl ServerRole for LeaderRole {
 
     fn proposal_stats(&self) -> Option<Arc<BufferStats>> {
         Some(Arc::clone(&self.proposal_stats))
+    }
+
+    fn look_up_hosts(&self, request: &ReconfigRequest) {
+        if let Some(leader) = self.leader.upgrade() {
+            leader.look_up_hosts(request);
+        }
+    }
+
+    fn next_config(
+        &self,
+        request: &ReconfigRequest,
+        zxid: Zxid,
+        is_allowed: &dyn Fn() -> Result<(), KeeperError>,
+    ) -> Result<String, KeeperError> {
+        // A leader that has ended proposes nothing, so nobody gets this answer.
+        let leader = self.leader.upgrade().ok_or(KeeperError::NewConfigNoQuorum)?;
+        leader.next_config(request, zxid, is_allowed)
+    }
+
+    fn config_text(&self) -> Option<String> {
+        Some(self.peer.config_text())
     }
 
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {

@@ -35,8 +35,6 @@ pub(super) struct LearnerRole {
     link: Arc<LeaderLink>,
     state_name: &'static str,
     tracker: OnceLock<Arc<LearnerSessionTracker>>,
-    /// The number of servers that share the leader's limit of outstanding requests.
-    sharers: i64,
 }
 
 impl LearnerRole {
@@ -46,9 +44,7 @@ impl LearnerRole {
         state_name: &'static str,
     ) -> Arc<Self> {
         let tracker = OnceLock::new();
-        let voters = i64::try_from(peer.quorum_size()).unwrap_or(i64::MAX);
-        let sharers = if state_name == FOLLOWER && voters > 2 { voters - 1 } else { 1 };
-        Arc::new(Self { peer, link, state_name, tracker, sharers })
+        Arc::new(Self { peer, link, state_name, tracker })
     }
 
     pub(super) const fn link(&self) -> &Arc<LeaderLink> {
@@ -141,10 +137,11 @@ impl ServerRole for LearnerRole {
         }
     }
 
-    /// A follower's share of the leader's limit (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit). Called for
-    /// each request, perhaps under a lock.
+    /// A follower's share of the leader's limit (Java: FollowerZooKeeperServer.getGlobalOutstandingLimit).
     fn global_outstanding_limit(&self, of_settings: i64) -> i64 {
-        of_settings / self.sharers
+        let voters = i64::try_from(self.peer.quorum_size()).unwrap_or(i64::MAX);
+        let sharers = if self.state_name == FOLLOWER && voters > 2 { voters - 1 } else { 1 };
+        of_settings / sharers
     }
 
     /// The leader knows when everything before a `sync` is committed.
@@ -181,6 +178,10 @@ impl ServerRole for LearnerRole {
 
     fn dump_conf(&self, out: &mut String) {
         self.peer.dump_conf(true, out);
+    }
+
+    fn config_text(&self) -> Option<String> {
+        Some(self.peer.config_text())
     }
 
     fn ensemble(&self) -> Option<&dyn EnsembleContext> {

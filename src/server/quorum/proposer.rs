@@ -1,6 +1,8 @@
 //! The leader, as the processors and the role of its server see it (no Java twin: they have the Leader itself).
 
 use crate::ids::Zxid;
+use crate::keeper_exception::KeeperError;
+use crate::proto::ReconfigRequest;
 use crate::server::admin::json_outputter::Json;
 use crate::server::request::Request;
 
@@ -28,6 +30,21 @@ pub(crate) trait Proposer: Send + Sync {
 
     /// Sends the packets that are queued for learners, unless it pays to hold them back for a moment.
     fn flush_learners(&self);
+
+    /// Looks up the hosts that a `reconfig` request names. This may take seconds.
+    fn look_up_hosts(&self, request: &ReconfigRequest);
+
+    /// Makes the configuration that the request asks for, to be proposed with that zxid. `is_allowed` is checked last.
+    /// Called with the outstanding changes and the tree locked.
+    ///
+    /// # Errors
+    /// The answer to the client.
+    fn next_config(
+        &self,
+        request: &ReconfigRequest,
+        zxid: Zxid,
+        is_allowed: &dyn Fn() -> Result<(), KeeperError>,
+    ) -> Result<String, KeeperError>;
 
     /// The number of connected learners.
     fn learner_count(&self) -> usize;

@@ -214,6 +214,19 @@ impl QuorumCnxManager {
     /// Closes all connections and joins all threads. A second call is harmless. Must not be called on one of its
     /// threads.
     pub fn halt(&self) {
+        self.stop();
+        loop {
+            // A thread that was about to end may have started another one before it saw the halt.
+            let threads = std::mem::take(&mut self.table.lock().threads);
+            if threads.is_empty() {
+                break;
+            }
+            threads.into_iter().for_each(zookeeper_thread::join);
+        }
+    }
+
+    /// Closes all connections and tells all threads to end, without waiting for them. A second call is harmless.
+    pub fn stop(&self) {
         debug!(target: LOG, "Halting listener");
         self.is_halted.store(true, Ordering::Release);
         self.listener.halt();
@@ -228,14 +241,6 @@ impl QuorumCnxManager {
         connections.iter().for_each(|connection| connection.close());
         greetings.iter().for_each(|greeting| workers::close_socket(&greeting.stream));
         self.recv_queue.close();
-        loop {
-            // A thread that was about to end may have started another one before it saw the halt.
-            let threads = std::mem::take(&mut self.table.lock().threads);
-            if threads.is_empty() {
-                break;
-            }
-            threads.into_iter().for_each(zookeeper_thread::join);
-        }
     }
 
     /// Whether the manager was halted.

@@ -4,8 +4,8 @@
 //! ends, and starts over. Locks: `Leaf` for what other threads read (state, vote, view, role).
 //!
 //! This file holds the public interface, except start and shutdown, which are with the main loop in [`run`]. The
-//! configurations are in [`view`]. Settings are
-//! read once, into [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
+//! configurations are in [`view`], and what follows from a new one is in [`reconfig`]. Settings are read once, into
+//! [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
 //! and `observer`.
 //!
 //! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
@@ -17,17 +17,17 @@
 mod election_peer;
 mod ensemble_context;
 mod observer_masters;
+mod reconfig;
 mod roles;
 pub(crate) mod run;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 
 use crossbeam::channel::Sender;
-use log::{error, info, warn};
+use log::info;
 
 use self::observer_masters::ObserverMasters;
 use self::view::View;
@@ -138,6 +138,7 @@ struct PeerState {
 
 /// A member of an ensemble.
 pub struct QuorumPeer {
+    me: Weak<Self>,
     parts: QuorumPeerParts,
     state: RankedMutex<PeerState>,
     view: View,
@@ -326,7 +327,8 @@ impl QuorumPeer {
             unavailable_since_ms: None,
         };
         let last_seen = parts.last_seen_verifier.clone();
-        Arc::new(Self {
+        let peer = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             state: RankedMutex::new(Rank::Leaf, "state of the peer", state),
             view: View::new(parts.my_id, Arc::clone(&parts.verifier), last_seen),
             epochs: Epochs::new(parts.database.snap_dir()),
@@ -338,7 +340,9 @@ impl QuorumPeer {
             observer_masters: ObserverMasters::new(),
             machinery: run::Machinery::new(Arc::clone(&parts.clock)),
             parts,
-        })
+        });
+        peer.forget_old_next_config();
+        peer
     }
 
     /// Loads the tree and the epochs from disk (Java: loadDataBase).
@@ -462,57 +466,6 @@ impl QuorumPeer {
         self.view.last_seen()
     }
 
-    /// Makes the next election start from scratch.
-    pub fn set_shutting_down_election(&self) {
-        self.shutting_down_election.store(true, Ordering::Release);
-    }
-
-    fn next_dynamic_config_file(&self) -> Option<PathBuf> {
-        self.settings().config_file.as_deref().map(config_files::next_dynamic_config_file)
-    }
-
-    /// Records a proposed configuration, on disk if `write` is set, so that it is known after a restart.
-    pub fn set_last_seen_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>, write: bool) {
-        if !self.is_reconfig_enabled() {
-            info!(target: LOG, "Dynamic reconfig is disabled, we don't store the last seen config.");
-            return;
-        }
-        if !self.view.set_last_seen(verifier) {
-            return;
-        }
-        if write
-            && let Some(file) = self.next_dynamic_config_file()
-            && let Err(problem) =
-                config_files::write_dynamic_config(&file, &verifier.to_text(), true)
-        {
-            error!(target: LOG, "Error writing next dynamic config file to disk: {problem}");
-        }
-        self.machinery.connect_new_peers(&*self.view.current(), &**verifier, self.my_id());
-    }
-
-    fn set_quorum_verifier(&self, verifier: &Arc<dyn QuorumVerifier>) -> view::Replaced {
-        let replaced = self.view.set_current(verifier);
-        if replaced.taken
-            && let Some(config_file) = &self.settings().config_file
-        {
-            let me = verifier.members().servers.get(&self.my_id());
-            let erase_client_port = me.is_some_and(|server| {
-                server.client_address.is_some() && !server.is_client_address_from_static
-            });
-            let (text, version) = (verifier.to_text(), verifier.version());
-            let written = config_files::write_both(config_file, &text, version, erase_client_port);
-            if let Err(problem) = written {
-                error!(target: LOG, "the new configuration cannot be written to disk: {problem}");
-            }
-        }
-        if replaced.is_last_seen
-            && let Some(file) = self.next_dynamic_config_file()
-        {
-            config_files::delete_file(&file);
-        }
-        replaced
-    }
-
     /// Sets the server that clients and commands talk to, if any.
     pub fn set_active_server(&self, server: Option<&Arc<ZooKeeperServer>>) {
         if let Some(factory) = &self.parts.cnxn_factory {
@@ -609,92 +562,6 @@ impl QuorumPeer {
     /// When the promise cannot be written to disk.
     pub fn set_accepted_epoch(&self, epoch: PeerEpoch) -> Result<(), EpochError> {
         self.epochs.set_accepted(epoch)
-    }
-
-    /// Puts a configuration into effect if it is newer than the current one (Java: processReconfig). Returns whether
-    /// it changes the role or the leader.
-    pub fn process_reconfig(
-        &self,
-        verifier: &Arc<dyn QuorumVerifier>,
-        suggested_leader: Option<Sid>,
-        zxid: Option<Zxid>,
-        restart_election: bool,
-    ) -> bool {
-        if !self.is_reconfig_enabled() {
-            return false;
-        }
-        let replaced = self.set_quorum_verifier(verifier);
-        self.init_config_in_zk_database();
-        if !replaced.taken || replaced.previous.same_as(&**verifier) {
-            return false;
-        }
-        if restart_election {
-            self.shutting_down_election.store(true, Ordering::Release);
-        }
-        let role_change = self.update_learner_type(&**verifier);
-        let leader_change = match suggested_leader {
-            Some(leader) => self.update_vote(leader, zxid.unwrap_or(Zxid::ZERO)),
-            None => {
-                let changed = self.leader_has_changed(&*replaced.previous, &**verifier);
-                self.state.lock().reconfig_flag = false;
-                changed
-            }
-        };
-        role_change || leader_change
-    }
-
-    fn leader_has_changed(&self, old: &dyn QuorumVerifier, new: &dyn QuorumVerifier) -> bool {
-        let Some(leader) = self.current_vote().map(|vote| vote.id) else { return true };
-        let address = |verifier: &dyn QuorumVerifier| {
-            let server = verifier.members().servers.get(&leader).cloned();
-            server.filter(|server| server.learner_type == LearnerType::Participant)
-        };
-        match (address(old), address(new)) {
-            (Some(old), Some(new)) => old.addresses != new.addresses,
-            _ => true,
-        }
-    }
-
-    fn update_learner_type(&self, verifier: &dyn QuorumVerifier) -> bool {
-        let server = verifier.members().servers.get(&self.my_id());
-        let (new, what) = match server.map(|server| server.learner_type) {
-            Some(LearnerType::Observer) => (LearnerType::Observer, "an observer"),
-            Some(LearnerType::Participant) => (LearnerType::Participant, "a voting participant"),
-            None => (LearnerType::Participant, "a non-voting participant"),
-        };
-        let mut state = self.state.lock();
-        if state.learner_type == new {
-            return false;
-        }
-        state.learner_type = new;
-        state.reconfig_flag = true;
-        drop(state);
-        info!(target: LOG, "Becoming {what}");
-        true
-    }
-
-    fn update_vote(&self, leader: Sid, zxid: Zxid) -> bool {
-        let mut state = self.state.lock();
-        if state.current_vote.as_ref().is_none_or(|vote| vote.id == leader) {
-            return false;
-        }
-        state.current_vote = Some(Vote::of_leader(leader, zxid));
-        state.reconfig_flag = true;
-        drop(state);
-        warn!(target: LOG, "Suggested leader: {leader}");
-        true
-    }
-
-    /// Whether the next election must start from scratch because of a new configuration; resets the flag.
-    #[must_use]
-    pub fn take_shutting_down_election(&self) -> bool {
-        self.shutting_down_election.swap(false, Ordering::AcqRel)
-    }
-
-    /// Like [`take_shutting_down_election`](Self::take_shutting_down_election), but keeps the flag.
-    #[must_use]
-    pub fn is_shutting_down_election(&self) -> bool {
-        self.shutting_down_election.load(Ordering::Acquire)
     }
 
     /// Sets the epoch of the current vote, so that servers that join later get the same vote from all members.

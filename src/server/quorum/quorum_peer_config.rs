@@ -465,7 +465,9 @@ impl QuorumPeerConfig {
             Ok((settings, _)) => {
                 let mut reading = self.reading(&next, false, resolve);
                 reading.has_oracle = false; // Java leaves the oracle out here
-                reading.create_quorum_members(&settings).map(Some)
+                let members = reading.create_quorum_members(&settings)?;
+                reading.check_groups(&members)?;
+                Ok(Some(members))
             }
             Err(ConfigError::Unreadable { source, .. }) => {
                 warn!(target: LOG, "NextQuorumVerifier is initiated to null: {source}");

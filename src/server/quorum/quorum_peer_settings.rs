@@ -42,6 +42,8 @@ pub struct QuorumPeerSettings {
     pub read_only_mode_enabled: bool,
     /// Whether the membership may change.
     pub reconfig_enabled: bool,
+    /// Whether a server that is the only participant runs without an ensemble.
+    pub standalone_enabled: bool,
     /// The number of threads that open connections between servers.
     pub quorum_cnxn_threads_size: usize,
     /// The settings for servers with several addresses.
@@ -78,6 +80,7 @@ impl QuorumPeerSettings {
             local_sessions_upgrading_enabled: config.local_sessions_upgrading_enabled,
             read_only_mode_enabled: properties.bool("readonlymode.enabled"),
             reconfig_enabled: config.reconfig_enabled,
+            standalone_enabled: config.standalone_enabled,
             // As in Java, fewer than the default have no effect.
             quorum_cnxn_threads_size: usize::try_from(config.quorum_cnxn_threads_size)
                 .unwrap_or_default()

@@ -1,6 +1,6 @@
 //! One server of the ensemble, from a `server.N` line (Java: QuorumPeer.QuorumServer).
 //!
-//! It does not check which of several addresses is reachable, or whether two servers have the same address.
+//! It does not check which of several addresses is reachable.
 
 use std::fmt;
 
@@ -150,6 +150,30 @@ impl QuorumServer {
         }
         self.hostname = host.to_owned();
         Ok(())
+    }
+
+    /// Checks that no address of this server is also an address of the other one. Wildcard, loopback and unresolved
+    /// addresses do not count (Java: checkAddressDuplicate, excludedSpecialAddresses).
+    ///
+    /// # Errors
+    /// The two addresses that are the same.
+    pub(crate) fn check_address_duplicate(&self, other: &Self) -> Result<(), String> {
+        for mine in self.checked_addresses() {
+            if let Some(theirs) = other.checked_addresses().find(|theirs| *theirs == mine) {
+                return Err(format!(
+                    "{mine} of server.{} conflicts {theirs} of server.{}",
+                    self.id, other.id
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn checked_addresses(&self) -> impl Iterator<Item = &InetSocketAddress> {
+        let all = self.addresses.iter().chain(&self.client_address).chain(&self.election_addresses);
+        all.filter(|one| {
+            one.address.is_some_and(|address| !address.is_unspecified() && !address.is_loopback())
+        })
     }
 }
 

@@ -96,6 +96,9 @@ pub trait RolePeer: Promises + Send + Sync {
     /// Appends the member's part of the output of `conf`, perhaps with the members of the ensemble.
     fn dump_conf(&self, with_membership: bool, out: &mut String);
 
+    /// The text of the configuration in effect.
+    fn config_text(&self) -> String;
+
     /// The number of voters.
     fn quorum_size(&self) -> usize;
 

@@ -101,6 +101,12 @@ impl AccessControl {
         self.config.enable_eager_acl_check
     }
 
+    /// Whether permissions are not checked at all (`zookeeper.skipACL`).
+    #[must_use]
+    pub const fn skips_acl(&self) -> bool {
+        self.config.skip_acl
+    }
+
     /// Whether a client with these ids has one of the permissions `perm` according to a node's ACL (Java: checkACL).
     /// An empty ACL allows everything. `path` and `set_acls` are additional information for a provider.
     ///

@@ -63,7 +63,7 @@ impl FastLeaderElection {
             if self.receive(&message) == Next::Restart {
                 info!(target: LOG, "restarting leader election");
                 self.peer.set_shutting_down_election();
-                self.stop();
+                self.stop_messenger();
             }
         }
         info!(target: LOG, "WorkerReceiver is down");

@@ -8,7 +8,9 @@ const INITIAL_SLOTS: usize = 16;
 
 /// Sorts keys into the iteration order of Java's map. Keys in the same slot are in ascending order. Java has them in
 /// insertion order, which for a configuration is accidental anyway.
-pub(super) fn java_long_map_order(keys: impl IntoIterator<Item = i64>) -> Vec<i64> {
+pub(in crate::server::quorum) fn java_long_map_order(
+    keys: impl IntoIterator<Item = i64>,
+) -> Vec<i64> {
     let mut keys: Vec<i64> = keys.into_iter().collect();
     let mut slots = INITIAL_SLOTS;
     while keys.len() > slots / 4 * 3 {

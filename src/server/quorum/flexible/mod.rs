@@ -1,7 +1,7 @@
 //! Java: package org.apache.zookeeper.server.quorum.flexible: which sets of servers are a quorum.
 
 pub(crate) mod create_quorum_verifier;
-mod java_long_map_order;
+pub(super) mod java_long_map_order;
 pub(crate) mod quorum_hierarchical;
 pub(crate) mod quorum_maj;
 pub(crate) mod quorum_members;

@@ -1,5 +1,5 @@
 //! Sends proposals and commits to learners, in order (Java: propose, tryToCommit, processAck, processSync,
-//! startForwarding, sendPacket, commit and inform of server/quorum/Leader.java).
+//! startForwarding, sendPacket, commit, inform, commitAndActivate and informAndActivate of server/quorum/Leader.java).
 //!
 //! One lock, `Proposals`, covers everything that must keep its order: proposals, acknowledgements, commits, the list
 //! of receivers, and the answers to `sync`. Packets are only queued under this lock, and sent after it is released.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use log::debug;
 
-use super::proposal::{Acked, Proposals};
+use super::proposal::{Acked, Proposal, Proposals};
 use super::sync_requests::SyncRequests;
 use crate::common::time::Clock;
 use crate::ids::{Sid, Zxid};
@@ -23,6 +23,7 @@ use crate::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use crate::server::rate_logger::RateLogger;
 use crate::server::request::Request;
 use crate::server::server_metrics::ServerMetrics;
+use crate::zoo_defs::OpCode;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.quorum.Leader";
@@ -38,6 +39,26 @@ pub(super) enum SyncWaiter {
     Local(Box<Request>),
 }
 
+/// What a reconfiguration has changed for the leader.
+pub(super) struct Activation {
+    /// The leader from now on.
+    pub(super) leader: Sid,
+    /// The configurations of which a proposal needs a quorum from now on.
+    pub(super) verifiers: Vec<Arc<dyn QuorumVerifier>>,
+}
+
+/// Puts a committed configuration into effect.
+pub(super) trait Activator {
+    /// `acks` are the voters of the configuration that have acknowledged it, `left` the proposals after it. Called
+    /// with the proposals locked.
+    fn activate(
+        &self,
+        verifier: &Arc<dyn QuorumVerifier>,
+        acks: Vec<Sid>,
+        left: &Proposals,
+    ) -> Activation;
+}
+
 /// The state that the lock guards.
 pub(super) struct Broadcast {
     my_id: Sid,
@@ -50,6 +71,9 @@ pub(super) struct Broadcast {
     receivers: Arc<[Arc<LearnerHandler>]>,
     /// Set when the leader begins to serve.
     commit_processor: Option<Arc<CommitProcessor>>,
+    /// Whether this leader still commits; it does not after a reconfiguration that names another leader (Java:
+    /// allowedToCommit).
+    may_commit: bool,
     /// Nothing more is proposed: the leader has ended, or the epoch has no zxids left.
     is_closed: bool,
     /// Acknowledgements of unknown proposals. Rate-limited, since a faulty learner may send any number of them.
@@ -75,6 +99,7 @@ impl Broadcast {
             observing: Vec::new(),
             receivers: Arc::new([]),
             commit_processor: None,
+            may_commit: true,
             is_closed: false,
             future_acks: RateLogger::with_interval(LOG, LOG_INTERVAL_MS, Arc::clone(clock)),
             packet: Vec::new(),
@@ -96,10 +121,17 @@ impl Broadcast {
         &mut self,
         verifiers: Vec<Arc<dyn QuorumVerifier>>,
         commit_processor: Arc<CommitProcessor>,
+        may_commit: bool,
     ) {
+        self.set_verifiers(verifiers);
+        self.commit_processor = Some(commit_processor);
+        self.may_commit = may_commit;
+    }
+
+    /// Each of these needs a quorum for all proposals from the next one on.
+    pub(super) fn set_verifiers(&mut self, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
         self.verifiers.clone_from(&verifiers);
         self.proposals.set_verifiers(verifiers);
-        self.commit_processor = Some(commit_processor);
     }
 
     /// Ends all proposing and answering.
@@ -224,8 +256,9 @@ impl Broadcast {
 
     /// Records that a server has the transaction on disk.
     pub(super) fn ack(&mut self, sid: Sid, zxid: Zxid) {
-        // A learner acknowledges UPTODATE with the zxid of NEWLEADER.
-        if zxid.counter() == 0 {
+        // A learner acknowledges UPTODATE with the zxid of NEWLEADER. What comes after a change of the leader, the new
+        // leader commits.
+        if zxid.counter() == 0 || !self.may_commit {
             return;
         }
         match self.proposals.ack(sid, zxid) {
@@ -242,41 +275,92 @@ impl Broadcast {
 
     /// Commits the proposals that have a quorum. Answers the syncs that waited for these commits or for answers to a
     /// PING.
-    pub(super) fn try_to_commit(&mut self, metrics: &ServerMetrics, now_wall_ms: i64) {
+    pub(super) fn try_to_commit(
+        &mut self,
+        metrics: &ServerMetrics,
+        now_wall_ms: i64,
+        activator: &dyn Activator,
+    ) {
         let Some(commit_processor) = self.commit_processor.clone() else { return };
-        while let Some(zxid) = self.proposals.committable() {
+        while self.may_commit
+            && let Some(zxid) = self.proposals.committable()
+        {
             while let Some(waiter) = self.syncs.pop_before(zxid) {
                 answer(waiter, &commit_processor);
             }
             let Some(proposal) = self.proposals.commit() else { break };
             self.is_urgent = true;
-            self.packet.clear();
-            let commit = QuorumPacket::new(PacketType::Commit, zxid, None);
-            commit.serialize(&mut BinaryOutputArchive::new(&mut self.packet));
-            for handler in &self.forwarding {
-                handler.queue_bytes(zxid, &self.packet);
-            }
-            if !self.observing.is_empty() {
-                let txn = &proposal.request.txn_bytes;
-                write_inform(zxid, txn, &mut self.packet);
-                for handler in &self.observing {
-                    old_learners::check(handler, txn);
-                    handler.queue_bytes(zxid, &self.packet);
+            if is_reconfig(&proposal) {
+                self.activate(&proposal, activator);
+            } else {
+                self.commit_and_inform(&proposal);
+                metrics.commit_count.add(1);
+                if let Some(hdr) = &proposal.request.hdr
+                    && now_wall_ms >= hdr.time
+                {
+                    metrics.quorum_ack_latency.add(now_wall_ms - hdr.time);
                 }
             }
-            metrics.commit_count.add(1);
-            if let Some(hdr) = &proposal.request.hdr
-                && now_wall_ms >= hdr.time
-            {
-                metrics.quorum_ack_latency.add(now_wall_ms - hdr.time);
-            }
             commit_processor.commit(proposal.request);
+        }
+        if !self.may_commit {
+            // Nobody confirms any more that this server leads.
+            return;
         }
         let confirmed = if self.syncs.is_empty() { 0 } else { self.confirmed_sync() };
         let last_committed = self.proposals.last_committed();
         while let Some(waiter) = self.syncs.pop_confirmed(last_committed, confirmed) {
             self.is_urgent = true;
             answer(waiter, &commit_processor);
+        }
+    }
+
+    fn commit_and_inform(&mut self, proposal: &Proposal) {
+        let zxid = proposal.packet.zxid;
+        let commit = QuorumPacket::new(PacketType::Commit, zxid, None);
+        self.queue_for_followers(&commit);
+        if !self.observing.is_empty() {
+            let txn = &proposal.request.txn_bytes;
+            write_inform(zxid, txn, &mut self.packet);
+            self.queue_for_observers(zxid, txn);
+        }
+    }
+
+    /// Puts the committed configuration into effect, here and on all learners. Those that get another leader close
+    /// their connections themselves, so that a quorum is sure to have received this (Java: commitAndActivate,
+    /// informAndActivate).
+    fn activate(&mut self, proposal: &Proposal, activator: &dyn Activator) {
+        let Some((verifier, acks)) = proposal.newest_verifier() else { return };
+        let Activation { leader, verifiers } = activator.activate(verifier, acks, &self.proposals);
+        self.set_verifiers(verifiers);
+        self.may_commit = leader == self.my_id;
+        let zxid = proposal.packet.zxid;
+        let mut data = leader.0.to_be_bytes().to_vec();
+        let packet = QuorumPacket::new(PacketType::CommitAndActivate, zxid, Some(data.clone()));
+        self.queue_for_followers(&packet);
+        if !self.observing.is_empty() {
+            let txn = &proposal.request.txn_bytes;
+            data.extend_from_slice(txn);
+            let packet = QuorumPacket::new(PacketType::InformAndActivate, zxid, Some(data));
+            self.packet.clear();
+            packet.serialize(&mut BinaryOutputArchive::new(&mut self.packet));
+            self.queue_for_observers(zxid, txn);
+        }
+    }
+
+    fn queue_for_followers(&mut self, packet: &QuorumPacket) {
+        self.packet.clear();
+        packet.serialize(&mut BinaryOutputArchive::new(&mut self.packet));
+        for handler in &self.forwarding {
+            handler.queue_bytes(packet.zxid, &self.packet);
+        }
+    }
+
+    /// Queues the serialized packet, which has this transaction.
+    fn queue_for_observers(&self, zxid: Zxid, txn: &[u8]) {
+        for handler in &self.observing {
+            old_learners::check(handler, txn);
+            handler.queue_bytes(zxid, &self.packet);
         }
     }
 
@@ -340,6 +424,12 @@ impl Broadcast {
         }
         0
     }
+}
+
+/// Whether the proposal is a reconfiguration, and not the error that one of them has become.
+fn is_reconfig(proposal: &Proposal) -> bool {
+    let hdr = proposal.request.hdr.as_ref();
+    hdr.is_some_and(|hdr| hdr.r#type == OpCode::Reconfig.code())
 }
 
 /// Answers a sync, in order with the commits.

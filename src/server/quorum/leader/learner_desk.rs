@@ -64,7 +64,11 @@ impl LearnerMaster for Leader {
     }
 
     fn remove_learner_handler(&self, handler: &Arc<LearnerHandler>) {
-        self.broadcast.lock().remove(handler);
+        {
+            let mut broadcast = self.broadcast.lock();
+            broadcast.remove(handler);
+            self.plan.set_followers(broadcast.forwarding());
+        }
         self.learners.remove(handler);
     }
 
@@ -89,6 +93,7 @@ impl LearnerMaster for Leader {
         let mut broadcast = self.broadcast.lock();
         let Some(last_seen) = queue() else { return false };
         broadcast.start_forwarding(handler, last_seen, self.clock_ms());
+        self.plan.set_followers(broadcast.forwarding());
         let verifier = self.peer.quorum_verifier();
         verifier.update_need_oracle(!broadcast.forwarding().is_empty());
         true

@@ -2,7 +2,8 @@
 //! outstandingProposals, toBeApplied, lastCommitted and lastProposed of server/quorum/Leader.java).
 //!
 //! This is pure data; the leader's lock guards it. Proposals have consecutive zxids, so a proposal is found by its
-//! index. They commit in order, each as soon as it has a quorum and its predecessor has committed. Differs from Java:
+//! index. They commit in order, each as soon as it has a quorum of the configurations that counted when it was proposed,
+//! and its predecessor has committed. Differs from Java:
 //! There, a proposal that had its quorum before its predecessor did waits for one more acknowledgement.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -29,6 +30,20 @@ pub(super) struct Proposal {
     pub(super) request: Box<Request>,
     /// The servers that have it on disk. They are so few that a linear search costs less than a tree.
     acks: Vec<Sid>,
+    /// Each of these needs a quorum.
+    verifiers: Arc<[Arc<dyn QuorumVerifier>]>,
+}
+
+impl Proposal {
+    /// The newest configuration that counts for it, and the voters there that have acknowledged it.
+    pub(super) fn newest_verifier(&self) -> Option<(&Arc<dyn QuorumVerifier>, Vec<Sid>)> {
+        let verifier = self.verifiers.last()?;
+        Some((verifier, self.acks_in(&**verifier)))
+    }
+
+    fn acks_in(&self, verifier: &dyn QuorumVerifier) -> Vec<Sid> {
+        self.acks.iter().copied().filter(|sid| verifier.is_voter(*sid)).collect()
+    }
 }
 
 /// The effect of an acknowledgement.
@@ -46,8 +61,8 @@ pub(super) enum Acked {
 
 /// The proposals that are outstanding or waiting to be applied.
 pub(super) struct Proposals {
-    /// Each of these needs a quorum.
-    verifiers: Vec<Arc<dyn QuorumVerifier>>,
+    /// Each of these needs a quorum for the next proposal.
+    verifiers: Arc<[Arc<dyn QuorumVerifier>]>,
     outstanding: VecDeque<Proposal>,
     to_be_applied: VecDeque<ProposalPacket>,
     last_proposed: Zxid,
@@ -57,9 +72,9 @@ pub(super) struct Proposals {
 impl Proposals {
     /// No proposals yet, in the epoch that begins at `start`.
     #[must_use]
-    pub(super) const fn new(start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) -> Self {
+    pub(super) fn new(start: Zxid, verifiers: Vec<Arc<dyn QuorumVerifier>>) -> Self {
         Self {
-            verifiers,
+            verifiers: verifiers.into(),
             outstanding: VecDeque::new(),
             to_be_applied: VecDeque::new(),
             last_proposed: start,
@@ -67,9 +82,17 @@ impl Proposals {
         }
     }
 
-    /// From now on each of these needs a quorum.
+    /// Each of these needs a quorum for all proposals from the next one on.
     pub(super) fn set_verifiers(&mut self, verifiers: Vec<Arc<dyn QuorumVerifier>>) {
-        self.verifiers = verifiers;
+        self.verifiers = verifiers.into();
+    }
+
+    /// For each outstanding proposal in order, and each configuration that counts for it, the voters that have
+    /// acknowledged it.
+    pub(super) fn acks_by_voters(&self) -> impl Iterator<Item = Vec<Sid>> {
+        self.outstanding.iter().flat_map(|proposal| {
+            proposal.verifiers.iter().map(|verifier| proposal.acks_in(&**verifier))
+        })
     }
 
     /// The zxid of the last proposal.
@@ -104,7 +127,9 @@ impl Proposals {
             self.last_committed = Zxid(packet.zxid.0 - 1);
         }
         self.last_proposed = packet.zxid;
-        self.outstanding.push_back(Proposal { packet, request, acks: Vec::with_capacity(8) });
+        let verifiers = Arc::clone(&self.verifiers);
+        let acks = Vec::with_capacity(8);
+        self.outstanding.push_back(Proposal { packet, request, acks, verifiers });
     }
 
     /// Records that a server has the transaction on disk.
@@ -112,13 +137,13 @@ impl Proposals {
         if zxid <= self.last_committed {
             return Acked::Before;
         }
-        if !self.verifiers.iter().any(|verifier| verifier.is_voter(sid)) {
-            return Acked::NoVoter;
-        }
         let at = zxid.0.wrapping_sub(self.last_committed.0).wrapping_sub(1);
         let proposal = usize::try_from(at).ok().and_then(|at| self.outstanding.get_mut(at));
         let Some(proposal) = proposal else { return Acked::Unknown };
         debug_assert_eq!(proposal.packet.zxid, zxid, "zxids are consecutive");
+        if !proposal.verifiers.iter().any(|verifier| verifier.is_voter(sid)) {
+            return Acked::NoVoter;
+        }
         if !proposal.acks.contains(&sid) {
             proposal.acks.push(sid);
         }
@@ -136,7 +161,8 @@ impl Proposals {
     #[must_use]
     pub(super) fn committable(&self) -> Option<Zxid> {
         let front = self.outstanding.front()?;
-        let has_quorum = self.verifiers.iter().all(|verifier| has_quorum(&**verifier, &front.acks));
+        let has_quorum =
+            front.verifiers.iter().all(|verifier| has_quorum(&**verifier, &front.acks));
         has_quorum.then_some(front.packet.zxid)
     }
 
@@ -275,5 +301,28 @@ mod tests {
         assert_eq!(commit_all(&mut proposals), []);
         ack(&mut proposals, 4, 1);
         assert_eq!(commit_all(&mut proposals), [1]);
+    }
+
+    #[test]
+    fn a_proposal_needs_the_configurations_of_its_time() {
+        let (old, new) = (majority_of(&[1, 2, 3]), majority_of(&[3, 4, 5]));
+        let mut proposals = Proposals::new(Zxid::new(2, 0), vec![Arc::clone(&old)]);
+        propose(&mut proposals, 1);
+        proposals.set_verifiers(vec![old, Arc::clone(&new)]);
+        propose(&mut proposals, 2);
+        proposals.set_verifiers(vec![new]);
+        propose(&mut proposals, 3);
+        assert_eq!(ack(&mut proposals, 4, 1), Acked::NoVoter);
+        for counter in 1..=3 {
+            ack(&mut proposals, 1, counter);
+            ack(&mut proposals, 3, counter);
+        }
+        assert_eq!(commit_all(&mut proposals), [1]);
+        ack(&mut proposals, 5, 3);
+        assert_eq!(commit_all(&mut proposals), []);
+        ack(&mut proposals, 5, 2);
+        assert_eq!(commit_all(&mut proposals), [2, 3]);
+        propose(&mut proposals, 4);
+        assert_eq!(ack(&mut proposals, 1, 4), Acked::NoVoter);
     }
 }

@@ -136,6 +136,10 @@ impl RolePeer for QuorumPeer {
         quorum_zookeeper_server::dump_conf(&member, out);
     }
 
+    fn config_text(&self) -> String {
+        self.quorum_verifier().to_text()
+    }
+
     fn quorum_size(&self) -> usize {
         self.quorum_size()
     }

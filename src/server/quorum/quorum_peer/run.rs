@@ -50,6 +50,8 @@ pub enum Role {
 pub(super) struct Machinery {
     election: RankedMutex<Option<Arc<FastLeaderElection>>>,
     cnx_manager: RankedMutex<Option<Arc<QuorumCnxManager>>>,
+    /// Elections of old configurations, whose threads are ending.
+    retired: RankedMutex<Vec<Arc<FastLeaderElection>>>,
     role: RankedMutex<Role>,
     thread: RankedMutex<Option<JoinHandle<()>>>,
     /// Interrupted by a shutdown.
@@ -61,10 +63,24 @@ impl Machinery {
         Self {
             election: RankedMutex::new(Rank::Leaf, "election", None),
             cnx_manager: RankedMutex::new(Rank::Leaf, "connections of elections", None),
+            retired: RankedMutex::new(Rank::Leaf, "elections of old configurations", Vec::new()),
             role: RankedMutex::new(Rank::Leaf, "role of the peer", Role::None),
             thread: RankedMutex::new(Rank::Leaf, "thread of the peer", None),
             sleeper: Sleeper::new(clock),
         }
+    }
+
+    /// Ends the election and its connections, and does not wait for their threads.
+    pub(super) fn retire_election(&self) {
+        let election = self.election.lock().take();
+        // The election ends its connections.
+        let _manager = self.cnx_manager.lock().take();
+        let Some(election) = election else { return };
+        election.stop();
+        let mut retired = std::mem::take(&mut *self.retired.lock());
+        retired.retain(|election| !election.has_ended());
+        retired.push(election);
+        self.retired.lock().append(&mut retired);
     }
 
     /// Connects at once to the members that are only in the new configuration.
@@ -138,7 +154,7 @@ impl QuorumPeer {
         format!("QuorumPeer[myid={}](plain={plain})(secure=disabled)", self.my_id())
     }
 
-    fn start_leader_election(self: &Arc<Self>) -> Result<(), PeerStartError> {
+    pub(super) fn start_leader_election(self: &Arc<Self>) -> Result<(), PeerStartError> {
         if self.peer_state() == ServerState::Looking {
             let last = self.last_logged_zxid()?;
             self.set_current_vote(Vote::new(self.my_id(), last, self.current_epoch()));
@@ -162,6 +178,10 @@ impl QuorumPeer {
         election.start()?;
         *self.machinery.cnx_manager.lock() = Some(manager);
         *self.machinery.election.lock() = Some(election);
+        if !self.is_running() {
+            // A shutdown may have looked for it before it was there.
+            self.machinery.retire_election();
+        }
         Ok(())
     }
 
@@ -365,6 +385,8 @@ impl QuorumPeer {
         if let Some(thread) = thread {
             zookeeper_thread::join(thread);
         }
+        let retired = std::mem::take(&mut *self.machinery.retired.lock());
+        retired.iter().for_each(|election| election.shutdown());
         if let Err(problem) = self.database().snap_log().close() {
             warn!(target: LOG, "Error closing logs: {problem}");
         }

@@ -48,6 +48,7 @@ pub fn members_from_text(
     };
     reading.check_keys(&settings)?;
     let members = reading.create_quorum_members(&settings)?;
+    reading.check_groups(&members)?;
     if members.voting_members().next().is_none() {
         return Err(rule(0, "nobody votes in it"));
     }

@@ -19,18 +19,18 @@ use crate::server::quorum::flexible::quorum_members::{Hierarchy, QuorumMembers};
 use crate::server::quorum::quorum_server::QuorumServer;
 
 /// The parameters for parsing the members.
-pub(super) struct Reading<'a> {
+pub(in crate::server::quorum) struct Reading<'a> {
     /// The file, for messages.
-    pub(super) file: &'a Path,
+    pub(in crate::server::quorum) file: &'a Path,
     /// Whether the members are among other keys, which are then ignored (Java: configBackwardCompatibilityMode).
-    pub(super) among_other_keys: bool,
+    pub(in crate::server::quorum) among_other_keys: bool,
     /// Whether a single participant runs standalone.
-    pub(super) standalone_enabled: bool,
+    pub(in crate::server::quorum) standalone_enabled: bool,
     /// Whether there is an oracle for two participants; groups are then ignored (Java: oraclePath).
-    pub(super) has_oracle: bool,
+    pub(in crate::server::quorum) has_oracle: bool,
     /// Whether a server may have several addresses.
-    pub(super) multi_address: bool,
-    pub(super) resolve: ResolveHost<'a>,
+    pub(in crate::server::quorum) multi_address: bool,
+    pub(in crate::server::quorum) resolve: ResolveHost<'a>,
 }
 
 impl Reading<'_> {
@@ -41,12 +41,16 @@ impl Reading<'_> {
     ) -> Result<QuorumMembers, ConfigError> {
         self.check_keys(config)?;
         let members = self.create_quorum_members(config)?;
+        self.check_groups(&members)?;
         self.check(&members)?;
         Ok(members)
     }
 
     /// Refuses unknown keys in a dynamic file.
-    pub(super) fn check_keys(&self, config: &Properties) -> Result<(), ConfigError> {
+    pub(in crate::server::quorum) fn check_keys(
+        &self,
+        config: &Properties,
+    ) -> Result<(), ConfigError> {
         for property in config.iter() {
             let key = string_utils::trim(&property.key);
             let known = key.starts_with("server.") || is_hierarchical(key) || key == "version";
@@ -65,7 +69,7 @@ impl Reading<'_> {
     }
 
     /// Parses the members without checking them (Java: createQuorumVerifier).
-    pub(super) fn create_quorum_members(
+    pub(in crate::server::quorum) fn create_quorum_members(
         &self,
         config: &Properties,
     ) -> Result<QuorumMembers, ConfigError> {
@@ -117,8 +121,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Adds the default weights. Refuses participants without a group, and group members that are neither
-    /// participants nor have a weight (where Java fails with a NullPointerException).
+    /// Adds the default weights. Refuses participants without a group.
     fn complete(
         &self,
         hierarchy: &mut Hierarchy,
@@ -134,6 +137,16 @@ impl Reading<'_> {
             }
             hierarchy.weight_of.entry(server.id).or_insert(1);
         }
+        Ok(())
+    }
+
+    /// Refuses group members that are neither participants nor have a weight (where Java fails with a
+    /// NullPointerException).
+    pub(in crate::server::quorum) fn check_groups(
+        &self,
+        members: &QuorumMembers,
+    ) -> Result<(), ConfigError> {
+        let Some(hierarchy) = &members.hierarchy else { return Ok(()) };
         match hierarchy.group_of.keys().find(|sid| !hierarchy.weight_of.contains_key(*sid)) {
             Some(sid) => Err(self.rule(
                 0,
@@ -148,7 +161,10 @@ impl Reading<'_> {
     }
 
     /// Checks for everything that Java refuses or warns of in a list of servers.
-    fn check(&self, members: &QuorumMembers) -> Result<(), ConfigError> {
+    pub(in crate::server::quorum) fn check(
+        &self,
+        members: &QuorumMembers,
+    ) -> Result<(), ConfigError> {
         let participants = members.voting_members().count();
         let has_observers = members.observing_members().next().is_some();
         match participants {

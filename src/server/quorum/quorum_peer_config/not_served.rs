@@ -304,7 +304,7 @@ impl QuorumPeerConfig {
             let have = if names.len() == 1 { "has" } else { "have" };
             said.push(format!("{} {have} no effect: {why}", names.join(", ")));
         }
-        if self.reconfig_enabled {
+        if self.reconfig_enabled && !self.is_distributed() {
             said.push(self.reconfig_has_no_effect());
         }
         let of_member = if self.is_distributed() { WITHOUT_EFFECT } else { &[] };
@@ -320,12 +320,7 @@ impl QuorumPeerConfig {
     }
 
     fn reconfig_has_no_effect(&self) -> String {
-        let why = if self.is_distributed() {
-            "this server does not change its ensemble while it runs, and answers reconfig as where it is disabled; change \
-             the server lines of all members and start them again one by one. What a Java leader changes is taken over"
-        } else {
-            "a server alone has no members to change"
-        };
+        let why = "a server alone has no members to change";
         let found = self.key("reconfigEnabled", Noticed, why.into());
         format!("{} ({}) has no effect: {why}", found.key, found.place)
     }
@@ -754,11 +749,12 @@ mod tests {
     }
 
     #[test]
-    fn reconfig_enabled_says_that_it_has_no_effect() {
+    fn reconfig_enabled_says_that_it_has_no_effect_on_a_server_alone() {
         let dir = TestDir::new();
         let beginning = "reconfigEnabled (zoo.cfg:2) has no effect: ";
+        assert_noticed(verdict(&dir, false, "reconfigEnabled=true"), beginning);
+        assert_eq!(verdict(&dir, true, "reconfigEnabled=true"), Err(Vec::new()));
         for members in [false, true] {
-            assert_noticed(verdict(&dir, members, "reconfigEnabled=true"), beginning);
             assert_eq!(verdict(&dir, members, "reconfigEnabled=false"), Err(Vec::new()));
         }
     }
