@@ -98,6 +98,18 @@ def empty_last_log(directory):
     last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(b"")
 
 
+def short_last_log(directory):
+    """Adds a newest log that is shorter than a header, and not the beginning of one."""
+    last = by_zxid(directory, "log")[-1]
+    last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(b"hello")
+
+
+def half_copied_log(directory):
+    """Adds the first part of a copy of the newest log, as an interrupted backup leaves it."""
+    log = by_zxid(directory, "log")[-1]
+    log.with_name(log.name + ".bak").write_bytes(log.read_bytes()[: used_length(log) // 3])
+
+
 def header_only_log(directory):
     """Adds a newest log that has only a header."""
     last = by_zxid(directory, "log")[-1]
@@ -175,6 +187,8 @@ CASES = {
     "flipped-end": Case(flipped_end, ours_refuses=True),
     "empty-last-log": Case(empty_last_log),
     "header-only-log": Case(header_only_log),
+    "short-last-log": Case(short_last_log),
+    "half-copied-log": Case(half_copied_log),
     "prepared-log": Case(prepared_log),
     "cut-snapshot": Case(cut_snapshot),
     "wrong-snapshot": Case(wrong_snapshot),

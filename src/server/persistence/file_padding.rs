@@ -198,6 +198,8 @@ impl FilePadding {
         match opened {
             Ok(file) => {
                 path.clone_into(&mut next.path);
+                // More zeros only when these run low.
+                next.target = next.filled;
                 state.current = Some(next);
                 Some(file)
             }
