@@ -93,9 +93,9 @@ fn run(line: CommandLine) -> ExitCode {
 }
 
 /// Has the C library return every large block to the system when it is freed. By default, it learns from the first such
-/// block to take later ones of this size from memory that it keeps, where small blocks come to lie between them: after an
-/// hour of hostile clients, whose requests have a megabyte, a server kept 152 MiB, of which 127 were free. Must be called
-/// before other threads start. `MALLOC_MMAP_THRESHOLD_` in the environment has precedence.
+/// block to take later ones of this size from memory that it keeps, where small blocks come to lie between them: after 18
+/// minutes of hostile clients, whose requests have a megabyte, a server kept 152 MiB, of which 127 were free. Must be
+/// called before other threads start. `MALLOC_MMAP_THRESHOLD_` in the environment has precedence.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "no crate has a safe function for it")]
 fn return_freed_memory() {
