@@ -197,18 +197,19 @@ stop)
   else
     pid="$(cat "$ZOOPIDFILE")"
     kill "$pid"
-    rm "$ZOOPIDFILE"
-    if wait_until_gone "$pid"; then
-      echo STOPPED
-    else
-      echo "process $pid was told to stop and still runs"
+    if ! wait_until_gone "$pid"; then
+      # Two servers on the same data lose writes, so nobody must start another one now.
+      echo "process $pid was told to stop and still runs; its log says what it waits for"
+      exit 1
     fi
+    rm "$ZOOPIDFILE"
+    echo STOPPED
   fi
   exit 0
   ;;
 restart)
   shift
-  "$0" --config "$ZOOCFGDIR" stop "$@"
+  "$0" --config "$ZOOCFGDIR" stop "$@" || exit
   "$0" --config "$ZOOCFGDIR" start "$@"
   ;;
 status)

@@ -141,6 +141,26 @@ fn a_server_is_started_once_and_stopped() {
     assert_ends(&here.run("zkServer.sh", &["stop"]), 0, text);
 }
 
+/// Two servers on the same data lose writes.
+#[test]
+fn a_server_that_does_not_stop_keeps_others_from_starting() {
+    let here = Installation::new("hangs");
+    here.config("clientPort=2181");
+    assert_ends(&here.run("zkServer.sh", &["start"]), 0, "STARTED");
+    let pid = here.pid().unwrap();
+    let signal = |signal: &str| Command::new("kill").args([signal, &pid]).output().unwrap();
+    signal("-STOP");
+    let stopped = here.run("zkServer.sh", &["restart"]);
+    assert_ends(&stopped, 1, &format!("process {pid} was told to stop and still runs"));
+    assert!(!out(&stopped).contains("Starting"), "{}", out(&stopped));
+    assert_eq!(here.pid(), Some(pid.clone()));
+    assert_ends(&here.run("zkServer.sh", &["start"]), 1, "already running as process");
+    signal("-CONT");
+    wait_until("the server has ended", DEADLINE, || !fs::exists(format!("/proc/{pid}")).unwrap());
+    assert_ends(&here.run("zkServer.sh", &["start"]), 0, "STARTED");
+    assert_ends(&here.run("zkServer.sh", &["stop"]), 0, "STOPPED");
+}
+
 #[test]
 fn a_server_that_ends_at_once_has_failed_to_start() {
     let here = Installation::new("fails");

@@ -317,6 +317,33 @@ fn requests_that_are_half_here_have_a_bound_and_whole_ones_get_in() {
     wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 50);
 }
 
+/// Requests of many lengths are half here, and small sessions begin between them. When the connections are closed, what
+/// they took goes back to the system, although the sessions stay.
+#[test]
+fn long_requests_leave_no_holes_behind() {
+    let server = ServerBuilder::new().config("maxClientCnxns=0").start();
+    let before = server.resident_mib();
+    let mut sessions = Vec::new();
+    for round in 0..4 {
+        let mut half: Vec<RawConnection> = Vec::new();
+        for at in 0..60_usize {
+            let mut raw = server.raw();
+            raw.new_session();
+            let path = format!("/{}", "x".repeat(500_000 + 7_000 * ((at + round) % 60)));
+            let request =
+                frame(1, OpCode::Exists, &ExistsRequest { path, watch: false }.to_bytes());
+            assert!(try_send(&mut raw, &request[..request.len() - 1]));
+            half.push(raw);
+            let mut session = server.raw();
+            session.new_session();
+            sessions.push(session);
+        }
+        wait_until("the requests are half here", DEADLINE, || server.resident_mib() > before + 30);
+        drop(half);
+        wait_until("the memory is given back", DEADLINE, || server.resident_mib() < before + 16);
+    }
+}
+
 /// After a long request, a connection keeps no long buffer.
 #[test]
 fn a_long_request_leaves_nothing_behind() {

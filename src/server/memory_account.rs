@@ -31,11 +31,6 @@ const RESPONSE_BYTES: &str = "zookeeper.maxResponseBytes";
 /// An answer, or a connection's unsent bytes, is counted from this length on, in bytes.
 pub(crate) const SMALL_ANSWER: usize = 16 << 10;
 
-/// The capacity of a buffer for a long answer, in bytes. The C library gets a block of this size from the system and
-/// returns it when it is freed. Smaller blocks teach it to keep more: after a block of 20 MiB was freed, it returns
-/// nothing to the system before 40 MiB are free at the end of an arena. What is not written to takes no memory.
-pub(crate) const FROM_SYSTEM: usize = (32 << 20) + 1;
-
 /// The size of the chunks in which the server's account includes a connection's requests, in bytes.
 const CHUNK: i64 = 8 << 10;
 
@@ -59,11 +54,6 @@ pub struct MemoryLimits {
     pub answer_bytes: usize,
     /// The longest answer, in bytes.
     pub response_bytes: usize,
-}
-
-/// The memory that a buffer occupies, in bytes.
-pub(crate) const fn memory_of(buffer: &Vec<u8>) -> usize {
-    if buffer.capacity() < FROM_SYSTEM { buffer.capacity() } else { buffer.len() }
 }
 
 impl Default for MemoryLimits {
@@ -312,7 +302,7 @@ impl<'a> AnswerRoom<'a> {
             return None;
         }
         self.prepared.set(bytes);
-        let mut memory = Vec::with_capacity(bytes.max(FROM_SYSTEM));
+        let mut memory = Vec::with_capacity(bytes);
         // The system provides a page when it is written to.
         memory.resize(bytes, u8::MAX);
         memory.clear();

@@ -7,6 +7,8 @@ from typing import Callable
 # The length of a log's header, and of an entry's checksum and length, which are in front of its data.
 FILE_HEADER = 16
 PREFIX = 12
+# Where the zxid is in an entry's data: after the session id and the cxid.
+ZXID = 12
 
 
 @dataclass
@@ -14,8 +16,8 @@ class Case:
     """A directory, and what servers must make of it.
 
     Java `version` fills the directory with `settings_before`, `harm` changes its version-2, and both servers start on
-    copies of it with `settings`. With `ours_reads`, Java refuses the directory although nothing in it is lost, and ours
-    must hold what was written. With `ours_refuses`, Java starts and silently leaves out transactions that were
+    copies of it with `settings`. With `ours_reads`, Java refuses the directory or reads it wrongly, although nothing in
+    it is lost, and ours must hold what was written. With `ours_refuses`, Java starts and silently leaves out transactions that were
     acknowledged to clients, and ours must refuse to start.
     """
 
@@ -51,21 +53,41 @@ def torn_tail_padded(directory):
     log.write_bytes(data[: end - 30] + bytes(len(data) - end + 30))
 
 
-def flip(log, place):
-    """Changes a bit of the entry in the middle of a log.
-
-    `place` returns the offset of the byte, from the entry's offset and the length of its data.
-    """
-    data = bytearray(log.read_bytes())
-    at, entries = FILE_HEADER, []
+def entries_of(log):
+    """Returns the (zxid, offset, length of the data) of each entry of a log."""
+    data, at, entries = log.read_bytes(), FILE_HEADER, []
     while at + PREFIX <= len(data):
         length = int.from_bytes(data[at + PREFIX - 4 : at + PREFIX], "big")
         if length == 0:
             break
-        entries.append((at, length))
+        zxid = int.from_bytes(data[at + PREFIX + ZXID : at + PREFIX + ZXID + 8], "big")
+        entries.append((zxid, at, length))
         at += PREFIX + length + 1
-    data[place(*entries[len(entries) // 2])] ^= 0x10
+    return entries
+
+
+def flip(log, place, entries=None):
+    """Changes a bit of the entry in the middle of a log, or of some of its entries.
+
+    `place` returns the offset of the byte, from the entry's offset and the length of its data.
+    """
+    entries = entries or entries_of(log)
+    data = bytearray(log.read_bytes())
+    data[place(*entries[len(entries) // 2][1:])] ^= 0x10
     log.write_bytes(data)
+
+
+def flip_needed(directory, place):
+    """Changes a bit of an entry of the newest log that no snapshot has. If a snapshot has nearly all of them, because it
+    was taken late, it is deleted."""
+    log = by_zxid(directory, "log")[-1]
+    while True:
+        snapshots = by_zxid(directory, "snapshot")
+        covered = int(snapshots[-1].suffix[1:], 16)
+        needed = [entry for entry in entries_of(log) if entry[0] > covered]
+        if len(needed) > 2 or len(snapshots) == 1:
+            return flip(log, place, needed)
+        snapshots[-1].unlink()
 
 
 def amid_data(offset, length):
@@ -74,7 +96,7 @@ def amid_data(offset, length):
 
 def flipped_byte(directory):
     """Changes a bit in the middle of the newest log."""
-    flip(by_zxid(directory, "log")[-1], amid_data)
+    flip_needed(directory, amid_data)
 
 
 def flipped_byte_in_old_log(directory):
@@ -84,18 +106,30 @@ def flipped_byte_in_old_log(directory):
 
 def flipped_length(directory):
     """Changes the length of an entry in the middle of the newest log."""
-    flip(by_zxid(directory, "log")[-1], lambda offset, _: offset + PREFIX - 1)
+    flip_needed(directory, lambda offset, _: offset + PREFIX - 1)
 
 
 def flipped_end(directory):
     """Changes the end mark of an entry in the middle of the newest log."""
-    flip(by_zxid(directory, "log")[-1], lambda offset, length: offset + PREFIX + length)
+    flip_needed(directory, lambda offset, length: offset + PREFIX + length)
 
 
 def empty_last_log(directory):
     """Adds an empty file as the newest log."""
     last = by_zxid(directory, "log")[-1]
     last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(b"")
+
+
+def short_last_log(directory):
+    """Adds a newest log that is shorter than a header, and not the beginning of one."""
+    last = by_zxid(directory, "log")[-1]
+    last.with_suffix(f".{int(last.suffix[1:], 16) + 1000:x}").write_bytes(b"hello")
+
+
+def half_copied_log(directory):
+    """Adds the first part of a copy of the newest log, as an interrupted backup leaves it."""
+    log = by_zxid(directory, "log")[-1]
+    log.with_name(log.name + ".bak").write_bytes(log.read_bytes()[: used_length(log) // 3])
 
 
 def header_only_log(directory):
@@ -175,6 +209,9 @@ CASES = {
     "flipped-end": Case(flipped_end, ours_refuses=True),
     "empty-last-log": Case(empty_last_log),
     "header-only-log": Case(header_only_log),
+    "short-last-log": Case(short_last_log),
+    # Java reads the copy, too, and then has old changes again.
+    "half-copied-log": Case(half_copied_log, ours_reads=True),
     "prepared-log": Case(prepared_log),
     "cut-snapshot": Case(cut_snapshot),
     "wrong-snapshot": Case(wrong_snapshot),

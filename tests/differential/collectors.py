@@ -257,6 +257,7 @@ def command(name, member, texts):
 def everything(member, texts):
     """Returns all answers of a member: what was asked -> key -> value."""
     said = {}
+    member.wait_at_rest()
     if "metricsProvider.httpPort" in member.settings:
         said["/metrics"] = metrics(member, texts)
     for name in TELLING:

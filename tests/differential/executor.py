@@ -90,6 +90,7 @@ class Executor:
     def step(self, step):
         if step.client == "-":
             word = script.body([step.verb, *step.args]) if ":" in step.verb else step.verb.encode()
+            self.server.wait_at_rest()
             answer = four_letter_word(self.server.port, word)
             name = word[:4].decode("latin-1")
             self.lines += fourletter.lines(name, answer, self.normaliser, step.flags)

@@ -152,6 +152,31 @@ class Server:
         except OSError:
             return False
 
+    def wait_at_rest(self):
+        """Waits until no thread of the server has anything to do. Java counts an answer as sent, and takes note that its
+        connection is free, only some time after the client has the answer.
+        """
+        wait_until(f"{self.kind} has nothing to do", self._is_at_rest, START_DEADLINE_S)
+
+    def _is_at_rest(self):
+        first = self._switches()
+        return first is not None and first == self._switches()
+
+    def _switches(self):
+        """Returns how often each thread gave a processor away, or None if one of them runs or waits for a processor."""
+        switches = {}
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                lines = (thread / "status").read_text().splitlines()
+            except OSError:
+                # The thread has ended.
+                return None
+            status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            if status["State"].startswith("R"):
+                return None
+            switches[thread.name] = status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"]
+        return switches
+
     def wait_exit(self, deadline_s=START_DEADLINE_S):
         """Waits for a server that should end by itself. Returns its exit code."""
         return self.process.wait(deadline_s)

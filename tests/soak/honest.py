@@ -14,7 +14,7 @@ from harness.client import Closed, Connection, Timeout, four_letter_word
 from harness.load import Session, SessionLost
 from harness.protocol import OPEN_ACL, error_name
 
-# An answer that takes longer than this is a failure.
+# An answer that takes longer than this is a failure, if the run is not told otherwise.
 ANSWER_S = 1.0
 # After this time, a client does not wait any longer.
 GIVEN_UP_S = 15.0
@@ -90,7 +90,8 @@ class Pauses:
 class Answers:
     """Records how long answers took, and which requests failed. Several threads may write."""
 
-    def __init__(self):
+    def __init__(self, limit_s=ANSWER_S):
+        self.limit_s = limit_s
         self.lock = threading.Lock()
         self.lengths = []
         # (start, end, what was asked, name of the member).
@@ -102,7 +103,7 @@ class Answers:
             self.lengths.append(end - start)
             if error is not None:
                 self.failed.append((start, end, f"{what}: {error}", whom))
-            elif end - start > ANSWER_S:
+            elif end - start > self.limit_s:
                 self.slow.append((start, end, what, whom))
 
     def too_slow(self, pauses):
@@ -110,7 +111,7 @@ class Answers:
         found = []
         for start, end, what, whom in self.slow:
             took = end - start - pauses.within(start, end)
-            if took > ANSWER_S:
+            if took > self.limit_s:
                 found.append((start, end, f"{what} took {took:.2f} s ({end - start:.2f} s with pauses)", whom))
         return found
 

@@ -108,7 +108,7 @@ class Soak:
                 self.cages.append(Cage(f"zookeeper-soak-{os.getpid()}-{role}-{member.sid}", MEMORY_MIB))
                 member.prefix = [*self.cages[-1].enter(), *member.prefix]
         self.stop_all, self.stop_honest = threading.Event(), threading.Event()
-        self.answers, self.newcomers = Answers(), Answers()
+        self.answers, self.newcomers = Answers(arguments.answer_seconds), Answers(arguments.answer_seconds)
         self.clients, self.processes = [], []
         self.verdicts = []
 
@@ -167,7 +167,7 @@ class Soak:
         print(f"SEEDED FAULT {which}", flush=True)
         if which == "pause":
             leader.pause()
-            time.sleep(1.5 * ANSWER_S)
+            time.sleep(1.5 * self.arguments.answer_seconds)
             leader.resume()
         else:
             connection = tidying.connected(leader.host, leader.port)
@@ -366,6 +366,7 @@ def parse():
     parser.add_argument("--only", default=[], type=lambda text: text.split(","), metavar="KINDS")
     parser.add_argument("--without", default=[], type=lambda text: text.split(","), metavar="KINDS")
     parser.add_argument("--member", default="ours", metavar="KIND")
+    parser.add_argument("--answer-seconds", type=float, default=ANSWER_S, help="the limit for an answer")
     parser.add_argument("--seeded-fault", choices=["lose-node", "pause"])
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()

@@ -8,6 +8,7 @@ use crate::bench::compare::{Comparison, Part};
 use crate::bench::error::BenchError;
 use crate::bench::failover::LEAST_MEMBERS;
 use crate::bench::load::Creation;
+use crate::bench::scenarios::MATRIX;
 use crate::bench::server_process::{ServerOptions, ServerSpec};
 use crate::bench::tail::Tail;
 
@@ -142,7 +143,7 @@ pub(super) fn comparison(given: &Given<'_>) -> Result<Comparison, BenchError> {
         members,
         parts: parts(&given.text("parts", ""), members)?,
         rounds: given.positive("rounds", 3)?,
-        only: given.0.opt_strs("only"),
+        only: only(given.0.opt_strs("only"))?,
         keys,
         value_bytes: given.at_most("size", 100, MAX_VALUE_BYTES)?,
         threads: given.threads()?,
@@ -233,6 +234,20 @@ fn snap_count(settings: &[String]) -> u64 {
     settings.iter().rev().find_map(value).unwrap_or(SNAP_COUNT)
 }
 
+/// The texts, of which each must be in the name of a load.
+fn only(texts: Vec<String>) -> Result<Vec<String>, BenchError> {
+    if let Some(unknown) =
+        texts.iter().find(|text| !MATRIX.iter().any(|cell| cell.name.contains(text.as_str())))
+    {
+        let names: Vec<&str> = MATRIX.iter().map(|cell| cell.name).collect();
+        return Err(BenchError::Arguments(format!(
+            "--only {unknown}: no load has this in its name: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(texts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +271,8 @@ mod tests {
         assert_eq!(plan.parts, [Part::Watches, Part::Matrix]);
         assert_eq!((plan.only, plan.rounds), (vec!["reads".to_owned()], 5));
         assert!(plan.dir.is_absolute());
+        let refused = asked("compare --server ours=zk --only 90:10").err().unwrap().to_string();
+        assert!(refused.contains("mixed 90/10 16x1"), "{refused}");
     }
 
     #[test]

@@ -29,19 +29,17 @@ struct Threads {
 pub(super) struct ReaderThreads {
     threads: RankedMutex<Threads>,
     max: AtomicUsize,
-    /// How many run, for reading without the lock.
-    running: AtomicUsize,
 }
 
 impl ReaderThreads {
     pub(super) fn new(max: usize) -> Self {
         let threads = RankedMutex::new(Rank::Leaf, "reader threads", Threads::default());
-        Self { threads, max: AtomicUsize::new(max), running: AtomicUsize::new(0) }
+        Self { threads, max: AtomicUsize::new(max) }
     }
 
     /// Whether there are none. Only a hint.
     pub(super) fn are_none(&self) -> bool {
-        self.running.load(Ordering::Relaxed) == 0
+        self.threads.lock().running.is_empty()
     }
 
     /// How many there may be.
@@ -74,11 +72,9 @@ impl ReaderThreads {
             threads.next_number += 1;
             threads.next_number
         };
-        self.running.fetch_add(1, Ordering::Relaxed);
         let this = Arc::clone(self);
         let body = move || {
             reader.run();
-            this.running.fetch_sub(1, Ordering::Relaxed);
             this.ended(number);
             Ok::<(), io::Error>(())
         };
@@ -91,10 +87,7 @@ impl ReaderThreads {
                 body,
             ),
             None => zookeeper_thread::spawn(name, Some(READER_STACK), body),
-        }
-        .inspect_err(|_| {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-        })?;
+        }?;
         let mut threads = self.threads.lock();
         if !threads.ended.remove(&number) {
             threads.running.insert(number, thread);

@@ -48,9 +48,6 @@ const WAKE: Token = Token(usize::MAX);
 /// The number of events to handle in one round.
 const EVENTS: usize = 256;
 
-/// After so many events it is the turn of other threads.
-const EVENTS_IN_TURN: usize = 2;
-
 /// The requests after which they are submitted before the end of the round, so that they count against the limits.
 const REQUESTS_AT_ONCE: usize = 1_000;
 
@@ -190,10 +187,7 @@ impl SelectorThread {
             return Err(error);
         }
         let ready = mem::take(&mut rounds.ready);
-        for (n, event) in events.iter().filter(|event| event.token() != WAKE).enumerate() {
-            if n > 0 && n % EVENTS_IN_TURN == 0 {
-                self.give_way(rounds.server.as_ref());
-            }
+        for event in events.iter().filter(|event| event.token() != WAKE) {
             let Token(at) = event.token();
             if event.is_writable() {
                 rounds.continue_sending(at);
@@ -213,16 +207,14 @@ impl SelectorThread {
         Ok(())
     }
 
-    /// While requests are being processed, lets a thread run that waits for this processor, and sends what has been
-    /// appended meanwhile. A selector with many clients is never idle, and would keep the processor for its whole time
-    /// slice, some milliseconds. The thread of the log would lose that time whenever the disk has woken it. Connections
-    /// with threads would take the processor for their time slices, so there is no way to give then.
+    /// While requests are being processed, lets a thread run that waits for this processor. A selector with many clients
+    /// is never idle, and would keep the processor for its whole time slice, some milliseconds. The thread of the log would
+    /// lose that time whenever the disk has woken it. Connections with threads would take the processor for their time
+    /// slices, so there is no way to give then.
     fn give_way(&self, server: Option<&Arc<ZooKeeperServer>>) {
         let is_busy = server.is_some_and(|server| server.in_process() > 0);
         if is_busy && self.readers.are_none() {
             thread::yield_now();
-            let to_flush = mem::take(&mut self.inbox.lock().to_flush);
-            to_flush.iter().for_each(|cnxn| cnxn.flush());
         }
     }
 

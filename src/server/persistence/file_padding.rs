@@ -33,7 +33,7 @@ use log::{debug, warn};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::server::zookeeper_thread;
-use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
+use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.persistence.FileTxnLog";
@@ -198,6 +198,8 @@ impl FilePadding {
         match opened {
             Ok(file) => {
                 path.clone_into(&mut next.path);
+                // More zeros only when these run low.
+                next.target = next.filled;
                 state.current = Some(next);
                 Some(file)
             }
@@ -351,10 +353,18 @@ impl State {
         true
     }
 
-    /// The file that a piece was written to. It may be finished by now.
-    fn file_mut(&mut self, file: &Arc<File>) -> Option<&mut PaddedFile> {
+    /// The files that zeros are written to, the current one first.
+    fn files_mut(&mut self) -> impl Iterator<Item = &mut PaddedFile> {
         let next = if let NextLog::Ready(next) = &mut self.next { Some(next) } else { None };
-        self.current.iter_mut().chain(next).find(|padded| Arc::ptr_eq(&padded.file, file))
+        self.current.iter_mut().chain(next)
+    }
+
+    /// The next piece of zeros.
+    fn next_fill(&mut self) -> Option<Job> {
+        let file = self.files_mut().find(|file| file.filled < file.target)?;
+        let to = file.target.min(file.filled + PIECE);
+        file.filling_to = Some(to);
+        Some(Job::Fill { file: Arc::clone(&file.file), from: file.filled, to })
     }
 }
 
@@ -407,7 +417,7 @@ impl Shared {
                 state.next = NextLog::None;
                 return Job::Stop;
             }
-            if let Some(job) = next_fill(&mut state) {
+            if let Some(job) = state.next_fill() {
                 return job;
             }
             if let NextLog::Wanted(target) = state.next {
@@ -422,7 +432,8 @@ impl Shared {
     fn filled(&self, file: &Arc<File>, to: u64, result: io::Result<()>) {
         let mut state = self.state.lock();
         let mut failed = None;
-        if let Some(file) = state.file_mut(file) {
+        // It may be finished by now.
+        if let Some(file) = state.files_mut().find(|padded| Arc::ptr_eq(&padded.file, file)) {
             file.filling_to = None;
             file.filled = file.filled.max(to);
             file.given_up = result.is_err();
@@ -459,17 +470,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// The next piece of zeros: of the current file first.
-fn next_fill(state: &mut RankedMutexGuard<'_, State>) -> Option<Job> {
-    let state = &mut **state;
-    let next = if let NextLog::Ready(next) = &mut state.next { Some(next) } else { None };
-    let mut files = state.current.iter_mut().chain(next);
-    let file = files.find(|file| file.filled < file.target)?;
-    let to = file.target.min(file.filled + PIECE);
-    file.filling_to = Some(to);
-    Some(Job::Fill { file: Arc::clone(&file.file), from: file.filled, to })
 }
 
 fn warn_of_no_growth(path: &Path, error: &io::Error) {

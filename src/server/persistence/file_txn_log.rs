@@ -25,7 +25,7 @@ use std::sync::Arc;
 use log::{debug, info, warn};
 
 pub use file_txn_iterator::TailCheck;
-pub(crate) use file_txn_iterator::{FileTxnIterator, TornTail};
+pub(crate) use file_txn_iterator::{FileTxnIterator, TornTail, check_names};
 pub(crate) use log_reader::TXNLOG_MAGIC;
 pub(crate) use log_reader::{END_OF_RECORD, checksum};
 

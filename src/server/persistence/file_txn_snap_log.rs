@@ -21,7 +21,9 @@ use log::{debug, error, info, warn};
 pub(crate) use directories::DatadirError;
 
 use super::file_snap::{FileSnap, Sessions};
-use super::file_txn_log::{FileTxnIterator, FileTxnLog, TailCheck, TornTail, cut_file};
+use super::file_txn_log::{
+    FileTxnIterator, FileTxnLog, TailCheck, TornTail, check_names, cut_file,
+};
 use super::snap_shot::{FileSnapConfig, RestoreTarget, SnapError, SnapshotDigest, SnapshotSource};
 use super::snapshot_info::SnapshotInfo;
 use super::txn_log::{FileTxnLogConfig, PersistenceMetrics, TxnLogError};
@@ -262,6 +264,7 @@ impl FileTxnSnapLog {
             // Nobody appends to the log yet. The caller holds the tree, which comes after the log in the lock
             // order, so the log's lock is not taken here.
             let format = self.config.txn_log.format;
+            check_names(&self.data_dir, Zxid::ZERO)?;
             let last = FileTxnLog::last_zxid_in(&self.data_dir, format, TailCheck::Recovery)?;
             if last == Zxid::NONE {
                 return Ok(self.begin_empty(target, sessions, trust_empty_db)?);
@@ -329,6 +332,7 @@ impl FileTxnSnapLog {
     ) -> Result<Zxid, RestoreError> {
         let mut highest = target.last_processed_zxid();
         let first = highest.next();
+        check_names(&self.data_dir, first)?;
         let mut iterator = self.read(first, true, TailCheck::Recovery)?;
         let start = time::now();
         let mut progress = Progress { loaded: 0, told: start };

@@ -213,6 +213,28 @@ pub enum TxnLogError {
         /// The first four bytes.
         found: i32,
     },
+    /// A file is shorter than a header, and not the beginning of one.
+    #[error(
+        "{}: it is shorter than the header of a transaction log, and not the beginning of one; move it out of the \
+         directory if it does not belong there, else restore this server from its peers",
+        path.display()
+    )]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file has the name of a transaction log, and something after it.
+    #[error(
+        "{}: it is not read, because the name of a transaction log ends after its zxid, and there is no {name} beside \
+         it; rename it to {name} if this server needs its transactions, else move it out of the directory",
+        path.display()
+    )]
+    StrayName {
+        /// The file.
+        path: PathBuf,
+        /// The name of a transaction log with its zxid.
+        name: String,
+    },
     /// An entry is damaged, and the damage is not an interrupted write.
     #[error(
         "{}: entry at offset {offset} {damage} {behind}: the log is corrupt, not torn; restore this server from its \

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::time;
-use crate::server::memory_account::{FROM_SYSTEM, MemoryAccounts, SMALL_ANSWER, memory_of};
+use crate::server::memory_account::{MemoryAccounts, SMALL_ANSWER};
 use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// A client with more unsent bytes than this is disconnected: it does not read, and the memory is for clients that
@@ -88,7 +88,7 @@ struct State {
     unsent_from: usize,
     /// The number of bytes that the sending thread has taken out, and the memory that these occupy.
     in_flight: usize,
-    in_flight_memory: usize,
+    in_flight_capacity: usize,
     /// How much of all this counts with the server, in bytes.
     counted: usize,
     /// Since when the socket has been full, and what it has taken since, in bytes.
@@ -110,7 +110,7 @@ impl State {
 
     /// The memory of the output, in bytes.
     const fn kept(&self) -> usize {
-        memory_of(&self.queued) + self.in_flight_memory + memory_of(&self.unsent)
+        self.queued.capacity() + self.in_flight_capacity + self.unsent.capacity()
     }
 
     /// Drops what is queued and accepts nothing more. The next send closes the connection.
@@ -186,12 +186,9 @@ impl Output {
         self.append(|queued| {
             if queued.is_empty() && answers.len() > KEPT_CAPACITY {
                 mem::swap(queued, answers);
-                return;
+            } else {
+                queued.extend_from_slice(answers);
             }
-            if answers.len() > UNSENT_PAUSE && queued.capacity() < FROM_SYSTEM {
-                queued.reserve(FROM_SYSTEM);
-            }
-            queued.extend_from_slice(answers);
         })
     }
 
@@ -312,7 +309,7 @@ impl Output {
             {
                 let mut state = self.state.lock();
                 state.in_flight = 0;
-                state.in_flight_memory = 0;
+                state.in_flight_capacity = 0;
                 if state.is_closed() {
                     self.note_unsent(&mut state);
                     return Sent::All;
@@ -351,7 +348,7 @@ impl Output {
                     from = 0;
                 }
                 state.in_flight = bytes.len() - from;
-                state.in_flight_memory = memory_of(&bytes);
+                state.in_flight_capacity = bytes.capacity();
                 self.note_unsent(&mut state);
             }
             let start = from;
@@ -372,7 +369,7 @@ impl Output {
     /// The socket has failed: the bytes taken out for it are lost.
     fn failed(&self) -> Sent {
         let mut state = self.state.lock();
-        (state.in_flight, state.in_flight_memory) = (0, 0);
+        (state.in_flight, state.in_flight_capacity) = (0, 0);
         self.note_unsent(&mut state);
         Sent::Close
     }

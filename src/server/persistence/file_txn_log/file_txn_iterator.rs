@@ -15,7 +15,9 @@ use super::log_reader::{Frame, LogReader, PREFIX, Start, prefix};
 use crate::ids::Zxid;
 use crate::jute::{BinaryInputArchive, Record};
 use crate::server::persistence::txn_log::{Behind, Damage, TxnLogError};
-use crate::server::persistence::util::{LOG_FILE_PREFIX, NamedFile, sorted_data_dir};
+use crate::server::persistence::util::{
+    LOG_FILE_PREFIX, NamedFile, make_log_name, sorted_data_dir,
+};
 use crate::server::util::serialize_utils::{TxnFormat, TxnLogEntry, deserialize_txn};
 use crate::txn::TxnHeader;
 
@@ -67,16 +69,45 @@ struct Current {
 }
 
 /// The file that may contain the first transaction from `zxid` on, and all later files, in order
-/// (Java: getLogFiles).
+/// (Java: getLogFiles). A name has nothing after its zxid. Java also reads `log.1.bak` and what the toolkit writes.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub(crate) fn log_files(directory: &Path, zxid: Zxid) -> Result<Vec<NamedFile>, TxnLogError> {
-    let mut files = sorted_data_dir(directory, LOG_FILE_PREFIX)
+    Ok(list(directory, zxid)?.0)
+}
+
+/// The log files, and in the same range those that have something after the zxid in their names.
+fn list(directory: &Path, zxid: Zxid) -> Result<(Vec<NamedFile>, Vec<NamedFile>), TxnLogError> {
+    let all = sorted_data_dir(directory, LOG_FILE_PREFIX)
         .map_err(TxnLogError::io("list the log files in", directory))?;
-    let first = files.iter().rposition(|file| file.zxid <= zxid).unwrap_or(0);
-    files.drain(..first);
-    Ok(files)
+    let (mut files, mut strays): (Vec<_>, Vec<_>) = all.into_iter().partition(|file| {
+        let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.split('.').count() == 2)
+    });
+    // Several names can have the same zxid, such as log.a and log.A.
+    if let Some(first) = files.iter().map(|file| file.zxid).filter(|first| *first <= zxid).max() {
+        files.retain(|file| file.zxid >= first);
+        strays.retain(|file| file.zxid >= first);
+    }
+    Ok((files, strays))
+}
+
+/// Refuses a directory with a file that Java would read as a part of the log from `zxid` on, and that is not read here,
+/// unless there is a log file of the same zxid.
+///
+/// # Errors
+/// When there is such a file, or the directory cannot be read.
+pub(crate) fn check_names(directory: &Path, zxid: Zxid) -> Result<(), TxnLogError> {
+    let (files, strays) = list(directory, zxid)?;
+    for stray in strays {
+        let name = make_log_name(stray.zxid);
+        if !files.iter().any(|file| file.zxid == stray.zxid) {
+            return Err(TxnLogError::StrayName { path: stray.path, name });
+        }
+        warn!(target: LOG, "{} is not read, because {name} is there", stray.path.display());
+    }
+    Ok(())
 }
 
 impl FileTxnIterator {
@@ -301,13 +332,16 @@ impl FileTxnIterator {
                     self.reader = Some(reader);
                     return Ok(true);
                 }
-                Start::Cut => true,
+                Start::Cut => reader.is_cut_header(),
                 Start::Magic(0) if self.files.is_empty() => is_all_zeros(&reader)?,
                 Start::Magic(_) => false,
             };
             match start {
                 Start::Magic(found) if !unwritten => {
                     return Err(TxnLogError::InvalidMagic { path: file.path, found });
+                }
+                Start::Cut if !unwritten => {
+                    return Err(TxnLogError::NoHeader { path: file.path });
                 }
                 _ if self.files.is_empty() => {
                     if self.check == TailCheck::Recovery {

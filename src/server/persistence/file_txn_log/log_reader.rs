@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use byteorder::{BigEndian, ByteOrder};
 use simd_adler32::Adler32;
 
+use super::HEADER;
 use crate::jute::{BinaryInputArchive, Limits, Record};
 use crate::server::persistence::file_header::FileHeader;
 use crate::server::persistence::txn_log::{Damage, TxnLogError};
@@ -91,6 +92,12 @@ impl LogReader {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether a file that is shorter than a header is empty, all zeros, or the first part of a header.
+    pub(crate) fn is_cut_header(&self) -> bool {
+        let bytes = self.rest();
+        HEADER.to_bytes().starts_with(bytes) || bytes.iter().all(|byte| *byte == 0)
     }
 
     /// The longest accepted entry, in bytes.

@@ -299,6 +299,43 @@ fn an_empty_last_file_is_deleted_by_recovery_only() {
     }
     fs::write(dir.path().join("log.3"), b"no log, but something").unwrap();
     assert!(matches!(recover(&dir), Err(TxnLogError::InvalidMagic { .. })));
+    fs::write(dir.path().join("log.3"), b"short").unwrap();
+    assert!(matches!(recover(&dir), Err(TxnLogError::NoHeader { .. })));
+    assert_eq!(dir.names(), ["log.1", "log.3"], "what is not empty is not deleted");
+}
+
+#[test]
+fn a_name_with_something_after_the_zxid_is_not_that_of_a_log() {
+    let dir = TestDir::new();
+    write(&dir, 1..=4, 10);
+    write(&dir, 5..=8, 10);
+    let log = fs::read(dir.path().join("log.5")).unwrap();
+    let part = &log[..log.len() / 2];
+    for content in [&log, part, &b"junk"[..], &[]] {
+        for name in ["log.1.bak", "log.5.chopped6", "log.5."] {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        assert_eq!(recover(&dir).unwrap(), (1..=8).collect::<Vec<_>>());
+        assert_eq!(log_in(&dir).last_logged_zxid().unwrap(), Zxid(8));
+        check_names(dir.path(), Zxid(1)).unwrap();
+        assert_eq!(dir.names().len(), 5, "nothing is deleted");
+    }
+    // Without the log of the same zxid, nobody knows what it is.
+    fs::rename(dir.path().join("log.5"), dir.path().join("log.5.fixed")).unwrap();
+    assert_eq!(recover(&dir).unwrap(), [1, 2, 3, 4]);
+    let stray = check_names(dir.path(), Zxid(3)).unwrap_err();
+    assert!(matches!(&stray, TxnLogError::StrayName { name, .. } if name == "log.5"), "{stray}");
+    fs::rename(dir.path().join("log.1"), dir.path().join("log.9")).unwrap();
+    check_names(dir.path(), Zxid(10)).unwrap();
+}
+
+#[test]
+fn of_two_spellings_of_a_zxid_both_are_read() {
+    let dir = TestDir::new();
+    write(&dir, 10..=12, 10);
+    fs::copy(dir.path().join("log.a"), dir.path().join("log.A")).unwrap();
+    assert_eq!(read(&dir, 11, TailCheck::Live).unwrap().last(), Some(&12));
+    assert_eq!(log_files(dir.path(), Zxid(11)).unwrap().len(), 2);
 }
 
 #[test]

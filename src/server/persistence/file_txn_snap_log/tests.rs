@@ -267,6 +267,32 @@ fn append(log: &FileTxnSnapLog, header: &TxnHeader, txn: TxnBody) {
     log.commit().unwrap();
 }
 
+/// A half copied backup, or what the toolkit has written, beside the log.
+#[test]
+fn a_stray_file_beside_a_log_hides_nothing() {
+    for version in ["v3.9.5", "v3.4.14"] {
+        let trusting = || FileTxnSnapLogConfig { trust_empty_snapshot: true, ..config() };
+        let expected = restore(&copy_of(version), trusting()).unwrap();
+        let dir = copy_of(version);
+        let logs = names(&dir).into_iter().filter(|name| name.starts_with("log."));
+        let path = |name: &str| dir.path().join(VERSION_DIRECTORY).join(name);
+        let logs: Vec<String> = logs.collect();
+        for log in &logs {
+            let bytes = fs::read(path(log)).unwrap();
+            fs::write(path(&format!("{log}.bak")), &bytes[..bytes.len() / 3]).unwrap();
+            fs::write(path(&format!("{log}.chopped1")), &bytes[..16]).unwrap();
+        }
+        let restored = restore(&dir, trusting()).unwrap();
+        assert_eq!((restored.zxid, &restored.replayed), (expected.zxid, &expected.replayed));
+        assert_as_java_saw_it(version, &restored);
+        let last = logs.last().unwrap();
+        fs::remove_file(path(last)).unwrap();
+        let refused = restore(&dir, trusting()).err().unwrap().to_string();
+        assert!(refused.contains(&format!("rename it to {last} if")), "{refused}");
+        assert!(path(&format!("{last}.bak")).exists());
+    }
+}
+
 #[test]
 fn an_empty_database_begins_with_the_snapshot_that_java_writes() {
     for (version, digest_enabled, serialize_last_processed_zxid, size) in [
