@@ -11,10 +11,12 @@
 //! Differs from Java: Reconfiguration at run time is refused (reconfig answers that it is not available). A leader
 //! answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader, not the process.
 //!
-//! Elsewhere: the methods that a LearnerHandler calls are in `leader/learner_desk`; getEpochToPropose, waitForEpochAck
-//! and waitForNewLeaderAck are in `epoch_agreement`, with quitLeading in `voter_is_looking`; addForwardingFollower and addObserverLearnerHandler are a part of
-//! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `try_to_commit` there; getProposalStats
-//! is in `leader_zookeeper_server`. Not here, as a reconfiguration at run time: getDesignatedLeader, commitAndActivate,
+//! Elsewhere: what a LearnerHandler calls (startForwarding, submitLearnerRequest and so on) is in
+//! `leader/learner_desk`. getEpochToPropose, waitForEpochAck and waitForNewLeaderAck are in `epoch_agreement`, and
+//! quitLeading is `voter_is_looking` there. In `leader/broadcast`, addForwardingFollower and addObserverLearnerHandler
+//! are parts of `start_forwarding`, and sendPacket, commit and inform are parts of `try_to_commit`. createServerSocket
+//! and recreateInetSocketAddr are `bind_one` in `leader/learner_cnx_acceptor`. getProposalStats is in
+//! `leader_zookeeper_server`. Not here, as a reconfiguration at run time: getDesignatedLeader, commitAndActivate,
 //! informAndActivate.
 
 mod broadcast;

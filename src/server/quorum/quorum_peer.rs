@@ -4,15 +4,17 @@
 //! ends, and starts over. Locks: `Leaf` for what other threads read (state, vote, view, role).
 //!
 //! This file holds the public interface, except start and shutdown, which are with the main loop in [`run`]. The
-//! configurations are in [`view`]. Settings are
-//! read once, into [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
-//! and `observer`.
+//! configurations are in [`view`]. Settings are read once, into [`QuorumPeerSettings`]. Elections are in
+//! `fast_leader_election`, the roles in `leader`, `follower` and `observer`.
 //!
 //! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
-//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; `ServerRole::state_name` is what ServerStats shows, which is not getServerState;
-//! makeDynamicConfigFilename is in `quorum_peer_config/config_files`. Not here: authentication between servers and TLS
-//! (initialize), an ObserverMaster (validateLearnerMaster, findLearnerMaster), and the old election over UDP
-//! (ResponderThread).
+//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; makeDynamicConfigFilename is in
+//! `quorum_peer_config/config_files`; startServerCnxnFactory and shutdownServerCnxnFactory are parts of `start` and
+//! `shutdown` in [`run`]. What ServerStats shows is `ServerRole::state_name`.
+//!
+//! Not here: authentication between servers and TLS (initialize), an ObserverMaster (validateLearnerMaster,
+//! findLearnerMaster), the old election over UDP (ResponderThread), what only JMX shows (quorumStats, getQuorumPeers,
+//! getServerState), and what serves Java's tests (checkSuspended, testingQuorumPeer).
 
 mod election_peer;
 mod ensemble_context;
