@@ -4,6 +4,9 @@
 //! ([`ByteStore`]). Fields that a node needs only after it has changed take no memory before. The children are not a
 //! set of names but a chain through the nodes themselves. Nodes refer to each other by number ([`NodeId`]). The
 //! owner of the nodes guards them.
+//!
+//! Elsewhere: serialize and deserialize are in `data_tree/serialize`; addChild and removeChild are `link` and `unlink`
+//! in `node_hash_map`.
 
 use std::borrow::Cow;
 use std::ops::Deref;

@@ -8,8 +8,8 @@
 //! This file is the way of a request; what each operation checks and changes is in the files beside it, one an
 //! operation.
 //!
-//! Elsewhere: the outstanding changes are in `zookeeper_server/outstanding_changes`, fixupACL and removeDuplicates in
-//! `zookeeper_server/access`, precalculateDigest is a part of `add_change_record`.
+//! Elsewhere: the outstanding changes, with getCurrentTreeDigest, are in `zookeeper_server/outstanding_changes`,
+//! fixupACL and removeDuplicates in `zookeeper_server/access`. precalculateDigest is a part of `add_change_record`.
 
 mod check;
 mod create;

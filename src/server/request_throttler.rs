@@ -133,7 +133,7 @@ pub(crate) trait ThrottledRequest: Send + 'static {
     fn set_throttled(&mut self);
 }
 
-/// Receives the throttler's requests and events.
+/// Receives the throttler's requests and events. The server implements it in `zookeeper_server/throttling`.
 pub(crate) trait ThrottlerTarget<R>: Send + Sync + 'static {
     /// How many requests are in the processors (Java: getInProcess).
     fn in_process(&self) -> usize;

@@ -25,7 +25,8 @@ pub trait RoleServer {
 
 /// The role of a server.
 pub trait ServerRole: Send + Sync {
-    /// Its name, as `srvr` shows it (Java: getState, and QuorumPeer.getServerState).
+    /// Its name, as `srvr` shows it (Java: ZooKeeperServer.getState, which
+    /// ServerStats.getServerState returns).
     fn state_name(&self) -> &'static str;
 
     /// Whether it refuses writes (Java: ReadOnlyZooKeeperServer).

@@ -3,8 +3,10 @@
 //! Threads: none. Locks: the tree's. Only the owner of the appender appends to the log.
 //!
 //! Elsewhere: addCommittedProposal and the bounds of the committed log are in `committed_log`, getProposalsFromTxnLog
-//! is in `txn_log_proposal_iterator`, initConfigInZKDatabase is `set_config_node` of `data_tree`. What Java only passes
-//! on to DataTree, callers ask of the [`tree`](ZKDatabase::tree).
+//! is in `txn_log_proposal_iterator`, initConfigInZKDatabase is `set_config_node` of `data_tree`. dumpEphemerals is in
+//! `zookeeper_server/command_context`, and close is `close` of the `snap_log`, which QuorumPeer calls. What Java only
+//! passes on to DataTree, callers ask of the [`tree`](ZKDatabase::tree): addWatch, setWatches, containsWatcher and
+//! removeWatch (`data_tree/watches`), compareDigest (`data_tree/digest`), getNode, statNode and so on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -127,7 +129,7 @@ pub struct ZKDatabase {
 }
 
 impl ZKDatabase {
-    /// Opens an empty database over these directories.
+    /// Opens an empty database over these directories (Java: the constructor, with createDataTree).
     ///
     /// # Errors
     /// When a directory cannot be used, or a setting names an unknown watch manager.

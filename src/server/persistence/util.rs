@@ -1,6 +1,7 @@
 //! Names of log files and snapshots, and listings of them (Java: server/persistence/Util.java).
 //!
-//! The methods of Java's class for URIs of storage backends have no callers and are left out.
+//! Java's methods for URIs of storage backends (makeURIString, makeFileLoggerURL, getFormatConversionPolicy) have no
+//! callers and are left out.
 
 use std::fs;
 use std::io;

@@ -1,11 +1,12 @@
-//! `CommitProcessor`: requests wait here until they are committed, and are done in the order of commits (Java:
-//! server/quorum/CommitProcessor.java).
+//! `CommitProcessor`: requests wait here until they are committed, and are then applied in the order of the commits
+//! (Java: server/quorum/CommitProcessor.java).
 //!
 //! Threads: `CommitProcessor:N`. While it is idle, the thread that brings a commit applies it (see `processor_queue`).
-//! On a busy server, commits gather while a group is applied. Differs from Java: reads do not pass through this
-//! processor (they wait at their connection for the writes of their session). So there is no pool of workers, and no
-//! balance of reads and commits to configure.
+//! On a busy server, commits gather while a group is applied.
 //! Locks: `CommitQueue`, briefly, and below it the packets to a leader; `CommitProcessor` while a group is applied.
+//!
+//! Differs from Java: reads do not pass through this processor (they wait at their connection for the writes of their
+//! session). So there is no pool of workers, and no balance of reads and commits to configure.
 //!
 //! What may run is decided in `session_queues`.
 //!

@@ -11,11 +11,13 @@
 //! Differs from Java: A leader answers a `sync` only when it knows that it still leads. A failed acceptor ends the leader,
 //! not the process.
 //!
-//! Elsewhere: the methods that a LearnerHandler calls are in `leader/learner_desk`; getEpochToPropose, waitForEpochAck
-//! and waitForNewLeaderAck are in `epoch_agreement`, with quitLeading in `voter_is_looking`; addForwardingFollower and addObserverLearnerHandler are a part of
-//! `start_forwarding` in `leader/broadcast`, sendPacket, commit and inform of `commit_and_inform` there, commitAndActivate
-//! and informAndActivate of `activate`; getDesignatedLeader is `designated_leader` in `leader/reconfig`; getProposalStats
-//! is in `leader_zookeeper_server`.
+//! Elsewhere: what a LearnerHandler calls (startForwarding, submitLearnerRequest and so on) is in
+//! `leader/learner_desk`. getEpochToPropose, waitForEpochAck and waitForNewLeaderAck are in `epoch_agreement`, and
+//! quitLeading is `voter_is_looking` there. In `leader/broadcast`, addForwardingFollower and addObserverLearnerHandler
+//! are parts of `start_forwarding`, sendPacket, commit and inform are parts of `commit_and_inform`, and
+//! commitAndActivate and informAndActivate are `activate`. getDesignatedLeader is `designated_leader` in
+//! `leader/reconfig`. createServerSocket and recreateInetSocketAddr are `bind_one` in
+//! `learner_master/learner_cnx_acceptor`. getProposalStats is in `leader_zookeeper_server`.
 
 mod broadcast;
 mod learner_desk;

@@ -5,14 +5,17 @@
 //!
 //! This file holds the public interface, except start and shutdown, which are with the main loop in [`run`]. The
 //! configurations are in [`view`], and what follows from a new one is in [`reconfig`]. Settings are read once, into
-//! [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower`
-//! and `observer`.
+//! [`QuorumPeerSettings`]. Elections are in `fast_leader_election`, the roles in `leader`, `follower` and `observer`.
 //!
 //! Elsewhere: createFromConfig and the setters of configuration are `quorum_peer_settings`; QuorumServer is
-//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; `ServerRole::state_name` is what ServerStats shows, which is not getServerState;
-//! makeDynamicConfigFilename is in `quorum_peer_config/config_files`; findLearnerMaster and validateLearnerMaster are in
-//! `observer_masters`. Not here: authentication between servers and TLS (initialize), and the old election over UDP
-//! (ResponderThread).
+//! `quorum_server`; writeLongToFile and readLongFromFile are in `epochs`; makeDynamicConfigFilename is in
+//! `quorum_peer_config/config_files`; findLearnerMaster and validateLearnerMaster are in `observer_masters`;
+//! startServerCnxnFactory and shutdownServerCnxnFactory are parts of `start` and `shutdown` in [`run`]. What
+//! ServerStats shows is `ServerRole::state_name`.
+//!
+//! Not here: authentication between servers and TLS (initialize), the old election over UDP (ResponderThread), what
+//! only JMX shows (quorumStats, getQuorumPeers, getServerState), and what serves Java's tests (checkSuspended,
+//! testingQuorumPeer).
 
 mod election_peer;
 mod ensemble_context;

@@ -29,6 +29,7 @@ impl SendAckRequestProcessor {
 }
 
 impl GroupProcessor for SendAckRequestProcessor {
+    /// Java: processRequest for each request, and then flush.
     fn process_group(&self, requests: &mut Vec<Box<Request>>) {
         let now_ms = self.clock.wall_ms();
         for hdr in requests.iter().filter_map(|request| request.hdr.as_ref()) {

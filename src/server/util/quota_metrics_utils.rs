@@ -1,6 +1,7 @@
 //! Quotas as metrics, summed by the first name of their paths (Java: server/util/QuotaMetricsUtils.java).
 //!
-//! `quota_values` is getQuotaLimitOrUsage with the methods that it calls. An unreadable quota node is left out; in Java it makes the whole dump fail.
+//! `quota_values` is getQuotaLimitOrUsage with the methods that it calls. An unreadable quota node is left out; in Java
+//! it makes the whole dump fail.
 
 use std::collections::BTreeMap;
 

@@ -208,7 +208,8 @@ impl Broadcast {
         self.update_receivers();
     }
 
-    /// Sends a learner the proposals that it lacks after `last_seen`, and everything from now on.
+    /// Sends a learner the proposals that it lacks after `last_seen`, and everything from now on (Java:
+    /// startForwarding).
     pub(super) fn start_forwarding(
         &mut self,
         handler: &Arc<LearnerHandler>,

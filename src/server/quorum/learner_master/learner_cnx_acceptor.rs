@@ -127,6 +127,7 @@ impl LearnerCnxAcceptor {
     }
 }
 
+/// Listens at one address (Java: createServerSocket, recreateInetSocketAddr).
 fn bind_one(address: &InetSocketAddress, prefer_ipv4: bool) -> io::Result<TcpListener> {
     match address.bind_address(prefer_ipv4) {
         Some(address) => listening_socket::listen_any_family(address, LARGEST_BACKLOG),

@@ -117,7 +117,8 @@ pub enum PeerStartError {
 }
 
 impl QuorumPeer {
-    /// Starts the member: loads its data, listens for clients and starts to look for a leader (Java: start).
+    /// Starts the member: loads its data, listens for clients and starts to look for a leader (Java: start, with
+    /// startServerCnxnFactory).
     ///
     /// # Errors
     /// When it is not a member, or its data cannot be used.
