@@ -69,7 +69,8 @@ fn take(
 
 /// The error message of `restore`.
 const CANNOT_RESTORE: &str = "a running server cannot take a snapshot in yet: stop the server (in an ensemble all of them), \
-     replace what is in version-2 of its dataDir and dataLogDir by the snapshot's file, and start it again";
+     replace what is in version-2 of its dataDir and dataLogDir by the snapshot's file, which must be named snapshot.ZXID \
+     (the header last_zxid of the answer that brought the snapshot, without 0x), and start it again";
 
 /// `restore`: always refused. In Java it replaces the data tree by the snapshot in the request. Requests that
 /// are under way at that time may be applied to a tree that they were not checked against.
