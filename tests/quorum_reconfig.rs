@@ -165,6 +165,14 @@ fn ports_move_while_clients_stay() {
     write(&site, leader, "/after-the-move");
     all_know(&site, "/after-the-move");
     all_know(&site, "/stays");
+    // The thread of the peer is named after the port for clients, and renamed when that moves, as in Java.
+    let log = site.peers[at].server.log();
+    for port in [old_port, new_port] {
+        let thread = format!("[QuorumPeer[myid={}](plain=", site.peers[at].sid);
+        let end = format!(":{port})(secure=disabled):");
+        let logs = |line: &str| line.contains(&thread) && line.contains(&end);
+        assert!(log.lines().any(logs), "{end}\n{log}");
+    }
 }
 
 #[test]
