@@ -34,7 +34,7 @@ NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")
 
 # How the clients print the zxids of stats and events, and the versions of configurations, which are zxids, too.
 _ZXID = re.compile(r"\b([cmp]?zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
-_VERSION = re.compile(r"(?m)(^version=|^)([0-9a-f]+)(?=$| [\d.:,A-Z]*$)")
+_VERSION = re.compile(r"(?m)(^version=|^)([0-9a-f]{9,})(?=$| [\d.:,A-Z]*$)")
 
 # The ports of servers that are not there, for a standalone server.
 NO_PORTS = {f"{name}{sid}": str(port + sid)

@@ -158,7 +158,8 @@ impl QuorumPeer {
             || "disabled".to_owned(),
             |factory| {
                 let address = factory.local_address();
-                format!("{}:{}", net_utils::socket_host_address(address), address.port())
+                let host = net_utils::socket_host_address(address);
+                format!("{}:{}", net_utils::delimited_host(&host), address.port())
             },
         );
         format!("QuorumPeer[myid={}](plain={plain})(secure=disabled)", self.my_id())
