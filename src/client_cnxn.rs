@@ -4,9 +4,10 @@
 //! writes its own request to the socket; as in Java's outgoing queue, requests wait only while there is no
 //! connection. Events go to a channel, in place of Java's EventThread.
 //! Locks: `output` is held while a frame is written, so that frames stay whole and in the order of their xids. Below
-//! it, `state` and `watches` are held for a few instructions.
+//! it, `state`, `watches` and `socket` are held for a few instructions. No lock is held while the host provider works.
 //! The operations are in [`ZooKeeper`](crate::zookeeper::ZooKeeper). SASL and TLS are not implemented.
 
+mod client_cnxn_socket;
 mod packet;
 mod send_thread;
 mod zk_watch_manager;
@@ -22,7 +23,9 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use log::debug;
 
-use crate::client::connect_string_parser::{ConnectStringParser, InvalidConnectString};
+use crate::client::connect_string_parser::{ConnectStringParser, HostPort, InvalidConnectString};
+use crate::client::host_provider::HostProvider;
+use crate::client::static_host_provider::StaticHostProvider;
 use crate::common::path_utils::InvalidPath;
 use crate::common::time;
 use crate::ids::{SessionId, Zxid};
@@ -71,7 +74,8 @@ pub struct ClientConfig {
     pub session: Option<(SessionId, Vec<u8>)>,
     /// How long an operation may take; `None` waits until the connection is lost.
     pub request_timeout: Option<Duration>,
-    /// The longest pause between two attempts to connect, ms.
+    /// Before the client connects again, it pauses for a random time up to this one, in ms; when it has tried all
+    /// servers, for this time in addition (Java: 1000).
     pub reconnect_pause_ms: u64,
     /// How long one server may take to accept the connection and to answer the ConnectRequest. `None` is Java's rule:
     /// the session timeout divided by the number of servers. A Java server that is starting can take a connection
@@ -267,6 +271,10 @@ struct State {
     /// again.
     pending_auth: VecDeque<Option<Packet>>,
     last_send: Instant,
+    /// The server to which the client is connected, also before it has accepted the session.
+    server: Option<HostPort>,
+    /// A new list of servers demands that the client leaves the server that it has chosen before.
+    must_move: bool,
 }
 
 impl State {
@@ -303,7 +311,11 @@ impl State {
 
 struct Shared {
     config: ClientConfig,
-    servers: ConnectStringParser,
+    /// The prefix of all paths of the client; `None` is the root.
+    chroot_path: Option<String>,
+    host_provider: Box<dyn HostProvider>,
+    /// The socket of the connection or of the attempt to connect. Another thread shuts it down to end that.
+    socket: RankedMutex<Option<TcpStream>>,
     output: RankedMutex<Option<TcpStream>>,
     state: RankedMutex<State>,
     changed: RankedCondvar,
@@ -326,9 +338,9 @@ impl Shared {
         }
     }
 
-    /// Breaks the connection. The reading thread notices it, and connects again.
+    /// Breaks the connection, or the attempt to connect. The reading thread notices it, and connects again.
     fn break_connection(&self) {
-        if let Some(stream) = &*self.output.lock() {
+        if let Some(stream) = &*self.socket.lock() {
             let _already_closed = stream.shutdown(Shutdown::Both);
         }
     }
@@ -396,6 +408,21 @@ impl ClientCnxn {
         connect_string: &str,
         config: ClientConfig,
     ) -> Result<(Self, Receiver<ClientEvent>), StartError> {
+        let ConnectStringParser { server_addresses, chroot_path } =
+            ConnectStringParser::new(connect_string)?;
+        let host_provider = StaticHostProvider::new(&server_addresses)?;
+        Self::start_with(Box::new(host_provider), chroot_path, config)
+    }
+
+    /// As [`start`](Self::start), with servers from a provider of one's own.
+    ///
+    /// # Errors
+    /// If the system has no room for another thread.
+    pub fn start_with(
+        host_provider: Box<dyn HostProvider>,
+        chroot_path: Option<String>,
+        config: ClientConfig,
+    ) -> Result<(Self, Receiver<ClientEvent>), StartError> {
         #[expect(
             clippy::disallowed_methods,
             reason = "bounded by the watches that the client has set and the reconnects that it makes"
@@ -417,10 +444,14 @@ impl ClientCnxn {
             pending: VecDeque::new(),
             pending_auth: VecDeque::new(),
             last_send: time::now(),
+            server: None,
+            must_move: false,
         };
         let shared = Arc::new(Shared {
-            servers: ConnectStringParser::new(connect_string)?,
             config,
+            chroot_path,
+            host_provider,
+            socket: RankedMutex::new(Rank::Leaf, "ClientCnxn.socket", None),
             output: RankedMutex::new(Rank::ConnectionOutput, "ClientCnxn.output", None),
             state: RankedMutex::new(Rank::Leaf, "ClientCnxn.state", state),
             changed: RankedCondvar::new(),
@@ -512,7 +543,28 @@ impl ClientCnxn {
     /// The prefix of all paths of the client.
     #[must_use]
     pub fn chroot_path(&self) -> Option<&str> {
-        self.shared.servers.chroot_path.as_deref()
+        self.shared.chroot_path.as_deref()
+    }
+
+    /// The server to which the client is connected (Java: getRemoteSocketAddress).
+    #[must_use]
+    pub fn server(&self) -> Option<HostPort> {
+        self.shared.state.lock().server.clone()
+    }
+
+    /// Replaces the list of servers. Returns whether the client leaves its server for another one: then the requests
+    /// that wait end with a lost connection, and the session goes on at that one.
+    ///
+    /// # Errors
+    /// If the list is empty.
+    pub fn update_server_list(&self, servers: &[HostPort]) -> Result<bool, InvalidConnectString> {
+        let current = self.server();
+        let moves = self.shared.host_provider.update_server_list(servers, current.as_ref())?;
+        if moves {
+            self.shared.state.lock().must_move = true;
+            self.shared.break_connection();
+        }
+        Ok(moves)
     }
 
     /// The paths with watches.

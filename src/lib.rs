@@ -1,7 +1,8 @@
 //! A ZooKeeper server, and a client: the Java server's classes and threads, under their own names, in Rust.
 //!
 //! # The client
-//! [`zookeeper::ZooKeeper`] has a method for each operation.
+//! [`zookeeper::ZooKeeper`] has a method for each operation, and
+//! [`admin::zookeeper_admin::ZooKeeperAdmin`] also changes the members of an ensemble.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -80,6 +81,7 @@ mod metrics;
 
 mod server;
 
+pub mod admin;
 mod client;
 mod client_cnxn;
 pub mod zookeeper;

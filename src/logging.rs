@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 
 use env_logger::{Builder, Target, WriteStyle};
 use log::{Level, LevelFilter, Record};
@@ -16,6 +15,7 @@ use crate::common::java_date;
 use crate::common::time::{SystemClock, TimeSource};
 use crate::common::zk_config::SystemProperties;
 use crate::ids::Sid;
+use crate::util::thread_name;
 
 /// Where the log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +67,10 @@ pub fn init(properties: &SystemProperties, log_to: LogTo) -> LogContext {
     });
     let clock = SystemClock::new();
     builder.format(move |out, record| {
-        let thread = thread::current();
-        let line = Line {
-            wall_ms: clock.wall_ms(),
-            myid: shown.myid.get().copied(),
-            thread: thread.name().unwrap_or("?"),
-            record,
-        };
-        write_line(out, &line)
+        let (wall_ms, myid) = (clock.wall_ms(), shown.myid.get().copied());
+        thread_name::with_current_name(|thread| {
+            write_line(out, &Line { wall_ms, myid, thread, record })
+        })
     });
     // A second server in the same process uses the log of the first one.
     let _already_started = builder.try_init();

@@ -1,4 +1,4 @@
-//! A client, with one method for each operation (Java: ZooKeeper.java and admin/ZooKeeperAdmin.java).
+//! A client, with one method for each operation (Java: ZooKeeper.java).
 //!
 //! Methods wait for the answer. Methods named `submit_*` return it later, so that many requests can be in flight.
 //! Events of all watches go to the one channel that [`ZooKeeper::connect`] returns, in place of Java's watcher
@@ -9,6 +9,10 @@ use std::time::Duration;
 use crossbeam::channel::Receiver;
 
 use crate::add_watch_mode::AddWatchMode;
+use crate::client::connect_string_parser::ConnectStringParser;
+pub use crate::client::connect_string_parser::{HostPort, InvalidConnectString};
+pub use crate::client::host_provider::{HostProvider, NextHost};
+pub use crate::client::static_host_provider::{Resolver, StaticHostProvider};
 pub use crate::client_cnxn::{
     ClientCnxn, ClientConfig, ClientError, ClientEvent, Pending, StartError, States,
 };
@@ -30,9 +34,8 @@ use crate::proto::{
     CreateTTLRequest, DeleteRequest, ExistsRequest, ExistsResponse, GetACLRequest, GetACLResponse,
     GetAllChildrenNumberRequest, GetAllChildrenNumberResponse, GetChildren2Request,
     GetChildren2Response, GetChildrenRequest, GetChildrenResponse, GetDataRequest, GetDataResponse,
-    GetEphemeralsRequest, GetEphemeralsResponse, ReconfigRequest, RemoveWatchesRequest,
-    SetACLRequest, SetACLResponse, SetDataRequest, SetDataResponse, SyncRequest, SyncResponse,
-    WhoAmIResponse,
+    GetEphemeralsRequest, GetEphemeralsResponse, RemoveWatchesRequest, SetACLRequest,
+    SetACLResponse, SetDataRequest, SetDataResponse, SyncRequest, SyncResponse, WhoAmIResponse,
 };
 use crate::watcher::WatcherType;
 use crate::zoo_defs::{CONFIG_NODE, OpCode};
@@ -86,6 +89,40 @@ impl ZooKeeper {
     ) -> Result<(Self, Receiver<ClientEvent>), StartError> {
         let (cnxn, events) = ClientCnxn::start(connect_string, config)?;
         Ok((Self { cnxn }, events))
+    }
+
+    /// As [`connect`](Self::connect), with servers from a provider of one's own. `chroot_path` is the prefix of all
+    /// paths; `None` is the root.
+    ///
+    /// # Errors
+    /// If the chroot is no valid path, or the system has no room for another thread.
+    pub fn connect_with(
+        host_provider: Box<dyn HostProvider>,
+        chroot_path: Option<&str>,
+        config: ClientConfig,
+    ) -> Result<(Self, Receiver<ClientEvent>), StartError> {
+        let chroot_path = chroot_path.filter(|path| *path != "/");
+        if let Some(path) = chroot_path {
+            validate_path(path).map_err(InvalidConnectString::Chroot)?;
+        }
+        let chroot_path = chroot_path.map(str::to_owned);
+        let (cnxn, events) = ClientCnxn::start_with(host_provider, chroot_path, config)?;
+        Ok((Self { cnxn }, events))
+    }
+
+    /// Replaces the servers of the client by those in `host:port,host:port`, for example after a change of the
+    /// ensemble. A chroot in the text is ignored. Returns whether the client leaves its server for another one.
+    ///
+    /// It leaves its server if that is not in the new list, and, if there are more servers than before, with the
+    /// probability that gives all servers the same number of clients: if three servers become five, two of five clients
+    /// go to one of the new servers. The session stays; requests that wait end with
+    /// [`KeeperError::ConnectionLoss`].
+    ///
+    /// # Errors
+    /// If the text names no servers. The old list then stays.
+    pub fn update_server_list(&self, connect_string: &str) -> Result<bool, InvalidConnectString> {
+        let servers = ConnectStringParser::new(connect_string)?.server_addresses;
+        self.cnxn.update_server_list(&servers)
     }
 
     /// The session and its connection.
@@ -306,7 +343,7 @@ impl ZooKeeper {
         self.cnxn.submit_record(OpCode::GetData, &request, watch)
     }
 
-    /// The ensemble's configuration, and the stat of its node.
+    /// The ensemble's configuration, and the stat of its node. The watch fires when the configuration changes.
     ///
     /// # Errors
     /// If the server refuses the request.
@@ -581,29 +618,6 @@ impl ZooKeeper {
         };
         let response = self.cnxn.submit(OpCode::WhoAmI, Vec::new(), None, decode).wait()?;
         Ok(response.client_info)
-    }
-
-    /// Changes the ensemble's members (Java: ZooKeeperAdmin.reconfigure). Returns the new configuration and the stat
-    /// of its node.
-    ///
-    /// # Errors
-    /// If the server refuses the request.
-    pub fn reconfigure(
-        &self,
-        joining_servers: Option<&str>,
-        leaving_servers: Option<&str>,
-        new_members: Option<&str>,
-        from_config: i64,
-    ) -> Result<(Option<Vec<u8>>, Stat), ClientError> {
-        let request = ReconfigRequest {
-            joining_servers: joining_servers.map(str::to_owned),
-            leaving_servers: leaving_servers.map(str::to_owned),
-            new_members: new_members.map(str::to_owned),
-            cur_config_id: from_config,
-        };
-        let pending = self.cnxn.submit_record::<GetDataResponse>(OpCode::Reconfig, &request, None);
-        let response = pending.wait()?;
-        Ok((response.data, response.stat))
     }
 
     /// The zxid of the last answer that had one.

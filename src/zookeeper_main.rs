@@ -15,6 +15,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, bounded, never, select};
 use log::{debug, warn};
 
+use crate::admin::zookeeper_admin::ZooKeeperAdmin;
 use crate::cli::cli_command::{Console, Context};
 use crate::cli::cli_exception::{CliError, not_a_number};
 use crate::cli::command_factory::{self, COMMANDS};
@@ -25,7 +26,6 @@ use crate::common::zk_config::{SystemProperties, decode_number};
 use crate::jute::Limits;
 use crate::server::exit_code::ExitCode;
 use crate::server::zookeeper_thread;
-use crate::zookeeper::ZooKeeper;
 
 pub mod words;
 
@@ -129,9 +129,10 @@ pub fn main(
 pub struct ZooKeeperMain<'a> {
     options: Options,
     config: ClientConfig,
+    multi_address: bool,
     console: Console<'a>,
     host: String,
-    zk: Option<ZooKeeper>,
+    zk: Option<ZooKeeperAdmin>,
     history: BTreeMap<usize, String>,
     command_count: usize,
     exit_code: ExitCode,
@@ -176,6 +177,7 @@ impl<'a> ZooKeeperMain<'a> {
             host: options.server.clone(),
             options,
             config,
+            multi_address: properties.bool(MULTI_ADDRESS),
             console,
             zk: None,
             history: BTreeMap::new(),
@@ -198,7 +200,7 @@ impl<'a> ZooKeeperMain<'a> {
             self.console.print_events();
         }
         host.clone_into(&mut self.host);
-        let (zk, events) = ZooKeeper::connect(host, self.config.clone())
+        let (zk, events) = ZooKeeperAdmin::connect(host, self.config.clone())
             .map_err(|error| CliError::new(error.to_string()))?;
         self.console.events = Some(events);
         let timeout_ms = u64::try_from(self.config.session_timeout_ms).unwrap_or(0);
@@ -322,7 +324,8 @@ impl<'a> ZooKeeperMain<'a> {
         let Some(command) = command else { return Ok(()) };
         let Console { out, err, events, print_watches } = &mut self.console;
         let console = Console { out, err, events: events.clone(), print_watches: *print_watches };
-        (command.exec)(command, &mut Context { zk, console }, words)
+        let mut context = Context { zk, multi_address: self.multi_address, console };
+        (command.exec)(command, &mut context, words)
     }
 
     fn redo(&mut self, number: &str) -> Result<(), CliError> {
@@ -391,6 +394,7 @@ fn read_lines(mut input: Box<dyn BufRead + Send>) -> std::io::Result<Receiver<St
 const JUTE_MAXBUFFER: &str = "jute.maxbuffer";
 const REQUEST_TIMEOUT: &str = "zookeeper.request.timeout";
 const CLIENT_SECURE: &str = "zookeeper.client.secure";
+const MULTI_ADDRESS: &str = "zookeeper.multiAddress.enabled";
 
 /// The client's settings, from the command line, from `-D` flags, and from the file of `-client-configuration`, which
 /// wins.

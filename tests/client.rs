@@ -8,8 +8,11 @@
 #[macro_use]
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +28,10 @@ use zookeeper_server::op::Op;
 use zookeeper_server::op_result::OpResult;
 use zookeeper_server::watcher::{EventType, KeeperState, WatcherType};
 use zookeeper_server::zoo_defs::{ids, perms};
-use zookeeper_server::zookeeper::{ClientConfig, States};
-use zookeeper_server::zookeeper::{MultiError, ZooKeeper};
+use zookeeper_server::zookeeper::{
+    ClientConfig, HostPort, HostProvider, InvalidConnectString, MultiError, NextHost, States,
+    StaticHostProvider, ZooKeeper,
+};
 
 fn with_all_types(builder: ServerBuilder) -> Server {
     builder.property("zookeeper.extendedTypesEnabled", "true").start()
@@ -351,6 +356,120 @@ fn a_client_leaves_a_server_that_does_not_answer_in_time() {
     }
     client.cnxn().abandon();
     drop(server.join().unwrap());
+}
+
+/// Whether this machine has sent a SYN to the port and has no answer.
+fn hangs(port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 3 && fields[2].ends_with(&port) && fields[3] == "02"
+    })
+}
+
+/// A server that does not accept connections, in whose queue there is no room, and the connections that fill it.
+fn full_server() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    let filling = std::iter::from_fn(|| connect().ok()).collect();
+    (socket, filling, address)
+}
+
+/// The servers that were there have gone: one takes the ConnectRequest and is silent, the other one does not even take
+/// the connection. The client would wait for each of them for its whole session timeout.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a server of the test")]
+fn a_new_list_of_servers_ends_an_attempt_to_connect() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let serving = TcpListener::bind("127.0.0.1:0").unwrap();
+    let serving_address = serving.local_addr().unwrap();
+    let (_full, _filling, full_address) = full_server();
+    let config =
+        ClientConfig { session_timeout_ms: 600_000, connect_timeout: None, ..client_config() };
+    let first = silent.local_addr().unwrap().to_string();
+    let (client, _events) = ZooKeeper::connect(&first, config).unwrap();
+    let (mut stream, _) = silent.accept().unwrap();
+    stream.read_exact(&mut [0; 40]).unwrap();
+    assert_eq!(client.cnxn().server().unwrap().to_string(), first);
+    assert!(client.update_server_list(&full_address.to_string()).unwrap());
+    wait_until("the client tries the next one", common::DEADLINE, || hangs(full_address.port()));
+    assert_eq!(client.cnxn().server(), None);
+    assert!(client.update_server_list(&serving_address.to_string()).unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = serving.accept().unwrap();
+        give_session(&mut stream, false);
+        stream
+    });
+    assert!(client.wait_connected(common::DEADLINE), "{}", client.state());
+    assert_eq!(client.cnxn().server().unwrap().port, serving_address.port());
+    // It stays where it is if it may, and a list without servers is no list.
+    let both = format!("{first},{serving_address}/any");
+    assert!(!client.update_server_list(&serving_address.to_string()).unwrap());
+    assert_eq!(client.update_server_list("/any"), Err(InvalidConnectString::Empty));
+    client.update_server_list(&both).unwrap();
+    client.cnxn().abandon();
+    drop(server.join().unwrap());
+}
+
+/// A provider of one's own, which counts what it is asked.
+#[derive(Clone, Debug)]
+struct CountingHostProvider {
+    servers: Arc<StaticHostProvider>,
+    asked: Arc<AtomicUsize>,
+    connected: Arc<AtomicUsize>,
+}
+
+impl HostProvider for CountingHostProvider {
+    fn size(&self) -> usize {
+        self.servers.size()
+    }
+
+    fn next(&self) -> NextHost {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.servers.next()
+    }
+
+    fn resolve(&self, server: &HostPort) -> io::Result<Vec<SocketAddr>> {
+        self.servers.resolve(server)
+    }
+
+    fn on_connected(&self) {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        self.servers.on_connected();
+    }
+
+    fn update_server_list(
+        &self,
+        servers: &[HostPort],
+        current: Option<&HostPort>,
+    ) -> Result<bool, InvalidConnectString> {
+        self.servers.update_server_list(servers, current)
+    }
+}
+
+#[test]
+fn a_client_may_have_a_provider_of_its_own() {
+    let server = ServerBuilder::new().start();
+    let root = server.client();
+    root.create("/app", None, open(), CreateMode::Persistent).unwrap();
+    let (host, port) = ("127.0.0.1".to_owned(), server.client_port());
+    let provider = CountingHostProvider {
+        servers: Arc::new(StaticHostProvider::new(&[HostPort { host, port }]).unwrap()),
+        asked: Arc::default(),
+        connected: Arc::default(),
+    };
+    let connect =
+        |chroot| ZooKeeper::connect_with(Box::new(provider.clone()), chroot, client_config());
+    assert!(connect(Some("app")).is_err());
+    let (client, _events) = connect(Some("/app")).unwrap();
+    client.create("/x", None, open(), CreateMode::Persistent).unwrap();
+    assert!(root.exists("/app/x", false).unwrap().is_some());
+    client.close();
+    let counts = [&provider.asked, &provider.connected].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts, [1, 1]);
 }
 
 #[test]

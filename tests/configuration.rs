@@ -231,7 +231,7 @@ fn settings_that_secure_nothing_are_spoken_of_once_and_the_server_starts() {
             "ssl.keyStore.location ({file}:7), ssl.keyStore.password ({file}:8) have no effect: "
         ),
         format!("sslQuorum ({file}:9) has no effect: "),
-        format!("reconfigEnabled ({file}:10) has no effect: "),
+        format!("reconfigEnabled ({file}:10): a standalone server answers reconfig with "),
         "java.security.auth.login.config (command line (-D)) has no effect: ".to_owned(),
     ] {
         assert_eq!(log.matches(&words).count(), 1, "{words}\n{log}");

@@ -165,6 +165,15 @@ fn ports_move_while_clients_stay() {
     write(&site, leader, "/after-the-move");
     all_know(&site, "/after-the-move");
     all_know(&site, "/stays");
+    // The thread of the peer is named after the port for clients, and renamed when that moves, as in Java.
+    let log = site.peers[at].server.log();
+    for port in [old_port, new_port] {
+        let logs = |host: &str| {
+            let address = format!("(plain={host}:{port})(secure=disabled):");
+            log.contains(&format!("[QuorumPeer[myid={}]{address}", site.peers[at].sid))
+        };
+        assert!(logs("127.0.0.1") || logs("[0:0:0:0:0:0:0:0]"), "{port}\n{log}");
+    }
 }
 
 #[test]

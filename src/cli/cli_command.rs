@@ -8,8 +8,8 @@ use crossbeam::channel::Receiver;
 use super::cli_exception::CliError;
 use super::command_line::{CommandLine, CommandOptions};
 use super::command_usage_helper;
+use crate::admin::zookeeper_admin::ZooKeeperAdmin;
 use crate::client_cnxn::ClientEvent;
-use crate::zookeeper::ZooKeeper;
 
 /// What a command returns: nothing, or the error that the shell prints.
 pub(crate) type CliResult = Result<(), CliError>;
@@ -161,7 +161,10 @@ impl Console<'_> {
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The client.
-    pub zk: &'a ZooKeeper,
+    pub zk: &'a ZooKeeperAdmin,
+    /// Whether a server in a configuration may have several addresses (Java: the property
+    /// `zookeeper.multiAddress.enabled` of the shell).
+    pub multi_address: bool,
     /// Where the command prints.
     pub console: Console<'a>,
 }

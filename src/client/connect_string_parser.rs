@@ -1,5 +1,8 @@
 //! `host:port,host:port/chroot` (Java: client/ConnectStringParser.java).
 
+use std::fmt;
+
+use crate::common::net_utils;
 use crate::common::path_utils::{self, InvalidPath};
 
 /// The port of a server if the text names none.
@@ -35,6 +38,21 @@ pub struct HostPort {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl HostPort {
+    /// Whether both mean the same server: host names do not differ by case.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    }
+}
+
+/// The text of Java's NetUtils.formatInetAddr: `host:port`, with brackets around an IPv6 address.
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", net_utils::delimited_host(&self.host), self.port)
+    }
 }
 
 /// The parts of a connect string.

@@ -2,3 +2,5 @@
 
 pub(crate) mod connect_string_parser;
 pub mod four_letter_word_main;
+pub(crate) mod host_provider;
+pub(crate) mod static_host_provider;

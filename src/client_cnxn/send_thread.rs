@@ -1,28 +1,25 @@
-//! Connects, reads replies and events, sends pings, and reconnects
-//! (Java: ClientCnxn.SendThread and ClientCnxnSocketNIO).
-//!
-//! Elsewhere: the half of doIO that writes is `Shared::write` in `client_cnxn`.
+//! Connects, reads replies and events, sends pings, and reconnects (Java: ClientCnxn.SendThread).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use byteorder::{BigEndian, ByteOrder};
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use log::{debug, info, warn};
 
+use super::client_cnxn_socket::{self, FrameReader};
 use super::packet::{Packet, Reply, length};
-use super::{ClientEvent, LOG, LONGEST_FRAME, Shared, States, xids};
+use super::{ClientEvent, LOG, Shared, States, xids};
 use crate::client::connect_string_parser::HostPort;
 use crate::client::four_letter_word_main::send_4_letter_word_within;
-use crate::common::{net_utils, time};
+use crate::common::time;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, InputError, Record};
 use crate::keeper_exception::KeeperError;
 use crate::proto::{ConnectRequest, ConnectResponse, ReplyHeader, SetWatches, WatcherEvent};
 use crate::watcher::{EventType, KeeperState};
-use crate::zoo_defs::{OpCode, ZOOKEEPER_NODE_SUBTREE};
+use crate::zoo_defs::{CONFIG_NODE, OpCode, ZOOKEEPER_NODE_SUBTREE};
 
 /// The client sends a ping at the latest after this time without sending anything.
 const MAX_SEND_PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,7 +33,7 @@ const PING_RW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum CnxnError {
+pub(super) enum CnxnError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("the server has closed the connection")]
@@ -55,25 +52,27 @@ enum CnxnError {
     SessionExpired(SessionId),
     #[error("the credentials were refused")]
     AuthFailed,
-    #[error("Majority server found at {}:{}", .0.host, .0.port)]
+    #[error("Majority server found at {0}")]
     RwServerFound(HostPort),
+    #[error("the client leaves the server because of a new list of servers")]
+    Moves,
 }
 
 /// Runs until the client is closed or its session has ended.
 pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
-    let mut servers = shared.servers.server_addresses.clone();
-    shuffle(&mut servers);
     let mut last_heard = time::now();
+    let mut is_first = true;
     let mut rw_server = None;
-    for attempt in 0_usize.. {
-        let server = rw_server.take().unwrap_or_else(|| servers[attempt % servers.len()].clone());
-        if (attempt > 0 && !pause(shared, stopped)) || shared.state.lock().is_closing {
-            break;
-        }
-        let result = connect(shared, &server, servers.len())
-            .and_then(|connection| serve(shared, connection, &servers, &mut last_heard));
+    while let Some(server) = next_server(shared, stopped, is_first, rw_server.take()) {
+        is_first = false;
+        let result = connect(shared, &server)
+            .and_then(|connection| serve(shared, connection, &mut last_heard));
+        // A thread that waits for room in a full socket holds the lock of the output.
+        shared.break_connection();
+        *shared.socket.lock() = None;
         *shared.output.lock() = None;
         let mut state = shared.state.lock();
+        state.server = None;
         let session_timeout = millis(state.negotiated_timeout_ms) * 4 / 3;
         if state.session_id != SessionId(0) && last_heard.elapsed() > session_timeout {
             state.states = States::Closed;
@@ -91,9 +90,7 @@ pub(super) fn run(shared: &Shared, stopped: &Receiver<()>) {
             }
             warn!(
                 target: LOG,
-                "Session {session_id} for server {}:{}, Closing socket connection. Attempting reconnect: {reason}",
-                server.host,
-                server.port
+                "Session {session_id} for server {server}, Closing socket connection. Attempting reconnect: {reason}"
             );
         }
         finish_all(packets, error);
@@ -128,28 +125,39 @@ fn finish_all(packets: Vec<Packet>, error: KeeperError) {
     }
 }
 
-/// Waits for a random time before the next attempt, so that many clients do not reconnect at once. Returns false if
-/// the client is closed.
-fn pause(shared: &Shared, stopped: &Receiver<()>) -> bool {
+/// The server to connect to, when it is time to do so; `None` if the client is closed.
+fn next_server(
+    shared: &Shared,
+    stopped: &Receiver<()>,
+    is_first: bool,
+    rw_server: Option<HostPort>,
+) -> Option<HostPort> {
+    shared.state.lock().must_move = false;
     let longest_ms = shared.config.reconnect_pause_ms.max(1);
-    let pause = Duration::from_millis(random() % longest_ms);
+    let (server, all_tried) = match rw_server {
+        Some(server) => (server, false),
+        None => {
+            let next = shared.host_provider.next();
+            (next.server, next.all_tried)
+        }
+    };
+    let mut pause_ms = if all_tried { longest_ms } else { 0 };
+    if !is_first {
+        // The time is random, so that many clients do not reconnect at once.
+        pause_ms += random() % longest_ms;
+    }
+    let was_stopped = pause_ms > 0 && !pause(stopped, Duration::from_millis(pause_ms));
+    (!was_stopped && !shared.state.lock().is_closing).then_some(server)
+}
+
+/// Waits. Returns false if the client is closed.
+fn pause(stopped: &Receiver<()>, pause: Duration) -> bool {
     matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
 }
 
 /// A random number, good enough to spread clients: std uses the same source for its hash maps.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-fn shuffle(servers: &mut [HostPort]) {
-    for at in (1..servers.len()).rev() {
-        servers.swap(at, random_below(at + 1));
-    }
-}
-
-/// A random number below this one, which is not 0.
-fn random_below(limit: usize) -> usize {
-    usize::try_from(random() % limit as u64).unwrap_or(0)
 }
 
 fn millis(ms: i32) -> Duration {
@@ -163,20 +171,40 @@ struct Connection {
     read_timeout: Duration,
 }
 
-fn connect(shared: &Shared, server: &HostPort, servers: usize) -> Result<Connection, CnxnError> {
+fn connect(shared: &Shared, server: &HostPort) -> Result<Connection, CnxnError> {
     let timeout_ms = shared.state.lock().negotiated_timeout_ms;
-    let share = millis(timeout_ms) / u32::try_from(servers).unwrap_or(u32::MAX);
+    let servers = u32::try_from(shared.host_provider.size().max(1)).unwrap_or(u32::MAX);
+    let share = millis(timeout_ms) / servers;
     let connect_timeout = shared.config.connect_timeout.map_or(share, |timeout| timeout.min(share));
     let connect_timeout = connect_timeout.max(Duration::from_millis(1));
-    info!(target: LOG, "Opening socket connection to server {}:{}.", server.host, server.port);
+    info!(target: LOG, "Opening socket connection to server {server}.");
+    let addresses = shared.host_provider.resolve(server).map_err(|error| {
+        io::Error::new(error.kind(), format!("Unable to resolve address: {server}: {error}"))
+    })?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in net_utils::resolve_all(&server.host, server.port)? {
-        match TcpStream::connect_timeout(&address, connect_timeout) {
-            Ok(stream) => return establish(shared, stream, connect_timeout),
-            Err(error) => last = error,
+    for address in addresses {
+        match client_cnxn_socket::connect(shared, address, connect_timeout) {
+            Ok(stream) => {
+                shared.state.lock().server = Some(server.clone());
+                return establish(shared, stream, connect_timeout);
+            }
+            Err(CnxnError::Io(error)) => last = error,
+            Err(other) => return Err(other),
         }
     }
+    shared.check_goes_on()?;
     Err(last.into())
+}
+
+impl Shared {
+    /// An error if the client is closed or must leave the server.
+    pub(super) fn check_goes_on(&self) -> Result<(), CnxnError> {
+        let state = self.state.lock();
+        if state.is_abandoned {
+            return Err(CnxnError::Closed);
+        }
+        if state.must_move { Err(CnxnError::Moves) } else { Ok(()) }
+    }
 }
 
 /// Opens the session, and sends the server the state of the session again (Java: primeConnection, onConnected).
@@ -206,6 +234,8 @@ fn establish(
         state.states = States::Closed;
         return Err(CnxnError::SessionExpired(state.session_id));
     }
+    shared.check_goes_on()?;
+    shared.host_provider.on_connected();
     let output = stream.try_clone()?;
     let read_timeout = millis(response.time_out) * 2 / 3;
     info!(
@@ -255,6 +285,9 @@ fn take_over(
     if state.is_abandoned {
         return Err(CnxnError::Closed);
     }
+    if state.must_move {
+        return Err(CnxnError::Moves);
+    }
     state.session_id = response.session_id;
     state.passwd = response.passwd.unwrap_or_default();
     state.negotiated_timeout_ms = response.time_out;
@@ -295,9 +328,11 @@ fn take_over(
 }
 
 fn watches_again(shared: &Shared, last_zxid: Zxid) -> Vec<u8> {
-    let chroot = shared.servers.chroot_path.as_deref();
+    let chroot = shared.chroot_path.as_deref();
+    // In Java, the watch on the configuration is lost here if the client has a chroot, which does not apply to it.
+    let chroot_of = |path: &str| chroot.filter(|_| path != CONFIG_NODE);
     let requests =
-        shared.watches.lock().set_watches(last_zxid, |path| prepend_chroot(chroot, path));
+        shared.watches.lock().set_watches(last_zxid, |path| prepend_chroot(chroot_of(path), path));
     let mut bytes = Vec::new();
     for request in requests {
         let (op, payload) = if request.persistent_watches.is_empty()
@@ -347,19 +382,15 @@ pub(crate) fn strip_chroot(chroot: Option<&str>, path: &str) -> String {
 }
 
 /// The search of a client of a read-only server for a server that takes writes (Java: pingRwServer).
-struct RwServerSearch<'a> {
-    servers: &'a [HostPort],
-    /// The position of the server to ask next.
-    next: usize,
+struct RwServerSearch {
     asked: Instant,
     /// How long to wait before the next question. It doubles with each one.
     pause: Duration,
 }
 
-impl<'a> RwServerSearch<'a> {
-    fn new(servers: &'a [HostPort]) -> Self {
-        let next = random_below(servers.len());
-        Self { servers, next, asked: time::now(), pause: MIN_PING_RW_TIMEOUT }
+impl RwServerSearch {
+    fn new() -> Self {
+        Self { asked: time::now(), pause: MIN_PING_RW_TIMEOUT }
     }
 
     fn until_next(&self) -> Duration {
@@ -367,19 +398,18 @@ impl<'a> RwServerSearch<'a> {
     }
 
     /// Asks the next server. Returns the server if it takes writes.
-    fn ping_rw_server(&mut self) -> Option<HostPort> {
-        let server = &self.servers[self.next % self.servers.len()];
-        self.next = self.next.wrapping_add(1);
-        debug!(target: LOG, "Checking server {}:{} for being r/w.", server.host, server.port);
+    fn ping_rw_server(&mut self, shared: &Shared) -> Option<HostPort> {
+        let server = shared.host_provider.next().server;
+        debug!(target: LOG, "Checking server {server} for being r/w.");
         let (host, port) = (&server.host, server.port);
         let answer = send_4_letter_word_within(host, port, "isro", PING_RW_SOCKET_TIMEOUT);
         self.pause = (self.pause * 2).min(MAX_PING_RW_TIMEOUT);
         self.asked = time::now();
         match answer {
-            Ok(answer) if answer.trim_end() == "rw" => Some(server.clone()),
+            Ok(answer) if answer.trim_end() == "rw" => Some(server),
             Ok(_) => None,
             Err(error) => {
-                debug!(target: LOG, "cannot ask {}:{}: {error}", server.host, server.port);
+                debug!(target: LOG, "cannot ask {server}: {error}");
                 None
             }
         }
@@ -390,16 +420,15 @@ impl<'a> RwServerSearch<'a> {
 fn serve(
     shared: &Shared,
     mut connection: Connection,
-    servers: &[HostPort],
     last_heard: &mut Instant,
 ) -> Result<(), CnxnError> {
     *last_heard = time::now();
     let is_read_only = shared.state.lock().states == States::ConnectedReadOnly;
-    let mut search = is_read_only.then(|| RwServerSearch::new(servers));
+    let mut search = is_read_only.then(RwServerSearch::new);
     loop {
         if let Some(search) = &mut search
             && search.until_next().is_zero()
-            && let Some(server) = search.ping_rw_server()
+            && let Some(server) = search.ping_rw_server(shared)
         {
             return Err(CnxnError::RwServerFound(server));
         }
@@ -474,7 +503,7 @@ fn notify(shared: &Shared, event: &WatcherEvent, zxid: Zxid) {
         warn!(target: LOG, "unknown event type {} or state {}", event.r#type, event.state);
         return;
     };
-    let path = strip_chroot(shared.servers.chroot_path.as_deref(), &event.path);
+    let path = strip_chroot(shared.chroot_path.as_deref(), &event.path);
     shared.watches.lock().fired(event_type, &path);
     let event = ClientEvent { event_type, keeper_state, path: Some(path), zxid };
     debug!(target: LOG, "Got {event}");
@@ -501,55 +530,6 @@ fn process_reply(shared: &Shared, header: &ReplyHeader, body: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Assembles frames from the received bytes.
-#[derive(Default)]
-struct FrameReader {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-/// The size of one read, in bytes.
-const READ_SIZE: usize = 64 * 1024;
-
-impl FrameReader {
-    /// The next frame, if it has been received completely.
-    fn buffered(&mut self) -> Result<Option<Vec<u8>>, CnxnError> {
-        let Some((len, rest)) = self.bytes[self.start..].split_at_checked(4) else {
-            return Ok(None);
-        };
-        let claimed = BigEndian::read_i32(len);
-        let len = usize::try_from(claimed).ok().filter(|len| *len <= LONGEST_FRAME);
-        let len = len.ok_or(CnxnError::FrameLength(claimed))?;
-        let Some(frame) = rest.get(..len) else { return Ok(None) };
-        let frame = frame.to_vec();
-        self.start += 4 + len;
-        Ok(Some(frame))
-    }
-
-    /// The next frame, after at most one read; `None` if it is not complete yet.
-    fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Vec<u8>>, CnxnError> {
-        if let Some(frame) = self.buffered()? {
-            return Ok(Some(frame));
-        }
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        let filled = self.bytes.len();
-        self.bytes.resize(filled + READ_SIZE, 0);
-        let read = stream.read(&mut self.bytes[filled..]);
-        self.bytes.truncate(filled + read.as_ref().copied().unwrap_or(0));
-        match read {
-            Ok(0) => Err(CnxnError::Closed),
-            Ok(_) => self.buffered(),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::Interrupted => Ok(None),
-                _ => Err(error.into()),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -563,21 +543,6 @@ mod tests {
             assert_eq!(strip_chroot(chroot, server), client);
         }
         assert_eq!(strip_chroot(Some("/app"), "/zookeeper/config"), "/zookeeper/config");
-    }
-
-    #[test]
-    fn frames_come_whole_however_they_arrive() {
-        let mut frames = FrameReader::default();
-        frames.bytes.extend([0, 0, 0, 2, b'a', b'b', 0, 0, 0, 0, 0, 0]);
-        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b"ab"[..]));
-        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b""[..]));
-        assert_eq!(frames.buffered().unwrap(), None);
-        frames.bytes.extend([0, 1]);
-        assert_eq!(frames.buffered().unwrap(), None);
-        frames.bytes.push(b'c');
-        assert_eq!(frames.buffered().unwrap().as_deref(), Some(&b"c"[..]));
-        frames.bytes.extend([0xff; 4]);
-        assert!(matches!(frames.buffered(), Err(CnxnError::FrameLength(-1))));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Weak};
 
-use log::{debug, error, info, warn};
+use log::{Level, debug, error, info, log, warn};
 
 use super::data_tree::DataTree;
 use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
@@ -310,6 +310,17 @@ fn txn_position(request: &Request) -> (Zxid, i64) {
     request.hdr.as_ref().map_or((Zxid::NONE, 0), |hdr| (hdr.zxid, hdr.time))
 }
 
+/// How a refusal is logged. Java logs errors of some kinds at INFO. Clients could fill the log with them, so only those
+/// of `reconfig`, which is rare, are logged at INFO here.
+fn level_of(request: &Request, answer: KeeperError) -> Level {
+    let is_reconfig = request.op_type == OpCode::Reconfig.code();
+    if is_reconfig && answer.code() > KeeperError::ApiError.code() {
+        Level::Info
+    } else {
+        Level::Debug
+    }
+}
+
 impl PrepRequestProcessor {
     /// Prepares a request, hdr and txn (Java: pRequest).
     fn p_request(
@@ -339,8 +350,9 @@ impl PrepRequestProcessor {
         match prepared {
             Ok(()) => {}
             Err(PrepError::Answer(answer)) => {
-                debug!(
+                log!(
                     target: LOG,
+                    level_of(request, answer),
                     "Got user-level KeeperException when processing {request} Error:{answer}"
                 );
                 refuse(request, answer);

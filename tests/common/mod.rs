@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use zookeeper_server::admin::zookeeper_admin::ZooKeeperAdmin;
 use zookeeper_server::ids::SessionId;
 use zookeeper_server::internals::client::four_letter_word_main::send_4_letter_word;
 use zookeeper_server::internals::common::time;
@@ -27,7 +28,6 @@ use zookeeper_server::internals::proto::{
     ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader,
 };
 use zookeeper_server::zoo_defs::OpCode;
-use zookeeper_server::zookeeper::ZooKeeper;
 use zookeeper_server::zookeeper::{ClientConfig, ClientEvent};
 
 /// A deadline for steps that normally take much less; the machine may be busy.
@@ -605,7 +605,7 @@ pub fn client_config() -> ClientConfig {
 /// A client and its events.
 #[derive(Debug)]
 pub struct Client {
-    pub zk: ZooKeeper,
+    pub zk: ZooKeeperAdmin,
     pub events: Receiver<ClientEvent>,
 }
 
@@ -613,7 +613,7 @@ impl Client {
     /// A client that is connected to one of the servers.
     #[track_caller]
     pub fn connect(servers: &str, config: ClientConfig) -> Self {
-        let (zk, events) = ZooKeeper::connect(servers, config).expect("a client");
+        let (zk, events) = ZooKeeperAdmin::connect(servers, config).expect("a client");
         assert!(zk.wait_connected(DEADLINE), "not connected after {DEADLINE:?}: {}", zk.state());
         Self { zk, events }
     }
@@ -633,8 +633,8 @@ impl Client {
 }
 
 impl std::ops::Deref for Client {
-    type Target = ZooKeeper;
-    fn deref(&self) -> &ZooKeeper {
+    type Target = ZooKeeperAdmin;
+    fn deref(&self) -> &ZooKeeperAdmin {
         &self.zk
     }
 }

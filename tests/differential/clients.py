@@ -5,6 +5,9 @@
     clients.py --right java:3.8.6 go
     clients.py --members 3           on the leader, a follower and an observer of ensembles with three
                                      voters; or --on one of them
+    clients.py --members 3 reconfig  the commands `config` and `reconfig`, in Java's shell on both sides
+    clients.py --members 3 reconfig-of-each
+                                     the same, where our server gets our shell
 """
 
 import argparse
@@ -20,7 +23,7 @@ sys.path[:0] = [str(TESTS), str(HERE)]
 
 import on_members  # noqa: E402
 from harness.ensemble import end_on_signals  # noqa: E402
-from harness.servers import PEERS, Server, fresh_dir, require, work_root  # noqa: E402
+from harness.servers import PEERS, Server, binary, fresh_dir, require, work_root  # noqa: E402
 from transcript import Normaliser  # noqa: E402
 
 DEADLINE_S = 600
@@ -29,23 +32,63 @@ SETTINGS = {"extendedTypesEnabled": "true"}
 NEWER_THAN_35 = ("addWatch", "getEphemerals", "getAllChildrenNumber", "whoami")
 
 
-# How the clients print the zxids of stats and events.
+# How the clients print the zxids of stats and events, and the versions of configurations, which are zxids, too.
 _ZXID = re.compile(r"\b([cmp]?zxid ?[=:] ?)(0x[0-9a-f]+|\d+)", re.IGNORECASE)
+_VERSION = re.compile(r"(?m)(^version=|^)([0-9a-f]{9,})(?=$| [\d.:,A-Z]*$)")
+
+# The ports of servers that are not there, for a standalone server.
+NO_PORTS = {f"{name}{sid}": str(port + sid)
+            for name, port in (("QUORUM", 20000), ("ELECTION", 21000), ("CLIENT", 22000)) for sid in range(1, 5)}
+_LINE = "server.{0}=127.0.0.1:QUORUM{0}:ELECTION{0}"
+_THREE = "\n".join(map(_LINE.format, (1, 2, 3)))
+# The files of the script for `reconfig`.
+FILES = {
+    "unknown.cfg": f"{_THREE}\nclientPort=2181\n",
+    "form.cfg": f"{_THREE}\nserver.4=127.0.0.1:QUORUM4\n",
+    "addresses.cfg": f"{_THREE}\nserver.4=127.0.0.1:QUORUM4:ELECTION4|127.0.0.2:QUORUM4:ELECTION4\n",
+    "observer.cfg": _LINE.format(4) + ":observer\n",
+    "group.cfg": f"{_THREE}\ngroup.1=1:2\n",
+    "one.cfg": _LINE.format(3) + "\n",
+    "empty.cfg": "# nobody\n",
+    "members.cfg": f"# all\n{_THREE};127.0.0.1:CLIENT3\n{_LINE.format(4)}:Observer;CLIENT4\n",
+}
+
+
+def java_shell(version, port):
+    # Without JLine the shell reads its commands from a pipe and prints no prompt.
+    jars = sorted((PEERS / "java" / version).glob("*.jar"))
+    classpath = ":".join(str(jar) for jar in jars if not jar.name.startswith("jline"))
+    return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", classpath,
+            "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{port}"]
+
+
+def our_shell(port):
+    return ["env", "TZ=UTC", str(binary()), "-Dzookeeper.root.logger=OFF", "cli", "-server", f"127.0.0.1:{port}"]
 
 
 def zkcli(version):
     def run(port):
-        # Without JLine the shell reads its commands from a pipe and prints no prompt.
-        jars = sorted((PEERS / "java" / version).glob("*.jar"))
-        classpath = ":".join(str(jar) for jar in jars if not jar.name.startswith("jline"))
         commands = (HERE / "zkcli.txt").read_text().splitlines()
         if version.startswith("3.5"):
             commands = [one for one in commands if one.split()[0] not in NEWER_THAN_35]
-        command = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC",
-                   "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", classpath,
-                   "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{port}"]
-        return command, "\n".join(commands) + "\n"
+        return java_shell(version, port), "\n".join(commands) + "\n"
     return run
+
+
+def reconfig(port):
+    return java_shell("3.9.5", port), (HERE / "zkcli_reconfig.txt").read_text()
+
+
+def reconfig_of_each(port, kind):
+    shell = our_shell(port) if kind == "ours" else java_shell("3.9.5", port)
+    return shell, (HERE / "zkcli_reconfig.txt").read_text()
+
+
+def with_ports(text, normaliser):
+    """Puts ports in the place of names such as QUORUM1."""
+    ports = {name: port for port, name in normaliser.ports.items()} or NO_PORTS
+    return re.sub(r"(QUORUM|ELECTION|CLIENT)\d", lambda name: ports[name[0]], text)
 
 
 def curator(port):
@@ -65,7 +108,11 @@ CLIENTS = {
         ""),
     "c": lambda port: ([str(PEERS / "bin/c_client"), f"127.0.0.1:{port}"], ""),
     "go": lambda port: ([str(PEERS / "bin/go_client"), f"127.0.0.1:{port}"], ""),
+    "reconfig": reconfig,
+    "reconfig-of-each": reconfig_of_each,
 }
+# Clients that change the ensemble, so that it is their own, and no observer serves them: it is what they change.
+RECONFIG = {"reconfig", "reconfig-of-each"}
 
 
 def normalise(text, normaliser):
@@ -76,8 +123,12 @@ def normalise(text, normaliser):
     names.
     """
     text = _ZXID.sub(lambda m: m[1] + normaliser.zx(int(m[2], 0)), text)
+    text = _VERSION.sub(lambda m: m[1] + normaliser.zx(int(m[2], 16)), text)
     text = normaliser.name_ports(text)
     text = re.sub(r"(?m)^([cm]time) = (?!Thu Jan 01 00:00:00 UTC 1970).*", r"\1 = DATE", text)
+    # Our shell also says what to do about a file that it refuses.
+    text = re.sub(r"(?m)^(Error processing [^;\n]*?)(;| \(server).*", r"\1", text)
+    text = text.replace("Server 3is not", "Server 3 is not")
     text = re.sub(r"127\.0\.0\.1:\d+", "SERVER", text)
     text = re.sub(r"ephemeralOwner = 0x[0-9a-f]{8,}", "ephemeralOwner = SESSION", text)
     text = re.sub(r"(?m)^\[(.*?)\]", lambda m: f"[{', '.join(sorted(m[1].split(', ')))}]", text)
@@ -90,24 +141,33 @@ def normalise(text, normaliser):
     return [line for line in lines if not line.startswith("WatchedEvent ")] + events
 
 
-def play(name, port, workdir, normaliser):
-    command, commands = CLIENTS[name](port)
+def play(name, kind, port, workdir, normaliser):
+    client = CLIENTS[name]
+    command, commands = client(port, kind) if name == "reconfig-of-each" else client(port)
+    commands = with_ports(commands, normaliser)
+    if name in RECONFIG:
+        for file, text in FILES.items():
+            (workdir / file).write_text(with_ports(text, normaliser))
     done = subprocess.run(command, input=commands, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=DEADLINE_S, cwd=workdir)
     (workdir / "output.txt").write_text(done.stdout)
     return [*normalise(done.stdout, normaliser), f"exit code {done.returncode}"]
 
 
+def settings_for(name):
+    return {**SETTINGS, **on_members.WITH_SUPER, "reconfigEnabled": "true"} if name in RECONFIG else SETTINGS
+
+
 def run_one(kind, name, workdir):
-    with Server(kind, fresh_dir(workdir), SETTINGS) as server:
-        return play(name, server.port, workdir, Normaliser())
+    with Server(kind, fresh_dir(workdir), settings_for(name)) as server:
+        return play(name, kind, server.port, workdir, Normaliser())
 
 
 def run_on_member(side, role, name, workdir):
     """Removes what earlier runs have left, and runs the client on the member in that role."""
     member = side.member(role)
     normaliser = side.normaliser(side.clean(member))
-    return play(name, member.port, fresh_dir(workdir), normaliser)
+    return play(name, member.kind, member.port, fresh_dir(workdir), normaliser)
 
 
 def runs(arguments, root):
@@ -119,15 +179,27 @@ def runs(arguments, root):
             yield name, [lambda kind=kind, side=side, name=name: run_one(kind, name, root / name / side)
                          for kind, side in zip(kinds, ("left", "right"))]
         return
+    yield from runs_on_members(arguments, root, [name for name in names if name not in RECONFIG])
+    for name in names:
+        if name in RECONFIG:
+            yield from runs_on_members(arguments, root, [name])
+
+
+def runs_on_members(arguments, root, names):
+    """The same for clients that share an ensemble."""
+    if not names:
+        return
     sides = []
     try:
-        for kind in kinds:
+        for kind in (arguments.left, arguments.right):
             workdir = root / f"members-{kind.replace(':', '-')}"
-            settings = {**SETTINGS, **on_members.WITH_SUPER}
+            settings = {**settings_for(names[0]), **on_members.WITH_SUPER}
             sides.append(on_members.Side(kind, arguments.members, workdir, settings, {}))
             sides[-1].start()
         for role in arguments.on or on_members.ROLES:
             for name in names:
+                if role == "observer" and name in RECONFIG:
+                    continue
                 yield f"{name}@{role}", [
                     lambda one=one, where=role, name=name, at=at: run_on_member(
                         one, where, name, root / f"{name}@{where}" / at)

@@ -1,7 +1,7 @@
 //! An ensemble whose members come, go and move while it runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
-#![allow(unreachable_pub, reason = "a module of a test crate")]
+#![allow(dead_code, unreachable_pub, reason = "a module of several test crates")]
 
 use std::collections::BTreeSet;
 use std::fs;

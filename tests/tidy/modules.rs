@@ -38,6 +38,7 @@ const TOP: &[&str] = &[
     "cli",
     "bench",
     "lib",
+    "admin",
     "client",
     "client_cnxn",
     "zookeeper",

@@ -143,11 +143,12 @@ impl QuorumPeer {
             Some(bound) => factory.reconfigure(bound).map_err(|problem| problem.to_string()),
             None => Err("the name has no address".to_owned()),
         };
-        if let Err(problem) = moved {
-            error!(
+        match moved {
+            Ok(()) => self.update_thread_name(),
+            Err(problem) => error!(
                 target: LOG,
                 "Error reconfiguring client port to {address}, the old one is kept: {problem}"
-            );
+            ),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedMutex};
 use crate::util::sleeper::Sleeper;
+use crate::util::thread_name::ThreadName;
 
 /// The current role of a member.
 #[derive(Clone, Default)]
@@ -54,6 +55,7 @@ pub(super) struct Machinery {
     retired: RankedMutex<Vec<Arc<FastLeaderElection>>>,
     role: RankedMutex<Role>,
     thread: RankedMutex<Option<JoinHandle<()>>>,
+    thread_name: ThreadName,
     /// Interrupted by a shutdown.
     sleeper: Sleeper,
 }
@@ -66,6 +68,7 @@ impl Machinery {
             retired: RankedMutex::new(Rank::Leaf, "elections of old configurations", Vec::new()),
             role: RankedMutex::new(Rank::Leaf, "role of the peer", Role::None),
             thread: RankedMutex::new(Rank::Leaf, "thread of the peer", None),
+            thread_name: ThreadName::new(String::new()),
             sleeper: Sleeper::new(clock),
         }
     }
@@ -134,9 +137,11 @@ impl QuorumPeer {
             warn!(target: LOG, "Problem starting AdminServer: {problem}");
         }
         self.start_leader_election()?;
+        self.update_thread_name();
         let this = Arc::clone(self);
         let thread =
             zookeeper_critical_thread::spawn(&self.thread_name(), self.listener(), move || {
+                this.machinery.thread_name.assume();
                 this.run();
                 Ok::<(), io::Error>(())
             })?;
@@ -144,12 +149,18 @@ impl QuorumPeer {
         Ok(())
     }
 
+    /// The log shows the address at which the server listens for clients now.
+    pub(super) fn update_thread_name(&self) {
+        self.machinery.thread_name.set(self.thread_name());
+    }
+
     fn thread_name(&self) -> String {
         let plain = self.parts.cnxn_factory.as_ref().map_or_else(
             || "disabled".to_owned(),
             |factory| {
                 let address = factory.local_address();
-                format!("{}:{}", net_utils::socket_host_address(address), address.port())
+                let host = net_utils::socket_host_address(address);
+                format!("{}:{}", net_utils::delimited_host(&host), address.port())
             },
         );
         format!("QuorumPeer[myid={}](plain={plain})(secure=disabled)", self.my_id())

@@ -15,6 +15,7 @@ use crate::common::net_utils::ResolveHost;
 use crate::common::properties::{Properties, Property};
 use crate::common::string_utils;
 use crate::ids::Sid;
+use crate::server::quorum::flexible::create_quorum_verifier::from_members;
 use crate::server::quorum::flexible::quorum_members::{Hierarchy, QuorumMembers};
 use crate::server::quorum::quorum_server::QuorumServer;
 
@@ -234,6 +235,27 @@ impl Reading<'_> {
 
 fn is_hierarchical(key: &str) -> bool {
     key.starts_with("group") || key.starts_with("weight")
+}
+
+/// Checks the members in a file that the shell reads, and returns them as a request names them (Java: parseDynamicConfig
+/// as cli/ReconfigCommand.java calls it). Names of hosts are not looked up: only the leader connects to them.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn members_for_reconfig(
+    config: &Properties,
+    file: &Path,
+    multi_address: bool,
+) -> Result<String, ConfigError> {
+    let reading = Reading {
+        file,
+        among_other_keys: false,
+        standalone_enabled: true,
+        has_oracle: false,
+        multi_address,
+        resolve: &|_| None,
+    };
+    Ok(from_members(reading.parse_dynamic_config(config)?, None).to_text())
 }
 
 /// The version at the end of a dynamic file's name: `zoo.cfg.dynamic.1001` has 0x1001. `None` when the name does not

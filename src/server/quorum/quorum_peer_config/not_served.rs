@@ -305,7 +305,7 @@ impl QuorumPeerConfig {
             said.push(format!("{} {have} no effect: {why}", names.join(", ")));
         }
         if self.reconfig_enabled && !self.is_distributed() {
-            said.push(self.reconfig_has_no_effect());
+            said.push(self.reconfig_of_a_server_alone());
         }
         let of_member = if self.is_distributed() { WITHOUT_EFFECT } else { &[] };
         for (key, why) in PORT_WITHOUT_EFFECT.iter().chain(of_member) {
@@ -319,10 +319,13 @@ impl QuorumPeerConfig {
         said
     }
 
-    fn reconfig_has_no_effect(&self) -> String {
-        let why = "a server alone has no members to change";
-        let found = self.key("reconfigEnabled", Noticed, why.into());
-        format!("{} ({}) has no effect: {why}", found.key, found.place)
+    /// The setting has an effect on a server alone: the error with which it refuses.
+    fn reconfig_of_a_server_alone(&self) -> String {
+        let what = "a standalone server answers reconfig with Unimplemented; with \
+                    standaloneEnabled=false, a server starts an ensemble of one member, to which \
+                    reconfig can add others";
+        let found = self.key("reconfigEnabled", Noticed, what.into());
+        format!("{} ({}): {what}", found.key, found.place)
     }
 
     /// All settings that match a row of [`NOT_SERVED`] and ask for something.
@@ -749,10 +752,11 @@ mod tests {
     }
 
     #[test]
-    fn reconfig_enabled_says_that_it_has_no_effect_on_a_server_alone() {
+    fn reconfig_enabled_says_what_a_server_alone_answers() {
         let dir = TestDir::new();
-        let beginning = "reconfigEnabled (zoo.cfg:2) has no effect: ";
-        assert_noticed(verdict(&dir, false, "reconfigEnabled=true"), beginning);
+        let said = verdict(&dir, false, "reconfigEnabled=true").unwrap_err();
+        let beginning = "reconfigEnabled (zoo.cfg:2): a standalone server answers reconfig with ";
+        assert!(said.len() == 1 && said[0].starts_with(beginning), "{said:?}");
         assert_eq!(verdict(&dir, true, "reconfigEnabled=true"), Err(Vec::new()));
         for members in [false, true] {
             assert_eq!(verdict(&dir, members, "reconfigEnabled=false"), Err(Vec::new()));
