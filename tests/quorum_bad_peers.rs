@@ -227,6 +227,15 @@ fn greeting(sid: i64) -> Vec<u8> {
 }
 
 fn notification(state: i32) -> Vec<u8> {
+    notification_with(state, b"server.1=127.0.0.1:1:2:participant\nversion=0")
+}
+
+/// A notification with garbage that claims to be the newest configuration.
+fn newer_configuration() -> Vec<u8> {
+    notification_with(0, b"server.1=\nversion=7fffffffffffffff")
+}
+
+fn notification_with(state: i32, config: &[u8]) -> Vec<u8> {
     let frame = NotificationFrame {
         state,
         leader: Sid(STRANGER),
@@ -234,7 +243,7 @@ fn notification(state: i32) -> Vec<u8> {
         election_epoch: 7,
         peer_epoch: PeerEpoch(7),
         version: CURRENT_VERSION,
-        config: Some(b"server.1=127.0.0.1:1:2:participant\nversion=0".to_vec()),
+        config: Some(config.to_vec()),
     }
     .encode();
     [&i32::try_from(frame.len()).unwrap().to_be_bytes()[..], &frame].concat()
@@ -421,6 +430,9 @@ fn election_scripts() -> Vec<(&'static str, Vec<u8>)> {
         ("many short notifications", {
             let short = [&10_i32.to_be_bytes()[..], &[7; 10]].concat();
             [greeting(STRANGER), short.repeat(FLOOD)].concat()
+        }),
+        ("many newer configurations", {
+            [greeting(STRANGER), newer_configuration().repeat(FLOOD)].concat()
         }),
         ("many unknown states", [greeting(STRANGER), notification(-9).repeat(FLOOD)].concat()),
     ]

@@ -6,6 +6,10 @@
 mod common;
 #[path = "common/ensemble.rs"]
 mod ensemble;
+#[path = "quorum_reconfig/garbage.rs"]
+mod garbage;
+#[path = "quorum_election/scripted.rs"]
+mod scripted;
 #[path = "quorum/scripted_leader.rs"]
 mod scripted_leader;
 #[path = "quorum_reconfig/site.rs"]
@@ -13,12 +17,12 @@ mod site;
 
 use std::thread;
 
-use common::{Client, DEADLINE, client_config, free_port, wait_for, wait_until};
+use common::{Client, DEADLINE, Program, client_config, free_port, wait_for, wait_until};
 use ensemble::{Mode, create};
-use scripted_leader::{As, Member, SESSION, bare, new_leader, proposal, up_to_date};
+use scripted_leader::{As, Member, SESSION, bare, new_leader, up_to_date};
 use site::{Site, lines_of, version_of};
 use zookeeper_server::create_mode::CreateMode;
-use zookeeper_server::ids::{PeerEpoch, Zxid};
+use zookeeper_server::ids::{PeerEpoch, SessionId, Zxid};
 use zookeeper_server::internals::jute::Record;
 use zookeeper_server::internals::server::quorum::quorum_packet::{PacketType, QuorumPacket};
 use zookeeper_server::internals::txn::{SetDataTxn, TxnHeader};
@@ -82,6 +86,56 @@ fn one_grows_to_three_restarts_and_shrinks_to_one_and_keeps_its_data() {
     for path in ["/one", "/three", "/again", "/alone"] {
         all_know(&site, path);
     }
+}
+
+/// A standalone server has nothing to reconfigure. With `standaloneEnabled=false`, the same server is an ensemble.
+#[test]
+fn a_session_stays_while_a_standalone_server_becomes_one_of_three_and_is_alone_again() {
+    let mut site = Site::prepared(&[Program::Ours], &[OPEN, "standaloneEnabled=true"]);
+    site.peers[0].start();
+    wait_until("it serves", DEADLINE, || site.peers[0].server.serves());
+    let client = site.peers[0].server.client();
+    let session = client.session_id();
+    client.create("/mine", Some(b"1"), ids::open_acl_unsafe(), CreateMode::Ephemeral).unwrap();
+    client.create("/watched", None, ids::open_acl_unsafe(), CreateMode::Persistent).unwrap();
+    client.get_data("/watched", true).unwrap();
+    for joining in [None, Some("server.2=127.0.0.1:1:2;3"), Some("nonsense")] {
+        let refusal = client.reconfigure(joining, None, None, -1).unwrap_err();
+        assert_eq!(refusal.keeper_error(), Some(KeeperError::Unimplemented), "{joining:?}");
+    }
+    assert!(site.peers[0].server.stop().success());
+    let file = site.peers[0].server.dir().join("zoo.cfg");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("standaloneEnabled=true", "standaloneEnabled=false");
+    std::fs::write(&file, text).unwrap();
+    site.peers[0].start();
+    site.wait_serving();
+    wait_until("the client is back", DEADLINE, || client.exists("/mine", false).is_ok());
+    let states_so_far = client.events.try_iter().filter(|event| event.path.is_none()).count();
+    assert!(states_so_far > 0, "it was disconnected");
+    for _ in 0..2 {
+        let at = site.come(&[0], "participant");
+        site.peers[at].wait_mode(Mode::Follower);
+        let config = site.change(&site.peers[at].line("participant"), "");
+        site.all_have(&config);
+        all_know(&site, "/mine");
+    }
+    for at in [1, 2] {
+        let config = site.change("", &site.peers[at].sid.to_string());
+        site.all_have(&config);
+        site.peers[at].kill9();
+    }
+    assert_eq!(site.leader(), 0);
+    let states = client.events.try_iter().filter(|event| event.path.is_none()).count();
+    assert_eq!(states, 0, "the connection stays through all changes");
+    let other = site.peers[0].server.client();
+    other.set_data("/watched", Some(b"2"), -1).unwrap();
+    assert_eq!(client.next_watch_event().path.as_deref(), Some("/watched"));
+    let owner = other.exists("/mine", false).unwrap().unwrap().ephemeral_owner;
+    assert_eq!((SessionId(owner), client.session_id()), (session, session));
+    client.close();
+    assert_eq!(other.exists("/mine", false).unwrap(), None);
+    other.close();
 }
 
 #[test]
@@ -503,84 +557,6 @@ fn changeable(history: &[Zxid]) -> (Member, String) {
     let member = Member::configured("reconfigEnabled=true", history);
     let file = member.dir.path().join("zoo.cfg");
     (member, std::fs::read_to_string(file).unwrap())
-}
-
-/// The member's configuration is that of its start.
-#[track_caller]
-fn is_unchanged(member: &Member, before: &str) {
-    let dir = member.dir.path();
-    assert_eq!(std::fs::read_to_string(dir.join("zoo.cfg")).unwrap(), before);
-    assert!(!dir.join("zoo.cfg.dynamic.next").exists());
-    assert_eq!(member.peer.quorum_verifier().version(), 0);
-    let seen = member.peer.last_seen_quorum_verifier().unwrap();
-    assert_eq!(seen.version(), 0);
-}
-
-#[test]
-fn a_leaders_garbage_leaves_a_member_as_it_was() {
-    let start = Zxid::start_of(PeerEpoch(2));
-    let next = start.next();
-    let garbage =
-        ["", "nonsense", "server.1=a", "server.1=a:1:2:observer\nversion=9", "version=zz", "\u{0}"];
-    for text in garbage {
-        // In NEWLEADER it is passed over.
-        let (mut member, before) = changeable(&[Zxid::new(1, 1)]);
-        let mut leader = member.follow_in_epoch(As::Follower, 2);
-        leader.send(&bare(PacketType::Diff, Zxid::new(1, 1)));
-        let data = Some(text.as_bytes().to_vec());
-        leader.send(&QuorumPacket::new(PacketType::NewLeader, start, data));
-        leader.expect_ack(start);
-        leader.send(&up_to_date());
-        leader.expect_ack(start);
-        is_unchanged(&member, &before);
-        // In a transaction it ends the connection, and nothing is logged.
-        let data = Some(reconfig_txn(next, text));
-        leader.send(&QuorumPacket::new(PacketType::Proposal, next, data));
-        leader.expect_end();
-        member.ended();
-        is_unchanged(&member, &before);
-        assert_eq!(member.log_on_disk(), [Zxid::new(1, 1)], "{text:?}");
-        assert_eq!(member.exit_code(), None);
-    }
-    // The same for an observer.
-    for data in [vec![], vec![1; 7], vec![1; 9], vec![0; 60]] {
-        let (mut member, before) = changeable(&[Zxid::new(1, 1)]);
-        let mut leader = member.follow_in_epoch(As::Observer, 2);
-        leader.send(&bare(PacketType::Diff, Zxid::new(1, 1)));
-        leader.let_serve(2);
-        leader.send(&QuorumPacket::new(PacketType::InformAndActivate, next, Some(data)));
-        leader.expect_end();
-        member.ended();
-        is_unchanged(&member, &before);
-    }
-}
-
-#[test]
-fn an_activation_without_its_proposal_leaves_a_member_as_it_was() {
-    let next = Zxid::start_of(PeerEpoch(2)).next();
-    for data in [None, Some(vec![1; 7]), Some(vec![0; 8])] {
-        for proposed in [false, true] {
-            let (mut member, before) = changeable(&[Zxid::new(1, 1)]);
-            let mut leader = member.follow_in_epoch(As::Follower, 2);
-            leader.send(&bare(PacketType::Diff, Zxid::new(1, 1)));
-            leader.let_serve(2);
-            if proposed {
-                leader.send(&proposal(next));
-                leader.expect_ack(next);
-            }
-            let activate = QuorumPacket::new(PacketType::CommitAndActivate, next, data.clone());
-            leader.send(&activate);
-            let is_whole = data.as_ref().is_some_and(|data| data.len() >= 8);
-            if proposed && is_whole {
-                // It is the commit of an ordinary transaction, too.
-                wait_until("it is committed", DEADLINE, || member.has(next));
-            } else {
-                leader.expect_end();
-                member.ended();
-            }
-            is_unchanged(&member, &before);
-        }
-    }
 }
 
 #[test]

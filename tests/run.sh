@@ -141,11 +141,15 @@ suite_ensemble() {
     fi
     return "$code"
 }
-# One script of changes on Java's servers, on ours and on mixes of both; then random changes with kills.
+# One script of changes on Java's servers, on ours and on mixes of both; random changes with kills; and a move of all
+# members to other machines, from ours and from Java's.
 suite_reconfig() {
-    local code=0 s="$SUBJECT"
+    local code=0 s="$SUBJECT" old
     python3 tests/reconfig/run.py --subject "$s" || code=1
     python3 tests/reconfig/kills.py --members "$s,$s,$s,$s,$s" --rounds "$(by_length 20 300)" || code=1
+    for old in "$s" "$JAVA" $(by_length "" "java:3.8.6 java:3.5.10"); do
+        python3 tests/reconfig/move.py --old "$old" --new "$s" || code=1
+    done
     return "$code"
 }
 # Runs with the oldest and the newest Java version, and with --long with all. The newest one, and with --long each one,
@@ -163,18 +167,21 @@ suite_rolling() {
     return "$code"
 }
 # Takes about 6 minutes. A fault takes some 8 s. The runs share one deck of 30 kinds of faults: each run continues where
-# the one before stopped. A run with a seeded fault, which loses or repeats an acknowledged write, must fail.
+# the one before stopped. Three of them also change the ensemble all the time. A run with a seeded fault, which loses or
+# repeats an acknowledged write, must fail.
 suite_chaos() {
-    local code=0 s="$SUBJECT" factor run members seconds skip fault
+    local code=0 s="$SUBJECT" factor run members seconds skip reconfig fault
     local -a runs=(
-        "$s,$s,$s 90 0" "$s,$s,$s,$s,$s 50 11" "$s,$s,$s,$s:observer 40 17"
-        "$s,java:3.9.5,$s 35 22" "java:3.4.14,$s,$s 35 26"
+        "$s,$s,$s 90 0" "$s,$s,$s,$s,$s 50 11 --reconfig" "$s,$s,$s,$s:observer 40 17 --reconfig"
+        "$s,java:3.9.5,$s 35 22 --reconfig" "java:3.4.14,$s,$s 35 26"
     )
+    if [ "$LONG" = yes ]; then runs+=("$s,$s,$s 40 8 --reconfig" "java:3.9.5,$s,java:3.8.6 35 4 --reconfig"); fi
     factor="$(by_length 1 20)"
     for run in "${runs[@]}"; do
-        read -r members seconds skip <<<"$run"
+        read -r members seconds skip reconfig <<<"$run"
+        # shellcheck disable=SC2086
         python3 tests/chaos/run.py --members "$members" --seconds $((seconds * factor)) --seed 1 \
-            --skip "$skip" || code=1
+            --skip "$skip" $reconfig || code=1
     done
     for fault in forget repeat; do
         must_fail "chaos/seeded fault: $fault" " WRONG" python3 tests/chaos/run.py --members "$s,$s,$s" --seconds 16 \

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// The most that an error shows of a text that comes from another server, in characters.
+const LONGEST_EXCERPT: usize = 160;
+
 /// The file and the line of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -82,6 +85,38 @@ impl ConfigError {
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Arguments(_))
     }
+
+    /// The same error about a text that comes from another server: it fits into one line of the log, and nothing in it
+    /// can look like another line.
+    #[must_use]
+    pub(crate) fn about_foreign_text(self) -> Self {
+        match self {
+            Self::BadValue { place, key, value, accepted } => Self::BadValue {
+                place,
+                key: excerpt(&key),
+                value: excerpt(&value),
+                accepted: excerpt(&accepted),
+            },
+            Self::Rule { place, what } => Self::Rule { place, what: excerpt(&what) },
+            other => other,
+        }
+    }
+}
+
+/// The beginning of a text, without control characters.
+fn excerpt(text: &str) -> String {
+    let mut excerpt = String::new();
+    for char in text.chars().take(LONGEST_EXCERPT) {
+        if char.is_control() {
+            excerpt.extend(char.escape_default());
+        } else {
+            excerpt.push(char);
+        }
+    }
+    if text.chars().nth(LONGEST_EXCERPT).is_some() {
+        excerpt.push_str("...");
+    }
+    excerpt
 }
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ def sub_request(part):
 class Client:
     """One client. It has one session at a time, on any member, and sends one request at a time."""
 
-    def __init__(self, number, addresses, seed, history):
-        self.number, self.history = number, history
+    def __init__(self, number, addresses, seed):
+        self.number, self.history = number, None
         self.random = random.Random(seed)
         self.session = Session(addresses, seed, SESSION_MS, REPLY_S)
         self.versions, self.ephemerals = {}, []
@@ -246,13 +246,20 @@ class Client:
 class Clients:
     """All clients, each in its own thread."""
 
-    def __init__(self, count, addresses, seed, history):
-        self.clients = [Client(i, addresses, seed * 100 + i, history) for i in range(count)]
+    def __init__(self, count, addresses, seed):
+        self.clients = [Client(i, addresses, seed * 100 + i) for i in range(count)]
         self.stopping = threading.Event()
         self.errors = []
         self.threads = []
 
-    def start(self):
+    def move(self, addresses):
+        """Lets all clients use these addresses when they connect the next time."""
+        for client in self.clients:
+            client.session.addresses = addresses
+
+    def start(self, history):
+        for client in self.clients:
+            client.history = history
         self.prepare()
         started = time.monotonic()
         self.threads = [threading.Thread(target=self._run, args=(client, started))

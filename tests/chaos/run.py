@@ -5,6 +5,7 @@
     run.py --members java:3.9.5,java:3.9.5,java:3.9.5 --seconds 60 --seed 7
     run.py --members ours,ours,ours,ours,ours --seconds 3600
     run.py --only stop_leader,isolate_leader      of some faults alone
+    run.py --reconfig                             members leave, come, change their roles and ports meanwhile
     run.py --seeded-fault forget                  must FAIL: all members lose acknowledged writes
     run.py --no-network                           without cut networks and full disks, where namespaces
                                                   cannot be made
@@ -26,11 +27,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import nemesis as faults  # noqa: E402
+from changes import Changes  # noqa: E402
 from clients import GENERATION_S, NODES, PAIRS, Clients, History  # noqa: E402
 from harness import disks  # noqa: E402
 from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
-    Ensemble, compare_trees, end_on_signals, leaders_tree, parse_members,
+    Ensemble, compare_trees, end_on_signals, is_34, leaders_tree, parse_members,
 )
 from harness.load import Session, SessionLost  # noqa: E402
 from harness.protocol import error_name  # noqa: E402
@@ -73,6 +75,7 @@ class Run:
         self.events = None
         self.problems = []
         self.disks = {}
+        self.changes = None
 
     def say(self, *words):
         line = f"{time.monotonic() - self.started:7.2f} {' '.join(str(word) for word in words)}"
@@ -100,14 +103,19 @@ class Run:
         for member in ensemble.members if network else ():
             member.prefix = network.prefix(member.sid)
         self.make_disks(ensemble, network)
+        clients = Clients(CLIENTS, ensemble.addresses(), self.arguments.seed)
+        if self.arguments.reconfig:
+            self.changes = Changes(ensemble, self.arguments.seed, self.say, lambda: clients.move(ensemble.addresses()))
+            self.changes.prepare()
         ensemble.start()
         self.say("serves:", *[f"{member} ({member.mode()})" for member in ensemble.members])
         history = History(self.root / "history.jsonl")
-        clients = Clients(CLIENTS, ensemble.addresses(), self.arguments.seed, history)
-        clients.start()
+        clients.start(history)
         try:
             self.trouble(ensemble, network)
             self.say("calm")
+            if self.changes:
+                self.changes.restore(lambda: self.revive(ensemble), RECOVERY_S)
             self.wait_serving(ensemble)
         finally:
             clients.stop()
@@ -133,30 +141,42 @@ class Run:
         nemesis = faults.Nemesis(
             ensemble, network, self.disks, arguments.seed, self.say, arguments.only, arguments.skip)
         stop = threading.Event()
-        thread = threading.Thread(target=self.guarded, args=(nemesis.run, stop))
+        running = [nemesis.run, *([self.changes.run] if self.changes else [])]
+        threads = [threading.Thread(target=self.guarded, args=(function, stop)) for function in running]
         seconds = arguments.seconds
         if arguments.seeded_fault:
             seconds = seconds / 2
-        thread.start()
+        for thread in threads:
+            thread.start()
         stop.wait(seconds)
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
         if arguments.seeded_fault:
             self.seed_fault(ensemble)
             time.sleep(seconds)
         self.faults = nemesis.done
-        for text in nemesis.problems:
+        problems = [*nemesis.problems]
+        if self.changes:
+            problems += self.changes.problems
+            if not self.changes.done:
+                problems.append("no change of the ensemble has succeeded")
+        for text in problems:
             self.problem(text)
 
+    def revive(self, ensemble):
+        """Restarts the members that have ended because of a failed disk: a member may end only after the disk was
+        healed."""
+        for member in ensemble.members:
+            if not member.running() and member.process.returncode in DISK_FAILED:
+                self.say(member, "has ended with", member.process.returncode)
+                member.kill()
+                member.start()
+
     def wait_serving(self, ensemble):
-        """Waits until all members serve. Restarts those that have ended because of a failed disk: a member may end only
-        after the disk was healed."""
+        """Waits until all members serve. Restarts those that have ended because of a failed disk."""
         def all_serve():
-            for member in ensemble.members:
-                if not member.running() and member.process.returncode in DISK_FAILED:
-                    self.say(member, "has ended with", member.process.returncode)
-                    member.kill()
-                    member.start()
+            self.revive(ensemble)
             return all(member.serving() for member in ensemble.members) and ensemble.leader()
         wait_until("all members serve", all_serve, RECOVERY_S)
 
@@ -257,6 +277,8 @@ def main():
     parser.add_argument("--members", default="ours,ours,ours", metavar="LIST")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--reconfig", action="store_true",
+                        help="the ensemble changes all the time; all members must know reconfig (3.5 or later)")
     parser.add_argument("--seeded-fault", choices=list(SEEDED))
     parser.add_argument("--only", default=[], metavar="FAULTS", type=lambda text: text.split(","),
                         help="of these faults alone, as in kill_one,stop_leader")
@@ -271,6 +293,8 @@ def main():
     strict = {"true": True, "false": False}.get(arguments.strict_sync, kinds == {"ours"})
     if arguments.check:
         return 0 if check(arguments.check, strict) else 1
+    if arguments.reconfig and any(is_34(kind) for kind in kinds):
+        parser.error("servers of 3.4 do not know reconfig")
     if arguments.seed is None:
         arguments.seed = int.from_bytes(os.urandom(3), "big")
         # `enter` starts the program again, and the seed must stay the same.
@@ -280,7 +304,8 @@ def main():
         enter()
     end_on_signals()
     binary = checker()
-    title = f"chaos/{arguments.members} seed {arguments.seed} {arguments.seconds:g} s"
+    with_changes = " reconfig" if arguments.reconfig else ""
+    title = f"chaos/{arguments.members}{with_changes} seed {arguments.seed} {arguments.seconds:g} s"
     root = work_root() / "chaos" / f"{arguments.members.replace(':', '-').replace(',', '_')}"
     run = Run(arguments, root)
     try:
@@ -288,6 +313,8 @@ def main():
         history = run.go()
         good = check(root / "history.jsonl", strict) and not run.problems
         note = f"{history.lines} operations; faults {dict(sorted(run.faults.items()))}"
+        if run.changes:
+            note += f"; changes {dict(sorted(run.changes.done.items()))}"
     except Exception as error:
         good, note = False, f"{type(error).__name__}: {error}"
     print(f"{'PASS' if good else 'FAIL'} {title}: {'; '.join([note, *run.problems])}")

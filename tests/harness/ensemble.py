@@ -75,6 +75,10 @@ class Member(Server):
         self.starts = 0
         # (kind, log file) of each start.
         self.logs = []
+        # Called with the member before each start.
+        self.before_start = lambda member: None
+        # Whether zoo.cfg is only written if there is none, because the member changes it itself.
+        self.keeps_cfg = False
         flags = {"zookeeper.snapshot.trust.empty": "true", **(properties or {})}
         super().__init__(kind, workdir, {
             # The limits are long, so that no member loses its leader when the machine pauses for some seconds. The
@@ -86,6 +90,8 @@ class Member(Server):
         # One after the other: threads for the first clients, selectors alone, selectors with workers.
         self.has_selectors_only = sid % 3 != 1
         self.has_workers = sid % 3 == 0
+        # The client ports on which the member may listen, the newest first: a configuration may move it.
+        self.ports = [self.port]
 
     def line(self):
         role = ":observer" if self.observer else ""
@@ -96,6 +102,7 @@ class Member(Server):
         return [*self.prefix, *line], {**environment, **self.environment}
 
     def start(self, wait=False):
+        self.before_start(self)
         self.data.mkdir(exist_ok=True)
         (self.data / "myid").write_text(f"{self.sid}\n")
         self.paused = False
@@ -103,7 +110,12 @@ class Member(Server):
         # Java's logger overwrites its file, so each start has its own file.
         self.log = self.workdir / f"server-{self.starts}.log"
         self.logs.append((self.kind, self.log))
-        return super().start(wait)
+        if not self.keeps_cfg or not self.cfg.exists():
+            return super().start(wait)
+        self.launch()
+        if wait:
+            self.wait_serving()
+        return self
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -112,14 +124,22 @@ class Member(Server):
         """Returns the mode in `srvr`, such as `leader` or `observer`, or None if the member does not serve."""
         if not self.running() or self.paused:
             return None
-        try:
-            answer = four_letter_word(self.port, "srvr", MODE_S, self.host)
-        except OSError:
-            return None
+        answer = self.answer("srvr")
         for line in answer.splitlines():
             if line.startswith("Mode: "):
                 return line[6:].strip()
         return None
+
+    def answer(self, word, deadline_s=MODE_S):
+        """Returns the answer to a four-letter word, or an empty text if there is none. Notes the port that answers."""
+        for port in self.ports:
+            try:
+                answer = four_letter_word(port, word, deadline_s, self.host)
+            except OSError:
+                continue
+            self.port = port
+            return answer
+        return ""
 
     def zxid(self):
         answer = four_letter_word(self.port, "srvr", host=self.host)
@@ -264,7 +284,7 @@ class Ensemble:
         return wait_until("there is a follower", self.followers, deadline_s)[0]
 
     def addresses(self):
-        return [(member.host, member.port) for member in self.members]
+        return [(member.host, port) for member in self.members for port in member.ports]
 
     def replace(self, member, kind, data="keep"):
         """Stops a member and starts a server of another kind in its place.

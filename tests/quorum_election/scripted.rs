@@ -1,6 +1,7 @@
 //! A server whose messages are scripted, byte for byte.
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -101,6 +101,14 @@ impl Site {
     /// The same with a program for each member.
     #[track_caller]
     pub fn start_of(programs: &[Program], lines: &[&str]) -> Self {
+        let mut site = Self::prepared(programs, lines);
+        site.peers.iter_mut().for_each(Peer::start);
+        site.wait_serving();
+        site
+    }
+
+    /// The same, but none of them is started yet.
+    pub fn prepared(programs: &[Program], lines: &[&str]) -> Self {
         let lines = lines.iter().map(|line| (*line).to_owned()).collect();
         let mut site = Self { peers: Vec::new(), lines };
         let ports: Vec<_> = programs.iter().map(|_| [(); 3].map(|()| free_port())).collect();
@@ -113,8 +121,6 @@ impl Site {
         for (program, ports) in programs.iter().zip(ports) {
             site.prepare(*program, ports, &known);
         }
-        site.peers.iter_mut().for_each(Peer::start);
-        site.wait_serving();
         site
     }
 

@@ -30,8 +30,8 @@ LOST = (Closed, Timeout, OSError, EOFError)
 class Peer(Server):
     """A server that is a member, was one or may become one. Its zoo.cfg is written before its first start only."""
 
-    def __init__(self, site, sid, kind, workdir):
-        self.site, self.sid = site, sid
+    def __init__(self, site, sid, kind, workdir, host="127.0.0.1"):
+        self.site, self.sid, self.host = site, sid, host
         self.moves = dict.fromkeys("qec", 0)
         self.ports = {}
         for which in "qec":
@@ -51,8 +51,8 @@ class Peer(Server):
 
     def line(self, role="participant", client=True):
         ports = self.ports
-        text = f"server.{self.sid}=127.0.0.1:{ports['q']}:{ports['e']}:{role}"
-        return text + (f";127.0.0.1:{ports['c']}" if client else "")
+        text = f"server.{self.sid}={self.host}:{ports['q']}:{ports['e']}:{role}"
+        return text + (f";{self.host}:{ports['c']}" if client else "")
 
     def begin(self):
         self.starts += 1
@@ -75,14 +75,14 @@ class Peer(Server):
 
     def mode(self):
         try:
-            answer = four_letter_word(self.port, "srvr", MODE_S)
+            answer = four_letter_word(self.port, "srvr", MODE_S, self.host)
         except OSError:
             return None
         modes = [line[6:].strip() for line in answer.splitlines() if line.startswith("Mode: ")]
         return modes[0] if modes else None
 
     def connect(self, auth=None):
-        connection = Connection(self.port)
+        connection = Connection(self.port, self.host)
         connection.connect(timeout_ms=SESSION_MS)
         if not connection.established:
             connection.close()
@@ -110,13 +110,15 @@ class Peer(Server):
 
 
 class Site:
-    """All servers that were ever there. Their kinds are those of a list; server 1 is the first one."""
+    """All servers that were ever there. Their kinds are those of a list; server 1 is the first one. `hosts` are their
+    addresses."""
 
-    def __init__(self, kinds, workdir):
+    def __init__(self, kinds, workdir, hosts=None):
         self.workdir = fresh_dir(workdir)
         self.names, self.versions = {}, []
-        self.peers = {sid: Peer(self, sid, kind, self.workdir / f"server-{sid}")
-                      for sid, kind in enumerate(kinds, 1)}
+        hosts = hosts or ["127.0.0.1"] * len(kinds)
+        self.peers = {sid: Peer(self, sid, kind, self.workdir / f"server-{sid}", host)
+                      for sid, (kind, host) in enumerate(zip(kinds, hosts), 1)}
 
     def new_port(self, peer, which):
         port = free_port()

@@ -97,6 +97,7 @@ pub struct FastLeaderElection {
     /// Rate-limited, since a faulty peer may send any number of malformed messages.
     short_messages: RateLogger,
     malformed_messages: RateLogger,
+    bad_configs: RateLogger,
 }
 
 /// One run of [`Election::look_for_leader`].
@@ -138,6 +139,7 @@ impl FastLeaderElection {
             threads: RankedMutex::new(Rank::Leaf, "threads of the election", Vec::new()),
             short_messages: repetitions(&peer),
             malformed_messages: repetitions(&peer),
+            bad_configs: repetitions(&peer),
             peer,
             manager,
         })

@@ -4,7 +4,7 @@
 //!
 //! With `observerMasterPort`, it follows a voter that serves observers, else the leader.
 //!
-//! Differs from Java: A transaction that leaves a gap ends the connection.
+//! Differs from Java: A transaction that leaves a gap ends the connection, before its configuration takes effect.
 //!
 //! Elsewhere: which observer master is next, and setLearnerMaster, are in `quorum_peer/observer_masters`.
 
@@ -220,14 +220,21 @@ impl Serving<'_> {
         Ok(())
     }
 
+    /// Refuses a transaction that leaves a gap.
+    fn check_follows(&self, zxid: Zxid) -> Result<(), LearnerError> {
+        let last = self.last;
+        if follows(last, zxid) {
+            return Ok(());
+        }
+        warn!(target: LOG, "Got zxid {zxid} expected {}", last.next());
+        Err(LearnerError::Discontinuous { zxid, last })
+    }
+
     fn commit(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
         let peer = self.learner.peer();
         peer.metrics().learner_commit_received_count.add(1);
-        let (zxid, last) = (txn.zxid(), self.last);
-        if !follows(last, zxid) {
-            warn!(target: LOG, "Got zxid {zxid} expected {}", last.next());
-            return Err(LearnerError::Discontinuous { zxid, last });
-        }
+        let zxid = txn.zxid();
+        self.check_follows(zxid)?;
         let latency = peer.clock().wall_ms() - txn.header.time;
         if latency >= 0 {
             peer.metrics().commit_propagation_latency.add(latency);
@@ -240,6 +247,8 @@ impl Serving<'_> {
     fn inform_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
         let (leader, data) = suggested_leader(packet)?;
         let txn = LearnerTxn::read(data, packet.zxid, &self.format)?;
+        // Before the configuration takes effect.
+        self.check_follows(txn.zxid())?;
         let mut major_change = false;
         if let Some(config) = txn.config() {
             let peer = self.learner.peer();

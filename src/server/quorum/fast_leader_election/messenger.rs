@@ -4,12 +4,13 @@
 //!
 //! Differs from Java: A received configuration is parsed only if it is newer than this server's, because parsing
 //! resolves host names. The election restarts only if the new configuration took effect; on a server whose
-//! configuration must not change, Java would restart it for ever.
+//! configuration must not change, Java would restart it for ever. That a configuration is newer is logged only if it comes
+//! from a voter or is taken over, because strangers could fill the log.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use log::{debug, error, info};
+use log::{debug, info};
 
 use super::notification::{NotificationError, NotificationFrame};
 use super::{FastLeaderElection, LOG, Notification};
@@ -109,34 +110,35 @@ impl FastLeaderElection {
         if version <= current.version() {
             return Next::Message;
         }
-        info!(
-            target: LOG,
-            "{} Received version: {version:x} my version: {:x}",
-            self.my_id,
-            current.version()
-        );
+        let (my_id, mine) = (self.my_id, current.version());
+        let note =
+            || info!(target: LOG, "{my_id} Received version: {version:x} my version: {mine:x}");
+        let is_voter = self.valid_voter(sid);
         let state = self.peer.peer_state();
         if state != ServerState::Looking {
+            if is_voter {
+                note();
+            }
             debug!(target: LOG, "Skip processReconfig(), state: {state}");
             return Next::Message;
         }
         let text = String::from_utf8_lossy(frame.config.as_deref().unwrap_or_default());
-        match self.peer.config_from_string(&text) {
-            Ok(verifier) => {
-                self.peer.process_reconfig(&verifier);
-                let is_taken = self.peer.quorum_verifier().version() == verifier.version();
-                if is_taken && !verifier.same_as(&*current) {
-                    return Next::Restart;
-                }
-            }
+        let verifier = match self.peer.config_from_string(&text) {
+            Ok(verifier) => verifier,
             Err(problem) => {
-                error!(
-                    target: LOG,
-                    "Something went wrong while processing config received from {sid}: {problem}"
+                self.bad_configs.rate_limit_log(
+                    "Something went wrong while processing config received from",
+                    Some(&format!("{sid}: {problem}")),
                 );
+                return Next::Message;
             }
+        };
+        self.peer.process_reconfig(&verifier);
+        let is_taken = self.peer.quorum_verifier().version() == verifier.version();
+        if is_taken || is_voter {
+            note();
         }
-        Next::Message
+        if is_taken && !verifier.same_as(&*current) { Next::Restart } else { Next::Message }
     }
 
     /// A server without a vote, such as an observer, asks for the leader.

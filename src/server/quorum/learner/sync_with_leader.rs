@@ -15,7 +15,8 @@
 //!
 //! Differs from Java, in all cases for safety:
 //!
-//! - A gap between the history on disk and the first transaction is an error (Java checks from the second one on).
+//! - A gap between the history on disk and the first transaction is an error (Java checks from the second one on). It is
+//!   found before the configuration in a transaction is written or takes effect.
 //! - Transactions that are already here are skipped (Java logs them twice).
 //! - A log that ends before the zxid to truncate to is an error (Java trusts the leader).
 //! - A log failure ends the process before anything of that group is applied or acknowledged.
@@ -237,10 +238,11 @@ impl Sync<'_> {
         match packet.packet_type() {
             Some(PacketType::Proposal) => {
                 let txn = self.read_txn(packet.data.as_deref(), &packet)?;
-                if let Some(config) = txn.config() {
+                let config = txn.config();
+                self.queue(txn)?;
+                if let Some(config) = config {
                     self.learner.peer.propose_config(&config)?;
                 }
-                self.queue(txn)?;
             }
             Some(PacketType::Commit) => self.commit(zxid)?,
             Some(PacketType::CommitAndActivate) => self.commit_and_activate(&packet)?,
@@ -273,21 +275,30 @@ impl Sync<'_> {
 
     /// Keeps a transaction until it is logged (Java: enforceContinuousProposal, packetsNotLogged).
     fn queue(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
-        let (zxid, last) = (txn.zxid(), self.last_queued);
-        if zxid <= self.known && last == self.known {
+        let zxid = txn.zxid();
+        if !self.is_new(zxid)? {
             debug!(target: LOG, "{zxid} is here already");
             return Ok(());
+        }
+        if zxid != self.last_queued.next() {
+            warn!(target: LOG, "sync got new epoch proposal {zxid}, last queued {}", self.last_queued);
+        }
+        self.last_queued = zxid;
+        self.proposals.push_back(txn);
+        Ok(())
+    }
+
+    /// Whether this transaction is not here yet. It must not leave a gap then.
+    fn is_new(&self, zxid: Zxid) -> Result<bool, LearnerError> {
+        let last = self.last_queued;
+        if zxid <= self.known && last == self.known {
+            return Ok(false);
         }
         if !follows(last, zxid) {
             error!(target: LOG, "sync got proposal {zxid}, last queued {last}, expected {}", last.next());
             return Err(LearnerError::Discontinuous { zxid, last });
         }
-        if zxid != last.next() {
-            warn!(target: LOG, "sync got new epoch proposal {zxid}, last queued {last}");
-        }
-        self.last_queued = zxid;
-        self.proposals.push_back(txn);
-        Ok(())
+        Ok(true)
     }
 
     /// Handles the commit of the next transaction.
@@ -324,18 +335,24 @@ impl Sync<'_> {
 
     fn inform(&mut self, txn: LearnerTxn) -> Result<(), LearnerError> {
         let zxid = txn.zxid();
-        // An old leader may have sent it to an observer as a proposal before.
-        let is_queued =
-            self.proposals.get(self.committed).is_some_and(|pending| pending.zxid() == zxid);
-        if !is_queued {
+        if !self.is_proposed(zxid) {
             self.queue(txn)?;
         }
         self.commit(zxid)
     }
 
+    /// Whether an old leader has sent it to an observer as a proposal before.
+    fn is_proposed(&self, zxid: Zxid) -> bool {
+        self.proposals.get(self.committed).is_some_and(|pending| pending.zxid() == zxid)
+    }
+
     fn inform_and_activate(&mut self, packet: &QuorumPacket) -> Result<(), LearnerError> {
         let (leader, data) = suggested_leader(packet)?;
         let txn = self.read_txn(Some(data), packet)?;
+        if !self.is_proposed(txn.zxid()) {
+            // Before the configuration takes effect.
+            self.is_new(txn.zxid())?;
+        }
         if let Some(config) = txn.config() {
             self.activate(&config, Some(leader), Some(packet.zxid))?;
         }

@@ -31,12 +31,20 @@ pub fn members_from_text(
     has_oracle: bool,
     resolve: ResolveHost<'_>,
 ) -> Result<QuorumMembers, ConfigError> {
+    parse(text, has_oracle, resolve).map_err(ConfigError::about_foreign_text)
+}
+
+fn parse(
+    text: &str,
+    has_oracle: bool,
+    resolve: ResolveHost<'_>,
+) -> Result<QuorumMembers, ConfigError> {
     let file = Path::new(FROM_A_MEMBER);
     let rule = |line: usize, what: &str| ConfigError::Rule {
         place: Place { file: file.into(), line },
         what: what.into(),
     };
-    let settings = Properties::load(text.as_bytes())
+    let settings = Properties::load_str(text)
         .map_err(|malformed| rule(malformed.line, "\\u must be followed by four hex digits"))?;
     let reading = Reading {
         file,
@@ -159,6 +167,19 @@ mod tests {
             let error = members_from_text(text, false, &|_| None).expect_err(text).to_string();
             assert!(error.contains(FROM_A_MEMBER), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_about_a_members_text_is_one_short_line() {
+        let long = "x".repeat(1 << 20);
+        for text in
+            [long.clone(), format!("server.1={long}"), "server.1=a\\nforged\\u001b[m".to_owned()]
+        {
+            let error = members_from_text(&text, false, &|_| None).unwrap_err().to_string();
+            assert!(error.len() < 1000 && !error.contains(char::is_control), "{error}");
+        }
+        let error = members_from_text("server.1=a\\nforged", false, &|_| None).unwrap_err();
+        assert!(error.to_string().contains("server.1=a\\nforged: "), "{error}");
     }
 
     #[test]
