@@ -57,6 +57,7 @@ pub(crate) mod strangers;
 pub(crate) mod blue_throttle;
 pub(crate) mod connection_limits;
 pub(crate) mod descriptor_reserve;
+mod disk_speed;
 pub(crate) mod request_throttler;
 
 pub(crate) mod server_role;

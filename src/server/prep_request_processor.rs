@@ -29,7 +29,7 @@ use log::{Level, debug, error, info, log, warn};
 use super::data_tree::DataTree;
 use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use super::request::Request;
-use super::request_processor::RequestProcessor;
+use super::request_processor::{Left, RequestProcessor};
 use super::zoo_trace::CLIENT_PING_TRACE_MASK;
 use super::zookeeper_server::ZooKeeperServer;
 use super::zookeeper_server::outstanding_changes::{ChangeRecord, OutstandingChanges};
@@ -508,13 +508,13 @@ impl RequestProcessor for PrepRequestProcessor {
         server.server_metrics().prep_processor_queued.add(count);
     }
 
-    fn flush(&self, by: Worker) {
+    fn flush(&self, by: Worker) -> Left {
         let Ok(()) = self.submitted_requests.work(by, |(), group| {
             self.p_requests(group);
             Ok::<(), Infallible>(())
         });
         // After the step: another thread can prepare requests while this one writes the log.
-        self.next.flush(by);
+        self.next.flush(by)
     }
 
     fn shutdown(&self) {

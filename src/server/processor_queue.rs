@@ -34,8 +34,10 @@ use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex};
 pub enum Worker {
     /// The caller, if the processor is idle.
     Caller,
-    /// The caller, unless the step waits for the disk: a selector serves other connections as well.
+    /// The caller, unless the step waits for the disk: it serves other connections as well.
     Selector,
+    /// As `Selector`, but a step that waits for a fast disk is left for the caller, who comes back for it soon.
+    ReturningSelector,
     /// The processor's own thread.
     OwnThread,
 }

@@ -3,9 +3,9 @@
 //!
 //! Threads: `SyncThread:N`; `Snapshot Thread` while a snapshot is taken. Differs from Java: while the log is idle, the
 //! thread that brings requests writes them (see `processor_queue`), because on a quiet server two hand-overs cost more
-//! than the disk. The `SyncThread` does all writing for selectors, while the disk is slow, and if `flushDelay` makes a
-//! group wait for more requests: then no other thread has to wait for the disk (such as the one that answers PINGs and
-//! applies commits).
+//! than the disk. The `SyncThread` does all writing while the disk is slow, and if `flushDelay` makes a group wait for
+//! more requests: then no other thread has to wait for the disk (such as the one that answers PINGs and applies
+//! commits). It also writes for selectors, unless the disk is fast (see `disk_speed`).
 //! Locks: the right to write the log, across the disk and the processor behind.
 //!
 //! Elsewhere: shouldSnapshot and resetSnapshotStats are in `zk_database`; shouldFlush and getRemainingDelay are a part
@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 
+use super::disk_speed::{DiskSpeed, LastSyncs};
 use super::exit_code::ExitCode;
 use super::persistence::txn_log::TxnLogError;
 use super::processor_queue::{ProcessorQueue, Worker, add_queue_sizes};
 use super::request::Request;
-use super::request_processor::RequestProcessor;
+use super::request_processor::{Left, RequestProcessor};
 use super::server_metrics::ServerMetrics;
 use super::server_settings::FlushSettings;
 use super::zk_database::TxnAppender;
@@ -34,9 +35,6 @@ use crate::util::lock_rank::{Rank, RankedMutex};
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.SyncRequestProcessor";
-
-/// A disk whose last fsync took longer is a slow one.
-const SLOW_FSYNC: Duration = Duration::from_millis(10);
 
 /// What comes behind the log. It gets a whole group that is on disk.
 pub(crate) trait GroupProcessor: Send + Sync {
@@ -56,6 +54,7 @@ struct Log {
     appender: Box<dyn TxnAppender>,
     /// Appended and not committed, in order with those that need no log.
     to_flush: Vec<Box<Request>>,
+    last_syncs: LastSyncs,
     failed: bool,
 }
 
@@ -67,7 +66,7 @@ pub(crate) struct SyncRequestProcessor {
     metrics: Arc<ServerMetrics>,
     clock: Clock,
     queued_requests: ProcessorQueue<Box<Request>, Log>,
-    is_disk_slow: AtomicBool,
+    disk: DiskSpeed,
     snapshot_in_progress: Arc<AtomicBool>,
     snapshots: RankedMutex<Vec<JoinHandle<()>>>,
 }
@@ -82,7 +81,8 @@ impl SyncRequestProcessor {
         log: Box<dyn TxnAppender>,
         next: Option<Arc<dyn GroupProcessor>>,
     ) -> std::io::Result<Arc<Self>> {
-        let log = Log { appender: log, to_flush: Vec::new(), failed: false };
+        let last_syncs = LastSyncs::default();
+        let log = Log { appender: log, to_flush: Vec::new(), last_syncs, failed: false };
         let name = "right to write transactions";
         let processor = Arc::new(Self {
             server: Arc::downgrade(server),
@@ -91,7 +91,7 @@ impl SyncRequestProcessor {
             metrics: Arc::clone(server.shared_metrics()),
             clock: Arc::clone(server.clock()),
             queued_requests: ProcessorQueue::new(Rank::SyncProcessor, name, 1, log),
-            is_disk_slow: AtomicBool::new(false),
+            disk: DiskSpeed::default(),
             snapshot_in_progress: Arc::new(AtomicBool::new(false)),
             snapshots: RankedMutex::new(Rank::Leaf, "threads of snapshots", Vec::new()),
         });
@@ -214,7 +214,7 @@ impl SyncRequestProcessor {
         log.appender.commit()?;
         let took = start.elapsed();
         metrics.sync_processor_flush_time.add(time::millis(took));
-        self.is_disk_slow.store(took > SLOW_FSYNC, Ordering::Relaxed);
+        self.disk.note(&mut log.last_syncs, took);
         let flushed_ms = self.clock.elapsed_ms();
         if self.next.is_some() {
             for request in &log.to_flush {
@@ -242,15 +242,18 @@ impl RequestProcessor for SyncRequestProcessor {
         self.queued_requests.put(request);
     }
 
-    fn flush(&self, by: Worker) {
-        let waits = by == Worker::Selector
-            || self.settings.flush_delay_ms > 0
-            || self.is_disk_slow.load(Ordering::Relaxed);
-        let by = if waits { Worker::OwnThread } else { by };
+    fn flush(&self, by: Worker) -> Left {
+        let is_delayed = self.settings.flush_delay_ms > 0;
+        let by = match by {
+            Worker::ReturningSelector if self.disk.is_fast() && !is_delayed => return Left::Log,
+            Worker::Caller if !self.disk.is_slow() && !is_delayed => by,
+            _ => Worker::OwnThread,
+        };
         let written = self.queued_requests.work(by, |log, group| self.write_group(log, group));
         if let Err(error) = written {
             self.fail(&error);
         }
+        Left::Nothing
     }
 
     fn shutdown(&self) {

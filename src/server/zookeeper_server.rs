@@ -42,7 +42,7 @@ use super::memory_account::{MemoryAccounts, RequestAccount};
 use super::processor_queue::Worker;
 use super::rate_logger::RateLogger;
 use super::request::Request;
-use super::request_processor::RequestProcessor;
+use super::request_processor::{Left, RequestProcessor};
 use super::request_throttler::RequestThrottler;
 use super::server_cnxn::{DisconnectReason, ServerCnxn};
 use super::server_cnxn_factory::ServerCnxnFactory;
@@ -475,13 +475,14 @@ impl ZooKeeperServer {
 
     /// Submits requests in order, and flushes the first processor (Java: submitRequest). The caller must hold no
     /// lock.
-    pub fn submit_requests(&self, mut requests: Vec<Box<Request>>, by: Worker) {
+    pub fn submit_requests(&self, mut requests: Vec<Box<Request>>, by: Worker) -> Left {
         if requests.is_empty() {
-            return;
+            return Left::Nothing;
         }
         match (self.request_throttler.get(), self.first_processor.get()) {
             (Some(throttler), _) => {
                 requests.into_iter().for_each(|request| throttler.submit_request(request));
+                Left::Nothing
             }
             (None, Some(first)) => {
                 // A request that ends a session is handed over alone. All requests before it are in the processors
@@ -495,10 +496,21 @@ impl ZooKeeperServer {
                     first.flush(by);
                 }
                 self.hand_on(first, requests);
-                first.flush(by);
+                first.flush(by)
             }
-            (None, None) => requests.iter().for_each(|request| self.turn_away(request)),
+            (None, None) => {
+                requests.iter().for_each(|request| self.turn_away(request));
+                Left::Nothing
+            }
         }
+    }
+
+    /// Does what a flush has left, and sends the answers. The caller must hold no lock.
+    pub(crate) fn write_log(&self) {
+        if let Some(first) = self.first_processor.get() {
+            first.flush(Worker::Caller);
+        }
+        self.flush_list.flush();
     }
 
     fn hand_on(&self, first: &Arc<dyn RequestProcessor>, mut requests: Vec<Box<Request>>) {

@@ -35,6 +35,7 @@ use crate::server::cnxn_socket::CnxnSocket;
 use crate::server::nio_server_cnxn::{NIOServerCnxn, Next};
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
+use crate::server::request_processor::Left;
 use crate::server::server_cnxn::{CnxnSelector, DisconnectReason, ServerCnxn};
 use crate::server::worker_service::{WorkRequest, WorkerService};
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -54,6 +55,16 @@ const REQUESTS_AT_ONCE: usize = 1_000;
 /// If the `multi`s of a group are longer together, a selector does not prepare them, in bytes: they may have hundreds of
 /// operations.
 const LONG_MULTI: usize = 16 << 10;
+
+/// If a selector has more connections, or if they have sent more requests, it leaves the log to its thread: they are
+/// enough for both to be busy.
+const MANY: usize = 200;
+
+/// If a group of requests is longer, a selector leaves it to the log's thread, in bytes.
+const MANY_BYTES: usize = 128 << 10;
+
+/// How long a selector may look for more requests before it writes those that it has.
+const LOOK_AGAIN: Duration = Duration::from_micros(150);
 
 thread_local! {
     /// Whether this thread is a selector, or does the work of one.
@@ -148,14 +159,16 @@ impl SelectorThread {
         let Some(mut poll) = self.poll.lock().take() else { return Ok(()) };
         IS_SELECTOR.set(true);
         let mut events = Events::with_capacity(EVENTS);
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds::new();
         while !self.stopped.load(Ordering::Acquire) {
             self.select(&mut poll, &mut events, &mut rounds)?;
             self.process_inbox(&mut rounds);
             rounds.close_expired(self);
             let server = rounds.submit();
+            rounds.write_log();
             self.give_way(server.as_ref());
         }
+        rounds.unwritten.take().inspect(Unwritten::write);
         let closed = Inbox { is_closed: true, ..Inbox::default() };
         let left = mem::replace(&mut *self.inbox.lock(), closed);
         let slots = mem::take(&mut rounds.slots);
@@ -187,6 +200,9 @@ impl SelectorThread {
             return Err(error);
         }
         let ready = mem::take(&mut rounds.ready);
+        rounds.is_idle = events.is_empty() && ready.is_empty();
+        rounds.began =
+            rounds.unwritten.as_ref().map_or_else(time::now, |unwritten| unwritten.since);
         for event in events.iter().filter(|event| event.token() != WAKE) {
             let Token(at) = event.token();
             if event.is_writable() {
@@ -296,7 +312,8 @@ impl WorkRequest for IOWorkRequest {
         let mut requests = Vec::new();
         let next = self.nio.do_io(&mut requests);
         if let Some(server) = self.nio.cnxn.server() {
-            submit(server, requests);
+            let by = worker_for(&requests, Worker::Selector);
+            submit(server, requests, by);
         }
         self.give_back(next);
     }
@@ -358,13 +375,29 @@ impl Slots {
         Some(removed)
     }
 
+    fn count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     fn into_all(self) -> impl Iterator<Item = Slot> {
         self.slots.into_iter().flatten()
     }
 }
 
+/// Transactions of this selector's clients that are not in the log yet.
+struct Unwritten {
+    server: Arc<ZooKeeperServer>,
+    /// When the round began that brought the first of them.
+    since: Instant,
+}
+
+impl Unwritten {
+    fn write(&self) {
+        self.server.write_log();
+    }
+}
+
 /// What the thread keeps from round to round.
-#[derive(Default)]
 struct Rounds {
     slots: Slots,
     /// Connections that have more, for the next round.
@@ -376,11 +409,30 @@ struct Rounds {
     /// The requests of this round, all for this server.
     requests: Vec<Box<Request>>,
     server: Option<Arc<ZooKeeperServer>>,
+    unwritten: Option<Unwritten>,
+    /// When this round began, or an earlier one that has left something unwritten.
+    began: Instant,
+    /// This round had no connection to look at.
+    is_idle: bool,
 }
 
 impl Rounds {
+    fn new() -> Self {
+        Self {
+            slots: Slots::default(),
+            ready: Vec::new(),
+            timers: BTreeSet::new(),
+            answering: Vec::new(),
+            requests: Vec::new(),
+            server: None,
+            unwritten: None,
+            began: time::now(),
+            is_idle: true,
+        }
+    }
+
     fn time_to_wait(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.unwritten.is_some() {
             return Some(Duration::ZERO);
         }
         let (first, _) = self.timers.first()?;
@@ -595,31 +647,56 @@ impl Rounds {
     /// Submits the requests of this round. Returns their server.
     fn submit(&mut self) -> Option<Arc<ZooKeeperServer>> {
         let server = self.server.take()?;
-        submit(&server, mem::take(&mut self.requests));
+        let requests = mem::take(&mut self.requests);
+        let is_long = self.slots.count() > MANY || requests.len() > MANY;
+        let few = if is_long { Worker::Selector } else { Worker::ReturningSelector };
+        let by = worker_for(&requests, few);
+        if submit(&server, requests, by) == Left::Log {
+            let next = Unwritten { server: Arc::clone(&server), since: self.began };
+            let old = self.unwritten.replace(next);
+            // A server of which no connection has anything more to say.
+            old.filter(|old| !Arc::ptr_eq(&old.server, &server)).inspect(Unwritten::write);
+        }
         Some(server)
+    }
+
+    /// Writes what the rounds have left unwritten, unless it is better to look at the connections once more.
+    fn write_log(&mut self) {
+        let is_time = |unwritten: &mut Unwritten| {
+            self.is_idle || time::now().duration_since(unwritten.since) >= LOOK_AGAIN
+        };
+        self.unwritten.take_if(is_time).inspect(Unwritten::write);
     }
 }
 
-/// Hands requests over to the processors, and sends what they have answered.
-fn submit(server: &Arc<ZooKeeperServer>, requests: Vec<Box<Request>>) {
-    let by = worker_for(&requests);
-    server.submit_requests(requests, by);
+/// Sends the answers to the reads of this round, hands the other requests over to the processors, and sends what these
+/// have answered. The reads come first, because the processors may wait for the disk.
+fn submit(server: &Arc<ZooKeeperServer>, requests: Vec<Box<Request>>, by: Worker) -> Left {
     server.flush_list().flush();
+    if requests.is_empty() {
+        return Left::Nothing;
+    }
+    let left = server.submit_requests(requests, by);
+    server.flush_list().flush();
+    left
 }
 
-/// Who prepares these requests: the processor's own thread if they take long, such as a `multi` of thousands of
-/// operations, or the end of a session that may have thousands of nodes.
-fn worker_for(requests: &[Box<Request>]) -> Worker {
-    let mut bytes_of_multis = 0;
+/// Who does the work for these requests: the processors' own threads if it takes long, such as a `multi` of thousands of
+/// operations, or the end of a session that may have thousands of nodes. If they are long, the log's thread writes them.
+/// In the other cases, `few` does the work.
+fn worker_for(requests: &[Box<Request>], few: Worker) -> Worker {
+    let (mut bytes, mut bytes_of_multis) = (0, 0);
     for request in requests {
+        let length = request.payload.as_ref().map_or(0, |payload| payload.len());
+        bytes += length;
         if request.op_type == OpCode::Multi.code() {
-            bytes_of_multis += request.payload.as_ref().map_or(0, |payload| payload.len());
+            bytes_of_multis += length;
         }
         if bytes_of_multis > LONG_MULTI || request.op_type == OpCode::CloseSession.code() {
             return Worker::OwnThread;
         }
     }
-    Worker::Selector
+    if bytes > MANY_BYTES { Worker::Selector } else { few }
 }
 
 /// The time after a wait; none without a wait.

@@ -12,7 +12,7 @@ use super::learner::request_forwarder::RequestForwarder;
 use super::learner_zookeeper_server::LearnerRole;
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
-use crate::server::request_processor::RequestProcessor;
+use crate::server::request_processor::{Left, RequestProcessor};
 use crate::server::sync_request_processor::SyncRequestProcessor;
 use crate::server::zookeeper_server::ZooKeeperServer;
 
@@ -50,8 +50,9 @@ impl RequestProcessor for FollowerRequestProcessor {
         self.forwarder.process_request(request);
     }
 
-    fn flush(&self, by: Worker) {
+    fn flush(&self, by: Worker) -> Left {
         self.forwarder.flush(by);
+        Left::Nothing
     }
 
     /// First what was proposed is brought to the log: an election is about what is there.

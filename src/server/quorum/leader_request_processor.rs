@@ -10,7 +10,7 @@ use log::{info, warn};
 
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
-use crate::server::request_processor::RequestProcessor;
+use crate::server::request_processor::{Left, RequestProcessor};
 use crate::server::util::serialize_utils::TxnBody;
 use crate::server::zookeeper_server::ZooKeeperServer;
 use crate::txn::ErrorTxn;
@@ -67,8 +67,8 @@ impl RequestProcessor for LeaderRequestProcessor {
         self.next.process_requests(&mut all);
     }
 
-    fn flush(&self, by: Worker) {
-        self.next.flush(by);
+    fn flush(&self, by: Worker) -> Left {
+        self.next.flush(by)
     }
 
     fn shutdown(&self) {

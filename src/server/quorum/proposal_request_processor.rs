@@ -17,7 +17,7 @@ use super::proposer::Proposer;
 use crate::common::zk_config::SystemProperties;
 use crate::server::processor_queue::Worker;
 use crate::server::request::Request;
-use crate::server::request_processor::RequestProcessor;
+use crate::server::request_processor::{Left, RequestProcessor};
 use crate::server::server_metrics::ServerMetrics;
 use crate::server::sync_request_processor::SyncRequestProcessor;
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -112,13 +112,14 @@ impl RequestProcessor for ProposalRequestProcessor {
         }
     }
 
-    fn flush(&self, by: Worker) {
+    fn flush(&self, by: Worker) -> Left {
         if let Some(leader) = self.leader.upgrade() {
             leader.flush_learners();
         }
         // Its group is acknowledged and, if that is enough, committed on the way.
-        self.sync_processor.flush(by);
+        let left = self.sync_processor.flush(by);
         self.commit_processor.flush(by);
+        left
     }
 
     fn shutdown(&self) {

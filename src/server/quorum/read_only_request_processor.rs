@@ -13,7 +13,7 @@ use log::info;
 use crate::keeper_exception::KeeperError;
 use crate::server::processor_queue::{ProcessorQueue, Worker};
 use crate::server::request::Request;
-use crate::server::request_processor::RequestProcessor;
+use crate::server::request_processor::{Left, RequestProcessor};
 use crate::server::sync_request_processor::GroupProcessor;
 use crate::server::zoo_trace::CLIENT_PING_TRACE_MASK;
 use crate::server::zookeeper_server::ZooKeeperServer;
@@ -81,8 +81,9 @@ impl RequestProcessor for ReadOnlyRequestProcessor {
         self.queued_requests.put(request);
     }
 
-    fn flush(&self, by: Worker) {
+    fn flush(&self, by: Worker) -> Left {
         let Ok(()) = self.queued_requests.work(by, |(), group| self.answer(group));
+        Left::Nothing
     }
 
     fn shutdown(&self) {
