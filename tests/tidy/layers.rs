@@ -28,6 +28,7 @@ const SERVER: &[Layer] = &[
             "fair_queue",
             "large_requests",
             "memory_account",
+            "disk_speed",
             "processor_queue",
             "purge_txn_log",
             "request_throttler",
