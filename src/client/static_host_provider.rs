@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 
@@ -17,6 +16,7 @@ use super::connect_string_parser::{HostPort, InvalidConnectString};
 use super::host_provider::{HostProvider, NextHost};
 use crate::common::net_utils;
 use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::random::random;
 
 /// Looks up the addresses of a server (Java: StaticHostProvider.Resolver).
 pub type Resolver = Box<dyn Fn(&HostPort) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -51,8 +51,7 @@ impl StaticHostProvider {
         servers: &[HostPort],
         resolver: Resolver,
     ) -> Result<Self, InvalidConnectString> {
-        // std seeds its hash maps from the system, which is good enough to spread clients.
-        Self::seeded(servers, resolver, RandomState::new().build_hasher().finish())
+        Self::seeded(servers, resolver, random())
     }
 
     fn seeded(

@@ -1,6 +1,5 @@
 //! Connects, reads replies and events, sends pings, and reconnects (Java: ClientCnxn.SendThread).
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use crate::ids::{SessionId, Zxid};
 use crate::jute::{BinaryInputArchive, InputError, Record};
 use crate::keeper_exception::KeeperError;
 use crate::proto::{ConnectRequest, ConnectResponse, ReplyHeader, SetWatches, WatcherEvent};
+use crate::util::random::random;
 use crate::watcher::{EventType, KeeperState};
 use crate::zoo_defs::{CONFIG_NODE, OpCode, ZOOKEEPER_NODE_SUBTREE};
 
@@ -153,11 +153,6 @@ fn next_server(
 /// Waits. Returns false if the client is closed.
 fn pause(stopped: &Receiver<()>, pause: Duration) -> bool {
     matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
-}
-
-/// A random number, good enough to spread clients: std uses the same source for its hash maps.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 fn millis(ms: i32) -> Duration {

@@ -7,13 +7,12 @@
 //! Threads: each connection's reader, once. Locks: its own (`Rank::Leaf`); none while the throttle is off. Differs
 //! from Java: a fill time that is not positive counts as 1; Java divides by it.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use log::{error, info, warn};
 
 use crate::common::time::Clock;
 use crate::common::zk_config::SystemProperties;
 use crate::util::lock_rank::{Rank, RankedMutex};
+use crate::util::random::random;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.BlueThrottle";
@@ -243,8 +242,8 @@ impl BlueThrottle {
             last_time_ms: now_ms,
             last_freeze_ms: now_ms,
             drop: 0.0,
-            // The random seed that std uses for its hash maps. Xorshift must not start at 0.
-            random: RandomState::new().build_hasher().finish() | 1,
+            // Xorshift must not start at 0.
+            random: random() | 1,
         };
         Self { config, clock, bucket: RankedMutex::new(Rank::Leaf, "BlueThrottle", bucket) }
     }

@@ -2,7 +2,7 @@
 //!
 //! Threads: whoever writes the log notes the times, everybody reads the result. Locks: none.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A disk whose last fsync took longer is slow. The thread that brings a request then does not wait for it.
@@ -27,6 +27,8 @@ const WINDOW: usize = 16;
 pub(super) struct LastSyncs {
     times: [Duration; WINDOW],
     count: usize,
+    /// How many groups selectors do not wait for because of a stall.
+    after_stall: u32,
 }
 
 /// What they say. For all threads.
@@ -34,7 +36,6 @@ pub(super) struct LastSyncs {
 pub(super) struct DiskSpeed {
     is_slow: AtomicBool,
     is_fast: AtomicBool,
-    after_stall: AtomicU32,
 }
 
 impl DiskSpeed {
@@ -43,12 +44,10 @@ impl DiskSpeed {
         self.is_slow.store(took > SLOW, Ordering::Relaxed);
         last.times[last.count % WINDOW] = took;
         last.count += 1;
-        let left = self.after_stall.load(Ordering::Relaxed);
-        let left = if took > STALL { AFTER_STALL } else { left.saturating_sub(1) };
-        self.after_stall.store(left, Ordering::Relaxed);
-        let mut sorted = last.times;
-        sorted.sort_unstable();
-        let is_fast = last.count >= WINDOW && left == 0 && sorted[WINDOW / 4 - 1] <= FAST;
+        last.after_stall =
+            if took > STALL { AFTER_STALL } else { last.after_stall.saturating_sub(1) };
+        let quick = last.times.iter().filter(|time| **time <= FAST).count();
+        let is_fast = last.count >= WINDOW && last.after_stall == 0 && quick >= WINDOW / 4;
         self.is_fast.store(is_fast, Ordering::Relaxed);
     }
 

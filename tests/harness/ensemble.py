@@ -361,17 +361,23 @@ def look_at(connection, paths):
             yield path, children["children"], (data["data"], data["stat"], entries)
 
 
+def tree_at(member):
+    """Returns the tree that a server shows, on a connection of its own."""
+    connection = member.connect()
+    try:
+        return tree_of(connection)
+    finally:
+        close(connection)
+
+
 def leaders_tree(ensemble, deadline_s=JOIN_DEADLINE_S):
     """Returns the leader's tree after a sync. Tries again if the leader does not answer, as it may have lost its
     followers."""
     def look():
         try:
-            connection = ensemble.wait_leader().connect()
-            tree = tree_of(connection)
-            close(connection)
+            return tree_at(ensemble.wait_leader())
         except (Closed, Timeout, OSError):
             return None
-        return tree
 
     return wait_until("the leader shows its tree", look, deadline_s)
 
@@ -400,18 +406,11 @@ def compare_trees(ensemble, deadline_s=JOIN_DEADLINE_S):
     """
     members = [member for member in ensemble.members if member.running()]
 
-    def look(member):
-        connection = member.connect()
-        try:
-            return tree_of(connection)
-        finally:
-            close(connection)
-
     found = []
 
     def same():
         try:
-            trees = [look(member) for member in members]
+            trees = [tree_at(member) for member in members]
         except (Closed, Timeout, OSError) as error:
             found[:] = [f"{type(error).__name__}: {error}"]
             return None

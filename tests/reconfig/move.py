@@ -26,7 +26,7 @@ TESTS = HERE.parent
 sys.path[:0] = [str(TESTS), str(HERE)]
 
 from harness.client import Closed  # noqa: E402
-from harness.ensemble import close, compare_trees, end_on_signals, tree_of  # noqa: E402
+from harness.ensemble import close, compare_trees, end_on_signals, tree_at  # noqa: E402
 from harness.load import Load, Session, SessionLost  # noqa: E402
 from harness.protocol import OPEN_ACL  # noqa: E402
 from harness.servers import PEERS, require, wait_until, work_root  # noqa: E402
@@ -160,14 +160,6 @@ def tell(site, member, text):
         except LOST:
             return False
     wait_until(f"{WATCHED} is {text!r}", told, SETTLE_S)
-
-
-def tree_at(peer):
-    connection = peer.connect()
-    try:
-        return tree_of(connection)
-    finally:
-        close(connection)
 
 
 def replace_all(site, holders, left, load):

@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "ensemble")]
 
 from harness.client import Closed, Timeout  # noqa: E402
 from harness.ensemble import (  # noqa: E402
-    Ensemble, close, compare_trees, end_on_signals, leaders_tree, parse_member, parse_members, tree_of,
+    Ensemble, close, compare_trees, end_on_signals, leaders_tree, parse_member, parse_members, tree_at,
 )
 from harness.load import Load  # noqa: E402
 from harness.protocol import OPEN_ACL  # noqa: E402
@@ -75,9 +75,7 @@ def expired_everywhere(ensemble):
     def gone():
         for member in ensemble.members:
             try:
-                connection = member.connect()
-                tree = tree_of(connection)
-                close(connection)
+                tree = tree_at(member)
             except (Closed, Timeout, OSError):
                 return False
             if any(stat["ephemeralOwner"] for _, stat, _ in tree.values()):

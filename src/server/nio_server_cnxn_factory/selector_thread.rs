@@ -201,8 +201,7 @@ impl SelectorThread {
         }
         let ready = mem::take(&mut rounds.ready);
         rounds.is_idle = events.is_empty() && ready.is_empty();
-        rounds.began =
-            rounds.unwritten.as_ref().map_or_else(time::now, |unwritten| unwritten.since);
+        rounds.began = time::now();
         for event in events.iter().filter(|event| event.token() != WAKE) {
             let Token(at) = event.token();
             if event.is_writable() {
@@ -410,7 +409,7 @@ struct Rounds {
     requests: Vec<Box<Request>>,
     server: Option<Arc<ZooKeeperServer>>,
     unwritten: Option<Unwritten>,
-    /// When this round began, or an earlier one that has left something unwritten.
+    /// When this round began.
     began: Instant,
     /// This round had no connection to look at.
     is_idle: bool,
@@ -648,14 +647,17 @@ impl Rounds {
     fn submit(&mut self) -> Option<Arc<ZooKeeperServer>> {
         let server = self.server.take()?;
         let requests = mem::take(&mut self.requests);
-        let is_long = self.slots.count() > MANY || requests.len() > MANY;
-        let few = if is_long { Worker::Selector } else { Worker::ReturningSelector };
+        let are_many = self.slots.count() > MANY;
+        let few = if are_many { Worker::Selector } else { Worker::ReturningSelector };
         let by = worker_for(&requests, few);
         if submit(&server, requests, by) == Left::Log {
-            let next = Unwritten { server: Arc::clone(&server), since: self.began };
-            let old = self.unwritten.replace(next);
-            // A server of which no connection has anything more to say.
-            old.filter(|old| !Arc::ptr_eq(&old.server, &server)).inspect(Unwritten::write);
+            // There may be one of a server of which no connection has anything more to say.
+            let is_other = |old: &mut Unwritten| !Arc::ptr_eq(&old.server, &server);
+            self.unwritten.take_if(is_other).inspect(Unwritten::write);
+            self.unwritten.get_or_insert_with(|| Unwritten {
+                server: Arc::clone(&server),
+                since: self.began,
+            });
         }
         Some(server)
     }
@@ -682,7 +684,8 @@ fn submit(server: &Arc<ZooKeeperServer>, requests: Vec<Box<Request>>, by: Worker
 }
 
 /// Who does the work for these requests: the processors' own threads if it takes long, such as a `multi` of thousands of
-/// operations, or the end of a session that may have thousands of nodes. If they are long, the log's thread writes them.
+/// operations, or the end of a session that may have thousands of nodes. If they are long or many, the log's thread writes
+/// them.
 /// In the other cases, `few` does the work.
 fn worker_for(requests: &[Box<Request>], few: Worker) -> Worker {
     let (mut bytes, mut bytes_of_multis) = (0, 0);
@@ -696,7 +699,7 @@ fn worker_for(requests: &[Box<Request>], few: Worker) -> Worker {
             return Worker::OwnThread;
         }
     }
-    if bytes > MANY_BYTES { Worker::Selector } else { few }
+    if bytes > MANY_BYTES || requests.len() > MANY { Worker::Selector } else { few }
 }
 
 /// The time after a wait; none without a wait.

@@ -8,9 +8,7 @@
 //! In Java, a threshold or an interval below one makes the thread spin or end. Here a threshold below one
 //! counts as one, and without an interval only the threshold counts.
 
-use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,6 +23,7 @@ use crate::server::server_metrics::ServerMetrics;
 use crate::server::util::bit_hash_set::BitHashSet;
 use crate::server::zookeeper_thread;
 use crate::util::lock_rank::{Rank, RankedCondvar, RankedMutex, RankedMutexGuard};
+use crate::util::random::random;
 
 /// The logger's name in Java.
 const LOG: &str = "org.apache.zookeeper.server.watch.WatcherCleaner";
@@ -244,8 +243,7 @@ impl Shared {
 
     /// The time by which a dead watcher must be cleaned up, whatever their number.
     fn deadline(&self) -> Option<Instant> {
-        let random = RandomState::new().build_hasher().finish();
-        self.config.max_wait(random).map(|wait| now() + wait)
+        self.config.max_wait(random()).map(|wait| now() + wait)
     }
 
     /// Waits until the threshold is reached, or until the deadline has passed and there is a dead watcher.
